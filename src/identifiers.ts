@@ -1,0 +1,56 @@
+import { randomInt } from "node:crypto"
+
+const ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+/** Random characters after the prefix, by the contract's shapes (api.md §0.5). 36^12 is 62 bits, 36^16 is 82. */
+const LENGTHS = {
+  plu: 16,
+  ns: 12,
+  bkt: 12,
+  obj: 16,
+  blob: 16,
+  upl: 16,
+  col: 10,
+  btch: 12,
+  task: 16,
+  org: 12,
+  int: 16,
+  key: 12,
+  part: 16,
+  req: 16,
+} as const
+
+export type IdPrefix = keyof typeof LENGTHS
+
+export function newId(prefix: IdPrefix): string {
+  return `${prefix}_${randomCharacters(LENGTHS[prefix])}`
+}
+
+/** 36^40 is 206 bits: a key cannot be guessed, so a plain SHA-256 of it is enough at rest. */
+export function newApiKey(): string {
+  return `sk_${randomCharacters(40)}`
+}
+
+function randomCharacters(count: number): string {
+  let text = ""
+  for (let index = 0; index < count; index++) text += ALPHABET[randomInt(ALPHABET.length)]
+  return text
+}
+
+/**
+ * `v1` → `1.0.0`, `1.0` → `1.0.0`, `v2.1` → `2.1.0` (api.md §1.1). Null when it is no version of at most three numbers.
+ */
+export function normalizeVersion(version: string): string | null {
+  const match = /^v?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?$/.exec(version.trim())
+  if (match === null) return null
+  const [, major, minor, patch] = match
+  return [major, minor ?? "0", patch ?? "0"].map((part) => Number(part)).join(".")
+}
+
+export function pluginId(name: string, version: string): string {
+  return `${name}_${version.replaceAll(".", "_")}`
+}
+
+export function featureUri(name: string, version: string, output?: string): string {
+  return output === undefined ? `mixpeek://${name}@${version}` : `mixpeek://${name}@${version}/${output}`
+}

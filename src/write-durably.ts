@@ -1,0 +1,46 @@
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises"
+import { dirname } from "node:path"
+
+/** What a crash left behind is recognised by this ending and swept at start. */
+export const PARTIAL_SUFFIX = ".partial"
+
+/**
+ * A file is whole or not there: written beside its place, fsynced, renamed, and the directory fsynced. The directory is
+ * created when missing. `write` gets the open file; when it throws, nothing is left.
+ */
+export async function writeDurably<T>(path: string, write: (file: FileHandle) => Promise<T>): Promise<T> {
+  const directory = dirname(path)
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const partial = `${path}.${crypto.randomUUID()}${PARTIAL_SUFFIX}`
+  try {
+    const file = await open(partial, "wx", 0o600)
+    let result: T
+    try {
+      result = await write(file)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await renameDurably(partial, path)
+    return result
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw error
+  }
+}
+
+/** Renames and makes the new name survive a power cut. Works for files and directories. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await rename(from, to)
+  await syncDirectory(dirname(to))
+}
+
+/** The names in a directory live in the directory: without this a power cut can undo a rename. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, "r")
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
