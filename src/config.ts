@@ -1,0 +1,144 @@
+/**
+ * Options and environment, read once at the edge into typed values. A wrong value stops the start and names where it
+ * came from. Nothing else reads `process.env`.
+ */
+import { homedir } from "node:os"
+import { join, resolve } from "node:path"
+import { LOG_LEVELS, type LogLevel } from "./log.ts"
+
+const MEBIBYTE = 1024 * 1024
+
+export interface Config {
+  readonly dataDir: string
+  readonly host: string
+  readonly port: number
+  /** Base of presigned URLs, without a trailing slash; null: the address the server listens on. */
+  readonly publicUrl: string | null
+  readonly logLevel: LogLevel
+  readonly strictScan: boolean
+  /** Lets plugins name getattr and hasattr (the newer docs do; the seed page does not). */
+  readonly allowIntrospection: boolean
+  readonly allowUnsandboxed: boolean
+  /** A Python interpreter to use instead of the one that discovery would choose. */
+  readonly python: string | null
+  /** Batch workers that may run at once. */
+  readonly workers: number
+  readonly documentsMemoryMb: number
+  readonly archiveBytes: number
+  readonly uploadBytes: number
+  readonly manifestDeadlineMs: number
+  /** Longest silence of a batch worker (no progress, no answer) before it is ended. */
+  readonly partitionDeadlineMs: number
+  readonly partitionRows: number
+  /** How long requests and workers may take to finish after SIGTERM. */
+  readonly shutdownGraceMs: number
+}
+
+/** What a command line or the environment got wrong; printed without a stack, exit code 2. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError"
+}
+
+export type ConfigOptions = Partial<{
+  data: string
+  host: string
+  port: string
+  publicUrl: string
+  logLevel: string
+  strictScan: boolean
+  allowUnsandboxed: boolean
+  python: string
+  workers: string
+}>
+
+export function readConfig(options: ConfigOptions, cores: number): Config {
+  const host = options.host ?? text("MIXPEEK_HOST") ?? "127.0.0.1"
+  const allowUnsandboxed = options.allowUnsandboxed ?? flag("MIXPEEK_ALLOW_UNSANDBOXED")
+  return {
+    dataDir: dataDirectory(options.data),
+    host,
+    port: integer("--port", options.port, "MIXPEEK_PORT", 8080, 0, 65_535),
+    publicUrl: publicUrl(options.publicUrl ?? text("MIXPEEK_PUBLIC_URL")),
+    logLevel: logLevel(options.logLevel),
+    strictScan: options.strictScan ?? flag("MIXPEEK_STRICT_SCAN"),
+    allowIntrospection: flag("MIXPEEK_ALLOW_INTROSPECTION"),
+    allowUnsandboxed,
+    python: options.python ?? text("MIXPEEK_PYTHON") ?? null,
+    workers: integer("--workers", options.workers, "MIXPEEK_WORKERS", Math.max(1, cores), 1, 256),
+    documentsMemoryMb: integer(null, undefined, "MIXPEEK_DOCUMENTS_MEMORY_MB", 1024, 128, 1_048_576),
+    archiveBytes: integer(null, undefined, "MIXPEEK_ARCHIVE_MB", 500, 1, 10_240) * MEBIBYTE,
+    uploadBytes: integer(null, undefined, "MIXPEEK_UPLOAD_MB", 2048, 1, 1_048_576) * MEBIBYTE,
+    manifestDeadlineMs: integer(null, undefined, "MIXPEEK_MANIFEST_DEADLINE_SECONDS", 60, 1, 3600) * 1000,
+    partitionDeadlineMs: integer(null, undefined, "MIXPEEK_PARTITION_DEADLINE_SECONDS", 600, 1, 86_400) * 1000,
+    partitionRows: integer(null, undefined, "MIXPEEK_PARTITION_ROWS", 16_000, 1, 100_000),
+    shutdownGraceMs: integer(null, undefined, "MIXPEEK_SHUTDOWN_GRACE_SECONDS", 10, 1, 600) * 1000,
+  }
+}
+
+export function dataDirectory(option?: string): string {
+  return resolve(option ?? text("MIXPEEK_DATA") ?? join(homedir(), ".mixpeek"))
+}
+
+/** PATH of the person who runs the command: where interpreters are looked for. */
+export function searchPath(): string {
+  return process.env.PATH ?? ""
+}
+
+export function logLevel(option?: string): LogLevel {
+  const value = option ?? text("MIXPEEK_LOG_LEVEL") ?? "info"
+  const level = LOG_LEVELS.find((known) => known === value)
+  if (level === undefined) throw new ConfigError(`log level '${value}' is not one of ${LOG_LEVELS.join(", ")}`)
+  return level
+}
+
+/** What the client commands (publish, list) need: option → environment → default (cli.md §1). */
+export function clientSettings(options: Partial<{ apiKey: string; baseUrl: string; namespace: string }>) {
+  const base = options.baseUrl ?? text("MIXPEEK_BASE_URL") ?? text("MIXPEEK_API_URL") ?? "http://127.0.0.1:8080"
+  return {
+    apiKey: options.apiKey ?? text("MIXPEEK_API_KEY") ?? null,
+    baseUrl: base.replace(/\/+$/, "").replace(/\/v1$/, ""),
+    namespace: options.namespace ?? text("MIXPEEK_NAMESPACE") ?? text("MIXPEEK_NAMESPACE_ID") ?? null,
+  }
+}
+
+function text(name: string): string | undefined {
+  const value = process.env[name]
+  return value === undefined || value === "" ? undefined : value
+}
+
+function flag(name: string): boolean {
+  const value = text(name)
+  if (value === undefined || ["0", "false", "no"].includes(value.toLowerCase())) return false
+  if (["1", "true", "yes"].includes(value.toLowerCase())) return true
+  throw new ConfigError(`${name} is '${value}'; it takes 1 or 0`)
+}
+
+function integer(
+  option: string | null,
+  given: string | undefined,
+  variable: string,
+  fallback: number,
+  minimum: number,
+  maximum: number,
+): number {
+  const value = given ?? text(variable)
+  if (value === undefined) return fallback
+  const number = /^\d{1,12}$/.test(value) ? Number(value) : Number.NaN
+  if (Number.isInteger(number) && number >= minimum && number <= maximum) return number
+  const source = given === undefined || option === null ? variable : option
+  throw new ConfigError(`${source} is '${value}'; it takes a whole number from ${minimum} to ${maximum}`)
+}
+
+function publicUrl(value: string | undefined): string | null {
+  if (value === undefined) return null
+  const url = URL.canParse(value) ? new URL(value) : null
+  if (url === null || !["http:", "https:"].includes(url.protocol) || url.search !== "" || url.hash !== "") {
+    throw new ConfigError(`public URL '${value}' is not an http(s) address without query`)
+  }
+  return url.href.replace(/\/+$/, "")
+}
+
+/** Addresses that only this machine reaches. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+}

@@ -1,0 +1,143 @@
+/**
+ * The HTTP face: request id, log line, authentication, body, routes, envelope. Handlers only translate; every rule of the
+ * product lives in the domain functions handed in.
+ */
+import { OpenAPIHono } from "@hono/zod-openapi"
+import { ApplianceError } from "../errors.ts"
+import { newId } from "../identifiers.ts"
+import type { Log } from "../log.ts"
+import type { Authentication, Caller } from "../organizations/authentication.ts"
+import { VERSION } from "../version.ts"
+import { authentication } from "./authentication.ts"
+import { errorResponse, validationError } from "./error-response.ts"
+import { jsonBody } from "./request-body.ts"
+import { apiKeyRoutes } from "./routes/api-keys.ts"
+import { batchRoutes } from "./routes/batches.ts"
+import { bucketUploadRoutes } from "./routes/bucket-uploads.ts"
+import { bucketRoutes } from "./routes/buckets.ts"
+import { collectionRoutes } from "./routes/collections.ts"
+import { docsRoutes } from "./routes/docs.ts"
+import { documentRoutes } from "./routes/documents.ts"
+import { extractorRoutes } from "./routes/extractors.ts"
+import { healthRoutes } from "./routes/health.ts"
+import { namespaceRoutes } from "./routes/namespaces.ts"
+import { notEnabledRoutes } from "./routes/not-enabled.ts"
+import { objectRoutes } from "./routes/objects.ts"
+import { organizationRoutes } from "./routes/organizations.ts"
+import { pluginUploadRoutes } from "./routes/plugin-uploads.ts"
+import { pluginRoutes } from "./routes/plugins.ts"
+import { taskRoutes } from "./routes/tasks.ts"
+
+export interface HttpEnv {
+  Variables: {
+    requestId: string
+    log: Log
+    caller: Caller
+    /** The JSON body's bytes as they came. */
+    body: Uint8Array
+    /** Sets how long this connection may be silent, in seconds; 0 lifts the limit. */
+    allowSilence: (seconds: number) => void
+  }
+}
+
+export type App = OpenAPIHono<HttpEnv>
+
+export interface HttpDeps extends RouteDeps {
+  log: Log
+  authentication: Authentication
+}
+
+type RouteDeps = Parameters<typeof apiKeyRoutes>[1] &
+  Parameters<typeof batchRoutes>[1] &
+  Parameters<typeof bucketUploadRoutes>[1] &
+  Parameters<typeof bucketRoutes>[1] &
+  Parameters<typeof collectionRoutes>[1] &
+  Parameters<typeof documentRoutes>[1] &
+  Parameters<typeof extractorRoutes>[1] &
+  Parameters<typeof healthRoutes>[1] &
+  Parameters<typeof namespaceRoutes>[1] &
+  Parameters<typeof objectRoutes>[1] &
+  Parameters<typeof organizationRoutes>[1] &
+  Parameters<typeof pluginUploadRoutes>[1] &
+  Parameters<typeof pluginRoutes>[1] &
+  Parameters<typeof taskRoutes>[1]
+
+export function httpApp(deps: HttpDeps) {
+  const app: App = new OpenAPIHono<HttpEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw validationError(result.target === "json" ? "body" : result.target, result.error)
+    },
+  })
+  app.use(async (c, next) => {
+    const requestId = newId("req")
+    const started = performance.now()
+    c.set("requestId", requestId)
+    c.set("log", deps.log.child({ request_id: requestId }))
+    c.header("X-Request-Id", requestId)
+    await next()
+    const milliseconds = Math.round(performance.now() - started)
+    const line = { event: "request", method: c.req.method, path: c.req.path, status: c.res.status, ms: milliseconds }
+    c.get("log").info(line, "request")
+  })
+  app.onError((error, c) => errorResponse(c, error))
+  app.notFound((c) => errorResponse(c, noRoute(app, c.req.method, c.req.path)))
+  app.use("/v1/*", authentication(deps.authentication))
+  app.use("/v1/*", jsonBody)
+
+  healthRoutes(app, deps)
+  organizationRoutes(app, deps)
+  apiKeyRoutes(app, deps)
+  namespaceRoutes(app, deps)
+  extractorRoutes(app, deps)
+  pluginUploadRoutes(app, deps)
+  pluginRoutes(app, deps)
+  bucketUploadRoutes(app, deps)
+  objectRoutes(app, deps)
+  batchRoutes(app, deps)
+  bucketRoutes(app, deps)
+  documentRoutes(app, deps)
+  collectionRoutes(app, deps)
+  taskRoutes(app, deps)
+  notEnabledRoutes(app)
+  docsRoutes(app)
+
+  app.openAPIRegistry.registerComponent("securitySchemes", "ApiKey", { type: "http", scheme: "bearer" })
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: { title: "Mixpeek appliance", version: VERSION },
+    security: [{ ApiKey: [] }],
+  })
+  return app
+}
+
+/** A known path with another method is 405 with `Allow`; anything else is 404. */
+function noRoute(app: App, method: string, path: string): ApplianceError {
+  const allowed = new Set(
+    app.routes.filter((route) => route.method !== "ALL" && pattern(route.path).test(path)).map((route) => route.method),
+  )
+  if (allowed.size === 0) return new ApplianceError("NotFoundError", `There is no route ${method} ${path}.`)
+  return new ApplianceError("MethodNotAllowedError", `${path} takes ${[...allowed].sort().join(", ")}, not ${method}.`, {
+    headers: { Allow: [...allowed].sort().join(", ") },
+  })
+}
+
+function pattern(path: string): RegExp {
+  return new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/:[A-Za-z_]+(\{[^}]*\})?/g, "[^/]+")}$`)
+}
+
+const BELOW_NAMESPACE = /^\/v1\/namespaces\/([^/]+)\/((?:buckets|collections|objects|retrievers|batches|inference)(?:\/.*)?)$/
+
+/**
+ * The newer docs put the namespace into the path (`/v1/namespaces/{ns}/buckets…`); those are the same routes with the
+ * namespace in its header (api.md §0.1).
+ */
+export function withNamespaceFromPath(request: Request): Request {
+  const url = new URL(request.url)
+  const match = BELOW_NAMESPACE.exec(url.pathname)
+  if (match === null) return request
+  const [, namespace = "", rest = ""] = match
+  url.pathname = `/v1/${rest}`
+  const rewritten = new Request(url, request)
+  rewritten.headers.set("X-Namespace", decodeURIComponent(namespace))
+  return rewritten
+}

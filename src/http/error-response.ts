@@ -1,0 +1,80 @@
+import type { Context } from "hono"
+import { HTTPException } from "hono/http-exception"
+import type { ContentfulStatusCode } from "hono/utils/http-status"
+import type { ZodError } from "zod"
+import { ApplianceError, type ErrorType, invalid } from "../errors.ts"
+import type { HttpEnv } from "./app.ts"
+
+/** The one table of statuses; a new error type without a status does not compile. */
+const STATUS = {
+  BadRequestError: 400,
+  UnauthorizedError: 401,
+  ForbiddenError: 403,
+  NotEnabledError: 501,
+  QuotaExceededError: 403,
+  NotFoundError: 404,
+  MethodNotAllowedError: 405,
+  AlreadyExistsError: 409,
+  PayloadTooLargeError: 413,
+  UnsupportedMediaTypeError: 415,
+  ValidationError: 422,
+  TooManyRequestsError: 429,
+  InternalServerError: 500,
+  ServiceUnavailableError: 503,
+  TimeoutError: 504,
+} as const satisfies Record<ErrorType, ContentfulStatusCode>
+
+export function errorResponse(c: Context<HttpEnv>, thrown: unknown): Response {
+  const error = expected(thrown)
+  if (error === null) return fault(c, thrown)
+  const status = STATUS[error.type]
+  for (const [name, value] of Object.entries(error.headers ?? {})) c.header(name, value)
+  return c.json({ success: false, status, error: envelope(error, status), ...error.beside }, status)
+}
+
+function envelope(error: ApplianceError, status: number) {
+  return {
+    message: error.message,
+    type: error.type,
+    code: String(status),
+    ...(error.details === undefined ? {} : { details: error.details }),
+  }
+}
+
+function expected(thrown: unknown): ApplianceError | null {
+  if (thrown instanceof ApplianceError) return thrown
+  // hono and zod-openapi throw these for a body that is not JSON; their own bodies do not carry the envelope.
+  if (thrown instanceof HTTPException && thrown.status < 500) return new ApplianceError("BadRequestError", thrown.message)
+  return null
+}
+
+/** Nothing of an unexpected fault leaves but an id under which the log has it whole. */
+function fault(c: Context<HttpEnv>, thrown: unknown): Response {
+  const requestId = c.get("requestId")
+  c.get("log").error({ event: "request_failed", err: thrown, method: c.req.method, path: c.req.path }, "unexpected fault")
+  return c.json(
+    {
+      success: false,
+      status: 500,
+      error: {
+        message: `The appliance failed on this request. Its log has the details under request id ${requestId}.`,
+        type: "InternalServerError",
+        code: "500",
+        details: { request_id: requestId },
+      },
+    },
+    500,
+  )
+}
+
+/** zod's findings as the contract's 422 (api.md §0.2). `where` is the part of the request: body, query, param, header. */
+export function validationError(where: string, error: ZodError): ApplianceError {
+  const problems = error.issues.slice(0, 100).map((issue) => ({
+    type: issue.code ?? "invalid",
+    location: [where, ...issue.path.map((key) => (typeof key === "symbol" ? String(key) : key))],
+    message: issue.message,
+  }))
+  const first = problems[0]
+  const place = first === undefined ? where : first.location.join(".")
+  return invalid(`Request is not valid at ${place}: ${first?.message ?? "unknown reason"}`, problems)
+}

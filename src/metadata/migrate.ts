@@ -1,0 +1,26 @@
+import type Database from "better-sqlite3"
+import initial from "./migrations/0001_initial.sql" with { type: "text" }
+
+/** Only ever added to; an applied migration is never edited. */
+const MIGRATIONS: readonly string[] = [initial]
+
+/** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */
+export function migrate(db: Database.Database, now: () => Date): void {
+  const version = Number(db.pragma("user_version", { simple: true }))
+  if (version > MIGRATIONS.length) {
+    throw new Error(
+      `The data directory was written by a newer version (schema ${version}, this build knows ${MIGRATIONS.length}). Start that version.`,
+    )
+  }
+  for (const [index, sql] of MIGRATIONS.entries()) {
+    if (index < version) continue
+    db.transaction(() => {
+      db.exec(sql)
+      db.pragma(`user_version = ${index + 1}`)
+      db.prepare("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)").run(
+        `migrated_to_${index + 1}`,
+        now().toISOString(),
+      )
+    }).immediate()
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * The one SQLite database. Readers are plain functions; writers exist only inside `transact`, which is immediate and
+ * synchronous: no I/O inside, side effects after. WAL with synchronous=FULL: what was answered survives a power cut.
+ */
+import Database from "better-sqlite3"
+import { apiKeyReader, apiKeyWriter } from "./api-keys.ts"
+import { batchReader, batchWriter } from "./batches.ts"
+import { bucketReader, bucketWriter } from "./buckets.ts"
+import { collectionReader, collectionWriter } from "./collections.ts"
+import { idempotencyReader, idempotencyWriter } from "./idempotency.ts"
+import { migrate } from "./migrate.ts"
+import { objectReader, objectWriter } from "./objects.ts"
+import { organizationReader, organizationWriter } from "./organizations.ts"
+import { partReader, partWriter } from "./parts.ts"
+import { partitionReader, partitionWriter } from "./partitions.ts"
+import { pluginReader, pluginWriter } from "./plugins.ts"
+import { processReader, processWriter } from "./processes.ts"
+import { taskReader, taskWriter } from "./tasks.ts"
+import { bucketUploadReader, bucketUploadWriter } from "./bucket-uploads.ts"
+
+export type Db = Database.Database
+
+const BUSY_TIMEOUT_MS = 5000
+/** 64 MiB of page cache, in KiB as SQLite wants it: negative. */
+const CACHE_KIB = -65_536
+
+export function openMetadata(path: string, now: () => Date) {
+  const db = new Database(path, { timeout: BUSY_TIMEOUT_MS })
+  db.pragma("journal_mode = WAL")
+  db.pragma("synchronous = FULL")
+  db.pragma("foreign_keys = ON")
+  db.pragma("trusted_schema = OFF")
+  db.pragma(`cache_size = ${CACHE_KIB}`)
+  try {
+    migrate(db, now)
+  } catch (error) {
+    db.close()
+    throw error
+  }
+  const read = {
+    apiKeys: apiKeyReader(db),
+    batches: batchReader(db),
+    buckets: bucketReader(db),
+    bucketUploads: bucketUploadReader(db),
+    collections: collectionReader(db),
+    idempotency: idempotencyReader(db),
+    objects: objectReader(db),
+    organizations: organizationReader(db),
+    partitions: partitionReader(db),
+    parts: partReader(db),
+    plugins: pluginReader(db),
+    processes: processReader(db),
+    tasks: taskReader(db),
+  }
+  const write = {
+    apiKeys: apiKeyWriter(db),
+    batches: batchWriter(db),
+    buckets: bucketWriter(db),
+    bucketUploads: bucketUploadWriter(db),
+    collections: collectionWriter(db),
+    idempotency: idempotencyWriter(db),
+    objects: objectWriter(db),
+    organizations: organizationWriter(db),
+    partitions: partitionWriter(db),
+    parts: partWriter(db),
+    plugins: pluginWriter(db),
+    processes: processWriter(db),
+    tasks: taskWriter(db),
+  }
+  const tx = { read, write }
+  return {
+    read,
+    /** Runs `change` in one immediate transaction; it must not be async. @throws what `change` throws, after rolling back */
+    transact<T>(change: (transaction: typeof tx) => T): T {
+      return db.transaction(() => change(tx)).immediate()
+    },
+    [Symbol.dispose]() {
+      db.close()
+    },
+  }
+}
+
+export type Metadata = ReturnType<typeof openMetadata>
+export type Transaction = Parameters<Parameters<Metadata["transact"]>[0]>[0]

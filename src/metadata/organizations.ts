@@ -1,0 +1,100 @@
+import type { Db } from "./open.ts"
+
+export interface OrganizationRow {
+  internal_id: string
+  org_id: string
+  organization_name: string
+  created_at: string
+  updated_at: string
+}
+
+export interface NamespaceRow {
+  namespace_id: string
+  internal_id: string
+  namespace_name: string
+  description: string | null
+  feature_extractors: string
+  payload_indexes: string | null
+  auto_create_indexes: number
+  created_at: string
+  updated_at: string
+}
+
+export interface NamespaceCounts {
+  bucket_count: number
+  collection_count: number
+  object_count: number
+  document_count: number
+}
+
+const NAMESPACE = `namespace_id, internal_id, namespace_name, description, feature_extractors, payload_indexes,
+  auto_create_indexes, created_at, updated_at`
+
+export function organizationReader(db: Db) {
+  const byName = db.prepare<[string], OrganizationRow>("SELECT * FROM organizations WHERE organization_name = ?")
+  const byInternalId = db.prepare<[string], OrganizationRow>("SELECT * FROM organizations WHERE internal_id = ?")
+  const count = db.prepare<[], { count: number }>("SELECT count(*) AS count FROM organizations")
+  const namespace = db.prepare<{ internalId: string; identifier: string }, NamespaceRow>(
+    `SELECT ${NAMESPACE} FROM namespaces
+     WHERE internal_id = @internalId AND @identifier IN (namespace_id, namespace_name) AND deleted_at IS NULL
+     ORDER BY namespace_id = @identifier DESC LIMIT 1`,
+  )
+  const namespaces = db.prepare<[string], NamespaceRow>(
+    `SELECT ${NAMESPACE} FROM namespaces WHERE internal_id = ? AND deleted_at IS NULL ORDER BY created_at, namespace_id`,
+  )
+  const counts = db.prepare<[string, string, string, string], NamespaceCounts>(
+    `SELECT (SELECT count(*) FROM buckets WHERE namespace_id = ? AND deleted_at IS NULL) AS bucket_count,
+       (SELECT count(*) FROM collections WHERE namespace_id = ? AND deleted_at IS NULL) AS collection_count,
+       (SELECT coalesce(sum(object_count), 0) FROM buckets WHERE namespace_id = ? AND deleted_at IS NULL) AS object_count,
+       (SELECT coalesce(sum(p.document_rows - p.dead_rows), 0) FROM parts p JOIN collections c USING (collection_id)
+         WHERE c.namespace_id = ? AND c.deleted_at IS NULL) AS document_count`,
+  )
+  const removed = db.prepare<[], NamespaceRow>(`SELECT ${NAMESPACE} FROM namespaces WHERE deleted_at IS NOT NULL`)
+  return {
+    byName: (name: string) => byName.get(name),
+    byInternalId: (internalId: string) => byInternalId.get(internalId),
+    count: () => count.get()?.count ?? 0,
+    /** By id or name, inside the organization; an id wins over another namespace's name. */
+    namespace: (internalId: string, identifier: string) => namespace.get({ internalId, identifier }),
+    namespaces: (internalId: string) => namespaces.all(internalId),
+    counts: (namespaceId: string): NamespaceCounts =>
+      counts.get(namespaceId, namespaceId, namespaceId, namespaceId) ?? {
+        bucket_count: 0,
+        collection_count: 0,
+        object_count: 0,
+        document_count: 0,
+      },
+    /** Namespaces that were deleted and still wait to be swept. */
+    removedNamespaces: () => removed.all(),
+  }
+}
+
+export function organizationWriter(db: Db) {
+  const insert = db.prepare<OrganizationRow>(
+    `INSERT INTO organizations (internal_id, org_id, organization_name, created_at, updated_at)
+     VALUES (@internal_id, @org_id, @organization_name, @created_at, @updated_at)`,
+  )
+  const insertNamespace = db.prepare<NamespaceRow>(
+    `INSERT INTO namespaces (${NAMESPACE}) VALUES (@namespace_id, @internal_id, @namespace_name, @description,
+       @feature_extractors, @payload_indexes, @auto_create_indexes, @created_at, @updated_at)`,
+  )
+  const updateNamespace = db.prepare<NamespaceRow>(
+    `UPDATE namespaces SET namespace_name = @namespace_name, description = @description,
+       feature_extractors = @feature_extractors, payload_indexes = @payload_indexes,
+       auto_create_indexes = @auto_create_indexes, updated_at = @updated_at
+     WHERE namespace_id = @namespace_id AND internal_id = @internal_id AND deleted_at IS NULL`,
+  )
+  const removeNamespace = db.prepare<[string, string]>(
+    "UPDATE namespaces SET deleted_at = ? WHERE namespace_id = ? AND deleted_at IS NULL",
+  )
+  const eraseNamespace = db.prepare<[string]>("DELETE FROM namespaces WHERE namespace_id = ? AND deleted_at IS NOT NULL")
+  return {
+    insert: (row: OrganizationRow) => void insert.run(row),
+    insertNamespace: (row: NamespaceRow) => void insertNamespace.run(row),
+    /** False when the namespace is gone. */
+    updateNamespace: (row: NamespaceRow) => updateNamespace.run(row).changes === 1,
+    /** False when another request removed it first. */
+    removeNamespace: (namespaceId: string, at: string) => removeNamespace.run(at, namespaceId).changes === 1,
+    eraseNamespace: (namespaceId: string) => void eraseNamespace.run(namespaceId),
+  }
+}

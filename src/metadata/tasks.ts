@@ -1,0 +1,43 @@
+import type { Db } from "./open.ts"
+
+export interface TaskRow {
+  task_id: string
+  internal_id: string
+  namespace_id: string | null
+  task_type: string
+  status: string
+  inputs: string
+  outputs: string
+  additional_data: string
+  error: string | null
+  created_at: string
+  updated_at: string
+}
+
+export function taskReader(db: Db) {
+  const get = db.prepare<[string, string], TaskRow>("SELECT * FROM tasks WHERE internal_id = ? AND task_id = ?")
+  const list = db.prepare<[string], TaskRow>(
+    "SELECT * FROM tasks WHERE internal_id = ? ORDER BY created_at DESC, task_id LIMIT 10000",
+  )
+  return {
+    get: (internalId: string, taskId: string) => get.get(internalId, taskId),
+    /** The newest 10,000: as far as an offset reaches (api.md §0.3). */
+    list: (internalId: string) => list.all(internalId),
+  }
+}
+
+export function taskWriter(db: Db) {
+  const insert = db.prepare<TaskRow>(
+    `INSERT INTO tasks (task_id, internal_id, namespace_id, task_type, status, inputs, outputs, additional_data, error,
+       created_at, updated_at)
+     VALUES (@task_id, @internal_id, @namespace_id, @task_type, @status, @inputs, @outputs, @additional_data, @error,
+       @created_at, @updated_at)`,
+  )
+  const move = db.prepare<[string, string | null, string, string]>(
+    "UPDATE tasks SET status = ?, error = ?, updated_at = ? WHERE task_id = ?",
+  )
+  return {
+    insert: (row: TaskRow) => void insert.run(row),
+    move: (taskId: string, status: string, error: string | null, at: string) => void move.run(status, error, at, taskId),
+  }
+}

@@ -1,0 +1,171 @@
+import type { CreateNamespace, NamespaceModel, UpdateNamespace } from "../contract/namespaces.ts"
+import { ApplianceError, notFound } from "../errors.ts"
+import { newId, normalizeVersion, pluginId } from "../identifiers.ts"
+import type { Metadata } from "../metadata/open.ts"
+import type { NamespaceRow } from "../metadata/organizations.ts"
+import type { Caller } from "./authentication.ts"
+import type { Remember } from "./idempotency.ts"
+
+/** A namespace that the caller may see; everything below a namespace is looked up by its id. */
+export interface Namespace {
+  readonly namespaceId: string
+  readonly name: string
+  readonly internalId: string
+  readonly orgId: string
+}
+
+interface Deps {
+  metadata: Pick<Metadata, "read" | "transact">
+  now: () => Date
+  /** Called after a namespace was removed: its contents are swept in the background. */
+  onRemoved: () => void
+}
+
+export function namespaces({ metadata, now, onRemoved }: Deps) {
+  const visible = (caller: Caller, row: NamespaceRow) => {
+    const scopes = caller.scopes.filter((scope) => scope.resource_type === "namespace")
+    return scopes.length === 0 || scopes.some(({ resource_id: id }) => id === row.namespace_id || id === row.namespace_name)
+  }
+  const find = (caller: Caller, identifier: string): NamespaceRow => {
+    const row = metadata.read.organizations.namespace(caller.internalId, identifier)
+    if (row === undefined || !visible(caller, row)) throw notFound("namespace", identifier)
+    return row
+  }
+  const list = (caller: Caller) => metadata.read.organizations.namespaces(caller.internalId).filter((row) => visible(caller, row))
+  const scope = (caller: Caller, row: NamespaceRow): Namespace => ({
+    namespaceId: row.namespace_id,
+    name: row.namespace_name,
+    internalId: row.internal_id,
+    orgId: caller.orgId,
+  })
+
+  return {
+    /**
+     * The namespace a request works in: by id or name; without one, the only namespace the key can see.
+     * @throws BadRequestError when none is named and there is not exactly one; NotFoundError
+     */
+    resolve(caller: Caller, identifier: string | undefined): Namespace {
+      if (identifier !== undefined && identifier !== "") return scope(caller, find(caller, identifier))
+      const all = list(caller)
+      const only = all[0]
+      if (only !== undefined && all.length === 1) return scope(caller, only)
+      throw new ApplianceError("BadRequestError", "Name the namespace in the X-Namespace header (id or name).", {
+        details: { header: "X-Namespace" },
+      })
+    },
+
+    async create(caller: Caller, request: CreateNamespace, remember: Remember): Promise<NamespaceModel> {
+      const at = now().toISOString()
+      const row: NamespaceRow = {
+        namespace_id: newId("ns"),
+        internal_id: caller.internalId,
+        namespace_name: request.namespace_name,
+        description: request.description ?? null,
+        feature_extractors: JSON.stringify((request.feature_extractors ?? []).map(withExtractorId)),
+        payload_indexes: request.payload_indexes == null ? null : JSON.stringify(request.payload_indexes),
+        auto_create_indexes: request.auto_create_indexes === true ? 1 : 0,
+        created_at: at,
+        updated_at: at,
+      }
+      return metadata.transact((tx) => {
+        refuseTaken(tx.read.organizations.namespace(caller.internalId, row.namespace_name), row.namespace_name)
+        tx.write.organizations.insertNamespace(row)
+        const answer = model(row, tx.read.organizations.counts(row.namespace_id))
+        remember(tx, answer)
+        return answer
+      })
+    },
+
+    get: (caller: Caller, identifier: string): NamespaceModel => {
+      const row = find(caller, identifier)
+      return model(row, metadata.read.organizations.counts(row.namespace_id))
+    },
+
+    list: (caller: Caller): NamespaceModel[] =>
+      list(caller).map((row) => model(row, metadata.read.organizations.counts(row.namespace_id))),
+
+    update(caller: Caller, identifier: string, changes: UpdateNamespace): NamespaceModel {
+      const { namespace_id: id } = find(caller, identifier)
+      return metadata.transact((tx) => {
+        const row = tx.read.organizations.namespace(caller.internalId, id)
+        if (row === undefined) throw notFound("namespace", identifier)
+        const name = changes.namespace_name ?? row.namespace_name
+        if (name !== row.namespace_name) refuseTaken(tx.read.organizations.namespace(caller.internalId, name), name)
+        const changed: NamespaceRow = {
+          ...row,
+          namespace_name: name,
+          description: changes.description === undefined ? row.description : changes.description,
+          payload_indexes:
+            changes.payload_indexes === undefined
+              ? row.payload_indexes
+              : changes.payload_indexes === null
+                ? null
+                : JSON.stringify(changes.payload_indexes),
+          auto_create_indexes: Number(changes.auto_create_indexes ?? row.auto_create_indexes === 1),
+          updated_at: now().toISOString(),
+        }
+        tx.write.organizations.updateNamespace(changed)
+        return model(changed, tx.read.organizations.counts(id))
+      })
+    },
+
+    /** Invisible at once, swept afterwards; the task tells when nothing is left. */
+    remove(caller: Caller, identifier: string): { taskId: string; namespaceId: string } {
+      const row = find(caller, identifier)
+      const at = now().toISOString()
+      const taskId = newId("task")
+      metadata.transact((tx) => {
+        if (!tx.write.organizations.removeNamespace(row.namespace_id, at)) throw notFound("namespace", identifier)
+        tx.write.tasks.insert({
+          task_id: taskId,
+          internal_id: caller.internalId,
+          namespace_id: row.namespace_id,
+          task_type: "api_namespaces_delete",
+          status: "PENDING",
+          inputs: JSON.stringify([row.namespace_id]),
+          outputs: "[]",
+          additional_data: JSON.stringify({ namespace_id: row.namespace_id }),
+          error: null,
+          created_at: at,
+          updated_at: at,
+        })
+      })
+      onRemoved()
+      return { taskId, namespaceId: row.namespace_id }
+    },
+  }
+}
+
+export type Namespaces = ReturnType<typeof namespaces>
+
+function refuseTaken(existing: NamespaceRow | undefined, name: string): void {
+  if (existing === undefined) return
+  throw new ApplianceError("AlreadyExistsError", `A namespace named '${name}' already exists.`, {
+    details: { resource: "namespace", id: existing.namespace_id },
+  })
+}
+
+function withExtractorId(reference: { feature_extractor_name: string; version: string }) {
+  const version = normalizeVersion(reference.version) ?? reference.version
+  return { ...reference, feature_extractor_id: pluginId(reference.feature_extractor_name, version) }
+}
+
+function model(row: NamespaceRow, counts: Pick<NamespaceModel, "document_count" | "bucket_count" | "collection_count" | "object_count">): NamespaceModel {
+  return {
+    object: "namespace",
+    namespace_id: row.namespace_id,
+    namespace_name: row.namespace_name,
+    description: row.description,
+    feature_extractors: JSON.parse(row.feature_extractors),
+    payload_indexes: row.payload_indexes === null ? null : JSON.parse(row.payload_indexes),
+    auto_create_indexes: row.auto_create_indexes === 1,
+    namespace_ready: true,
+    mode: "managed",
+    document_count: counts.document_count,
+    bucket_count: counts.bucket_count,
+    collection_count: counts.collection_count,
+    object_count: counts.object_count,
+    created_at: row.created_at,
+    updated_at: row.updated_at,
+  }
+}
