@@ -1,0 +1,1 @@
+"""What plugin code imports: pipelines, models, built-in services. Knows nothing of the worker that runs it."""

@@ -1,0 +1,1 @@
+"""Built-in inference services as steps of a pipeline."""

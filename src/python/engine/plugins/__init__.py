@@ -1,0 +1,1 @@
+"""Building blocks of a plugin's batch pipeline."""

@@ -1,0 +1,1 @@
+"""Services the appliance offers to plugins."""

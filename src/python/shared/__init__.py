@@ -1,0 +1,1 @@
+"""Helpers for plugin code: assets, concurrency, models. Knows nothing of the worker that runs it."""

@@ -1,0 +1,1 @@
+"""Text embedding, 1024 dimensions."""

@@ -1,0 +1,1 @@
+"""Models uploaded to the namespace."""
