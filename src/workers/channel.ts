@@ -1,0 +1,139 @@
+import { connect } from "node:net"
+import { CONTROL_FRAME, encodeFrame, FrameDecoder } from "../frames.ts"
+import {
+  checkReply,
+  encodeToWorker,
+  type FromWorker,
+  isEvent,
+  MAX_PAYLOAD_BYTES,
+  ProtocolBreach,
+  parseFromWorker,
+  type ReplyTo,
+  type ToWorker,
+  type WorkerEvent,
+  type WorkerRequest,
+} from "./protocol.ts"
+
+export interface ChannelOptions {
+  /** Our end of the socket pair; the channel owns and closes it. */
+  readonly fd: number
+  /** Hello and progress. May throw ProtocolBreach. */
+  onEvent(event: WorkerEvent): void
+  /** Called once when the worker broke the protocol; nothing is read afterwards. */
+  onBreach(breach: ProtocolBreach): void
+}
+
+export interface Channel {
+  /** Requests without an answer yet. */
+  readonly inFlight: number
+  /** Settles when the socket is closed by either side; never rejects. */
+  readonly closed: Promise<void>
+  /**
+   * Many may be in flight; replies find their request by id. Rejects with what `close` was given, or with the error
+   * of a message that is too large to be sent.
+   */
+  request<M extends WorkerRequest>(message: M): Promise<ReplyTo<M["type"]>>
+  /** A message without an answer. */
+  notify(message: ToWorker): void
+  /** Rejects every request in flight, and later ones, with `reason`. */
+  close(reason: Error): void
+}
+
+interface Pending {
+  readonly request: WorkerRequest
+  /** @throws ProtocolBreach when the message is no answer to the request */
+  accept(message: FromWorker): void
+  reject(reason: Error): void
+}
+
+/** A connection to one worker over an inherited socket pair: frames out joined per tick, frames in parsed as hostile. */
+export function openChannel({ fd, onEvent, onBreach }: ChannelOptions): Channel {
+  // The typings ask for a path; beside a descriptor it is not looked at. `new Socket({ fd })` fails in Bun 1.4.5.
+  const socket = connect({ fd, path: "" })
+  const decoder = new FrameDecoder(MAX_PAYLOAD_BYTES)
+  const pending = new Map<number, Pending>()
+  let lastId = 0
+  let closedFor: Error | null = null
+  let unsent: Uint8Array[] = []
+  let flushing = false
+  let congested = false
+
+  const flush = () => {
+    flushing = false
+    if (congested || unsent.length === 0 || socket.destroyed) return
+    const joined = unsent.length === 1 ? unsent[0] : Buffer.concat(unsent)
+    unsent = []
+    if (joined !== undefined) congested = !socket.write(joined)
+  }
+  const send = (id: number, message: ToWorker) => {
+    unsent.push(encodeFrame(id, CONTROL_FRAME, encodeToWorker(message)))
+    if (flushing) return
+    flushing = true
+    queueMicrotask(flush)
+  }
+  const nextId = () => {
+    do lastId = lastId >= 0xffffffff ? 1 : lastId + 1
+    while (pending.has(lastId))
+    return lastId
+  }
+  const receive = (id: number, kind: number, payload: Uint8Array) => {
+    if (kind !== CONTROL_FRAME) throw new ProtocolBreach(`a frame is of unknown kind ${kind}`)
+    const message = parseFromWorker(payload)
+    if (isEvent(message)) {
+      if (id !== 0) throw new ProtocolBreach(`a '${message.type}' event carries id ${id}`)
+      return onEvent(message)
+    }
+    const waiting = pending.get(id)
+    if (waiting === undefined) throw new ProtocolBreach(`a '${message.type}' message answers no request`)
+    pending.delete(id)
+    try {
+      waiting.accept(message)
+    } catch (error) {
+      pending.set(id, waiting)
+      throw error
+    }
+  }
+  const breach = (error: unknown) => {
+    socket.destroy()
+    const cause = error instanceof Error ? error : new Error(String(error))
+    onBreach(cause instanceof ProtocolBreach ? cause : new ProtocolBreach(cause.message, { cause }))
+  }
+
+  socket.on("data", (chunk: Uint8Array) => {
+    if (socket.destroyed) return
+    try {
+      for (const { id, kind, payload } of decoder.push(chunk)) receive(id, kind, payload)
+    } catch (error) {
+      breach(error)
+    }
+  })
+  socket.on("drain", () => {
+    congested = false
+    flush()
+  })
+  // A reset says no more than the end of the stream; how the worker ended is told by its exit.
+  socket.on("error", () => socket.destroy())
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()))
+
+  return {
+    get inFlight() {
+      return pending.size
+    },
+    closed,
+    request<M extends WorkerRequest>(request: M) {
+      return new Promise<ReplyTo<M["type"]>>((resolve, reject) => {
+        if (closedFor !== null) throw closedFor
+        const id = nextId()
+        send(id, request)
+        pending.set(id, { request, accept: (message) => resolve(checkReply(request, message)), reject })
+      })
+    },
+    notify: (message) => send(0, message),
+    close(reason) {
+      closedFor ??= reason
+      socket.destroy()
+      for (const waiting of pending.values()) waiting.reject(closedFor)
+      pending.clear()
+    },
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * What the appliance and a worker say to one another over descriptor 3, in frames of `frames.ts`. One file, closed and
+ * bounded: everything a worker says is hostile input, since plugin code shares its process and can forge frames.
+ * `python/plugin_worker/protocol.py` is the mirror; `test/python/fixtures/frames.json` tests both. Rows never travel here.
+ */
+import { z } from "zod"
+
+export const PROTOCOL_VERSION = 1
+
+/** Per frame, both directions. The largest honest message is a manifest with its three JSON schemas. */
+export const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
+
+/** Deeper than any JSON schema in use, shallow enough for every recursive reader behind us. */
+const MAX_DEPTH = 64
+/** 4 MiB of short numbers is about this many values. */
+const MAX_VALUES = 1_000_000
+
+const name = z.string().max(1024)
+const prose = z.string().max(64 * 1024)
+/** tracebacks are cut to 16 KiB of bytes by the worker; in UTF-16 units that is never more */
+const traceback = z.string().max(16 * 1024)
+const count = z.int().nonnegative()
+const attempt = z.int().nonnegative()
+const jsonObject = z.record(z.string(), z.unknown())
+const stringList = z.array(name).max(1000)
+
+/** A key that is missing reads as null: the sheet's optional fields are all nullable. */
+function orNull<T extends z.ZodType>(schema: T) {
+  return schema.nullable().default(null)
+}
+
+export const WorkerFailure = z.object({
+  error_type: z.enum(["dependency", "validation", "runtime", "resource"]),
+  exception: name,
+  message: prose,
+  traceback,
+  stage: name,
+})
+export type WorkerFailure = z.infer<typeof WorkerFailure>
+
+/** What the worker read off a plugin's classes. Still the author's words: the domain judges names, types and sizes. */
+export const Manifest = z.object({
+  feature_extractor_name: name,
+  version: name,
+  description: orNull(prose),
+  category: orNull(name),
+  input_schema: orNull(jsonObject),
+  output_schema: orNull(jsonObject),
+  parameter_schema: orNull(jsonObject),
+  supported_input_types: stringList,
+  features: z
+    .array(
+      z.object({
+        feature_name: name,
+        feature_type: name,
+        embedding_dim: orNull(z.int()),
+        distance_metric: orNull(name),
+      }),
+    )
+    .max(256),
+  dependencies: stringList,
+  input_mappings: orNull(jsonObject),
+  compute_profile: orNull(jsonObject),
+  feature_uri: orNull(name),
+  example_input: z.unknown().transform((value) => value ?? null),
+  example_output: z.unknown().transform((value) => value ?? null),
+  required_vector_indexes: orNull(z.array(jsonObject).max(256)),
+  tier: orNull(z.int()),
+  tier_label: orNull(name),
+  requires_python: orNull(name),
+})
+export type Manifest = z.infer<typeof Manifest>
+
+export const FromWorker = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("hello"), protocol: z.int(), pid: z.int().positive(), python: z.string().max(64) }),
+  z.object({ type: z.literal("locked_down"), isolation: z.enum(["none"]) }),
+  z.object({ type: z.literal("loaded") }),
+  z.object({
+    type: z.literal("manifest"),
+    manifest: Manifest,
+    warnings: z.array(prose).max(256),
+    has_realtime: z.boolean(),
+  }),
+  z.object({ type: z.literal("parameters_valid"), parameters: jsonObject }),
+  z.object({
+    type: z.literal("parameters_invalid"),
+    errors: z
+      .array(z.object({ location: z.array(z.union([name, z.int()])).max(MAX_DEPTH), message: prose, type: name }))
+      .max(1000),
+  }),
+  z.object({
+    type: z.literal("steps_built"),
+    steps: z
+      .array(z.object({ name, resource_type: z.enum(["cpu", "gpu", "api", "none"]), condition: orNull(name) }))
+      .max(256),
+  }),
+  z.object({ type: z.literal("progress"), partition: name, attempt, rows: count }),
+  z.object({
+    type: z.literal("partition_done"),
+    partition: name,
+    attempt,
+    rows_in: count,
+    rows_failed: count,
+    rows_out: count,
+    /** File names inside the output directory: never a path the worker chose. */
+    vectors: z.record(name, z.string().regex(/^\d{1,4}\.f32$/)),
+  }),
+  z.object({ type: z.literal("realtime_constructed"), form: name }),
+  z.object({ type: z.literal("predicted"), response: z.unknown() }),
+  z.object({ type: z.literal("failed"), error: WorkerFailure }),
+])
+export type FromWorker = z.infer<typeof FromWorker>
+
+const path = z.string().min(1).max(4096)
+
+export const ToWorker = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("lock_down"), policy: z.object({ level: z.literal("none") }) }),
+  z.object({
+    type: z.literal("load"),
+    plugin_path: path,
+    /** Empty when unknown: the worker then takes the alias from the manifest when it is read. */
+    plugin_name: name,
+    package_name: name,
+    site_packages: z.array(path),
+    scratch: path,
+  }),
+  z.object({ type: z.literal("read_manifest") }),
+  z.object({ type: z.literal("validate_parameters"), parameters: jsonObject }),
+  z.object({
+    type: z.literal("build_steps"),
+    parameters: jsonObject,
+    dataset_size: count,
+    content_flags: jsonObject,
+    feature_extractor_name: name,
+    version: name,
+  }),
+  z.object({
+    type: z.literal("run_partition"),
+    partition: name,
+    attempt,
+    /** JSON lines, written by the appliance. */
+    input: path,
+    /** An empty directory for scalars.parquet, `<i>.f32` and errors.jsonl. */
+    output: path,
+    features: z.array(z.object({ feature_name: name, embedding_dim: z.int().positive() })),
+    asset_roots: z.record(z.string(), path),
+  }),
+  z.object({ type: z.literal("construct_realtime") }),
+  z.object({ type: z.literal("predict"), request: z.unknown() }),
+  z.object({ type: z.literal("shutdown") }),
+])
+export type ToWorker = z.infer<typeof ToWorker>
+
+/** Everything that is answered; `shutdown` is answered by the end of the process. */
+export type WorkerRequest = Exclude<ToWorker, { type: "shutdown" }>
+
+/** What may answer what. `failed` may answer everything. */
+const REPLY_TYPES = {
+  lock_down: ["locked_down"],
+  load: ["loaded"],
+  read_manifest: ["manifest"],
+  validate_parameters: ["parameters_valid", "parameters_invalid"],
+  build_steps: ["steps_built"],
+  run_partition: ["partition_done"],
+  construct_realtime: ["realtime_constructed"],
+  predict: ["predicted"],
+} as const satisfies Record<WorkerRequest["type"], readonly FromWorker["type"][]>
+
+export type Failed = Extract<FromWorker, { type: "failed" }>
+export type ReplyTo<T extends WorkerRequest["type"]> =
+  | Extract<FromWorker, { type: (typeof REPLY_TYPES)[T][number] }>
+  | Failed
+export type WorkerReply = ReplyTo<WorkerRequest["type"]>
+export type WorkerEvent = Extract<FromWorker, { type: "hello" | "progress" }>
+export type Progress = Extract<FromWorker, { type: "progress" }>
+
+/** The worker said something the protocol does not know. The worker is not to be trusted with anything more. */
+export class ProtocolBreach extends Error {
+  override readonly name = "ProtocolBreach"
+}
+
+/** @throws ProtocolBreach unless the payload is one bounded, known message in UTF-8 JSON */
+export function parseFromWorker(payload: Uint8Array): FromWorker {
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload))
+  } catch (error) {
+    throw new ProtocolBreach("a message is not UTF-8 JSON", { cause: error })
+  }
+  checkBounds(value)
+  const parsed = FromWorker.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const where = issue === undefined || issue.path.length === 0 ? "a message" : `'${issue.path.join(".").slice(0, 200)}'`
+  throw new ProtocolBreach(`${where} does not fit the protocol: ${issue?.message.slice(0, 200) ?? "unknown"}`)
+}
+
+/** @throws RangeError when the message is over MAX_PAYLOAD_BYTES; nothing was sent then */
+export function encodeToWorker(message: ToWorker): Uint8Array {
+  const payload = new TextEncoder().encode(JSON.stringify(message))
+  if (payload.byteLength > MAX_PAYLOAD_BYTES) {
+    throw new RangeError(
+      `the '${message.type}' message is ${payload.byteLength} bytes; a frame carries ${MAX_PAYLOAD_BYTES} at most`,
+    )
+  }
+  return payload
+}
+
+/** Events carry id 0 and come unasked; everything else answers a request. */
+export function isEvent(message: FromWorker): message is WorkerEvent {
+  switch (message.type) {
+    case "hello":
+    case "progress":
+      return true
+    case "locked_down":
+    case "loaded":
+    case "manifest":
+    case "parameters_valid":
+    case "parameters_invalid":
+    case "steps_built":
+    case "partition_done":
+    case "realtime_constructed":
+    case "predicted":
+    case "failed":
+      return false
+    default:
+      return message satisfies never
+  }
+}
+
+/** @throws ProtocolBreach when the message is no answer to this request */
+export function checkReply<M extends WorkerRequest>(request: M, message: FromWorker): ReplyTo<M["type"]> {
+  const expected: readonly string[] = REPLY_TYPES[request.type]
+  if (message.type !== "failed" && !expected.includes(message.type)) {
+    throw new ProtocolBreach(`'${request.type}' was answered by '${message.type}'`)
+  }
+  if (message.type === "partition_done" && request.type === "run_partition") {
+    if (message.partition !== request.partition || message.attempt !== request.attempt) {
+      throw new ProtocolBreach(
+        `partition ${request.partition} attempt ${request.attempt} was answered for another partition or attempt`,
+      )
+    }
+  }
+  return message as ReplyTo<M["type"]>
+}
+
+/**
+ * JSON.parse bounds nothing, and makes `__proto__` an own key that a later merge would turn into a prototype.
+ * Walked with a list, not by recursion: depth is what is being bounded.
+ */
+function checkBounds(root: unknown): void {
+  const open: { value: unknown; depth: number }[] = [{ value: root, depth: 0 }]
+  let values = 0
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { value, depth } = next
+    values += 1
+    if (values > MAX_VALUES) throw new ProtocolBreach(`a message holds more than ${MAX_VALUES} values`)
+    if (typeof value !== "object" || value === null) continue
+    if (depth >= MAX_DEPTH) throw new ProtocolBreach(`a message is nested deeper than ${MAX_DEPTH}`)
+    if (!Array.isArray(value) && Object.hasOwn(value, "__proto__")) {
+      throw new ProtocolBreach("a message has a key '__proto__'")
+    }
+    for (const child of Object.values(value)) open.push({ value: child, depth: depth + 1 })
+  }
+}

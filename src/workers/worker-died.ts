@@ -1,0 +1,28 @@
+/** How a worker ended. `reason` says who decided: the worker itself (exit, signal), we because of it, or we on request. */
+export interface WorkerExit {
+  readonly reason: "ended" | "exit" | "signal" | "deadline" | "protocol" | "aborted"
+  readonly code: number | null
+  readonly signal: string | null
+  /** One sentence for people. */
+  readonly message: string
+  /** The last lines of the worker's output, at most 16 KiB: the plugin's words, control characters removed. */
+  readonly lastOutput: string
+}
+
+/** A request (or the start) cannot be answered because the worker is gone; it is reaped when this is thrown. */
+export class WorkerDied extends Error {
+  override readonly name = "WorkerDied"
+  readonly reason: "exit" | "signal" | "deadline" | "protocol" | "aborted"
+  readonly code: number | null
+  readonly signal: string | null
+  readonly lastOutput: string
+
+  constructor(exit: WorkerExit) {
+    super(exit.message)
+    // Who ends a worker that still has requests in flight has given them up.
+    this.reason = exit.reason === "ended" ? "aborted" : exit.reason
+    this.code = exit.code
+    this.signal = exit.signal
+    this.lastOutput = exit.lastOutput
+  }
+}

@@ -1,0 +1,181 @@
+import type { Log } from "../log.ts"
+import type { Interpreter } from "./interpreters.ts"
+import type { OutputLine } from "./output.ts"
+import type { ProcessRecord } from "./process-identity.ts"
+import {
+  PROTOCOL_VERSION,
+  type Progress,
+  ProtocolBreach,
+  type ReplyTo,
+  type WorkerFailure,
+  type WorkerRequest,
+} from "./protocol.ts"
+import { WorkerDied, type WorkerExit } from "./worker-died.ts"
+import { type RequestOptions, spawnWorkerProcess, type WorkerProcess } from "./worker-process.ts"
+
+/** Until `loaded`: a cold disk and a busy machine included. No plugin module is imported before that. */
+const START_DEADLINE_MS = 30_000
+
+/** What confines a worker. Nothing yet: the lock-down is the same call at the same place, a later issue fills it. */
+export const ISOLATION = "none"
+
+export interface WorkerOptions {
+  readonly interpreter: Interpreter
+  /** Absolute; holds engine/, shared/ and plugin_worker/. */
+  readonly pythonTree: string
+  /** Absolute, exists, this worker's own: its working directory, HOME and TMPDIR. */
+  readonly scratch: string
+  readonly plugin: {
+    /** Absolute path of the unpacked plugin. */
+    readonly path: string
+    /** The manifest's name, or "" when unknown. */
+    readonly name: string
+    /** Unique in this worker: the package under which the plugin's modules are imported. */
+    readonly packageName: string
+  }
+  readonly sitePackages: readonly string[]
+  readonly startDeadlineMs?: number
+  /** Added to the short fixed environment; the server's own is never passed on. Nothing secret: it stays readable. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** Each line the plugin prints: at most 8 KiB, 16 MiB a stream, control characters removed. */
+  onLog?(line: OutputLine): void
+  /** Threads of the numeric libraries, 1 by default. */
+  readonly threads?: number
+  /** Aborts the start; a started worker is ended with `end`. */
+  readonly signal?: AbortSignal | undefined
+  readonly log: Log
+}
+
+export interface Worker {
+  readonly pid: number
+  /** Version of its Python, such as 3.11.7. */
+  readonly python: string
+  readonly isolation: typeof ISOLATION
+  /** Pid and start time, for `endLeftovers` after a crash of the appliance. */
+  readonly record: ProcessRecord | null
+  /** True until it ends, is ended or has failed. */
+  readonly alive: boolean
+  /**
+   * The answer; a `failed` answer is a value too. Give a deadline: plugin code may hang for ever.
+   * @throws WorkerDied when the worker dies, is late, breaks the protocol or the signal aborts; it is reaped by then
+   * @throws RangeError when the message is over 4 MiB
+   */
+  request<M extends WorkerRequest>(message: M, options: RequestOptions): Promise<ReplyTo<M["type"]>>
+  /** Returns the function that takes the handler off again. */
+  onProgress(handler: (progress: Progress) => void): () => void
+  /** Settles when the worker is reaped and everything of it closed; never rejects. */
+  readonly exited: Promise<WorkerExit>
+  /** Asks it to shut down when idle, then SIGTERM, then SIGKILL to its group: at most about 2 s. */
+  end(): Promise<WorkerExit>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** The worker lives but could not take the plugin in (a missing directory, say); it was ended. */
+export class PluginLoadFailed extends Error {
+  override readonly name = "PluginLoadFailed"
+  readonly failure: WorkerFailure
+
+  constructor(failure: WorkerFailure) {
+    super(`The worker could not load the plugin: ${failure.message}`)
+    this.failure = failure
+  }
+}
+
+/**
+ * Starts a worker and hands it the plugin; resolves after `loaded`. Call from the main thread.
+ * @throws WorkerDied when it dies, is late or breaks the protocol on the way
+ * @throws PluginLoadFailed when it answers that the plugin cannot be loaded
+ */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const deadline = performance.now() + (options.startDeadlineMs ?? START_DEADLINE_MS)
+  const limits = () => ({ deadlineMs: Math.max(1, deadline - performance.now()), signal: options.signal })
+  const handlers = new Set<(progress: Progress) => void>()
+  const greeting = Promise.withResolvers<{ python: string }>()
+  let greeted = false
+
+  const worker: WorkerProcess = spawnWorkerProcess({
+    argv: [options.interpreter.path, "-I", "-S", "-B", `${options.pythonTree}/plugin_worker`],
+    cwd: options.scratch,
+    environment: workerEnvironment(options),
+    onLog: options.onLog ?? (() => undefined),
+    onEvent(event) {
+      if (event.type === "progress") {
+        for (const handler of handlers) handler(event)
+        return
+      }
+      if (greeted) throw new ProtocolBreach("a second greeting")
+      if (event.protocol !== PROTOCOL_VERSION) throw new ProtocolBreach(`it speaks protocol ${event.protocol}`)
+      if (event.pid !== worker.pid) throw new ProtocolBreach("its greeting names another process")
+      greeted = true
+      greeting.resolve(event)
+    },
+  })
+  void worker.exited.then((exit) => {
+    greeting.reject(new WorkerDied(exit))
+    options.log.debug({ pid: worker.pid, reason: exit.reason, code: exit.code, signal: exit.signal }, "worker exited")
+  })
+  greeting.promise.catch(() => undefined)
+
+  try {
+    const { python } = await worker.limited("the start", greeting.promise, limits())
+    await expectSuccess(worker.request({ type: "lock_down", policy: { level: ISOLATION } }, limits()))
+    await expectSuccess(
+      worker.request(
+        {
+          type: "load",
+          plugin_path: options.plugin.path,
+          plugin_name: options.plugin.name,
+          package_name: options.plugin.packageName,
+          site_packages: [...options.sitePackages],
+          scratch: options.scratch,
+        },
+        limits(),
+      ),
+    )
+    options.log.debug({ pid: worker.pid, python, plugin: options.plugin.packageName }, "worker started")
+    return {
+      pid: worker.pid,
+      python,
+      isolation: ISOLATION,
+      record: worker.record,
+      get alive() {
+        return worker.alive
+      },
+      request: worker.request,
+      onProgress(handler) {
+        handlers.add(handler)
+        return () => void handlers.delete(handler)
+      },
+      exited: worker.exited,
+      end: worker.end,
+      async [Symbol.asyncDispose]() {
+        await worker.end()
+      },
+    }
+  } catch (error) {
+    await worker.end()
+    throw error
+  }
+}
+
+async function expectSuccess(reply: Promise<ReplyTo<"lock_down" | "load">>): Promise<void> {
+  const answer = await reply
+  if (answer.type === "failed") throw new PluginLoadFailed(answer.error)
+}
+
+/** A short fixed list: what the server knows from its environment is none of a plugin's business. */
+function workerEnvironment({ scratch, threads = 1, environment = {} }: WorkerOptions): Record<string, string> {
+  const count = String(threads)
+  return {
+    PATH: "/usr/bin:/bin",
+    LANG: "C.UTF-8",
+    // getpass.getuser reads it where there is no /etc/passwd to be read.
+    USER: "plugin",
+    HOME: scratch,
+    TMPDIR: scratch,
+    OMP_NUM_THREADS: count,
+    OPENBLAS_NUM_THREADS: count,
+    MKL_NUM_THREADS: count,
+    ...environment,
+  }
+}
