@@ -1,14 +1,20 @@
-import { VERSION } from "./version.ts"
-import { grammarBytes, prepareRuntime, useNativeLibraries } from "./runtime.ts"
-if (process.argv[2] === "--version") { console.log(VERSION) } else {
-const r = await prepareRuntime("/tmp/probe/rt")
-useNativeLibraries(r.nativeDirectory)
-console.log(r, (await grammarBytes()).treeSitterWasm.length)
-const { default: Database } = await import("better-sqlite3")
-console.log(new Database(":memory:").prepare("select sqlite_version()").get())
-const d = await import("@duckdb/node-api")
-const c = await (await d.DuckDBInstance.create(":memory:")).connect()
-console.log((await c.runAndReadAll("select version()")).getRows())
-const o = await import("onnxruntime-node")
-console.log(Object.keys(o).length)
+/**
+ * argv to one command. Everything beyond the version is imported on demand: `--version` answers without loading a
+ * parser, a database or a library.
+ */
+import { NAME, VERSION } from "./version.ts"
+
+const [first, second] = process.argv.slice(2)
+
+if (process.argv.length === 3 && (first === "--version" || first === "-V")) {
+  console.log(`${NAME} ${VERSION}`)
+} else if (first === "documents-process") {
+  // Not for people: the appliance starts it, and says where the native libraries lie.
+  const { useNativeLibraries } = await import("./runtime.ts")
+  useNativeLibraries(second ?? null)
+  const { runDocumentsProcess } = await import("./documents/child.ts")
+  await runDocumentsProcess()
+} else {
+  const { runCommandLine } = await import("./cli/program.ts")
+  process.exitCode = await runCommandLine(process.argv.slice(2))
 }
