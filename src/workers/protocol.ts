@@ -10,19 +10,20 @@ export const PROTOCOL_VERSION = 1
 /** Per frame, both directions. The largest honest message is a manifest with its three JSON schemas. */
 export const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
 
-/** Deeper than any JSON schema in use, shallow enough for every recursive reader behind us. */
-const MAX_DEPTH = 64
+/** The worker itself allows values 64 deep; they stand a few levels deep in a message. */
+const MAX_DEPTH = 80
 /** 4 MiB of short numbers is about this many values. */
 const MAX_VALUES = 1_000_000
 
-const name = z.string().max(1024)
-const prose = z.string().max(64 * 1024)
-/** tracebacks are cut to 16 KiB of bytes by the worker; in UTF-16 units that is never more */
-const traceback = z.string().max(16 * 1024)
+/** Wider than what the domain accepts: an author who wrote too long a name shall hear that, not of a broken protocol. */
+const name = z.string().max(8 * 1024)
+const prose = z.string().max(1024 * 1024)
+/** The worker cuts at 16 Ki characters, and a character is at most two UTF-16 units. */
+const traceback = z.string().max(32 * 1024)
 const count = z.int().nonnegative()
 const attempt = z.int().nonnegative()
 const jsonObject = z.record(z.string(), z.unknown())
-const stringList = z.array(name).max(1000)
+const stringList = z.array(name).max(10_000)
 
 /** A key that is missing reads as null: the sheet's optional fields are all nullable. */
 function orNull<T extends z.ZodType>(schema: T) {
@@ -92,7 +93,7 @@ export const FromWorker = z.discriminatedUnion("type", [
     type: z.literal("steps_built"),
     steps: z
       .array(z.object({ name, resource_type: z.enum(["cpu", "gpu", "api", "none"]), condition: orNull(name) }))
-      .max(256),
+      .max(10_000),
   }),
   z.object({ type: z.literal("progress"), partition: name, attempt, rows: count }),
   z.object({

@@ -1,0 +1,159 @@
+import { mkdir, rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { EnvironmentBuildFailed } from "./environment-failures.ts"
+import type { Interpreter } from "./interpreters.ts"
+import { INSTALLER_RECORD } from "./partial-environments.ts"
+import { recordProcess } from "./process-identity.ts"
+import { type ProgramOptions, type ProgramResult, runProgram } from "./run-program.ts"
+import { missingWheels, parseLock } from "./wheels.ts"
+
+/** 100 MB over a slow line. */
+const PIP_TIMEOUT_MS = 30 * 60_000
+const COMPILE_TIMEOUT_MS = 10 * 60_000
+const IMPORT_TIMEOUT_MS = 2 * 60_000
+
+export interface Recipe {
+  /** Pinned, hashed requirements without markers: the same versions on every Python and platform. */
+  readonly lock: string
+  /** Imported once at the end: an environment that is ready works. */
+  readonly modules: readonly string[]
+}
+
+export interface InstallSource {
+  /** URL of a package index; without it and `wheels`, the one that pip is configured with. */
+  readonly index?: string | undefined
+  /** Absolute path of a directory of wheels; nothing else is read then, and nothing is fetched. */
+  readonly wheels?: string | undefined
+  /** Where pip's settings, proxies and certificates are taken from; the rest of it is not passed on. */
+  readonly hostEnvironment: Readonly<Record<string, string | undefined>>
+}
+
+interface Install extends InstallSource {
+  readonly interpreter: Interpreter
+  readonly recipe: Recipe
+  readonly partial: string
+  /** Where the files will be found later: their byte code says so. */
+  readonly finalDirectory: string
+  readonly signal?: AbortSignal | undefined
+  onLine(line: string): void
+}
+
+/**
+ * pip into `<partial>/site-packages` (wheels only, every hash checked), byte code beside the sources, each module
+ * imported once.
+ * @throws EnvironmentBuildFailed
+ */
+export async function installPackages(install: Install): Promise<void> {
+  const { interpreter, recipe, partial, finalDirectory, wheels, onLine } = install
+  const pins = parseLock(recipe.lock)
+  if (wheels !== undefined) {
+    const missing = await missingWheels(wheels, pins, interpreter)
+    if (missing.length > 0) throw EnvironmentBuildFailed.missingWheels(wheels, missing, interpreter)
+  }
+  const sitePackages = join(partial, "site-packages")
+  const temporary = join(partial, "tmp")
+  const lock = join(temporary, "base-requirements.txt")
+  await mkdir(temporary)
+  await writeFile(lock, recipe.lock)
+
+  onLine(`installing ${pins.length} packages for Python ${interpreter.version}`)
+  const flags = ["--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-compile", "--no-warn-script-location"]
+  const from = wheels === undefined ? [] : ["--no-index", "--find-links", wheels]
+  const pip = await run(install, {
+    argv: [interpreter.path, "-I", "-m", "pip", "install", "--target", sitePackages, ...flags, ...from, "-r", lock],
+    environment: pipEnvironment(install, temporary),
+    timeoutMs: PIP_TIMEOUT_MS,
+    onLine: ({ text }) => onLine(text),
+  })
+  if (pip.stopped === "timeout") {
+    throw new EnvironmentBuildFailed("install_failed", `pip did not finish within ${PIP_TIMEOUT_MS / 60_000} minutes.`)
+  }
+  if (pip.code !== 0) throw EnvironmentBuildFailed.install(pip.lastOutput, interpreter, wheels !== undefined)
+
+  onLine("compiling")
+  const environment = { PATH: "/usr/bin:/bin", LANG: "C.UTF-8", TMPDIR: temporary }
+  // Workers never write byte code (-B). Unchecked: a copy or a restore changes times, and then every start would compile.
+  const paths = ["-s", partial, "-p", finalDirectory, sitePackages]
+  // Its failure changes nothing but speed: packages carry files that are not meant to compile, and uncompiled ones run.
+  await run(install, {
+    argv: [
+      interpreter.path,
+      "-I",
+      "-S",
+      "-m",
+      "compileall",
+      "-q",
+      "-j",
+      "0",
+      "--invalidation-mode",
+      "unchecked-hash",
+      ...paths,
+    ],
+    environment,
+    timeoutMs: COMPILE_TIMEOUT_MS,
+  })
+
+  onLine("importing each package once")
+  const imports = `import sys; sys.path.append(sys.argv[1]); import ${recipe.modules.join(", ")}`
+  const trial = await run(install, {
+    argv: [interpreter.path, "-I", "-S", "-B", "-c", imports, sitePackages],
+    environment,
+    timeoutMs: IMPORT_TIMEOUT_MS,
+  })
+  if (trial.code !== 0) {
+    const words = `The installed packages cannot be imported by ${interpreter.path}:\n${trial.lastOutput}`
+    throw new EnvironmentBuildFailed("unusable", words)
+  }
+  await rm(temporary, { recursive: true })
+  await rm(join(partial, INSTALLER_RECORD))
+}
+
+/** Whoever sweeps a killed build must first end the installer that goes on without us. */
+async function run(
+  install: Install,
+  program: Omit<ProgramOptions, "signal" | "cwd" | "onStart">,
+): Promise<ProgramResult> {
+  const result = await runProgram({
+    ...program,
+    cwd: install.partial,
+    signal: install.signal,
+    async onStart(pid) {
+      await writeFile(join(install.partial, INSTALLER_RECORD), JSON.stringify(recordProcess(pid)))
+    },
+  })
+  install.signal?.throwIfAborted()
+  return result
+}
+
+/** How an admin tells pip about caches, proxies, certificates and mirrors. Nothing that moves or adds to the target. */
+const PIP_SETTINGS = [
+  ...["HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"],
+  ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"],
+  ...["PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_NO_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY"],
+  ...["PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT"],
+]
+const PIP_SOURCES = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"]
+
+function pipEnvironment({ hostEnvironment, index, wheels }: InstallSource, temporary: string): Record<string, string> {
+  const environment: Record<string, string> = {
+    PATH: "/usr/bin:/bin",
+    LANG: "C.UTF-8",
+    TMPDIR: temporary,
+    PIP_DISABLE_PIP_VERSION_CHECK: "1",
+    PIP_NO_INPUT: "1",
+    PIP_PROGRESS_BAR: "off",
+    PIP_ROOT_USER_ACTION: "ignore",
+    // A configuration file may set these; they contradict --target.
+    PIP_USER: "0",
+    PIP_REQUIRE_VIRTUALENV: "0",
+  }
+  // Offline means that no configuration of pip's is read at all.
+  if (wheels !== undefined) return { ...environment, PIP_CONFIG_FILE: "/dev/null", PIP_NO_CACHE_DIR: "1" }
+  for (const name of index === undefined ? [...PIP_SETTINGS, ...PIP_SOURCES] : PIP_SETTINGS) {
+    const value = hostEnvironment[name]
+    if (value !== undefined && value !== "") environment[name] = value
+  }
+  // By the environment, not by an argument: an index URL may hold a password, and arguments are everybody's to read.
+  if (index !== undefined) environment.PIP_INDEX_URL = index
+  return environment
+}
