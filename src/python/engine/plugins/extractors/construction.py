@@ -21,15 +21,20 @@ def construct_service(service_class: Any, config: Any) -> Any:
         keywords["progress_actor"] = None
     if _takes(parameters, "config"):
         return service_class(config=config, **keywords)
+    if config is None and all(_is_optional(p) for p in parameters.values()):
+        return service_class(**keywords)
     places = [p for p in parameters.values() if p.kind in _BY_PLACE and p.name not in keywords]
     if places or any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters.values()):
         return service_class(config, **keywords)
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return service_class(config=config, **keywords)
-    if config is None:
-        return service_class(**keywords)
     name = getattr(service_class, "__name__", repr(service_class))
     raise TypeError(f"{name} takes no config, yet its step has one. Give __init__ a parameter `config`.")
+
+
+def _is_optional(parameter: inspect.Parameter) -> bool:
+    variadic = parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return variadic or parameter.default is not inspect.Parameter.empty
 
 
 def _takes(parameters: Any, name: str) -> bool:

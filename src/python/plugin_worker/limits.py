@@ -1,0 +1,44 @@
+"""Every bound of the worker, with its reason. Sizes in bytes unless the name says otherwise."""
+
+from typing import Final
+
+MIB: Final = 1024 * 1024
+
+# The appliance refuses a larger payload; a legitimate control message is a few KiB.
+FRAME_PAYLOAD: Final = 4 * MIB
+
+# A failure travels in a frame, a row error in a file that may hold one for every row.
+FAILURE_MESSAGE: Final = 8 * 1024
+FAILURE_TRACEBACK: Final = 16 * 1024
+ROW_ERROR_MESSAGE: Final = 2 * 1024
+ROW_ERROR_TRACEBACK: Final = 8 * 1024
+# When every row fails the same way, the first few tracebacks tell all there is to tell.
+FULL_ROW_TRACEBACKS: Final = 100
+LATER_ROW_TRACEBACK: Final = 1024
+TRACEBACK_FRAMES: Final = 60
+TRACEBACK_CAUSES: Final = 4
+
+# Stored with the plugin and shown in the console.
+WARNINGS: Final = 100
+FEATURES: Final = 32
+EMBEDDING_DIM: Final = 65_536
+JSON_DEPTH: Final = 64
+
+# A document's fields; the documents process refuses more.
+ROW_FIELDS: Final = MIB
+
+# A slice is what is in memory at once. With one step, vectors leave as float32 with each batch; with more, an
+# embedding may wait as a list of Python floats, about eight times as large, until the last step has seen it.
+SLICE_ROWS: Final = 16_384
+CHAINED_SLICE_ROWS: Final = 4_096
+SLICE_INPUT: Final = 32 * MIB
+SLICE_VECTORS: Final = 96 * MIB
+VECTOR_CELL: Final = 4
+LIST_CELL: Final = 32
+SLICE_ROWS_AT_LEAST: Final = 64
+
+BATCH_ROWS: Final = {"cpu": 64, "gpu": 8, "api": 64}
+CALLABLE_BATCH_ROWS: Final = 1024
+CALLABLE_BATCH_INPUT: Final = 8 * MIB
+
+PROGRESS_SECONDS: Final = 0.5

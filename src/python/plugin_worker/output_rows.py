@@ -1,0 +1,94 @@
+"""What of a step's result is stored, and in which form."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from plugin_worker.failures import Failure
+from plugin_worker.features import Feature
+from plugin_worker.fields import encode_rows
+from plugin_worker.partition_input import SYSTEM_COLUMNS, Slice
+from plugin_worker.partition_output import OutputBlock
+from plugin_worker.tracebacks import clip
+from plugin_worker.vectors import VectorBlock, no_vectors, to_block
+
+
+class OutputRows:
+    """Stored are columns the steps added, other input columns they changed, and input columns that output_schema names.
+
+    Never stored: the appliance's own columns, embeddings (they are vectors), and inputs that output_schema does not name.
+    """
+
+    def __init__(self, features: Sequence[Feature], input_fields: Sequence[str], output_fields: Sequence[str]) -> None:
+        self._features = features
+        self._never = {*SYSTEM_COLUMNS, *(feature.feature_name for feature in features)}
+        self._inputs = set(input_fields)
+        self._named = set(output_fields)
+        self._added: dict[str, None] = {}
+
+    def begin(self, rows: Slice, frame: pd.DataFrame, errors: dict[int, Failure]) -> None:
+        """A new slice: `frame` as the steps get it, `errors` to add to, by origin."""
+        self._rows = rows
+        self._errors = errors
+        self._frame_columns = set(frame.columns)
+        self._before = {
+            name: frame[name].tolist()
+            for name in frame.columns
+            if name not in self._never and (name in self._named or name not in self._inputs)
+        }
+
+    def block(self, result: pd.DataFrame, origins: list[int], handled: bool) -> OutputBlock:
+        """`result` row by row; a row with a bad vector or a value that is not JSON goes to the errors of the slice."""
+        vectors = [self._vectors(result, feature) for feature in self._features]
+        names, columns = self._stored(result, origins, handled)
+        fields, wrong = encode_rows(names, columns, len(origins))
+        for block in vectors:
+            self._fail(block.errors, origins, "InvalidEmbedding")
+        self._fail(wrong, origins, "InvalidField")
+        return OutputBlock(origins, fields, [block.values for block in vectors], [block.missing for block in vectors])
+
+    def _vectors(self, result: pd.DataFrame, feature: Feature) -> VectorBlock:
+        if feature.feature_name not in result.columns:
+            return no_vectors(len(result), feature)
+        return to_block(result[feature.feature_name].tolist(), feature)
+
+    def _stored(self, result: pd.DataFrame, origins: list[int], handled: bool) -> tuple[list[str], list[list[Any]]]:
+        names: list[str] = []
+        columns: list[list[Any]] = []
+        for name in result.columns:
+            if name in self._never:
+                continue
+            if name not in self._frame_columns:
+                cells = result[name].tolist()
+                if handled:
+                    self._added[name] = None
+            elif name in self._before:
+                cells = result[name].tolist()
+                if _same(cells, [self._before[name][origin] for origin in origins]):
+                    if name not in self._named:
+                        continue
+                    # As it came: a column of whole numbers and nulls has been floats in the frame.
+                    cells = [self._rows.rows[origin].get(name) for origin in origins]
+            else:
+                continue
+            names.append(name)
+            columns.append(cells)
+        if not handled:
+            for name in self._added:
+                if name not in names:
+                    names.append(name)
+                    columns.append([None] * len(origins))
+        return names, columns
+
+    def _fail(self, wrong: dict[int, str], origins: list[int], exception: str) -> None:
+        for place, message in wrong.items():
+            failure = Failure("validation", exception, clip(message, 2048), "", "output")
+            self._errors.setdefault(origins[place], failure)
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    try:
+        return all(a is b or a == b or (a != a and b != b) for a, b in zip(one, other))
+    except (ValueError, TypeError):
+        return False

@@ -1,0 +1,121 @@
+"""Frames between worker and appliance on descriptor 3; the mirror of `src/frames.ts` and `src/workers/protocol.ts`.
+
+    u32le length | u32le id | u8 kind | payload        length counts what follows it
+
+Kind 1 is a UTF-8 JSON object with a string `type`. A reply carries the id of its request, an event carries 0.
+Rows never travel in frames.
+"""
+
+import json
+import os
+import struct
+import threading
+from dataclasses import dataclass
+from typing import Any, Final
+
+from plugin_worker.limits import FRAME_PAYLOAD
+
+PROTOCOL_VERSION: Final = 1
+CHANNEL_DESCRIPTOR: Final = 3
+CONTROL_FRAME: Final = 1
+EVENT_ID: Final = 0
+
+_LENGTH = struct.Struct("<I")
+_HEAD = struct.Struct("<IB")
+
+
+class FrameError(Exception):
+    """Bytes that are no frame, or a frame over the limit. The channel is not usable after one was received."""
+
+
+class ChannelClosed(Exception):
+    """The appliance closed its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    id: int
+    kind: int
+    payload: bytes
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Raises FrameError when a field does not fit."""
+    if not 0 <= frame.id <= 0xFFFF_FFFF:
+        raise FrameError(f"frame id {frame.id} is not a u32")
+    if not 0 <= frame.kind <= 0xFF:
+        raise FrameError(f"frame kind {frame.kind} is not a u8")
+    if len(frame.payload) > FRAME_PAYLOAD:
+        raise FrameError(f"a payload of {len(frame.payload)} bytes is over the limit of {FRAME_PAYLOAD}")
+    return _LENGTH.pack(_HEAD.size + len(frame.payload)) + _HEAD.pack(frame.id, frame.kind) + frame.payload
+
+
+def payload_length(head: bytes) -> int:
+    """Bytes of payload that the first four bytes of a frame announce. Raises FrameError out of bounds."""
+    (length,) = _LENGTH.unpack(head)
+    if length < _HEAD.size:
+        raise FrameError(f"a frame of {length} bytes is shorter than its head")
+    if length - _HEAD.size > FRAME_PAYLOAD:
+        raise FrameError(f"a frame of {length} bytes is over the limit of {FRAME_PAYLOAD + _HEAD.size}")
+    return int(length) - _HEAD.size
+
+
+def decode_frames(stream: bytes) -> list[Frame]:
+    """All frames of a whole stream. Raises FrameError when it does not end with a frame."""
+    frames: list[Frame] = []
+    at = 0
+    while at < len(stream):
+        body = at + _LENGTH.size + _HEAD.size
+        if len(stream) < body:
+            raise FrameError("the stream ends inside a frame")
+        end = body + payload_length(stream[at : at + _LENGTH.size])
+        if len(stream) < end:
+            raise FrameError("the stream ends inside a frame")
+        frame_id, kind = _HEAD.unpack_from(stream, at + _LENGTH.size)
+        frames.append(Frame(frame_id, kind, stream[body:end]))
+        at = end
+    return frames
+
+
+class Channel:
+    """Blocking frames on one descriptor. One thread receives; any thread may send."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._sending = threading.Lock()
+        os.set_blocking(descriptor, True)
+        # A program that a plugin's library starts must not hold the channel open.
+        os.set_inheritable(descriptor, False)
+
+    def receive(self) -> tuple[int, dict[str, Any]]:
+        """The next control message and its id. Raises ChannelClosed at the end, FrameError for anything else."""
+        size = payload_length(self._read(_LENGTH.size))
+        frame_id, kind = _HEAD.unpack(self._read(_HEAD.size))
+        payload = self._read(size)
+        if kind != CONTROL_FRAME:
+            raise FrameError(f"frame kind {kind} is not known")
+        try:
+            message = json.loads(payload)
+        except ValueError as error:
+            raise FrameError(f"a control frame is not JSON: {error}") from error
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise FrameError("a control frame is not an object with a type")
+        return frame_id, message
+
+    def send(self, frame_id: int, message: dict[str, Any]) -> None:
+        """Raises FrameError for a message over the limit, ValueError or TypeError for one that is not JSON."""
+        payload = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+        data = memoryview(encode_frame(Frame(frame_id, CONTROL_FRAME, payload)))
+        with self._sending:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+
+    def _read(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        while size > 0:
+            part = os.read(self._descriptor, min(size, 1 << 20))
+            if not part:
+                raise ChannelClosed
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)

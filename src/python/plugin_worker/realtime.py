@@ -1,0 +1,75 @@
+"""`realtime.py`: the handler in whichever form the plugin has it, called for one request at a time."""
+
+import asyncio
+import inspect
+from typing import Any
+
+from plugin_worker.failures import InvalidPlugin
+from plugin_worker.json_values import NotJson, to_json_value
+from plugin_worker.plugin_loader import Plugin
+from shared.plugins.inference.serve import BaseInferenceService
+
+
+class RealtimeService:
+    """A constructed handler. `form` says by which rule it was found."""
+
+    def __init__(self, handler: Any, form: str) -> None:
+        self.form = form
+        self._handler = handler
+        # One loop for the life of the worker: clients that a handler keeps are bound to the loop they were made in.
+        self._loop = asyncio.new_event_loop()
+
+    def predict(self, request: dict[str, Any]) -> Any:
+        """The handler's answer as JSON. Raises InvalidPlugin for an answer that is no dict, or what the handler raises."""
+        inputs, parameters = _inputs_and_parameters(request)
+        handler = self._handler
+        if callable(getattr(handler, "predict", None)):
+            answer = handler.predict(inputs)
+        elif _overrides_run_inference(handler):
+            answer = handler.run_inference(inputs, parameters)
+        else:
+            answer = handler(inputs, parameters)
+        if inspect.isawaitable(answer):
+            answer = self._loop.run_until_complete(_awaited(answer))
+        if not isinstance(answer, dict):
+            raise InvalidPlugin(f"The realtime handler must answer a dict, not a {type(answer).__name__}.")
+        try:
+            return to_json_value(answer, "response")
+        except NotJson as error:
+            raise InvalidPlugin(f"The realtime handler's answer is not JSON: {error}.") from error
+
+
+def construct_realtime(plugin: Plugin) -> RealtimeService:
+    """Finds and constructs the handler. Raises PluginFileMissing, InvalidPlugin, or what its constructor raises."""
+    module = plugin.load("realtime")
+    names = vars(module)
+    if inspect.isclass(names.get("RealtimeHandler")):
+        return RealtimeService(names["RealtimeHandler"](), "RealtimeHandler")
+    if callable(names.get("get_inference_service")):
+        return RealtimeService(names["get_inference_service"](), "get_inference_service")
+    classes = [item for item in names.values() if inspect.isclass(item) and item.__module__ == module.__name__]
+    for found in classes:
+        if issubclass(found, BaseInferenceService):
+            return RealtimeService(found(), "BaseInferenceService")
+    for found in classes:
+        if found.__name__.endswith("InferenceService") and not found.__name__.startswith("Base"):
+            return RealtimeService(found(), "InferenceService")
+    raise InvalidPlugin(
+        "realtime.py defines no RealtimeHandler, no get_inference_service() and no class deriving from BaseInferenceService."
+    )
+
+
+def _inputs_and_parameters(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The envelope {inputs, parameters} taken apart; any other request is the inputs themselves."""
+    if isinstance(request.get("inputs"), dict) and set(request) <= {"inputs", "parameters"}:
+        return request["inputs"], request.get("parameters") or {}
+    return request, {}
+
+
+def _overrides_run_inference(handler: Any) -> bool:
+    method = getattr(type(handler), "run_inference", None)
+    return method is not None and method is not BaseInferenceService.run_inference
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer

@@ -1,0 +1,40 @@
+"""Which input row an output row belongs to."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+
+def match_rows(result: pd.DataFrame, origins: Sequence[int], document_ids: Sequence[Any]) -> list[int] | str:
+    """The origin of every row of `result`, or why that cannot be told.
+
+    `origins` and `document_ids` are those of the batch, aligned. By `document_id` when the result has the column and every
+    value is of the batch, which also lets a step return more or fewer rows; else by position when the counts are equal.
+    """
+    if "document_id" in result.columns:
+        by_id = _by_document_id(result["document_id"].tolist(), origins, document_ids)
+        if by_id is not None:
+            return by_id
+    if len(result) == len(origins):
+        return list(origins)
+    return (
+        f"returned {len(result)} rows for {len(origins)} and they cannot be matched: keep the column document_id "
+        "with the value of the row that each output came from"
+    )
+
+
+def _by_document_id(ids: list[Any], origins: Sequence[int], document_ids: Sequence[Any]) -> list[int] | None:
+    if len(ids) == len(document_ids) and all(map(_same_text, ids, document_ids)):
+        return list(origins)
+    owner: dict[str, int] = {}
+    for document_id, origin in zip(document_ids, origins):
+        # Rows that an earlier step made of one input row share its id, and that is as good: they share the origin.
+        if not isinstance(document_id, str) or owner.setdefault(document_id, origin) != origin:
+            return None
+    matched = [owner.get(document_id, -1) if isinstance(document_id, str) else -1 for document_id in ids]
+    return None if -1 in matched else matched
+
+
+def _same_text(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, str) and one == other)

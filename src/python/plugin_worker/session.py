@@ -1,0 +1,99 @@
+"""One plugin in this worker: what has been read, built and constructed of it so far."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from plugin_worker.failures import InvalidPlugin, plugin_code
+from plugin_worker.manifest import Manifest, read_manifest
+from plugin_worker.plugin_loader import Plugin
+
+if TYPE_CHECKING:
+    from plugin_worker.realtime import RealtimeService
+    from plugin_worker.steps import BuiltPipeline
+
+Message = dict[str, Any]
+
+
+class Session:
+    """Answers the requests about a loaded plugin. Everything raised by plugin code leaves as RequestFailed."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
+        self._manifest: Manifest | None = None
+        self._pipeline: "BuiltPipeline | None" = None
+        self._realtime: "RealtimeService | None" = None
+
+    def read_manifest(self) -> Message:
+        manifest = self._read_manifest()
+        return {
+            "type": "manifest",
+            "manifest": manifest.as_message(),
+            "warnings": list(manifest.warnings),
+            "has_realtime": self.plugin.has("realtime"),
+        }
+
+    def validate_parameters(self, request: Message) -> Message:
+        from plugin_worker.parameters import validate_parameters
+
+        manifest = self._read_manifest()
+        with plugin_code("parameters", self.plugin):
+            checked = validate_parameters(manifest.declared_parameter_schema, request.get("parameters") or {})
+        if checked.errors:
+            return {"type": "parameters_invalid", "errors": list(checked.errors)}
+        return {"type": "parameters_valid", "parameters": checked.parameters}
+
+    def build_steps(self, request: Message) -> Message:
+        from plugin_worker.steps import ExtractorRequest, build_pipeline
+
+        manifest = self._read_manifest()
+        with plugin_code("build_steps", self.plugin):
+            self._pipeline = build_pipeline(
+                self.plugin,
+                ExtractorRequest(
+                    request.get("parameters") or {},
+                    request.get("feature_extractor_name") or manifest.feature_extractor_name,
+                    request.get("version") or manifest.version,
+                ),
+                compute_profile=manifest.compute_profile,
+                dataset_size=request.get("dataset_size"),
+                content_flags=request.get("content_flags") or {},
+            )
+        return {"type": "steps_built", "steps": [step.as_message() for step in self._pipeline.steps]}
+
+    def run_partition(self, request: Message, send_event: Callable[[Message], None]) -> Message:
+        from plugin_worker.batch import PartitionRequest, run_partition
+
+        if self._pipeline is None:
+            with plugin_code("run_partition", self.plugin):
+                raise InvalidPlugin("The steps of the plugin have not been built yet.")
+        partition = PartitionRequest.parse(request)
+        identity = {"partition": partition.partition, "attempt": partition.attempt}
+        done = run_partition(
+            partition,
+            self._pipeline,
+            self._read_manifest(),
+            self.plugin,
+            lambda rows: send_event({"type": "progress", **identity, "rows": rows}),
+        )
+        return {"type": "partition_done", **identity, **done}
+
+    def construct_realtime(self) -> Message:
+        from plugin_worker.realtime import construct_realtime
+
+        with plugin_code("realtime", self.plugin):
+            self._realtime = construct_realtime(self.plugin)
+        return {"type": "realtime_constructed", "form": self._realtime.form}
+
+    def predict(self, request: Message) -> Message:
+        with plugin_code("predict", self.plugin):
+            if self._realtime is None:
+                raise InvalidPlugin("The realtime handler has not been constructed yet.")
+            return {"type": "predicted", "response": self._realtime.predict(request.get("request") or {})}
+
+    def _read_manifest(self) -> Manifest:
+        if self._manifest is None:
+            with plugin_code("manifest", self.plugin):
+                self._manifest = read_manifest(self.plugin)
+            if not self.plugin.name:
+                self.plugin.name = self._manifest.feature_extractor_name
+        return self._manifest

@@ -1,0 +1,185 @@
+"""One step over the rows of a slice: condition, batches, and the row that fails found by halving its batch."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.plugins.extractors.pipeline import RowCondition
+from plugin_worker.failures import Failure, RequestFailed, failure_of, is_fatal
+from plugin_worker.plugin_loader import Plugin
+from plugin_worker.row_matching import match_rows
+from plugin_worker.steps import Step
+from plugin_worker.tracebacks import clip
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRows:
+    """What a slice knows of its rows by origin."""
+
+    document_ids: list[Any]
+    mime_types: list[Any]
+    line_bytes: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of a frame and the origin of each. `handled` is false for rows that the step's condition let pass."""
+
+    frame: pd.DataFrame
+    origins: list[int]
+    handled: bool
+
+
+class StepRun:
+    """Runs steps on slices; keeps the first failure of each origin in `errors`."""
+
+    def __init__(self, plugin: Plugin, rows: SliceRows, errors: dict[int, Failure]) -> None:
+        self._plugin = plugin
+        self._rows = rows
+        self._errors = errors
+
+    def pieces(self, step: Step, frame: pd.DataFrame, origins: list[int]) -> Iterator[Piece]:
+        """The step's results in order of its calls, then the rows that passed by. Raises RequestFailed when going on is futile.
+
+        A row for which nothing comes back is an error; so is one whose failure was found.
+        """
+        stage = f"step {step.name}"
+        matching, passing = self._split(step, origins)
+        seen: set[int] = set()
+        for start, stop in self._batches(step, origins, matching):
+            for piece in self._call(step, stage, frame, origins, matching[start:stop]):
+                seen.update(piece.origins)
+                yield piece
+        for place in matching:
+            origin = origins[place]
+            if origin not in seen and origin not in self._errors:
+                self._fail(origin, "RowMissing", f"{step.name} returned nothing for this row.", stage)
+        if passing:
+            yield Piece(_take(frame, passing), [origins[place] for place in passing], handled=False)
+
+    def _split(self, step: Step, origins: list[int]) -> tuple[Sequence[int], Sequence[int]]:
+        if step.condition is RowCondition.ALWAYS:
+            return range(len(origins)), ()
+        verdict: dict[Any, bool] = {}
+        matches: list[bool] = []
+        for origin in origins:
+            mime_type = self._rows.mime_types[origin]
+            if mime_type not in verdict:
+                verdict[mime_type] = step.condition.matches(mime_type)
+            matches.append(verdict[mime_type])
+        if all(matches):
+            return range(len(origins)), ()
+        places = np.array(matches, dtype=bool)
+        return np.flatnonzero(places).tolist(), np.flatnonzero(~places).tolist()
+
+    def _batches(self, step: Step, origins: list[int], places: Sequence[int]) -> Iterator[tuple[int, int]]:
+        if step.batch_input is None:
+            for start in range(0, len(places), step.batch_rows):
+                yield start, min(start + step.batch_rows, len(places))
+            return
+        start, size = 0, 0
+        for index, place in enumerate(places):
+            size += self._rows.line_bytes[origins[place]]
+            if index > start and (index - start >= step.batch_rows or size > step.batch_input):
+                yield start, index
+                start, size = index, self._rows.line_bytes[origins[place]]
+        if start < len(places):
+            yield start, len(places)
+
+    def _call(
+        self, step: Step, stage: str, frame: pd.DataFrame, origins: list[int], places: Sequence[int]
+    ) -> Iterator[Piece]:
+        try:
+            service = step.service()
+        except BaseException as error:
+            raise RequestFailed(failure_of(error, f"construction of {step.name}", self._plugin)) from error
+        batch_origins = [origins[place] for place in places]
+        result, failure = self._result(service, _take(frame, places), stage)
+        if failure is not None and len(places) == 1:
+            self._errors.setdefault(batch_origins[0], failure)
+            return
+        if failure is not None:
+            middle = len(places) // 2
+            yield from self._call(step, stage, frame, origins, places[:middle])
+            yield from self._call(step, stage, frame, origins, places[middle:])
+            return
+        document_ids = [self._rows.document_ids[origin] for origin in batch_origins]
+        matched = frame_problem(result) or match_rows(result, batch_origins, document_ids)
+        if isinstance(matched, str):
+            for origin in batch_origins:
+                self._fail(origin, "InvalidResult", f"{step.name} {matched}.", stage)
+            return
+        yield Piece(result, matched, handled=True)
+
+    def _result(self, service: Callable[[Any], Any], batch: pd.DataFrame, stage: str) -> tuple[Any, Failure | None]:
+        """The one place where an exception of a step, SystemExit and KeyboardInterrupt too, becomes a value."""
+        try:
+            return service(batch), None
+        except BaseException as error:
+            failure = failure_of(error, stage, self._plugin)
+            if is_fatal(error, self._plugin):
+                raise RequestFailed(failure) from error
+            return None, failure
+
+    def _fail(self, origin: int, exception: str, message: str, stage: str) -> None:
+        self._errors.setdefault(origin, Failure("runtime", exception, clip(message, 2048), "", stage))
+
+
+def frame_problem(result: Any) -> str | None:
+    """What is wrong with what a step returned, as the end of a sentence that begins with its name."""
+    if isinstance(result, pd.DataFrame):
+        if not result.columns.is_unique:
+            return f"returned a DataFrame in which a column occurs twice: {_names(result.columns[result.columns.duplicated()])}"
+        odd = [name for name in result.columns if not isinstance(name, str)]
+        return f"returned a DataFrame whose column names are not all strings: {_names(odd)}" if odd else None
+    if result is None:
+        return "returned None; it must return the DataFrame"
+    if inspect.iscoroutine(result):
+        result.close()
+        return "returned a coroutine; __call__ must not be async"
+    return f"returned a {type(result).__name__}; it must return a pandas DataFrame"
+
+
+def join(pieces: Sequence[Piece]) -> tuple[pd.DataFrame, list[int]]:
+    """One frame in the order of origins. Columns that only some pieces have are None in the others."""
+    origins = np.array([origin for piece in pieces for origin in piece.origins], dtype=np.int64)
+    frames = [piece.frame for piece in pieces]
+    joined = frames[0] if len(frames) == 1 else _stacked(frames, len(origins))
+    if len(origins) and (origins[1:] < origins[:-1]).any():
+        order = np.argsort(origins, kind="stable")
+        return _take(joined, order), origins[order].tolist()
+    return joined, origins.tolist()
+
+
+def _stacked(frames: Sequence[pd.DataFrame], rows: int) -> pd.DataFrame:
+    names: dict[str, None] = {}
+    for frame in frames:
+        names.update(dict.fromkeys(frame.columns))
+    return pd.DataFrame({name: _joined_column(frames, name) for name in names}, index=pd.RangeIndex(rows))
+
+
+def _joined_column(frames: Sequence[pd.DataFrame], name: str) -> pd.Series:
+    columns = [frame[name] if name in frame.columns else None for frame in frames]
+    kinds = {str(column.dtype) if column is not None else "" for column in columns}
+    if len(kinds) == 1:
+        return pd.concat([column for column in columns if column is not None], ignore_index=True)
+    cells: list[Any] = []
+    for column, frame in zip(columns, frames):
+        cells.extend([None] * len(frame) if column is None else column.tolist())
+    # Objects, so that whole numbers of one piece do not turn into floats beside the None of another.
+    return pd.Series(cells, dtype=object)
+
+
+def _take(frame: pd.DataFrame, places: Sequence[int] | np.ndarray) -> pd.DataFrame:
+    """Rows with a fresh index; writing to them does not touch `frame` (copy on write)."""
+    view = frame.iloc[places.start : places.stop] if isinstance(places, range) else frame.iloc[places]
+    view.index = pd.RangeIndex(len(view))
+    return view
+
+
+def _names(names: Any) -> str:
+    return ", ".join(repr(name) for name in list(names)[:5])

@@ -1,0 +1,78 @@
+"""Tracebacks for authors: their frames first, by path inside the plugin, then those of libraries, none of the worker's."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+
+from plugin_worker.limits import TRACEBACK_CAUSES, TRACEBACK_FRAMES
+
+_WORKER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_CUT = "\n… shortened …\n"
+
+
+def author_traceback(error: BaseException, plugin_path: str | None, limit: int) -> str:
+    """At most `limit` bytes of UTF-8. Causes follow the error; no path of this machine is shown."""
+    parts: list[str] = []
+    current: BaseException | None = error
+    for depth in range(TRACEBACK_CAUSES):
+        if current is None:
+            break
+        if depth:
+            parts.append("\ncaused by\n")
+        parts.append(_one(current, plugin_path))
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return clip("".join(parts), limit)
+
+
+def clip(text: str, limit: int) -> str:
+    """At most `limit` bytes of valid UTF-8: beginning and end are kept, the middle goes."""
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) <= limit:
+        return data.decode("utf-8")
+    keep = max(0, (limit - len(_CUT.encode())) // 2)
+    if keep == 0:
+        return data[:limit].decode("utf-8", "ignore")
+    return data[:keep].decode("utf-8", "ignore") + _CUT + data[-keep:].decode("utf-8", "ignore")
+
+
+def _one(error: BaseException, plugin_path: str | None) -> str:
+    own: list[str] = []
+    library: list[str] = []
+    for frame in _frames(error):
+        if frame.filename.startswith(_WORKER) or frame.filename.startswith("<frozen importlib"):
+            continue
+        inside = plugin_path is not None and frame.filename.startswith(plugin_path + os.sep)
+        shown = frame.filename[len(plugin_path or "") + 1 :] if inside else _short(frame.filename)
+        line = f"{shown}, line {frame.lineno}, in {frame.name}\n"
+        if frame.line:
+            line += f"    {frame.line.strip()[:500]}\n"
+        (own if inside else library).append(line)
+    text = "".join(own)
+    if library:
+        text += ("in libraries\n" if own else "") + "".join(library)
+    return text + "".join(_last_lines(error, plugin_path))
+
+
+def _frames(error: BaseException) -> Iterable[traceback.FrameSummary]:
+    frames = list(traceback.extract_tb(error.__traceback__))
+    half = TRACEBACK_FRAMES // 2
+    return frames if len(frames) <= TRACEBACK_FRAMES else frames[:half] + frames[-half:]
+
+
+def _last_lines(error: BaseException, plugin_path: str | None) -> list[str]:
+    """`ValueError: message`; for a syntax error also the place."""
+    try:
+        lines = traceback.format_exception_only(type(error), error)
+    except Exception:
+        return [f"{type(error).__name__}\n"]
+    return [line.replace(plugin_path + os.sep, "") for line in lines] if plugin_path else lines
+
+
+def _short(filename: str) -> str:
+    """A library's file by its place below the directory it was imported from."""
+    best = ""
+    for entry in sys.path:
+        if entry and len(entry) > len(best) and filename.startswith(entry + os.sep):
+            best = entry
+    return filename[len(best) + 1 :] if best else os.path.basename(filename)

@@ -1,0 +1,139 @@
+"""Requests of the appliance, one after another, in the order a worker's life has them.
+
+The main thread runs plugin code. After lock-down a second thread reads the channel, so that the worker ends at once when
+the appliance closes it, even while plugin code runs.
+"""
+
+import os
+import platform
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from plugin_worker.failures import Failure, InvalidPlugin, RequestFailed, failure_of
+from plugin_worker.lock_down import LockDownRefused, lock_down
+from plugin_worker.output_capture import flush_streams
+from plugin_worker.plugin_loader import Plugin
+from plugin_worker.protocol import EVENT_ID, PROTOCOL_VERSION, Channel, ChannelClosed, FrameError
+from plugin_worker.session import Session
+
+_EXIT_OK = 0
+_EXIT_PROTOCOL = 70
+_EXIT_LOCK_DOWN = 71
+
+Message = dict[str, Any]
+
+
+class Worker:
+    """One worker process: `serve` never returns."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._requests: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
+        self._session: Session | None = None
+        self._locked_down = False
+        self._handlers: dict[str, Callable[[Session, Message], Message]] = {
+            "read_manifest": lambda session, _: session.read_manifest(),
+            "validate_parameters": lambda session, request: session.validate_parameters(request),
+            "build_steps": lambda session, request: session.build_steps(request),
+            "run_partition": lambda session, request: session.run_partition(request, self._send_event),
+            "construct_realtime": lambda session, _: session.construct_realtime(),
+            "predict": lambda session, request: session.predict(request),
+        }
+
+    def serve(self) -> None:
+        """Answers until shutdown or until the channel closes, then ends the process without running exit handlers."""
+        self._send_event(
+            {"type": "hello", "protocol": PROTOCOL_VERSION, "pid": os.getpid(), "python": platform.python_version()}
+        )
+        while True:
+            frame_id, request = self._requests.get() if self._locked_down else self._receive()
+            if request["type"] == "shutdown":
+                _end(_EXIT_OK)
+            try:
+                reply = self._answer(request)
+            except RequestFailed as failed:
+                reply = _failed(failed.failure)
+            except Exception as error:
+                # A fault of the worker itself: the request fails, the traceback goes to the log of the appliance.
+                reply = _failed(failure_of(error, f"worker, {request['type']}", self._plugin()))
+            self._reply(frame_id, reply)
+
+    def _answer(self, request: Message) -> Message:
+        kind = request["type"]
+        if kind == "lock_down":
+            return self._lock_down(request)
+        if not self._locked_down:
+            raise FrameError(f"{kind} came before lock_down")
+        if kind == "load":
+            return self._load(request)
+        if self._session is None:
+            raise FrameError(f"{kind} came before load")
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise FrameError(f"the request {kind!r} is not known")
+        return handler(self._session, request)
+
+    def _lock_down(self, request: Message) -> Message:
+        try:
+            isolation = lock_down(request.get("policy") or {})
+        except LockDownRefused as refused:
+            print(f"lock-down: {refused}", file=sys.stderr)
+            _end(_EXIT_LOCK_DOWN)
+        threading.Thread(target=self._read_requests, name="channel", daemon=True).start()
+        self._locked_down = True
+        return {"type": "locked_down", "isolation": isolation}
+
+    def _load(self, request: Message) -> Message:
+        if self._session is not None:
+            raise FrameError("a plugin is loaded already: one worker serves one plugin")
+        scratch = request["scratch"]
+        os.chdir(scratch)
+        os.environ["TMPDIR"] = os.environ["HOME"] = scratch
+        # Appended, never inserted, and not as site directories: a .pth file would run code.
+        sys.path.extend(entry for entry in request["site_packages"] if entry not in sys.path)
+        if not os.path.isdir(request["plugin_path"]):
+            raise InvalidPlugin("The plugin's directory is missing.")
+        self._session = Session(
+            Plugin(request["plugin_path"], request.get("plugin_name") or "", request["package_name"])
+        )
+        return {"type": "loaded"}
+
+    def _plugin(self) -> Plugin | None:
+        return self._session.plugin if self._session else None
+
+    def _reply(self, frame_id: int, reply: Message) -> None:
+        try:
+            self._channel.send(frame_id, reply)
+        except OSError:
+            _end(_EXIT_OK)
+        except (FrameError, TypeError, ValueError) as error:
+            self._channel.send(frame_id, _failed(failure_of(InvalidPlugin(f"The answer cannot be sent: {error}"), "answer", None)))
+
+    def _send_event(self, event: Message) -> None:
+        self._channel.send(EVENT_ID, event)
+
+    def _receive(self) -> tuple[int, Message]:
+        try:
+            return self._channel.receive()
+        except ChannelClosed:
+            os._exit(_EXIT_OK)
+        except (FrameError, OSError) as error:
+            print(f"channel: {error}", file=sys.stderr)
+            _end(_EXIT_PROTOCOL)
+
+    def _read_requests(self) -> None:
+        while True:
+            self._requests.put(self._receive())
+
+
+def _failed(failure: Failure) -> Message:
+    return {"type": "failed", "error": failure.as_message()}
+
+
+def _end(code: int) -> Any:
+    """Ends the process now. Exit handlers and threads of the plugin get no say; what it printed is not lost."""
+    flush_streams()
+    os._exit(code)
