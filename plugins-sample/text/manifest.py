@@ -10,7 +10,9 @@ class TextInput(BaseModel):
 
 
 class TextOutput(BaseModel):
-    text_features_embedding: List[float] = Field(..., description="256 numbers of length 1; similar texts point the same way")
+    text_features_embedding: List[float] = Field(
+        ..., description="256 numbers of length 1; similar texts point the same way"
+    )
     character_count: int
     word_count: int
     sentence_count: int
@@ -26,13 +28,13 @@ class TextOutput(BaseModel):
     truncated: bool = Field(..., description="True when only the first max_characters were read")
 
 
-# Short words are left out by their length already; these are the longer English ones that carry little by themselves.
+# Words of one or two letters are left out anyway; these are longer English ones that say little by themselves.
 ENGLISH_FUNCTION_WORDS = (
-    "about above after also and any are because been before being both but can cannot could does each either else for "
-    "from had has have having here how into its itself may might more most must nor not off one only other otherwise our "
-    "over own same shall should some such than that the their them then there these they this those through too "
-    "under until upon very was were what when where whether which while who whose why will with within without would "
-    "you your"
+    "about above after also and any are because been before being both but can cannot could does each either else "
+    "for from had has have having here how into its itself may might more most must nor not off one only other "
+    "otherwise our over own same shall should some such than that the their them then there these they this those "
+    "through too under until upon very was were what when where whether which while who whose why will with "
+    "within without would you your"
 ).split()
 
 

@@ -71,7 +71,10 @@ def _word_vectors(block: TextBlock, words: Words) -> np.ndarray:
     )
 
 
-def _hashed_vectors(rows: np.ndarray, hashes: np.ndarray, texts: int, weights: Optional[np.ndarray] = None) -> np.ndarray:
+def _hashed_vectors(
+    rows: np.ndarray, hashes: np.ndarray, texts: int, weights: Optional[np.ndarray] = None
+) -> np.ndarray:
+    """One vector a text from the hashes of its n-grams, each of weight 1 unless `weights` says otherwise."""
     # Row and hash in one number: one sort brings equal n-grams of one text together.
     keys = (rows.astype(np.uint64) << np.uint64(48)) | (hashes >> np.uint64(16))
     if weights is None:

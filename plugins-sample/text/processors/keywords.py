@@ -84,7 +84,7 @@ def _candidates(block: TextBlock, words: Words, eligible: np.ndarray, scores: np
 
 
 def _phrases(block: TextBlock, words: Words, eligible: np.ndarray) -> np.ndarray:
-    """For each word but the last whether it makes a phrase with the next: side by side, one blank or nothing between."""
+    """For each word but the last whether it makes a phrase with the next: one blank or nothing between them."""
     gap = words.starts[1:] - words.ends[:-1]
     blank = (gap == 1) & (block.codes[words.ends[:-1]] == ord(" "))
     both_ideographic = words.ideographic[:-1] & words.ideographic[1:]

@@ -1,0 +1,55 @@
+"""Runs the plugin the way a batch does. Start it with `mixpeek plugin test`, or with pytest where `engine` is found."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ..manifest import example_input, features
+from ..pipeline import build_steps
+from ..realtime import RealtimeHandler
+
+EMBEDDING = features[0]["feature_name"]
+
+
+def run(values, **parameters):
+    request = SimpleNamespace(extractor_config=SimpleNamespace(parameters=parameters))
+    batch = pd.DataFrame({"audio": pd.Series(values, dtype=object), "mime_type": "audio/wav"})
+    for step in build_steps(request)["steps"]:
+        batch = step(batch)
+    return batch
+
+
+def test_the_example_gets_an_embedding_of_the_size_in_the_manifest():
+    vector = run([example_input["audio"]])[EMBEDDING][0]
+    assert len(vector) == features[0]["embedding_dim"]
+    assert np.isclose(np.linalg.norm(vector), 1)
+
+
+def test_realtime_answers_what_a_batch_stores():
+    stored = run([example_input["audio"]]).iloc[0]
+    answer = RealtimeHandler().predict(example_input)
+    assert np.allclose(answer.pop("embedding"), stored[EMBEDDING])
+    assert answer == {name: stored[name] for name in answer}
+
+
+def test_the_example_is_decoded():
+    example = run([example_input["audio"]]).iloc[0]
+    assert (example["format"], example["sample_rate"], example["duration_seconds"]) == ("wav", 8000, 0.004)
+    assert 900 < example["spectral_centroid"] < 1100
+
+
+def test_a_row_without_audio_has_none_in_every_column():
+    assert run([None]).drop(columns=["audio", "mime_type"]).isna().all(axis=None)
+
+
+def test_bytes_of_no_known_format_are_compared_as_bytes():
+    unknown = run([b"no sound at all"]).iloc[0]
+    assert unknown["format"] is None and unknown["decoded"] is False
+    assert len(unknown[EMBEDDING]) == features[0]["embedding_dim"]
+
+
+def test_an_empty_file_is_an_error():
+    with pytest.raises(ValueError, match="empty"):
+        run([b""])
