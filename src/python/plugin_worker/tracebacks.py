@@ -1,5 +1,6 @@
 """Tracebacks for authors: their frames first, by path inside the plugin, then those of libraries, none of the worker's."""
 
+import importlib
 import os
 import sys
 import traceback
@@ -8,6 +9,7 @@ from collections.abc import Iterable
 from plugin_worker.limits import TRACEBACK_CAUSES, TRACEBACK_FRAMES
 
 _WORKER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_IMPORTLIB = os.path.dirname(importlib.__file__) + os.sep
 _CUT = "\n… shortened …\n"
 
 
@@ -40,7 +42,7 @@ def _one(error: BaseException, plugin_path: str | None) -> str:
     own: list[str] = []
     library: list[str] = []
     for frame in _frames(error):
-        if frame.filename.startswith(_WORKER) or frame.filename.startswith("<frozen importlib"):
+        if frame.filename.startswith((_WORKER, _IMPORTLIB, "<frozen importlib")):
             continue
         inside = plugin_path is not None and frame.filename.startswith(plugin_path + os.sep)
         shown = frame.filename[len(plugin_path or "") + 1 :] if inside else _short(frame.filename)
