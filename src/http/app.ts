@@ -84,6 +84,7 @@ export function httpApp(deps: HttpDeps) {
   app.use("/v1/*", authentication(deps.authentication))
   app.use("/v1/*", jsonBody)
 
+  notEnabledRoutes(app)
   healthRoutes(app, deps)
   organizationRoutes(app, deps)
   apiKeyRoutes(app, deps)
@@ -98,7 +99,6 @@ export function httpApp(deps: HttpDeps) {
   documentRoutes(app, deps)
   collectionRoutes(app, deps)
   taskRoutes(app, deps)
-  notEnabledRoutes(app)
   docsRoutes(app)
 
   app.openAPIRegistry.registerComponent("securitySchemes", "ApiKey", { type: "http", scheme: "bearer" })

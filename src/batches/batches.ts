@@ -1,0 +1,394 @@
+import type {
+  BatchModel,
+  CreateBatch,
+  FailedDocuments,
+  ListBatches,
+  SubmitBatch,
+  TriggerBatch,
+  UpdateBatch,
+} from "../contract/batches.ts"
+import type { TriggerCollection, TriggerCollectionResponse } from "../contract/collections.ts"
+import type { TaskModel } from "../contract/tasks.ts"
+import { ApplianceError, invalid, notFound } from "../errors.ts"
+import { parseFilter } from "../filtering.ts"
+import { newId } from "../identifiers.ts"
+import type { BatchRow, RunRow } from "../metadata/batches.ts"
+import type { CollectionRow } from "../metadata/collections.ts"
+import type { Metadata, Transaction } from "../metadata/open.ts"
+import type { Remember } from "../organizations/idempotency.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { RegisteredPlugin } from "../plugins/registry.ts"
+import type { Ledger } from "./ledger.ts"
+import { batchModel, MAX_ANSWERED_IDS } from "./model.ts"
+import { missingPlugin } from "./run-partition.ts"
+import { taskModel } from "./tasks.ts"
+
+interface Deps {
+  metadata: Pick<Metadata, "read" | "transact">
+  ledger: Ledger
+  now: () => Date
+  pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
+  rowsInProgress: (batchId: string, collectionId: string) => number
+  /** A batch was submitted: plan and run it. */
+  onSubmitted: () => void
+  /** A batch was canceled: its workers end. */
+  onCanceled: (batchId: string) => void
+}
+
+/** More values in one error's details would be noise. */
+const MAX_NAMED = 20
+
+export function batches(deps: Deps) {
+  const { metadata, ledger, now } = deps
+
+  const bucketOf = (namespace: Namespace, identifier: string) => {
+    const bucket = metadata.read.buckets.get(namespace.namespaceId, identifier)
+    if (bucket === undefined) throw notFound("bucket", identifier)
+    return bucket
+  }
+  const find = (namespace: Namespace, batchId: string, bucketIdentifier: string | null, read = metadata.read): BatchRow => {
+    const batch = read.batches.get(namespace.namespaceId, batchId)
+    if (batch === undefined) throw notFound("batch", batchId)
+    if (bucketIdentifier !== null && bucketOf(namespace, bucketIdentifier).bucket_id !== batch.bucket_id) {
+      throw notFound("batch", batchId)
+    }
+    return batch
+  }
+  const model = (batch: BatchRow, read: Metadata["read"] = metadata.read): BatchModel =>
+    batchModel({
+      batch,
+      runs: read.batches.runs(batch.batch_id),
+      objectIds: batch.object_count <= MAX_ANSWERED_IDS ? read.batches.objectIds(batch.batch_id, MAX_ANSWERED_IDS) : [],
+      errorSummary: read.batches.errorSummary(batch.batch_id),
+      underWay: (collectionId) => deps.rowsInProgress(batch.batch_id, collectionId),
+    })
+
+  /** The collections of this bucket that run: those named, or all enabled ones. */
+  const targets = (namespace: Namespace, bucketId: string, named: readonly string[] | null, read: Metadata["read"]): CollectionRow[] => {
+    const enabled = read.collections.enabledOf(bucketId)
+    if (named === null) {
+      if (enabled.length > 0) return enabled
+      throw new ApplianceError("BadRequestError", "No enabled collection has this bucket as its source; create one first.", {
+        details: { bucket_id: bucketId },
+      })
+    }
+    return named.map((identifier) => {
+      const collection = read.collections.get(namespace.namespaceId, identifier)
+      if (collection === undefined) throw notFound("collection", identifier)
+      if (!read.collections.buckets(collection.collection_id).includes(bucketId)) {
+        throw new ApplianceError("BadRequestError", `Collection '${identifier}' does not have this bucket as its source.`, {
+          details: { bucket_id: bucketId, collection_id: collection.collection_id },
+        })
+      }
+      if (collection.enabled !== 1) {
+        throw new ApplianceError("BadRequestError", `Collection '${identifier}' is disabled.`, {
+          details: { collection_id: collection.collection_id },
+        })
+      }
+      return collection
+    })
+  }
+
+  const checkObjects = (bucketId: string, objectIds: readonly string[], read: Metadata["read"]) => {
+    const unknown = read.objects.missingOf(bucketId, objectIds)
+    if (unknown.length === 0) return
+    throw new ApplianceError("NotFoundError", `${unknown.length} of the objects are not in this bucket, such as '${unknown[0]}'.`, {
+      details: { resource: "object", id: unknown[0], missing: unknown.slice(0, MAX_NAMED), missing_count: unknown.length },
+    })
+  }
+
+  const draft = (namespace: Namespace, bucketId: string, request: CreateBatch | TriggerBatch, membership: BatchRow["membership"]): BatchRow => {
+    const at = now().toISOString()
+    return {
+      batch_id: newId("btch"),
+      namespace_id: namespace.namespaceId,
+      bucket_id: bucketId,
+      batch_name: request.batch_name ?? null,
+      status: "DRAFT",
+      membership,
+      membership_filters: request.filters == null ? null : JSON.stringify(request.filters),
+      membership_limit: request.limit ?? null,
+      membership_next: 0,
+      membership_end: null,
+      object_count: 0,
+      collection_ids: request.collection_ids == null ? null : JSON.stringify(request.collection_ids),
+      metadata: JSON.stringify(request.metadata ?? {}),
+      lifecycle_reason: null,
+      error: null,
+      task_id: null,
+      created_at: at,
+      updated_at: at,
+      submitted_at: null,
+      finished_at: null,
+    }
+  }
+
+  /** DRAFT → QUEUED: fixes collections, plugin versions, parameters and the end of the membership. */
+  const submitted = (tx: Transaction, namespace: Namespace, batch: BatchRow, collectionIds: readonly string[] | null): string => {
+    const at = now().toISOString()
+    const named = collectionIds ?? (batch.collection_ids === null ? null : (JSON.parse(batch.collection_ids) as string[]))
+    const collections = targets(namespace, batch.bucket_id, named, tx.read)
+    if (batch.membership === "explicit" && batch.object_count === 0) {
+      throw new ApplianceError("BadRequestError", "The batch has no objects; add some before you submit it.")
+    }
+    const taskId = newId("task")
+    const ids = [...new Set(collections.map((collection) => collection.collection_id))]
+    if (!tx.write.batches.submit(batch.batch_id, taskId, JSON.stringify(ids), tx.read.objects.lastSeq(), at)) {
+      throw new ApplianceError("BadRequestError", `The batch is ${batch.status}, not DRAFT.`)
+    }
+    for (const id of ids) {
+      const collection = collections.find((row) => row.collection_id === id)
+      if (collection !== undefined) tx.write.batches.insertRun(runOf(namespace, batch.batch_id, collection, at))
+    }
+    tx.write.tasks.insert({
+      task_id: taskId,
+      internal_id: namespace.internalId,
+      namespace_id: namespace.namespaceId,
+      task_type: "api_buckets_batches_process",
+      status: "QUEUED",
+      inputs: JSON.stringify([batch.batch_id]),
+      outputs: JSON.stringify(ids),
+      additional_data: JSON.stringify({ batch_id: batch.batch_id, bucket_id: batch.bucket_id, job_id: taskId }),
+      error: null,
+      created_at: at,
+      updated_at: at,
+    })
+    return taskId
+  }
+
+  const runOf = (namespace: Namespace, batchId: string, collection: CollectionRow, at: string): RunRow => {
+    const plugin = deps.pluginById(namespace, collection.plugin_id)
+    const gone = plugin === null ? { ...missingPlugin(collection.plugin_id, "is not registered in this namespace any more"), timestamp: at } : null
+    const extractor: { version: string } = JSON.parse(collection.feature_extractor)
+    return {
+      batch_id: batchId,
+      collection_id: collection.collection_id,
+      plugin_id: collection.plugin_id,
+      plugin_version: extractor.version,
+      code_hash: plugin?.codeHash ?? "",
+      environment: null,
+      isolation: null,
+      feature_extractor: collection.feature_extractor,
+      status: "PENDING",
+      rows_in: 0,
+      rows_done: 0,
+      rows_failed: 0,
+      rows_skipped: 0,
+      documents_written: 0,
+      error: gone === null ? null : JSON.stringify(gone),
+      started_at: null,
+      finished_at: null,
+    }
+  }
+
+  const stored = (tx: Transaction, namespace: Namespace, batchId: string): BatchRow => find(namespace, batchId, null, tx.read)
+
+  /** A whole bucket's batch, created and submitted in one transaction. */
+  const triggered = (tx: Transaction, namespace: Namespace, bucketId: string, request: TriggerBatch): BatchRow => {
+    const explicit = request.object_ids != null && request.object_ids.length > 0
+    const batch = draft(namespace, bucketId, request, explicit ? "explicit" : "bucket")
+    tx.write.batches.insert(batch)
+    if (explicit) {
+      checkObjects(bucketId, request.object_ids ?? [], tx.read)
+      tx.write.batches.setMembership(batch.batch_id, 0, tx.write.batches.addMembers(batch.batch_id, 0, request.object_ids ?? []))
+    }
+    submitted(tx, namespace, stored(tx, namespace, batch.batch_id), request.collection_ids ?? null)
+    return stored(tx, namespace, batch.batch_id)
+  }
+
+  return {
+    create(namespace: Namespace, bucketIdentifier: string, request: CreateBatch, skipValidation: boolean, remember: Remember): BatchModel {
+      parseFilter(request.filters)
+      const { bucket_id: bucketId } = bucketOf(namespace, bucketIdentifier)
+      const submit = request.auto_submit === true || request.trigger_processing === true
+      const answer = metadata.transact((tx) => {
+        const explicit = request.object_ids != null
+        const bySelection = !explicit && (request.filters != null || request.limit != null || submit)
+        const batch = draft(namespace, bucketId, request, bySelection ? "bucket" : "explicit")
+        if (request.collection_ids != null) targets(namespace, bucketId, request.collection_ids, tx.read)
+        tx.write.batches.insert(batch)
+        if (explicit && request.object_ids != null) {
+          if (!skipValidation) checkObjects(bucketId, request.object_ids, tx.read)
+          tx.write.batches.setMembership(batch.batch_id, 0, tx.write.batches.addMembers(batch.batch_id, 0, request.object_ids))
+        }
+        if (submit) submitted(tx, namespace, stored(tx, namespace, batch.batch_id), null)
+        const created = model(stored(tx, namespace, batch.batch_id), tx.read)
+        remember(tx, created)
+        return created
+      })
+      if (submit) deps.onSubmitted()
+      return answer
+    },
+
+    addObjects(namespace: Namespace, bucketIdentifier: string, batchId: string, objectIds: readonly string[], skipValidation: boolean): BatchModel {
+      find(namespace, batchId, bucketIdentifier)
+      return metadata.transact((tx) => {
+        const batch = stored(tx, namespace, batchId)
+        if (batch.status !== "DRAFT" || batch.membership !== "explicit") {
+          const why = batch.status === "DRAFT" ? "selects its objects by filter" : `is ${batch.status}`
+          throw new ApplianceError("BadRequestError", `Objects can be added to a DRAFT with explicit objects only; this batch ${why}.`)
+        }
+        if (!skipValidation) checkObjects(batch.bucket_id, objectIds, tx.read)
+        tx.write.batches.setMembership(batchId, 0, tx.write.batches.addMembers(batchId, batch.object_count, objectIds))
+        return model(stored(tx, namespace, batchId), tx.read)
+      })
+    },
+
+    /** Submitting again answers the task of the first time. */
+    submit(namespace: Namespace, bucketIdentifier: string, batchId: string, request: SubmitBatch): TaskModel {
+      find(namespace, batchId, bucketIdentifier)
+      const taskId = metadata.transact((tx) => {
+        const batch = stored(tx, namespace, batchId)
+        return batch.task_id ?? submitted(tx, namespace, batch, request.collection_ids ?? null)
+      })
+      deps.onSubmitted()
+      const task = metadata.read.tasks.get(namespace.internalId, taskId)
+      if (task === undefined) throw notFound("task", taskId)
+      return taskModel(task)
+    },
+
+    trigger(namespace: Namespace, bucketIdentifier: string, request: TriggerBatch, remember: Remember): BatchModel {
+      parseFilter(request.filters)
+      const { bucket_id: bucketId } = bucketOf(namespace, bucketIdentifier)
+      const answer = metadata.transact((tx) => {
+        const created = model(triggered(tx, namespace, bucketId, request), tx.read)
+        remember(tx, created)
+        return created
+      })
+      deps.onSubmitted()
+      return answer
+    },
+
+    /** One batch per source bucket of the collection. */
+    triggerCollection(namespace: Namespace, identifier: string, request: TriggerCollection, remember: Remember): TriggerCollectionResponse {
+      const collection = metadata.read.collections.get(namespace.namespaceId, identifier)
+      if (collection === undefined) throw notFound("collection", identifier)
+      if (request.include_collections != null && request.include_collections.length > 0) {
+        throw invalid("This collection's source is a bucket.", [
+          { type: "unsupported", location: ["body", "include_collections"], message: "names no source of this collection" },
+        ])
+      }
+      const filters = request.source_filters?.filters ?? request.source_filters ?? null
+      parseFilter(filters)
+      const sources = metadata.read.collections.buckets(collection.collection_id)
+      const included = request.include_buckets?.map((bucket) => bucketOf(namespace, bucket).bucket_id) ?? sources
+      const foreign = included.find((bucketId) => !sources.includes(bucketId))
+      if (foreign !== undefined) {
+        throw new ApplianceError("BadRequestError", `Bucket '${foreign}' is not a source of this collection.`)
+      }
+      const answer = metadata.transact((tx) => {
+        const made = included.map((bucketId) => {
+          const own = request.object_ids == null ? null : tx.read.objects.presentOf(bucketId, request.object_ids)
+          if (own !== null && own.length === 0) return null
+          return triggered(tx, namespace, bucketId, {
+            collection_ids: [collection.collection_id],
+            ...(own === null ? {} : { object_ids: own }),
+            ...(filters === null ? {} : { filters: filters as Record<string, unknown> }),
+          })
+        })
+        const batchRows = made.filter((batch) => batch !== null)
+        const first = batchRows[0]
+        if (first === undefined || first.task_id === null) throw notFound("object", request.object_ids?.[0] ?? "")
+        const response: TriggerCollectionResponse = {
+          batch_id: first.batch_id,
+          batch_ids: batchRows.map((batch) => batch.batch_id),
+          task_id: first.task_id,
+          collection_id: collection.collection_id,
+          total_tiers: 1,
+          message: `Batch ${batchRows.map((batch) => batch.batch_id).join(", ")} is queued.`,
+          source_bucket_ids: included,
+          object_count: request.object_ids == null ? null : batchRows.reduce((sum, batch) => sum + batch.object_count, 0),
+        }
+        remember(tx, response)
+        return response
+      })
+      deps.onSubmitted()
+      return answer
+    },
+
+    get: (namespace: Namespace, bucketIdentifier: string | null, batchId: string): BatchModel =>
+      model(find(namespace, batchId, bucketIdentifier)),
+
+    list(namespace: Namespace, bucketIdentifier: string, query: ListBatches): { results: BatchModel[]; total_count: number } {
+      const { bucket_id: bucketId } = bucketOf(namespace, bucketIdentifier)
+      const status = query.status ?? null
+      return {
+        results: metadata.read.batches.list(bucketId, status, query.limit ?? 100, query.offset ?? 0).map((batch) => model(batch)),
+        total_count: metadata.read.batches.count(bucketId, status),
+      }
+    },
+
+    update(namespace: Namespace, bucketIdentifier: string, batchId: string, changes: UpdateBatch): BatchModel {
+      const batch = find(namespace, batchId, bucketIdentifier)
+      const merged = changes.metadata == null ? batch.metadata : JSON.stringify(changes.metadata)
+      metadata.transact((tx) =>
+        tx.write.batches.update(batchId, merged, changes.batch_name === undefined ? batch.batch_name : changes.batch_name, now().toISOString()),
+      )
+      return model(find(namespace, batchId, null))
+    },
+
+    /** Its documents stay; only the batch and its row errors go. @throws BadRequestError while it runs */
+    remove(namespace: Namespace, bucketIdentifier: string, batchId: string): void {
+      find(namespace, batchId, bucketIdentifier)
+      metadata.transact((tx) => {
+        const batch = stored(tx, namespace, batchId)
+        if (["QUEUED", "PENDING", "IN_PROGRESS"].includes(batch.status)) {
+          throw new ApplianceError("BadRequestError", `The batch is ${batch.status}; cancel it before you delete it.`)
+        }
+        tx.write.batches.erase(batchId)
+      })
+    },
+
+    /** A batch that has ended already stays as it ended. */
+    cancel(namespace: Namespace, bucketIdentifier: string | null, batchId: string): TaskModel {
+      const batch = find(namespace, batchId, bucketIdentifier)
+      if (ledger.cancel(batchId)) deps.onCanceled(batchId)
+      const task = batch.task_id === null ? undefined : metadata.read.tasks.get(namespace.internalId, batch.task_id)
+      if (task !== undefined) return taskModel(task)
+      const after = find(namespace, batchId, null)
+      return taskModel({
+        task_id: batchId,
+        internal_id: namespace.internalId,
+        namespace_id: namespace.namespaceId,
+        task_type: "api_buckets_batches_process",
+        status: after.status,
+        inputs: JSON.stringify([batchId]),
+        outputs: "[]",
+        additional_data: JSON.stringify({ batch_id: batchId, bucket_id: batch.bucket_id }),
+        error: after.error,
+        created_at: after.created_at,
+        updated_at: after.updated_at,
+      })
+    },
+
+    failedDocuments(
+      namespace: Namespace,
+      bucketIdentifier: string,
+      batchId: string,
+      query: { collection_id?: string | undefined; limit: number; offset: number },
+    ): FailedDocuments {
+      find(namespace, batchId, bucketIdentifier)
+      const collectionId = query.collection_id ?? null
+      return {
+        batch_id: batchId,
+        failed_documents: metadata.read.batches.errors(batchId, collectionId, query.limit, query.offset).map((error) => ({
+          object_id: error.object_id,
+          collection_id: error.collection_id,
+          row: error.ordinal,
+          error: error.message,
+          error_type: error.error_type,
+          exception: error.exception,
+          traceback: error.traceback,
+          stage: error.stage,
+          attempt: error.attempt,
+          timestamp: error.created_at,
+        })),
+        total: metadata.read.batches.errorCount(batchId, collectionId),
+        limit: query.limit,
+        offset: query.offset,
+      }
+    },
+  }
+}
+
+export type Batches = ReturnType<typeof batches>

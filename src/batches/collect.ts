@@ -1,0 +1,115 @@
+/**
+ * A worker's result files as an attacker's: opened without following links, regular, one name, capped, and copied, since
+ * the plugin may still hold them open. Only the copies are read further.
+ */
+import { constants } from "node:fs"
+import { open } from "node:fs/promises"
+import { join } from "node:path"
+import { z } from "zod"
+
+const CHUNK_BYTES = 1024 * 1024
+/** Per row: a document's fields are at most 1 MiB, checked again where they are read. */
+const SCALARS_BYTES = 2 * 1024 ** 3
+const ERRORS_BYTES = 256 * 1024 ** 2
+
+export class HostileOutput extends Error {
+  override readonly name = "HostileOutput"
+}
+
+export interface RowFailure {
+  readonly row: number
+  readonly exception: string
+  readonly message: string
+  readonly traceback: string | null
+  readonly stage: string | null
+  readonly error_type: string
+}
+
+const ErrorLine = z.object({
+  row: z.int().min(0),
+  exception: z.string().max(512),
+  message: z.string().max(8192),
+  traceback: z.string().max(32_768).nullish(),
+  stage: z.string().max(512).nullish(),
+  error_type: z.enum(["dependency", "authentication", "validation", "runtime", "network", "resource"]).catch("runtime"),
+})
+
+export interface Collected {
+  readonly scalars: string
+  readonly vectors: readonly { readonly feature_name: string; readonly embedding_dim: number; readonly path: string }[]
+  readonly failures: readonly RowFailure[]
+}
+
+/** @throws HostileOutput with a plain reason when a file is not what it must be */
+export async function collectOutput(
+  output: string,
+  copies: string,
+  features: readonly { readonly feature_name: string; readonly embedding_dim: number }[],
+  rows: ReadonlyMap<number, string>,
+  maxOutputRows: number,
+): Promise<Collected> {
+  const scalars = await copyPlain(join(output, "scalars.parquet"), join(copies, "scalars.parquet"), SCALARS_BYTES)
+  const vectors = []
+  for (const [index, feature] of features.entries()) {
+    const limit = maxOutputRows * feature.embedding_dim * 4
+    const path = await copyPlain(join(output, `${index}.f32`), join(copies, `${index}.f32`), limit)
+    vectors.push({ feature_name: feature.feature_name, embedding_dim: feature.embedding_dim, path })
+  }
+  const errors = await copyPlain(join(output, "errors.jsonl"), join(copies, "errors.jsonl"), ERRORS_BYTES)
+  return { scalars, vectors, failures: await readFailures(errors, rows) }
+}
+
+async function copyPlain(from: string, to: string, maxBytes: number): Promise<string> {
+  const name = from.slice(from.lastIndexOf("/") + 1)
+  const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((cause: unknown) => {
+    throw new HostileOutput(`The worker left no plain file '${name}'.`, { cause })
+  })
+  try {
+    const facts = await source.stat()
+    if (!facts.isFile()) throw new HostileOutput(`'${name}' is not a regular file.`)
+    if (facts.nlink !== 1) throw new HostileOutput(`'${name}' has more than one name.`)
+    if (facts.size > maxBytes) throw new HostileOutput(`'${name}' has ${facts.size} bytes; at most ${maxBytes} are taken.`)
+    const target = await open(to, "wx", 0o600)
+    try {
+      const buffer = new Uint8Array(CHUNK_BYTES)
+      let copied = 0
+      for (;;) {
+        const { bytesRead } = await source.read(buffer, 0, CHUNK_BYTES, copied)
+        if (bytesRead === 0) break
+        copied += bytesRead
+        if (copied > maxBytes) throw new HostileOutput(`'${name}' grew past ${maxBytes} bytes while it was read.`)
+        await target.writeFile(buffer.subarray(0, bytesRead))
+      }
+    } finally {
+      await target.close()
+    }
+    return to
+  } finally {
+    await source.close()
+  }
+}
+
+async function readFailures(path: string, rows: ReadonlyMap<number, string>): Promise<RowFailure[]> {
+  const failures: RowFailure[] = []
+  const seen = new Set<number>()
+  const text = await Bun.file(path).text()
+  for (const line of text.split("\n")) {
+    if (line === "") continue
+    const parsed = ErrorLine.safeParse(parseJson(line))
+    if (!parsed.success) throw new HostileOutput("'errors.jsonl' has a line that is not a row error.")
+    const { row, exception, message, traceback, stage, error_type } = parsed.data
+    if (!rows.has(row)) throw new HostileOutput(`'errors.jsonl' names row ${row}, which is not in this partition.`)
+    if (seen.has(row)) throw new HostileOutput(`'errors.jsonl' names row ${row} twice.`)
+    seen.add(row)
+    failures.push({ row, exception, message, traceback: traceback ?? null, stage: stage ?? null, error_type })
+  }
+  return failures
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Moves submitted batches along: membership in slices, partitions, then partitions to the scheduler's slots. All state is
+ * in the ledger; after a kill the same steps go on where the last transaction ended.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises"
+import { parseFilter } from "../filtering.ts"
+import type { Log } from "../log.ts"
+import type { BatchRow } from "../metadata/batches.ts"
+import type { Metadata } from "../metadata/open.ts"
+import type { PartitionRow } from "../metadata/partitions.ts"
+import type { Job } from "../scheduler/scheduler.ts"
+import type { Ledger } from "./ledger.ts"
+import type { PartitionRunner } from "./run-partition.ts"
+
+/** Members written per transaction: one of two million ids would block the event loop for seconds (architecture.md §4). */
+const MEMBERSHIP_SLICE = 10_000
+/** A fault of ours (a full disk, a restarting child) gets another attempt; one that stays fails the run. */
+const MAX_FAULTS = 3
+const FAULT_BACKOFF_MS = 1000
+/** Fewer rows than this are not worth a worker's hop. */
+const MIN_PARTITION_ROWS = 500
+
+interface Deps {
+  metadata: Pick<Metadata, "read" | "transact">
+  ledger: Ledger
+  runner: Pick<PartitionRunner, "run">
+  /** False while no Python environment is there: work waits visibly instead of failing. */
+  ready: () => boolean
+  partitionRows: number
+  workers: number
+  wakeScheduler: () => void
+  log: Log
+  now: () => Date
+}
+
+export function batchDrive({ metadata, ledger, runner, ready, partitionRows, workers, wakeScheduler, log, now }: Deps) {
+  const faults = new Map<number, number>()
+  let planning: Promise<void> | null = null
+  let again = false
+  let stopped = false
+
+  /** Enough partitions to keep all workers busy and progress fine, none larger than the setting. */
+  const rowsPerPartition = (objects: number) =>
+    Math.min(partitionRows, Math.max(MIN_PARTITION_ROWS, Math.ceil(objects / (workers * 4))))
+
+  async function plan(): Promise<void> {
+    for (const batch of metadata.read.batches.live()) {
+      if (stopped) return
+      if (batch.status === "IN_PROGRESS") continue
+      if (batch.status === "QUEUED") {
+        metadata.transact((tx) => tx.write.batches.move(batch.batch_id, "QUEUED", "PENDING", now().toISOString()))
+      }
+      if (batch.membership === "bucket") await fillMembership(batch)
+      ledger.start(batch.batch_id, rowsPerPartition)
+      wakeScheduler()
+    }
+  }
+
+  async function fillMembership(batch: BatchRow): Promise<void> {
+    const filter = parseFilter(batch.membership_filters === null ? null : JSON.parse(batch.membership_filters))
+    const end = batch.membership_end ?? 0
+    for (;;) {
+      const more = metadata.transact((tx) => {
+        const current = tx.read.batches.byId(batch.batch_id)
+        if (stopped || current === undefined || current.status !== "PENDING") return false
+        const room = (current.membership_limit ?? Number.MAX_SAFE_INTEGER) - current.object_count
+        const limit = Math.min(MEMBERSHIP_SLICE, room)
+        if (limit <= 0) return false
+        const slice = tx.read.objects.membershipSlice(current.bucket_id, current.membership_next, end, limit, filter)
+        const last = slice.at(-1)
+        if (last === undefined) return false
+        const ids = slice.map((object) => object.object_id)
+        const count = tx.write.batches.addMembers(batch.batch_id, current.object_count, ids)
+        tx.write.batches.setMembership(batch.batch_id, last.seq, count)
+        return slice.length === limit
+      })
+      if (!more) return
+      await nextTurn()
+    }
+  }
+
+  function planSoon(): void {
+    if (planning !== null) {
+      again = true
+      return
+    }
+    planning = plan()
+      .catch((error: unknown) => log.error({ event: "planning_failed", err: error }, "planning failed"))
+      .finally(() => {
+        planning = null
+        if (again && !stopped) {
+          again = false
+          planSoon()
+        }
+      })
+  }
+
+  function job(partition: PartitionRow): Job {
+    return {
+      name: jobName(partition.batch_id, partition.partition_id),
+      run: (signal) => runner.run(partition, signal),
+      failed(error) {
+        const count = (faults.get(partition.partition_id) ?? 0) + 1
+        faults.set(partition.partition_id, count)
+        if (count < MAX_FAULTS) {
+          setTimeout(() => {
+            if (stopped) return
+            ledger.release(partition)
+            wakeScheduler()
+          }, FAULT_BACKOFF_MS * count)
+          return
+        }
+        faults.delete(partition.partition_id)
+        ledger.failRun(partition.batch_id, partition.collection_id, {
+          error_type: "resource",
+          message: `The appliance failed ${count} times on a partition of this batch: ${error instanceof Error ? error.message : String(error)}`,
+          traceback: null,
+          stage: "appliance",
+        })
+      },
+    }
+  }
+
+  return {
+    /** Something was submitted, or the appliance has just started. */
+    planSoon,
+    /** The scheduler's source of work. */
+    next(): Job | null {
+      if (stopped || !ready()) return null
+      const partition = ledger.lease()
+      return partition === null ? null : job(partition)
+    },
+    async [Symbol.asyncDispose]() {
+      stopped = true
+      await planning
+    },
+  }
+}
+
+export type BatchDrive = ReturnType<typeof batchDrive>
+
+export function jobName(batchId: string, partitionId: number): string {
+  return `${batchId}/${partitionId}`
+}

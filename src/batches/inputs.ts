@@ -1,0 +1,186 @@
+/**
+ * From a stored object to what a plugin reads: one flat row per object (python-surface.md §3.1), and beside it the lineage
+ * that only the appliance and the documents process see. Pure: no I/O.
+ */
+import type { StoredBlob } from "../buckets/stored-blob.ts"
+import type { ExtractorConfig, InputMapping } from "../collections/extractor.ts"
+import { payloadPath } from "../collections/extractor.ts"
+import { type Filter, matches, valueAt } from "../filtering.ts"
+import type { Manifest } from "../workers/protocol.ts"
+
+export interface SourceObject {
+  readonly ordinal: number
+  readonly object_id: string
+  readonly bucket_id: string
+  readonly key_prefix: string | null
+  readonly fields: Readonly<Record<string, unknown>>
+  readonly blobs: readonly StoredBlob[]
+}
+
+export interface InputPlan {
+  readonly collectionId: string
+  readonly pluginId: string
+  readonly pluginVersion: string
+  readonly codeHash: string
+  readonly inputs: readonly string[]
+  readonly inputTypes: readonly string[]
+  readonly mappings: ReadonlyMap<string, InputMapping>
+  readonly config: Pick<ExtractorConfig, "field_passthrough" | "include_all_source_fields">
+  readonly sourceFilter: Filter | null
+}
+
+export type Prepared =
+  | { readonly kind: "row"; readonly row: Record<string, unknown>; readonly lineage: Record<string, unknown> }
+  | { readonly kind: "skipped" }
+  | { readonly kind: "failed"; readonly message: string }
+
+/** Columns that describe a row; plugins read them, they are never stored as document fields. */
+const SYSTEM_COLUMNS = new Set([
+  "__row", "data", "document_id", "object_id", "blob_id", "collection_id", "feature_extractor_id", "blob_property", "blob_type",
+  "mime_type", "size_bytes", "source_url",
+])
+
+/** Field names that say a kind of blob (python-surface.md §3.1). */
+const TYPE_NAMES: Readonly<Record<string, RegExp>> = {
+  text: /^text\//,
+  image: /^image\//,
+  video: /^video\//,
+  audio: /^audio\//,
+  pdf: /^application\/pdf$/,
+  document: /^(application\/pdf|text\/.*)$/,
+}
+
+export function inputPlan(
+  collectionId: string,
+  config: ExtractorConfig,
+  manifest: Manifest,
+  codeHash: string,
+  sourceFilter: Filter | null,
+): InputPlan {
+  const properties = manifest.input_schema?.properties
+  const declared = typeof properties === "object" && properties !== null ? Object.keys(properties) : []
+  const mappings = new Map<string, InputMapping>()
+  for (const [key, path] of Object.entries(manifest.input_mappings ?? {})) {
+    if (typeof path === "string") {
+      mappings.set(key, { input_key: key, source_type: "payload", path: payloadPath(path), override: null })
+    }
+  }
+  for (const mapping of config.input_mappings) mappings.set(mapping.input_key, mapping)
+  return {
+    collectionId,
+    pluginId: config.feature_extractor_id,
+    pluginVersion: config.version,
+    codeHash,
+    inputs: [...new Set([...declared, ...mappings.keys()])],
+    inputTypes: manifest.supported_input_types,
+    mappings,
+    config,
+    sourceFilter,
+  }
+}
+
+/** `documentId` is the id of the object's first output. */
+export function prepareRow(plan: InputPlan, object: SourceObject, documentId: string): Prepared {
+  const record = objectRecord(object)
+  if (plan.sourceFilter !== null && !matches(plan.sourceFilter, record)) return { kind: "skipped" }
+  const passthrough: Record<string, unknown> = plan.config.include_all_source_fields ? { ...record } : {}
+  for (const { source_path, target_path, default: fallback, required } of plan.config.field_passthrough) {
+    const value = valueAt(record, source_path) ?? fallback
+    if (required && (value === null || value === undefined)) {
+      return { kind: "failed", message: `The object has no '${source_path}', which field_passthrough requires.` }
+    }
+    passthrough[target_path] = value ?? null
+  }
+  const primary = primaryBlob(plan, object)
+  const row: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(record)) if (!SYSTEM_COLUMNS.has(name)) row[name] = value
+  for (const input of plan.inputs) {
+    if (!SYSTEM_COLUMNS.has(input)) row[input] = inputValue(plan, object, record, input) ?? null
+  }
+  row.__row = object.ordinal
+  row.document_id = documentId
+  row.object_id = object.object_id
+  row.collection_id = plan.collectionId
+  row.feature_extractor_id = plan.pluginId
+  row.blob_id = primary?.blob_id ?? null
+  row.blob_property = primary?.property ?? null
+  row.blob_type = primary?.type ?? null
+  row.mime_type = primary?.details.mime_type ?? null
+  row.size_bytes = primary === null || isInline(primary) ? 0 : (primary.details.size_bytes ?? 0)
+  row.data = primary === null ? null : blobValue(primary)
+  row.source_url = primary?.url ?? null
+  return {
+    kind: "row",
+    row,
+    lineage: {
+      row: object.ordinal,
+      object_id: object.object_id,
+      passthrough,
+      source: { bucket_id: object.bucket_id, key_prefix: object.key_prefix, blobs: object.blobs.map(blobReference) },
+    },
+  }
+}
+
+/** User fields and blob values under their names, as mappings and filters address them. */
+function objectRecord(object: SourceObject): Record<string, unknown> {
+  const record: Record<string, unknown> = { ...object.fields }
+  for (const blob of object.blobs) record[blob.property] ??= blobValue(blob)
+  return record
+}
+
+function inputValue(plan: InputPlan, object: SourceObject, record: Record<string, unknown>, input: string): unknown {
+  const mapping = plan.mappings.get(input)
+  if (mapping?.source_type === "literal") return mapping.override
+  if (mapping?.path != null) {
+    const value = valueAt(record, mapping.path)
+    if (value !== undefined && value !== null) return value
+    if (mapping.override !== null && mapping.override !== undefined) return mapping.override
+  }
+  if (record[input] !== undefined && record[input] !== null) return record[input]
+  const pattern = TYPE_NAMES[input]
+  if (pattern !== undefined) {
+    const typed = object.blobs.find((blob) => pattern.test(blob.details.mime_type ?? ""))
+    return typed === undefined ? null : blobValue(typed)
+  }
+  if (plan.inputs.length === 1) {
+    const fitting = fittingBlob(plan, object)
+    return fitting === null ? null : blobValue(fitting)
+  }
+  return null
+}
+
+/** The blob that an input maps to, in schema order; else the first of a supported type; else the first. */
+function primaryBlob(plan: InputPlan, object: SourceObject): StoredBlob | null {
+  for (const input of plan.inputs) {
+    const property = plan.mappings.get(input)?.path ?? input
+    const mapped = object.blobs.find((blob) => blob.property === property)
+    if (mapped !== undefined) return mapped
+  }
+  return fittingBlob(plan, object)
+}
+
+function fittingBlob(plan: InputPlan, object: SourceObject): StoredBlob | null {
+  const patterns = plan.inputTypes.flatMap((type) => (TYPE_NAMES[type] === undefined ? [] : [TYPE_NAMES[type]]))
+  const fitting = object.blobs.find((blob) => patterns.some((pattern) => pattern.test(blob.details.mime_type ?? "")))
+  return fitting ?? object.blobs[0] ?? null
+}
+
+function isInline(blob: StoredBlob): boolean {
+  return blob.url === undefined || blob.url === null
+}
+
+/** Inline content as it is; bytes as their asset URL, never the bytes. */
+function blobValue(blob: StoredBlob): unknown {
+  return blob.url ?? blob.data ?? null
+}
+
+/** What a document keeps of its sources: never inline content, which the object has. */
+function blobReference(blob: StoredBlob): Record<string, unknown> {
+  return {
+    blob_id: blob.blob_id,
+    property: blob.property,
+    type: blob.type,
+    ...(isInline(blob) ? {} : { url: blob.url }),
+    details: blob.details,
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * The transactions of a batch's ledger: every change of a partition, run and batch is here, each decided in its WHERE.
+ * In = done + failed + skipped, per partition, run and batch, whatever happens.
+ */
+import type { Metadata, Transaction } from "../metadata/open.ts"
+import type { PartRow } from "../metadata/parts.ts"
+import type { PartitionRow } from "../metadata/partitions.ts"
+
+/** Why a run (one collection's share of a batch) failed as a whole; stored as JSON, answered as a BatchErrorDetail. */
+export interface RunError {
+  readonly error_type: "dependency" | "authentication" | "validation" | "runtime" | "network" | "resource"
+  readonly message: string
+  readonly traceback: string | null
+  readonly stage: string | null
+  readonly timestamp: string
+}
+
+export interface RowFault {
+  readonly ordinal: number
+  readonly object_id: string
+  readonly error_type: string
+  readonly exception: string
+  readonly message: string
+  readonly traceback: string | null
+  readonly stage: string | null
+}
+
+export interface Commit {
+  readonly part: Omit<PartRow, "seq"> | null
+  readonly superseded: readonly { readonly part_id: string; readonly dead_file: string; readonly dead_rows: number }[]
+  readonly faults: readonly RowFault[]
+  readonly done: number
+  readonly skipped: number
+}
+
+interface Deps {
+  metadata: Pick<Metadata, "read" | "transact">
+  now: () => Date
+}
+
+export function ledger({ metadata, now }: Deps) {
+  /** Ends a run when none of its partitions is open, and the batch when none of its runs is. */
+  const settle = (tx: Transaction, batchId: string, collectionId: string, at: string) => {
+    const run = tx.read.batches.run(batchId, collectionId)
+    if (run !== undefined && run.finished_at === null && tx.read.partitions.openCount(batchId, collectionId) === 0) {
+      const status =
+        run.rows_failed === 0 ? "COMPLETED" : run.rows_done === 0 ? "FAILED" : "COMPLETED_WITH_ERRORS"
+      tx.write.batches.finishRun(batchId, collectionId, status, null, at)
+    }
+    settleBatch(tx, batchId, at)
+  }
+
+  const settleBatch = (tx: Transaction, batchId: string, at: string) => {
+    const runs = tx.read.batches.runs(batchId)
+    if (runs.some((run) => run.finished_at === null)) return
+    const statuses = new Set(runs.map((run) => run.status))
+    const status = statuses.size === 1 ? ([...statuses][0] ?? "COMPLETED") : "COMPLETED_WITH_ERRORS"
+    const failed = runs.find((run) => run.error !== null)
+    const error = failed?.error == null ? null : (JSON.parse(failed.error) as RunError).message
+    if (tx.write.batches.finish(batchId, status, error, at)) {
+      const task = tx.read.batches.byId(batchId)?.task_id
+      if (task != null) tx.write.tasks.move(task, status, error, at)
+    }
+  }
+
+  const failRun = (tx: Transaction, batchId: string, collectionId: string, error: Omit<RunError, "timestamp">, at: string) => {
+    tx.write.partitions.cancelOpen(batchId, collectionId, at)
+    const detail: RunError = { ...error, timestamp: at }
+    tx.write.batches.finishRun(batchId, collectionId, "FAILED", JSON.stringify(detail), at)
+    settleBatch(tx, batchId, at)
+  }
+
+  return {
+    /** The next partition, leased with its new attempt number before anything is dispatched; null when none waits. */
+    lease(): PartitionRow | null {
+      if (metadata.read.partitions.next() === undefined) return null
+      return metadata.transact((tx) => {
+        const next = tx.read.partitions.next()
+        if (next === undefined || !tx.write.partitions.lease(next.partition_id, now().toISOString())) return null
+        return { ...next, state: "leased", attempt: next.attempt + 1 }
+      })
+    },
+
+    /** The one commit point. False when the lease was lost meanwhile: then nothing of it becomes visible. */
+    commit(partition: PartitionRow, { part, superseded, faults, done, skipped }: Commit): boolean {
+      const at = now().toISOString()
+      const { batch_id: batchId, collection_id: collectionId } = partition
+      return metadata.transact((tx) => {
+        const counts = { rows_done: done, rows_failed: faults.length, rows_skipped: skipped }
+        if (!tx.write.partitions.finish(partition.partition_id, partition.attempt, counts, at)) return false
+        if (part !== null) tx.write.parts.insert(part)
+        for (const dead of superseded) tx.write.parts.supersede(dead.part_id, dead.dead_file, dead.dead_rows)
+        for (const fault of faults) {
+          tx.write.batches.insertError({
+            ...fault,
+            batch_id: batchId,
+            collection_id: collectionId,
+            attempt: partition.attempt,
+            created_at: at,
+          })
+        }
+        const documents = part?.document_rows ?? 0
+        tx.write.batches.addCounts(batchId, collectionId, { done, failed: faults.length, skipped, documents })
+        settle(tx, batchId, collectionId, at)
+        return true
+      })
+    },
+
+    /** A partition that killed its worker continues as its halves. Call only for more than one row. */
+    split(partition: PartitionRow): void {
+      const at = now().toISOString()
+      const { batch_id: batchId, collection_id: collectionId, first_ordinal: first, end_ordinal: end } = partition
+      const middle = first + Math.floor((end - first) / 2)
+      metadata.transact((tx) => {
+        if (!tx.write.partitions.split(partition.partition_id, partition.attempt, at)) return
+        tx.write.partitions.insert(batchId, collectionId, first, middle, partition.deaths + 1)
+        tx.write.partitions.insert(batchId, collectionId, middle, end, partition.deaths + 1)
+      })
+    },
+
+    /** Gives a lease back untouched, for another attempt. */
+    release(partition: PartitionRow): void {
+      metadata.transact((tx) => tx.write.partitions.release(partition.partition_id, partition.attempt))
+    },
+
+    /** What cannot go on at all: the rest of the run is skipped, the reason stands on the run. */
+    failRun(batchId: string, collectionId: string, error: Omit<RunError, "timestamp">): void {
+      metadata.transact((tx) => failRun(tx, batchId, collectionId, error, now().toISOString()))
+    },
+
+    /** False when the batch had ended already. */
+    cancel(batchId: string): boolean {
+      const at = now().toISOString()
+      return metadata.transact((tx) => {
+        const batch = tx.read.batches.byId(batchId)
+        if (batch === undefined || !tx.write.batches.finish(batchId, "CANCELED", null, at)) return false
+        for (const run of tx.read.batches.runs(batchId)) {
+          tx.write.partitions.cancelOpen(batchId, run.collection_id, at)
+          tx.write.batches.finishRun(batchId, run.collection_id, "CANCELED", null, at)
+        }
+        if (batch.task_id !== null) tx.write.tasks.move(batch.task_id, "CANCELED", null, at)
+        return true
+      })
+    },
+
+    /** Cuts the members into partitions for every run and starts the batch; a run that failed at submit stays failed. */
+    start(batchId: string, partitionRows: (objects: number) => number): void {
+      const at = now().toISOString()
+      metadata.transact((tx) => {
+        const batch = tx.read.batches.byId(batchId)
+        if (batch === undefined || !tx.write.batches.move(batchId, "PENDING", "IN_PROGRESS", at)) return
+        if (batch.task_id !== null) tx.write.tasks.move(batch.task_id, "IN_PROGRESS", null, at)
+        const size = partitionRows(batch.object_count)
+        for (const run of tx.read.batches.runs(batchId)) {
+          if (run.error !== null) {
+            tx.write.batches.beginRun(batchId, run.collection_id, batch.object_count, at)
+            failRun(tx, batchId, run.collection_id, JSON.parse(run.error) as RunError, at)
+            continue
+          }
+          tx.write.batches.beginRun(batchId, run.collection_id, batch.object_count, at)
+          for (let first = 0; first < batch.object_count; first += size) {
+            const end = Math.min(first + size, batch.object_count)
+            tx.write.partitions.insert(batchId, run.collection_id, first, end, 0)
+          }
+          settle(tx, batchId, run.collection_id, at)
+        }
+      })
+    },
+
+    /** After a kill: what was leased waits again, under its next attempt number. */
+    recover(): number {
+      return metadata.transact((tx) => tx.write.partitions.releaseAll())
+    },
+  }
+}
+
+export type Ledger = ReturnType<typeof ledger>

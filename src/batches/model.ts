@@ -1,0 +1,114 @@
+import type { BatchModel } from "../contract/batches.ts"
+import { TASK_STATUSES, type TaskStatus } from "../contract/tasks.ts"
+import type { BatchRow, RunRow } from "../metadata/batches.ts"
+import type { RunError } from "./ledger.ts"
+
+/** `object_ids` is answered up to this many (api.md §5). */
+export const MAX_ANSWERED_IDS = 1000
+
+export function taskStatus(value: string): TaskStatus {
+  return TASK_STATUSES.find((status) => status === value) ?? "UNKNOWN"
+}
+
+export interface BatchFacts {
+  readonly batch: BatchRow
+  readonly runs: readonly RunRow[]
+  readonly objectIds: readonly string[]
+  readonly errorSummary: readonly { readonly exception: string; readonly count: number }[]
+  /** Rows that workers report and no commit counts yet, per collection. */
+  readonly underWay: (collectionId: string) => number
+}
+
+export function batchModel({ batch, runs, objectIds, errorSummary, underWay }: BatchFacts): BatchModel {
+  const total = (key: "rows_in" | "rows_done" | "rows_failed" | "rows_skipped" | "documents_written") =>
+    runs.reduce((sum, run) => sum + run[key], 0)
+  const expected = batch.object_count * runs.length
+  const settled = total("rows_done") + total("rows_failed") + total("rows_skipped")
+  const working = runs.reduce((sum, run) => sum + (run.finished_at === null ? underWay(run.collection_id) : 0), 0)
+  const processed = Math.min(settled + working, expected)
+  const finished = batch.finished_at !== null
+  return {
+    batch_id: batch.batch_id,
+    bucket_id: batch.bucket_id,
+    namespace_id: batch.namespace_id,
+    batch_name: batch.batch_name,
+    status: taskStatus(batch.status),
+    lifecycle_reason: batch.lifecycle_reason,
+    object_ids: batch.object_count <= MAX_ANSWERED_IDS ? [...objectIds] : [],
+    object_count: batch.object_count,
+    collection_ids: batch.collection_ids === null ? null : JSON.parse(batch.collection_ids),
+    error: batch.error,
+    error_summary: errorSummary.length === 0 ? null : Object.fromEntries(errorSummary.map(({ exception, count }) => [exception, count])),
+    type: "BUCKET",
+    task_id: batch.task_id,
+    metadata: JSON.parse(batch.metadata),
+    tier_tasks: runs.length === 0 ? [] : [tier(batch, runs)],
+    current_tier: runs.length === 0 ? null : 0,
+    total_tiers: 1,
+    max_node_death_resubmits: 0,
+    max_deploy_resubmits: 0,
+    documents_written: total("documents_written"),
+    progress: {
+      processed,
+      total: expected,
+      percent: expected === 0 ? (finished ? 100 : 0) : Math.round((processed / expected) * 10_000) / 100,
+      errors: total("rows_failed"),
+    },
+    failed_object_count: total("rows_failed"),
+    isolation: runs.find((run) => run.isolation !== null)?.isolation ?? null,
+    rows_in: total("rows_in"),
+    rows_done: total("rows_done"),
+    rows_failed: total("rows_failed"),
+    rows_skipped: total("rows_skipped"),
+    created_at: batch.created_at,
+    updated_at: batch.updated_at,
+    submitted_at: batch.submitted_at,
+    completed_at: batch.finished_at,
+  }
+}
+
+function tier(batch: BatchRow, runs: readonly RunRow[]): BatchModel["tier_tasks"][number] {
+  const errors = runs.flatMap(runErrors)
+  return {
+    tier_num: 0,
+    task_id: batch.task_id,
+    status: taskStatus(batch.status),
+    collection_ids: runs.map((run) => run.collection_id),
+    source_type: "bucket",
+    extractor_jobs: runs.map((run) => ({
+      extractor_type: run.plugin_id,
+      collection_ids: [run.collection_id],
+      status: taskStatus(run.status),
+      started_at: run.started_at,
+      completed_at: run.finished_at,
+      duration_ms: duration(run.started_at, run.finished_at),
+      documents_written: run.documents_written,
+      errors: runErrors(run),
+      error: runErrors(run)[0]?.message ?? null,
+      rows_in: run.rows_in,
+      rows_done: run.rows_done,
+      rows_failed: run.rows_failed,
+      rows_skipped: run.rows_skipped,
+      plugin_version: run.plugin_version,
+      code_hash: run.code_hash,
+      environment: run.environment,
+      isolation: run.isolation,
+    })),
+    started_at: batch.submitted_at,
+    completed_at: batch.finished_at,
+    duration_ms: duration(batch.submitted_at, batch.finished_at),
+    documents_written: runs.reduce((sum, run) => sum + run.documents_written, 0),
+    errors,
+  }
+}
+
+function runErrors(run: RunRow) {
+  if (run.error === null) return []
+  const error: RunError = JSON.parse(run.error)
+  const affected = run.rows_in - run.rows_done
+  return [{ ...error, component: run.plugin_id, affected_count: Math.max(affected, 0), affected_document_ids: [] }]
+}
+
+function duration(from: string | null, to: string | null): number | null {
+  return from === null || to === null ? null : new Date(to).getTime() - new Date(from).getTime()
+}

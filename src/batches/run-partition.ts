@@ -1,0 +1,383 @@
+/**
+ * One attempt at one partition: rows out to files, a worker over them, its files back as copies, a part written by the
+ * documents process, one transaction. Whatever goes wrong ends as row errors, halves, a failed run or a released lease.
+ */
+import { mkdir, rm } from "node:fs/promises"
+import { join } from "node:path"
+import type { ExtractorConfig } from "../collections/extractor.ts"
+import type { Documents } from "../documents/process.ts"
+import { parseFilter } from "../filtering.ts"
+import { newId } from "../identifiers.ts"
+import type { Log } from "../log.ts"
+import type { RunRow } from "../metadata/batches.ts"
+import type { Metadata } from "../metadata/open.ts"
+import type { PartitionRow } from "../metadata/partitions.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { RegisteredPlugin } from "../plugins/registry.ts"
+import type { WorkerFailure } from "../workers/protocol.ts"
+import { WorkerDied } from "../workers/worker-died.ts"
+import type { BatchWorkers } from "./batch-workers.ts"
+import { collectOutput, HostileOutput } from "./collect.ts"
+import { type InputPlan, inputPlan } from "./inputs.ts"
+import type { Ledger, RowFault, RunError } from "./ledger.ts"
+import { type WrittenRows, writeRows } from "./rows.ts"
+import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
+
+/** Outputs per input row that a plugin may emit on average over a partition (chunking). */
+const OUTPUTS_PER_ROW = 1000
+/** A run whose single rows kill this many workers in a row, with nothing done in between, is not tried further. */
+const BREAKER_DEATHS = 10
+
+interface Deps {
+  metadata: Pick<Metadata, "read" | "transact">
+  ledger: Ledger
+  documents: Documents
+  workers: Pick<BatchWorkers, "acquire">
+  dataDir: string
+  namespaceById: (namespaceId: string) => Namespace | null
+  pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
+  blobDirectory: (namespace: Namespace, bucketId: string) => string
+  deadlineMs: number
+  log: Log
+  now: () => Date
+}
+
+export interface PartitionRun {
+  readonly run: RunRow
+  readonly plan: InputPlan
+  readonly plugin: RegisteredPlugin
+  readonly namespace: Namespace
+  readonly config: ExtractorConfig
+}
+
+export function partitionRunner(deps: Deps) {
+  const { metadata, ledger, documents, log } = deps
+  /** Rows that workers have reported and no commit has counted yet, per partition: progress only. */
+  const inProgress = new Map<number, { batchId: string; collectionId: string; rows: number }>()
+  /** Single rows that killed their worker, per run, since the last commit with a row done. */
+  const deaths = new Map<string, number>()
+  /** Commits of one collection go one by one: what a part supersedes must not change between look and commit. */
+  const committing = new Map<string, Promise<unknown>>()
+
+  const spool = (partition: PartitionRow) =>
+    join(deps.dataDir, "spool", partition.batch_id, String(partition.partition_id), String(partition.attempt))
+
+  async function run(partition: PartitionRow, signal: AbortSignal): Promise<void> {
+    const context = prepare(partition)
+    if ("error_type" in context) {
+      ledger.failRun(partition.batch_id, partition.collection_id, context)
+      return
+    }
+    const directory = spool(partition)
+    try {
+      const rows = await writeRows(metadata.read, context.plan, partition, directory)
+      const outcome = rows.rows === 0 ? null : await work(context, partition, rows, directory, signal)
+      if (outcome !== null && outcome.kind !== "output") {
+        settleFailure(context, partition, rows, outcome)
+        return
+      }
+      await commit(context, partition, rows, outcome === null ? null : outcome, directory)
+    } finally {
+      inProgress.delete(partition.partition_id)
+      await rm(directory, { recursive: true, force: true })
+    }
+  }
+
+  function prepare(partition: PartitionRow): PartitionRun | Omit<RunError, "timestamp"> {
+    const run = metadata.read.batches.run(partition.batch_id, partition.collection_id)
+    const batch = metadata.read.batches.byId(partition.batch_id)
+    const namespace = batch === undefined ? null : deps.namespaceById(batch.namespace_id)
+    if (run === undefined || namespace === null) throw new Error(`partition ${partition.partition_id} has no run or namespace`)
+    const plugin = deps.pluginById(namespace, run.plugin_id)
+    if (plugin === null || plugin.codeHash !== run.code_hash) {
+      return missingPlugin(run.plugin_id, plugin === null ? "was deleted" : "was replaced by other code under the same version")
+    }
+    const config: ExtractorConfig = JSON.parse(run.feature_extractor)
+    const collection = metadata.read.collections.get(namespace.namespaceId, partition.collection_id)
+    if (collection === undefined) return missingPlugin(partition.collection_id, "is a collection that was deleted")
+    const { source_filters: filters }: { source_filters?: { filters?: unknown } } = JSON.parse(collection.source)
+    const plan = inputPlan(run.collection_id, config, plugin.manifest, plugin.codeHash, parseFilter(filters?.filters))
+    return { run, plan, plugin, namespace, config }
+  }
+
+  type Outcome =
+    | { readonly kind: "output"; readonly directory: string }
+    | { readonly kind: "died"; readonly error: WorkerDied }
+    | { readonly kind: "failed"; readonly error: WorkerFailure; readonly run: boolean }
+    | { readonly kind: "aborted" }
+
+  async function work(
+    context: PartitionRun,
+    partition: PartitionRow,
+    rows: WrittenRows,
+    directory: string,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    const { plugin, namespace, config, run } = context
+    const spec: BatchWorkerSpec = { namespace, plugin, config, collectionId: run.collection_id, datasetSize: run.rows_in }
+    const output = join(directory, "output")
+    await mkdir(output, { mode: 0o700 })
+    try {
+      using permit = await deps.workers.acquire(spec, signal)
+      const { worker } = permit
+      if (run.isolation === null) {
+        metadata.transact((tx) =>
+          tx.write.batches.recordWorker(run.batch_id, run.collection_id, worker.isolation, `python-${worker.python}`),
+        )
+      }
+      // The deadline is for silence: a plugin that reports rows is slow, not stuck.
+      const silence = silenceLimit(deps.deadlineMs, signal)
+      const stopListening = worker.onProgress((progress) => {
+        if (progress.partition !== String(partition.partition_id) || progress.attempt !== partition.attempt) return
+        silence.heard()
+        const { batch_id: batchId, collection_id: collectionId } = partition
+        inProgress.set(partition.partition_id, { batchId, collectionId, rows: Math.min(progress.rows, rows.rows) })
+      })
+      try {
+        const reply = await worker.request(
+          {
+            type: "run_partition",
+            partition: String(partition.partition_id),
+            attempt: partition.attempt,
+            input: rows.input,
+            output,
+            features: embeddings(plugin),
+            asset_roots: assetRoots(deps, context),
+          },
+          { deadlineMs: MAX_PARTITION_MS, signal: silence.signal },
+        )
+        if (reply.type !== "failed") return { kind: "output", directory: output }
+        // What cannot be imported now cannot be imported for the next rows either.
+        return { kind: "failed", error: reply.error, run: reply.error.error_type === "dependency" }
+      } catch (error) {
+        permit.poison()
+        throw error
+      } finally {
+        stopListening()
+        silence.stop()
+      }
+    } catch (error) {
+      if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true }
+      if (!(error instanceof WorkerDied)) throw error
+      return signal.aborted ? { kind: "aborted" } : { kind: "died", error }
+    }
+  }
+
+  function settleFailure(context: PartitionRun, partition: PartitionRow, rows: WrittenRows, outcome: Exclude<Outcome, { kind: "output" }>) {
+    if (outcome.kind === "aborted") {
+      ledger.release(partition)
+      return
+    }
+    const { batch_id: batchId, collection_id: collectionId } = partition
+    if (outcome.kind === "failed" && outcome.run) {
+      const { error_type, message, traceback, stage } = outcome.error
+      ledger.failRun(batchId, collectionId, { error_type, message, traceback: traceback ?? null, stage: stage ?? null })
+      return
+    }
+    if (partition.end_ordinal - partition.first_ordinal > 1) {
+      ledger.split(partition)
+      return
+    }
+    const fault = outcome.kind === "died" ? deathFault(outcome.error) : failureFault(outcome.error)
+    const faults = [...rows.objectIds].map(([ordinal, object_id]) => ({ ...fault, ordinal, object_id }))
+    ledger.commit(partition, { part: null, superseded: [], faults: [...faults, ...ownFaults(rows)], done: 0, skipped: rows.skipped })
+    const key = `${batchId}/${collectionId}`
+    const count = (deaths.get(key) ?? 0) + 1
+    deaths.set(key, count)
+    if (count >= BREAKER_DEATHS && context.run.rows_done === 0) {
+      deaths.delete(key)
+      ledger.failRun(batchId, collectionId, {
+        error_type: "runtime",
+        message: `The plugin ended its worker on ${count} rows in a row and none succeeded; the last: ${fault.message}`,
+        traceback: fault.traceback,
+        stage: fault.stage,
+      })
+    }
+  }
+
+  async function commit(
+    context: PartitionRun,
+    partition: PartitionRow,
+    rows: WrittenRows,
+    outcome: { readonly directory: string } | null,
+    directory: string,
+  ): Promise<void> {
+    const { run, plugin, namespace } = context
+    if (outcome === null) {
+      ledger.commit(partition, { part: null, superseded: [], faults: ownFaults(rows), done: 0, skipped: rows.skipped })
+      return
+    }
+    const features = embeddings(plugin)
+    const copies = join(directory, "copies")
+    await mkdir(copies, { mode: 0o700 })
+    const partId = newId("part")
+    const file = join("documents", namespace.orgId, namespace.namespaceId, run.collection_id, partId)
+    try {
+      const collected = await collectOutput(outcome.directory, copies, features, rows.objectIds, rows.rows * OUTPUTS_PER_ROW)
+      const failedRows = collected.failures.map((failure) => failure.row)
+      const written = await documents.writePart({
+        lineage: rows.lineage,
+        scalars: collected.scalars,
+        vectors: [...collected.vectors],
+        part: join(deps.dataDir, file),
+        identity: {
+          collection_id: run.collection_id,
+          plugin_id: run.plugin_id,
+          plugin_version: run.plugin_version,
+          code_hash: run.code_hash,
+        },
+        failed_rows: failedRows,
+        created_at: deps.now().toISOString(),
+      })
+      if (!written.ok) throw new HostileOutput(written.reason)
+      const faults = collected.failures.map((failure) => rowFault(failure, rows))
+      await oneByOne(run.collection_id, async () => {
+        const superseded = await findSuperseded(context, rows, failedRows)
+        ledger.commit(partition, {
+          part:
+            written.rows_out === 0
+              ? null
+              : {
+                  part_id: partId,
+                  collection_id: run.collection_id,
+                  batch_id: run.batch_id,
+                  plugin_id: run.plugin_id,
+                  code_hash: run.code_hash,
+                  file,
+                  features: JSON.stringify(features.map((feature, index) => ({ ...feature, file_index: index }))),
+                  document_rows: written.rows_out,
+                  dead_file: null,
+                  dead_rows: 0,
+                  size_bytes: written.bytes,
+                  created_at: deps.now().toISOString(),
+                },
+          superseded,
+          faults: [...faults, ...ownFaults(rows)],
+          done: written.rows_done,
+          skipped: rows.skipped,
+        })
+      })
+      if (written.rows_done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)
+    } catch (error) {
+      if (!(error instanceof HostileOutput)) throw error
+      log.warn({ event: "hostile_output", batch_id: run.batch_id, partition_id: partition.partition_id, reason: error.message }, "refused")
+      const fault = { error_type: "runtime", exception: "OutputRefused", message: error.message, traceback: null, stage: "commit" }
+      const faults = [...rows.objectIds].map(([ordinal, object_id]) => ({ ...fault, ordinal, object_id }))
+      ledger.commit(partition, { part: null, superseded: [], faults: [...faults, ...ownFaults(rows)], done: 0, skipped: rows.skipped })
+    }
+  }
+
+  /** A newer run of the same plugin over an object replaces the documents that older batches made of it. */
+  async function findSuperseded({ run }: PartitionRun, rows: WrittenRows, failedRows: readonly number[]) {
+    const older = metadata.read.parts
+      .ofCollection(run.collection_id)
+      .filter((part) => part.batch_id !== run.batch_id && part.plugin_id === run.plugin_id)
+    if (older.length === 0) return []
+    const found = await documents.findSuperseded({
+      parts: older.map((part) => ({
+        part_id: part.part_id,
+        path: join(deps.dataDir, part.file),
+        ...(part.dead_file === null ? {} : { dead_file: join(deps.dataDir, part.dead_file) }),
+        features: JSON.parse(part.features),
+        rows: part.document_rows,
+      })),
+      lineage: rows.lineage,
+      failed_rows: [...failedRows],
+    })
+    return found.map((dead) => ({ ...dead, dead_file: dead.dead_file.slice(deps.dataDir.length + 1) }))
+  }
+
+  async function oneByOne(collectionId: string, step: () => Promise<void>): Promise<void> {
+    const before = committing.get(collectionId) ?? Promise.resolve()
+    const mine = before.then(step, step)
+    committing.set(collectionId, mine)
+    try {
+      await mine
+    } finally {
+      if (committing.get(collectionId) === mine) committing.delete(collectionId)
+    }
+  }
+
+  return {
+    run,
+    /** Rows under way in workers, per collection of a batch. */
+    rowsInProgress(batchId: string, collectionId?: string): number {
+      let rows = 0
+      for (const entry of inProgress.values()) {
+        if (entry.batchId === batchId && (collectionId === undefined || entry.collectionId === collectionId)) rows += entry.rows
+      }
+      return rows
+    },
+  }
+}
+
+export type PartitionRunner = ReturnType<typeof partitionRunner>
+
+/** No partition of any size takes a day without being stuck; the limit for silence is what usually strikes. */
+const MAX_PARTITION_MS = 24 * 3600 * 1000
+
+function silenceLimit(limitMs: number, outer: AbortSignal) {
+  const silent = new AbortController()
+  let timer = setTimeout(() => silent.abort(), limitMs)
+  return {
+    signal: AbortSignal.any([silent.signal, outer]),
+    heard() {
+      clearTimeout(timer)
+      timer = setTimeout(() => silent.abort(), limitMs)
+    },
+    stop: () => clearTimeout(timer),
+  }
+}
+
+export function embeddings(plugin: RegisteredPlugin) {
+  return plugin.manifest.features
+    .filter((feature) => feature.feature_type === "embedding")
+    .map(({ feature_name, embedding_dim }) => ({ feature_name, embedding_dim }))
+}
+
+function assetRoots(deps: Deps, { run, namespace }: PartitionRun): Record<string, string> {
+  const buckets = deps.metadata.read.collections.buckets(run.collection_id)
+  return Object.fromEntries(buckets.map((bucketId) => [bucketId, deps.blobDirectory(namespace, bucketId)]))
+}
+
+export function missingPlugin(id: string, what: string): Omit<RunError, "timestamp"> {
+  return { error_type: "dependency", message: `'${id}' ${what}.`, traceback: null, stage: null }
+}
+
+function rowFault(failure: { row: number } & Omit<RowFault, "ordinal" | "object_id">, rows: WrittenRows): RowFault {
+  const { row, ...rest } = failure
+  return { ...rest, ordinal: row, object_id: rows.objectIds.get(row) ?? "" }
+}
+
+function ownFaults(rows: WrittenRows): RowFault[] {
+  return rows.failed.map(({ ordinal, object_id, message }) => ({
+    ordinal,
+    object_id,
+    error_type: "validation",
+    exception: "InputError",
+    message,
+    traceback: null,
+    stage: "input",
+  }))
+}
+
+function deathFault(error: WorkerDied) {
+  const resource = error.signal === "SIGKILL" || error.reason === "deadline"
+  return {
+    error_type: resource ? "resource" : "runtime",
+    exception: "WorkerDied",
+    message: error.message,
+    traceback: error.lastOutput === "" ? null : error.lastOutput.slice(-8192),
+    stage: "run_partition",
+  }
+}
+
+function failureFault(error: WorkerFailure) {
+  return {
+    error_type: error.error_type,
+    exception: error.exception,
+    message: error.message,
+    traceback: error.traceback ?? null,
+    stage: error.stage ?? null,
+  }
+}

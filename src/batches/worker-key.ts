@@ -1,0 +1,32 @@
+import { createHash } from "node:crypto"
+import type { ExtractorConfig } from "../collections/extractor.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { RegisteredPlugin } from "../plugins/registry.ts"
+import type { WorkerFailure } from "../workers/protocol.ts"
+
+/** What a batch worker is started for: one namespace, one plugin version's code, one collection's parameters. */
+export interface BatchWorkerSpec {
+  readonly namespace: Namespace
+  readonly plugin: RegisteredPlugin
+  readonly config: ExtractorConfig
+  readonly collectionId: string
+  /** Rows of the whole run, as build_steps is told. */
+  readonly datasetSize: number
+}
+
+/** Workers are shared by partitions with the same key and by nothing else. */
+export function workerKey({ namespace, plugin, config, collectionId, datasetSize }: BatchWorkerSpec): string {
+  const parameters = createHash("sha256").update(JSON.stringify([config.parameters, config.params, datasetSize])).digest("hex")
+  return [namespace.namespaceId, plugin.pluginId, plugin.codeHash, collectionId, parameters].join("/")
+}
+
+/** `build_steps` of the plugin did not give steps: no row of this run can be processed. */
+export class StepsNotBuilt extends Error {
+  override readonly name = "StepsNotBuilt"
+  readonly failure: WorkerFailure
+
+  constructor(failure: WorkerFailure) {
+    super(failure.message)
+    this.failure = failure
+  }
+}

@@ -1,0 +1,291 @@
+import type {
+  CollectionFeatures,
+  CollectionModel,
+  CreateCollection,
+  FeatureExtractor,
+  UpdateCollection,
+} from "../contract/collections.ts"
+import { ApplianceError, invalid, notFound } from "../errors.ts"
+import { newId } from "../identifiers.ts"
+import type { CollectionRow } from "../metadata/collections.ts"
+import type { Metadata } from "../metadata/open.ts"
+import type { Remember } from "../organizations/idempotency.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { answeredExtractor, type ExtractorConfig, extractorConfig, type VectorIndex, vectorIndexes } from "./extractor.ts"
+import { type Field, schemaFields } from "./schemas.ts"
+
+export type ParameterCheck =
+  | { readonly valid: true }
+  | { readonly valid: false; readonly errors: readonly { location: readonly (string | number)[]; message: string; type: string }[] }
+  | { readonly valid: null; readonly message: string; readonly details: Record<string, unknown> }
+
+interface Deps {
+  metadata: Pick<Metadata, "read" | "transact">
+  now: () => Date
+  findPlugin: (namespace: Namespace, name: string, version: string) => RegisteredPlugin | null
+  /** Runs the plugin's own parameter class, in a worker. */
+  checkParameters: (namespace: Namespace, plugin: RegisteredPlugin, parameters: Readonly<Record<string, unknown>>) => Promise<ParameterCheck>
+  /** Called after a collection was removed: its batches end and its files are swept. */
+  onRemoved: (collectionId: string) => void
+}
+
+export function collections({ metadata, now, findPlugin, checkParameters, onRemoved }: Deps) {
+  const find = (namespace: Namespace, identifier: string): CollectionRow => {
+    const row = metadata.read.collections.get(namespace.namespaceId, identifier)
+    if (row === undefined) throw notFound("collection", identifier)
+    return row
+  }
+  const model = (row: CollectionRow) => answer(row, metadata.read.parts.documentCount(row.collection_id), bucketSchemas(row))
+  const bucketSchemas = (row: CollectionRow): Record<string, unknown> =>
+    Object.fromEntries(
+      metadata.read.collections.buckets(row.collection_id).flatMap((id) => {
+        const bucket = metadata.read.buckets.get(row.namespace_id, id)
+        return bucket === undefined ? [] : [[id, JSON.parse(bucket.bucket_schema)]]
+      }),
+    )
+  const checked = async (namespace: Namespace, config: ExtractorConfig, plugin: RegisteredPlugin) => {
+    if (plugin.manifest.parameter_schema === null && Object.keys(config.parameters).length === 0) return
+    const check = await checkParameters(namespace, plugin, config.parameters)
+    if (check.valid === true) return
+    if (check.valid === null) throw new ApplianceError("BadRequestError", check.message, { details: check.details })
+    throw invalid(
+      `parameters do not fit ${plugin.name}@${plugin.version}: ${check.errors[0]?.message ?? "refused by its parameter schema"}`,
+      check.errors.map((error) => ({
+        type: error.type,
+        location: ["body", "feature_extractor", "parameters", ...error.location],
+        message: error.message,
+      })),
+    )
+  }
+
+  return {
+    /** @throws NotFoundError for an unknown extractor or bucket, ValidationError, AlreadyExistsError */
+    async create(namespace: Namespace, request: CreateCollection, remember: Remember): Promise<CollectionModel> {
+      const name = request.collection_name ?? request.name
+      if (name == null) throw missing("collection_name")
+      refuseApplications(request)
+      const bucketIds = sourceBuckets(request.source).map((identifier) => {
+        const bucket = metadata.read.buckets.get(namespace.namespaceId, identifier)
+        if (bucket === undefined) throw notFound("bucket", identifier)
+        return bucket.bucket_id
+      })
+      const { config, plugin } = extractorConfig(oneExtractor(request), (pluginName, version) =>
+        findPlugin(namespace, pluginName, version),
+      )
+      await checked(namespace, config, plugin)
+      const at = now().toISOString()
+      return metadata.transact((tx) => {
+        refuseTaken(tx.read.collections.get(namespace.namespaceId, name), name)
+        const fields = bucketFields(bucketIds.map((id) => tx.read.buckets.get(namespace.namespaceId, id)?.bucket_schema ?? "{}"))
+        const row: CollectionRow = {
+          collection_id: newId("col"),
+          namespace_id: namespace.namespaceId,
+          collection_name: name,
+          description: request.description ?? null,
+          source: JSON.stringify({
+            type: "bucket",
+            bucket_ids: [...new Set(bucketIds)],
+            ...(request.source.source_filters == null ? {} : { source_filters: request.source.source_filters }),
+          }),
+          feature_extractor: JSON.stringify(config),
+          plugin_id: plugin.pluginId,
+          input_schema: JSON.stringify({ properties: fields }),
+          output_schema: JSON.stringify({ properties: outputFields(config, plugin, fields) }),
+          vector_indexes: JSON.stringify(vectorIndexes(plugin)),
+          enabled: request.enabled === false ? 0 : 1,
+          metadata: request.metadata == null ? null : JSON.stringify(request.metadata),
+          applications: JSON.stringify({
+            taxonomy_applications: request.taxonomy_applications ?? null,
+            cluster_applications: request.cluster_applications ?? null,
+            alert_applications: request.alert_applications ?? null,
+          }),
+          created_at: at,
+          updated_at: at,
+        }
+        tx.write.collections.insert(row, [...new Set(bucketIds)])
+        const created = answer(row, 0, bucketSchemas(row))
+        remember(tx, created)
+        return created
+      })
+    },
+
+    get: (namespace: Namespace, identifier: string): CollectionModel => model(find(namespace, identifier)),
+
+    list: (namespace: Namespace): CollectionModel[] => metadata.read.collections.list(namespace.namespaceId).map(model),
+
+    async update(namespace: Namespace, identifier: string, changes: UpdateCollection): Promise<CollectionModel> {
+      const { collection_id: id, feature_extractor: stored } = find(namespace, identifier)
+      refuseApplications(changes)
+      const moved = changes.feature_extractor?.version == null ? null : movedExtractor(stored, changes.feature_extractor.version)
+      const target = moved === null ? null : findPlugin(namespace, moved.feature_extractor_name, moved.version)
+      if (moved !== null) {
+        if (target === null) throw notFound("feature_extractor", `${moved.feature_extractor_name}@${moved.version}`)
+        await checked(namespace, moved, target)
+      }
+      return metadata.transact((tx) => {
+        const row = tx.read.collections.get(namespace.namespaceId, id)
+        if (row === undefined) throw notFound("collection", identifier)
+        const name = changes.collection_name ?? row.collection_name
+        if (name !== row.collection_name) refuseTaken(tx.read.collections.get(namespace.namespaceId, name), name)
+        const changed: CollectionRow = {
+          ...row,
+          collection_name: name,
+          description: changes.description === undefined ? row.description : changes.description,
+          enabled: Number(changes.enabled ?? row.enabled === 1),
+          metadata: changes.metadata === undefined ? row.metadata : changes.metadata === null ? null : JSON.stringify(changes.metadata),
+          ...(moved === null || target === null
+            ? {}
+            : {
+                feature_extractor: JSON.stringify({ ...moved, version: target.version, feature_extractor_id: target.pluginId }),
+                plugin_id: target.pluginId,
+                output_schema: JSON.stringify({
+                  properties: outputFields(moved, target, JSON.parse(row.input_schema).properties),
+                }),
+                vector_indexes: JSON.stringify(vectorIndexes(target)),
+              }),
+          updated_at: now().toISOString(),
+        }
+        tx.write.collections.update(changed)
+        return answer(changed, tx.read.parts.documentCount(id), bucketSchemas(changed))
+      })
+    },
+
+    /** Its documents are invisible with the same transaction. */
+    remove(namespace: Namespace, identifier: string): { collection_id: string } {
+      const row = find(namespace, identifier)
+      metadata.transact((tx) => {
+        if (!tx.write.collections.remove(row.collection_id, now().toISOString())) throw notFound("collection", identifier)
+      })
+      onRemoved(row.collection_id)
+      return { collection_id: row.collection_id }
+    },
+
+    features(namespace: Namespace, identifier: string): CollectionFeatures {
+      const row = find(namespace, identifier)
+      const config: ExtractorConfig = JSON.parse(row.feature_extractor)
+      const indexes: VectorIndex[] = JSON.parse(row.vector_indexes)
+      return {
+        features: indexes.map((index, position) => ({
+          feature_address: index.feature_uri,
+          feature_uri: index.feature_uri,
+          feature_extractor_name: config.feature_extractor_name,
+          version: config.version,
+          vector_index: {
+            name: index.name,
+            description: index.description,
+            dimensions: index.dimensions,
+            type: "dense" as const,
+            distance: index.distance,
+          },
+          primary: position === 0,
+        })),
+      }
+    },
+  }
+}
+
+export type Collections = ReturnType<typeof collections>
+
+function missing(field: string): ApplianceError {
+  return invalid(`${field} is required.`, [{ type: "missing", location: ["body", field], message: "is required" }])
+}
+
+function refuseTaken(existing: CollectionRow | undefined, name: string): void {
+  if (existing === undefined) return
+  throw new ApplianceError("AlreadyExistsError", `A collection named '${name}' already exists in this namespace.`, {
+    details: { resource: "collection", id: existing.collection_id },
+  })
+}
+
+/** Stored and echoed, but not run (api.md §12): one that asks to be run is refused rather than ignored. */
+function refuseApplications(request: Pick<CreateCollection, "taxonomy_applications"> & Partial<CreateCollection>): void {
+  for (const key of ["taxonomy_applications", "cluster_applications", "alert_applications"] as const) {
+    const index = (request[key] ?? []).findIndex((entry) => entry.enabled === true)
+    if (index < 0) continue
+    throw invalid(`${key} are not run by this appliance.`, [
+      { type: "unsupported", location: ["body", key, index, "enabled"], message: "must be false or left out" },
+    ])
+  }
+}
+
+function oneExtractor(request: CreateCollection): FeatureExtractor {
+  const given = [...(request.feature_extractor == null ? [] : [request.feature_extractor]), ...(request.feature_extractors ?? [])]
+  const only = given[0]
+  if (only === undefined) throw missing("feature_extractor")
+  if (given.length > 1) {
+    throw invalid("A collection has one feature extractor.", [
+      { type: "too_many", location: ["body", "feature_extractors"], message: "must be a list of exactly one" },
+    ])
+  }
+  return only
+}
+
+function sourceBuckets(source: CreateCollection["source"]): string[] {
+  if (source.type !== "bucket") {
+    throw new ApplianceError("NotEnabledError", `A collection over a ${source.type} is not offered by this version yet; use a bucket.`)
+  }
+  const ids = source.bucket_ids ?? (source.bucket_id == null ? [] : [source.bucket_id])
+  if (ids.length > 0) return ids
+  throw invalid("source names no bucket.", [{ type: "missing", location: ["body", "source", "bucket_ids"], message: "is required" }])
+}
+
+function bucketFields(schemas: readonly string[]): Record<string, Field> {
+  const merged: Record<string, Field> = {}
+  for (const schema of schemas) {
+    const { properties = {} }: { properties?: Record<string, Field> } = JSON.parse(schema)
+    for (const [name, { type }] of Object.entries(properties)) merged[name] ??= { type }
+  }
+  return merged
+}
+
+function outputFields(config: ExtractorConfig, plugin: RegisteredPlugin, source: Record<string, Field>): Record<string, Field> {
+  const passed = config.include_all_source_fields
+    ? source
+    : Object.fromEntries(
+        config.field_passthrough.map(({ source_path, target_path }) => [target_path, source[source_path] ?? { type: "object" }]),
+      )
+  return { ...passed, ...schemaFields(plugin.manifest.output_schema) }
+}
+
+function movedExtractor(stored: string, version: string): ExtractorConfig {
+  const config: ExtractorConfig = JSON.parse(stored)
+  return { ...config, version }
+}
+
+function answer(row: CollectionRow, documentCount: number, schemas: Record<string, unknown>): CollectionModel {
+  const applications: Pick<CollectionModel, "taxonomy_applications" | "cluster_applications" | "alert_applications"> =
+    JSON.parse(row.applications)
+  const indexes: VectorIndex[] = JSON.parse(row.vector_indexes)
+  return {
+    collection_id: row.collection_id,
+    collection_name: row.collection_name,
+    description: row.description,
+    input_schema: JSON.parse(row.input_schema),
+    output_schema: JSON.parse(row.output_schema),
+    feature_extractor: answeredExtractor(JSON.parse(row.feature_extractor)),
+    source: JSON.parse(row.source),
+    source_bucket_schemas: schemas,
+    source_lineage: [],
+    vector_indexes: indexes.map(({ name, description, feature_uri, dimensions, distance }) => ({
+      name,
+      description,
+      feature_uri,
+      type: "single" as const,
+      index: { name, description, dimensions, type: "dense" as const, distance },
+    })),
+    payload_indexes: [],
+    enabled: row.enabled === 1,
+    metadata: row.metadata === null ? null : JSON.parse(row.metadata),
+    created_at: row.created_at,
+    updated_at: row.updated_at,
+    document_count: documentCount,
+    schema_version: 1,
+    schema_sync_enabled: true,
+    taxonomy_applications: applications.taxonomy_applications,
+    cluster_applications: applications.cluster_applications,
+    alert_applications: applications.alert_applications,
+    taxonomy_count: applications.taxonomy_applications?.length ?? 0,
+    retriever_count: 0,
+  }
+}

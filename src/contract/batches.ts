@@ -1,0 +1,140 @@
+import { z } from "@hono/zod-openapi"
+import { Filters } from "./pagination.ts"
+import { TaskStatus } from "./tasks.ts"
+
+const Id = z.string().min(1).max(128)
+const FreeObject = z.record(z.string(), z.unknown())
+
+/** Ids in one request: what fits the route's body limit; larger batches are made by filter or trigger. */
+const MAX_IDS = 500_000
+
+export const CreateBatch = z
+  .object({
+    object_ids: z.array(Id).max(MAX_IDS).nullish(),
+    filters: Filters.nullish(),
+    collection_ids: z.array(Id).min(1).max(100).nullish(),
+    limit: z.int().min(1).max(10_000_000).nullish(),
+    metadata: FreeObject.nullish(),
+    batch_name: z.string().min(1).max(256).nullish(),
+    auto_submit: z.boolean().nullish(),
+    trigger_processing: z.boolean().nullish(),
+  })
+  .openapi("CreateBatchRequest")
+export type CreateBatch = z.output<typeof CreateBatch>
+
+export const AddObjects = z.object({ object_ids: z.array(Id).min(1).max(MAX_IDS) }).openapi("AddObjectsToBatchRequest")
+
+export const SubmitBatch = z
+  .object({ include_processing_history: z.boolean().nullish(), collection_ids: z.array(Id).min(1).max(100).nullish() })
+  .openapi("SubmitBatchRequest")
+export type SubmitBatch = z.output<typeof SubmitBatch>
+
+export const TriggerBatch = CreateBatch.omit({ auto_submit: true, trigger_processing: true }).openapi("TriggerBatchRequest")
+export type TriggerBatch = z.output<typeof TriggerBatch>
+
+export const UpdateBatch = z
+  .object({ metadata: FreeObject.nullish(), batch_name: z.string().min(1).max(256).nullish() })
+  .openapi("PatchBatchRequest")
+export type UpdateBatch = z.output<typeof UpdateBatch>
+
+export const ListBatches = z
+  .object({ status: TaskStatus.nullish(), offset: z.int().min(0).max(1_000_000).nullish(), limit: z.int().min(1).max(1000).nullish() })
+  .openapi("ListBatchesRequest")
+export type ListBatches = z.output<typeof ListBatches>
+
+const BatchError = z.looseObject({
+  error_type: z.enum(["dependency", "authentication", "validation", "runtime", "network", "resource"]),
+  message: z.string(),
+  traceback: z.string().nullable(),
+  stage: z.string().nullable(),
+  component: z.string().nullable(),
+  timestamp: z.string(),
+  affected_count: z.int(),
+})
+
+const Counts = { rows_in: z.int(), rows_done: z.int(), rows_failed: z.int(), rows_skipped: z.int() }
+
+const ExtractorJob = z.looseObject({
+  extractor_type: z.string(),
+  collection_ids: z.array(z.string()),
+  status: TaskStatus,
+  started_at: z.string().nullable(),
+  completed_at: z.string().nullable(),
+  duration_ms: z.number().nullable(),
+  documents_written: z.int(),
+  errors: z.array(BatchError),
+  error: z.string().nullable(),
+  ...Counts,
+})
+
+const Tier = z.looseObject({
+  tier_num: z.int(),
+  task_id: z.string().nullable(),
+  status: TaskStatus,
+  collection_ids: z.array(z.string()).min(1),
+  source_type: z.enum(["bucket", "collection"]),
+  extractor_jobs: z.array(ExtractorJob),
+  started_at: z.string().nullable(),
+  completed_at: z.string().nullable(),
+  duration_ms: z.number().nullable(),
+  documents_written: z.int(),
+  errors: z.array(BatchError),
+})
+
+export const BatchModel = z
+  .object({
+    batch_id: z.string(),
+    bucket_id: z.string(),
+    namespace_id: z.string(),
+    batch_name: z.string().nullable(),
+    status: TaskStatus,
+    lifecycle_reason: z.string().nullable(),
+    object_ids: z.array(z.string()),
+    object_count: z.int(),
+    collection_ids: z.array(z.string()).nullable(),
+    error: z.string().nullable(),
+    error_summary: z.record(z.string(), z.int()).nullable(),
+    type: z.literal("BUCKET"),
+    task_id: z.string().nullable(),
+    metadata: FreeObject,
+    tier_tasks: z.array(Tier),
+    current_tier: z.int().nullable(),
+    total_tiers: z.int(),
+    max_node_death_resubmits: z.int(),
+    max_deploy_resubmits: z.int(),
+    documents_written: z.int(),
+    progress: z.object({ processed: z.int(), total: z.int(), percent: z.number(), errors: z.int() }),
+    failed_object_count: z.int(),
+    isolation: z.string().nullable(),
+    created_at: z.string(),
+    updated_at: z.string(),
+    submitted_at: z.string().nullable(),
+    completed_at: z.string().nullable(),
+    ...Counts,
+  })
+  .openapi("BatchModel")
+export type BatchModel = z.output<typeof BatchModel>
+
+export const ListBatchesResponse = z.object({ results: z.array(BatchModel), total_count: z.int() }).openapi("ListBatchesResponse")
+
+export const BatchRemoved = z.object({ success: z.literal(true), message: z.string() }).openapi("BatchRemoved")
+
+export const FailedDocumentsQuery = z.object({
+  tier_num: z.coerce.number().int().min(0).max(100).optional(),
+  collection_id: z.string().max(128).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  offset: z.coerce.number().int().min(0).max(1_000_000).default(0),
+})
+
+export const FailedDocuments = z
+  .object({
+    batch_id: z.string(),
+    failed_documents: z.array(
+      z.looseObject({ object_id: z.string(), collection_id: z.string(), error: z.string(), error_type: z.string(), timestamp: z.string() }),
+    ),
+    total: z.int(),
+    limit: z.int(),
+    offset: z.int(),
+  })
+  .openapi("FailedDocumentsResponse")
+export type FailedDocuments = z.output<typeof FailedDocuments>

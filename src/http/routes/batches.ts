@@ -1,0 +1,165 @@
+import { createRoute, z } from "@hono/zod-openapi"
+import type { Batches } from "../../batches/batches.ts"
+import {
+  AddObjects,
+  BatchModel,
+  BatchRemoved,
+  CreateBatch,
+  FailedDocuments,
+  FailedDocumentsQuery,
+  ListBatches,
+  ListBatchesResponse,
+  SubmitBatch,
+  TriggerBatch,
+  UpdateBatch,
+} from "../../contract/batches.ts"
+import { FlagQuery } from "../../contract/pagination.ts"
+import { TaskModel } from "../../contract/tasks.ts"
+import type { Idempotency } from "../../organizations/idempotency.ts"
+import type { Namespaces } from "../../organizations/namespaces.ts"
+import type { App } from "../app.ts"
+import { createOnce, ERRORS, json, jsonRequest, NamespacedCreate, NamespaceHeader, namespaceOf } from "../route.ts"
+
+interface Deps {
+  batches: Batches
+  namespaces: Namespaces
+  idempotency: Idempotency
+}
+
+const tags = ["Batches"]
+const headers = NamespaceHeader
+const BucketParams = z.object({ bucket_identifier: z.string().min(1).max(128) })
+const BatchParams = BucketParams.extend({ batch_id: z.string().min(1).max(128) })
+const path = "/v1/buckets/{bucket_identifier}/batches"
+const found = { 200: { description: "The batch", content: json(BatchModel) }, ...ERRORS }
+const tasked = { 200: { description: "The batch's task", content: json(TaskModel) }, ...ERRORS }
+const Validation = z.object({ skip_validation: FlagQuery.optional() })
+
+const create = createRoute({
+  method: "post",
+  path,
+  tags,
+  summary: "Create a batch as a draft",
+  request: { headers: NamespacedCreate, params: BucketParams, query: Validation, body: jsonRequest(CreateBatch) },
+  responses: found,
+})
+const trigger = createRoute({
+  method: "post",
+  path: `${path}/trigger`,
+  tags,
+  summary: "Create and submit a batch over the bucket's objects",
+  request: { headers: NamespacedCreate, params: BucketParams, body: jsonRequest(TriggerBatch) },
+  responses: found,
+})
+const list = createRoute({
+  method: "post",
+  path: `${path}/list`,
+  tags,
+  summary: "List a bucket's batches, newest first",
+  request: { headers, params: BucketParams, body: jsonRequest(ListBatches) },
+  responses: { 200: { description: "Batches", content: json(ListBatchesResponse) }, ...ERRORS },
+})
+const addObjects = createRoute({
+  method: "post",
+  path: `${path}/{batch_id}/objects`,
+  tags,
+  summary: "Add objects to a draft",
+  request: { headers, params: BatchParams, query: Validation, body: jsonRequest(AddObjects) },
+  responses: found,
+})
+const submit = createRoute({
+  method: "post",
+  path: `${path}/{batch_id}/submit`,
+  tags,
+  summary: "Submit a batch; again gives the same task",
+  request: { headers, params: BatchParams, body: jsonRequest(SubmitBatch) },
+  responses: tasked,
+})
+const cancel = createRoute({
+  method: "post",
+  path: `${path}/{batch_id}/cancel`,
+  tags,
+  summary: "Cancel a batch; what is committed stays",
+  request: { headers, params: BatchParams },
+  responses: tasked,
+})
+const get = createRoute({
+  method: "get",
+  path: `${path}/{batch_id}`,
+  tags,
+  summary: "Get a batch with its progress",
+  request: { headers, params: BatchParams },
+  responses: found,
+})
+const update = createRoute({
+  method: "patch",
+  path: `${path}/{batch_id}`,
+  tags,
+  summary: "Change a batch's name or metadata",
+  request: { headers, params: BatchParams, body: jsonRequest(UpdateBatch) },
+  responses: found,
+})
+const remove = createRoute({
+  method: "delete",
+  path: `${path}/{batch_id}`,
+  tags,
+  summary: "Delete a batch that has ended; its documents stay",
+  request: { headers, params: BatchParams },
+  responses: { 200: { description: "Deleted", content: json(BatchRemoved) }, ...ERRORS },
+})
+const failedDocuments = createRoute({
+  method: "get",
+  path: `${path}/{batch_id}/failed-documents`,
+  tags,
+  summary: "Rows that failed, with their tracebacks",
+  request: { headers, params: BatchParams, query: FailedDocumentsQuery },
+  responses: { 200: { description: "Row errors", content: json(FailedDocuments) }, ...ERRORS },
+})
+
+export function batchRoutes(app: App, { batches, namespaces, idempotency }: Deps): void {
+  app.openapi(trigger, async (c) => {
+    const namespace = namespaceOf(c, namespaces)
+    const bucket = c.req.valid("param").bucket_identifier
+    const request = c.req.valid("json")
+    return c.json(await createOnce(c, idempotency, 200, (remember) => batches.trigger(namespace, bucket, request, remember)), 200)
+  })
+  app.openapi(list, (c) => c.json(batches.list(namespaceOf(c, namespaces), c.req.valid("param").bucket_identifier, c.req.valid("json")), 200))
+  app.openapi(create, async (c) => {
+    const namespace = namespaceOf(c, namespaces)
+    const bucket = c.req.valid("param").bucket_identifier
+    const request = c.req.valid("json")
+    const skip = c.req.valid("query").skip_validation ?? false
+    const answer = await createOnce(c, idempotency, 200, (remember) => batches.create(namespace, bucket, request, skip, remember))
+    return c.json(answer, 200)
+  })
+  app.openapi(addObjects, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    const skip = c.req.valid("query").skip_validation ?? false
+    return c.json(batches.addObjects(namespaceOf(c, namespaces), bucket, id, c.req.valid("json").object_ids, skip), 200)
+  })
+  app.openapi(submit, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    return c.json(batches.submit(namespaceOf(c, namespaces), bucket, id, c.req.valid("json")), 200)
+  })
+  app.openapi(cancel, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    return c.json(batches.cancel(namespaceOf(c, namespaces), bucket, id), 200)
+  })
+  app.openapi(failedDocuments, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    return c.json(batches.failedDocuments(namespaceOf(c, namespaces), bucket, id, c.req.valid("query")), 200)
+  })
+  app.openapi(get, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    return c.json(batches.get(namespaceOf(c, namespaces), bucket, id), 200)
+  })
+  app.openapi(update, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    return c.json(batches.update(namespaceOf(c, namespaces), bucket, id, c.req.valid("json")), 200)
+  })
+  app.openapi(remove, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    batches.remove(namespaceOf(c, namespaces), bucket, id)
+    return c.json({ success: true as const, message: `Batch '${id}' is gone; its documents stay.` }, 200)
+  })
+}

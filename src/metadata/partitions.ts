@@ -1,0 +1,90 @@
+import type { Db } from "./open.ts"
+
+export interface PartitionRow {
+  partition_id: number
+  batch_id: string
+  collection_id: string
+  first_ordinal: number
+  end_ordinal: number
+  state: "pending" | "leased" | "done" | "split" | "canceled"
+  attempt: number
+  deaths: number
+  rows_done: number
+  rows_failed: number
+  rows_skipped: number
+  leased_at: string | null
+  finished_at: string | null
+}
+
+export interface PartitionCounts {
+  readonly rows_done: number
+  readonly rows_failed: number
+  readonly rows_skipped: number
+}
+
+export function partitionReader(db: Db) {
+  // Fair between namespaces: the one with the fewest leases goes first, then the oldest batch, then the ledger's order.
+  const next = db.prepare<[], PartitionRow>(
+    `WITH busy AS (
+       SELECT b.namespace_id, count(*) AS leases FROM partitions p JOIN batches b USING (batch_id)
+       WHERE p.state = 'leased' GROUP BY b.namespace_id)
+     SELECT p.* FROM partitions p JOIN batches b USING (batch_id) LEFT JOIN busy USING (namespace_id)
+     WHERE p.state = 'pending' AND b.status = 'IN_PROGRESS'
+     ORDER BY coalesce(busy.leases, 0), b.submitted_at, p.batch_id, p.first_ordinal, p.partition_id LIMIT 1`,
+  )
+  const open = db.prepare<[string, string], { count: number }>(
+    "SELECT count(*) AS count FROM partitions WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')",
+  )
+  const leased = db.prepare<[], PartitionRow>("SELECT * FROM partitions WHERE state = 'leased'")
+  const openRows = db.prepare<[string, string], { rows: number }>(
+    `SELECT coalesce(sum(end_ordinal - first_ordinal), 0) AS rows FROM partitions
+     WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')`,
+  )
+  return {
+    next: () => next.get(),
+    openCount: (batchId: string, collectionId: string) => open.get(batchId, collectionId)?.count ?? 0,
+    openRows: (batchId: string, collectionId: string) => openRows.get(batchId, collectionId)?.rows ?? 0,
+    leased: () => leased.all(),
+  }
+}
+
+export function partitionWriter(db: Db) {
+  const insert = db.prepare<[string, string, number, number, number]>(
+    `INSERT INTO partitions (batch_id, collection_id, first_ordinal, end_ordinal, state, deaths)
+     VALUES (?, ?, ?, ?, 'pending', ?)`,
+  )
+  const lease = db.prepare<[string, number]>(
+    "UPDATE partitions SET state = 'leased', attempt = attempt + 1, leased_at = ? WHERE partition_id = ? AND state = 'pending'",
+  )
+  const release = db.prepare<[number, number]>(
+    "UPDATE partitions SET state = 'pending', leased_at = NULL WHERE partition_id = ? AND attempt = ? AND state = 'leased'",
+  )
+  const releaseAll = db.prepare<[]>("UPDATE partitions SET state = 'pending', leased_at = NULL WHERE state = 'leased'")
+  const finish = db.prepare<PartitionCounts & { at: string; partition_id: number; attempt: number }>(
+    `UPDATE partitions SET state = 'done', rows_done = @rows_done, rows_failed = @rows_failed, rows_skipped = @rows_skipped,
+       finished_at = @at
+     WHERE partition_id = @partition_id AND attempt = @attempt AND state = 'leased'`,
+  )
+  const split = db.prepare<[string, number, number]>(
+    "UPDATE partitions SET state = 'split', finished_at = ? WHERE partition_id = ? AND attempt = ? AND state = 'leased'",
+  )
+  const cancelOpen = db.prepare<[string, string, string]>(
+    `UPDATE partitions SET state = 'canceled', finished_at = ?
+     WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')`,
+  )
+  return {
+    insert: (batchId: string, collectionId: string, first: number, end: number, deaths: number) =>
+      void insert.run(batchId, collectionId, first, end, deaths),
+    /** False when it is not pending any more. */
+    lease: (partitionId: number, at: string) => lease.run(at, partitionId).changes === 1,
+    /** Gives a lease back; false when the attempt is not the current one. */
+    release: (partitionId: number, attempt: number) => release.run(partitionId, attempt).changes === 1,
+    /** What a killed appliance held is pending again. */
+    releaseAll: () => releaseAll.run().changes,
+    /** False when the lease was lost (canceled): nothing may be committed then. */
+    finish: (partitionId: number, attempt: number, counts: PartitionCounts, at: string) =>
+      finish.run({ ...counts, at, partition_id: partitionId, attempt }).changes === 1,
+    split: (partitionId: number, attempt: number, at: string) => split.run(at, partitionId, attempt).changes === 1,
+    cancelOpen: (batchId: string, collectionId: string, at: string) => void cancelOpen.run(at, batchId, collectionId),
+  }
+}

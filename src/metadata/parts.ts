@@ -1,0 +1,54 @@
+import type { Db } from "./open.ts"
+
+export interface PartRow {
+  seq: number
+  part_id: string
+  collection_id: string
+  batch_id: string
+  plugin_id: string
+  code_hash: string
+  /** Relative to the data directory, without an ending. */
+  file: string
+  features: string
+  document_rows: number
+  /** Relative to the data directory. */
+  dead_file: string | null
+  dead_rows: number
+  size_bytes: number
+  created_at: string
+}
+
+export function partReader(db: Db) {
+  const ofCollection = db.prepare<[string], PartRow>("SELECT * FROM parts WHERE collection_id = ? ORDER BY seq")
+  const count = db.prepare<[string], { count: number }>(
+    "SELECT coalesce(sum(document_rows - dead_rows), 0) AS count FROM parts WHERE collection_id = ?",
+  )
+  const files = db.prepare<[], { file: string; dead_file: string | null }>("SELECT file, dead_file FROM parts")
+  return {
+    ofCollection: (collectionId: string) => ofCollection.all(collectionId),
+    documentCount: (collectionId: string) => count.get(collectionId)?.count ?? 0,
+    /** Every file that a row names; anything else below documents/ is left over. */
+    files: () => files.all(),
+  }
+}
+
+export function partWriter(db: Db) {
+  const insert = db.prepare<Omit<PartRow, "seq">>(
+    `INSERT INTO parts (part_id, collection_id, batch_id, plugin_id, code_hash, file, features, document_rows, dead_file,
+       dead_rows, size_bytes, created_at)
+     VALUES (@part_id, @collection_id, @batch_id, @plugin_id, @code_hash, @file, @features, @document_rows, @dead_file,
+       @dead_rows, @size_bytes, @created_at)`,
+  )
+  const supersede = db.prepare<[string, number, string]>("UPDATE parts SET dead_file = ?, dead_rows = ? WHERE part_id = ?")
+  const removeDead = db.prepare<[string]>("DELETE FROM parts WHERE part_id = ? AND dead_rows >= document_rows")
+  const removeOf = db.prepare<[string]>("DELETE FROM parts WHERE collection_id = ?")
+  return {
+    insert: (row: Omit<PartRow, "seq">) => void insert.run(row),
+    /** A part without a living row is forgotten; the sweep removes its files. */
+    supersede(partId: string, deadFile: string, deadRows: number) {
+      supersede.run(deadFile, deadRows, partId)
+      removeDead.run(partId)
+    },
+    removeOf: (collectionId: string) => void removeOf.run(collectionId),
+  }
+}

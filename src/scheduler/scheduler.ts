@@ -1,0 +1,63 @@
+/**
+ * Slots and the work that fills them. Work is pulled when a slot is free, never pushed: `next` leases it from the ledger,
+ * so that what waits lives in the database and a kill loses nothing.
+ */
+import type { Log } from "../log.ts"
+
+export interface Job {
+  /** For the log only. */
+  readonly name: string
+  run(signal: AbortSignal): Promise<void>
+  /** The run threw: an unexpected fault, logged already. */
+  failed(error: unknown): void
+}
+
+interface Deps {
+  slots: number
+  /** Leases the next job, or null when nothing waits. Synchronous: two slots never get the same job. */
+  next: () => Job | null
+  log: Log
+}
+
+export function scheduler({ slots, next, log }: Deps) {
+  const stopping = new AbortController()
+  const running = new Map<string, { done: Promise<void>; abort: AbortController }>()
+
+  const fill = () => {
+    while (!stopping.signal.aborted && running.size < slots) {
+      const job = next()
+      if (job === null) return
+      const abort = new AbortController()
+      const done = job
+        .run(AbortSignal.any([abort.signal, stopping.signal]))
+        .catch((error: unknown) => {
+          log.error({ event: "job_failed", job: job.name, err: error }, "job failed")
+          job.failed(error)
+        })
+        .finally(() => {
+          running.delete(job.name)
+          queueMicrotask(fill)
+        })
+      running.set(job.name, { done, abort })
+    }
+  }
+
+  return {
+    /** Something may wait now. */
+    wake: () => queueMicrotask(fill),
+    /** Ends the jobs whose name passes; their run sees its signal aborted. */
+    abort(matching: (name: string) => boolean): void {
+      for (const [name, { abort }] of running) if (matching(name)) abort.abort()
+    },
+    get busy() {
+      return running.size
+    },
+    /** Takes no new work, ends what runs, and waits for it. */
+    async [Symbol.asyncDispose]() {
+      stopping.abort()
+      await Promise.allSettled([...running.values()].map(({ done }) => done))
+    },
+  }
+}
+
+export type Scheduler = ReturnType<typeof scheduler>

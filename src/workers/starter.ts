@@ -1,0 +1,87 @@
+/**
+ * Starts workers of this appliance: the interpreter and environment it found, a scratch directory each, a record of every
+ * process in case the appliance is killed. Who has no environment yet is told how to get one; the next call looks again.
+ */
+import { mkdir, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { ApplianceError } from "../errors.ts"
+import type { Log } from "../log.ts"
+import type { OutputLine } from "./output.ts"
+import type { ProcessRecord } from "./process-identity.ts"
+import type { WorkerFacts } from "./worker-facts.ts"
+import { startWorker, type Worker } from "./worker.ts"
+
+export interface PluginCode {
+  /** Absolute path of the unpacked tree. */
+  readonly treePath: string
+  /** "" when it is not known yet. */
+  readonly name: string
+  readonly packageName: string
+}
+
+interface Deps {
+  /** Looks at the machine: which interpreter, which environment, what is missing. */
+  facts: () => Promise<WorkerFacts>
+  pythonTree: string
+  /** Directory for scratch directories; each worker gets one of its own, removed at its end. */
+  scratchDir: string
+  started: (record: ProcessRecord) => void
+  ended: (record: ProcessRecord) => void
+  log: Log
+}
+
+export interface StartOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly threads?: number
+  readonly onLog?: (line: OutputLine) => void
+}
+
+export function workerStarter({ facts, pythonTree, scratchDir, started, ended, log }: Deps) {
+  let known: WorkerFacts | null = null
+
+  const current = async (): Promise<WorkerFacts> => {
+    if (known === null || !known.ready) known = await facts()
+    return known
+  }
+
+  return {
+    current,
+
+    /**
+     * @throws ServiceUnavailableError while there is no interpreter or environment
+     * @throws WorkerDied, PluginLoadFailed
+     */
+    async start(plugin: PluginCode, options: StartOptions = {}): Promise<Worker> {
+      const { interpreter, environment, ready, problem } = await current()
+      if (!ready || interpreter.chosen === null || environment === null) {
+        throw new ApplianceError("ServiceUnavailableError", problem ?? "Python is not set up.", { headers: { "Retry-After": "30" } })
+      }
+      const scratch = join(scratchDir, crypto.randomUUID())
+      await mkdir(scratch, { recursive: true, mode: 0o700 })
+      try {
+        const worker = await startWorker({
+          interpreter: interpreter.chosen,
+          pythonTree,
+          scratch,
+          plugin: { path: plugin.treePath, name: plugin.name, packageName: plugin.packageName },
+          sitePackages: [environment.sitePackages],
+          threads: options.threads ?? 1,
+          log,
+          ...(options.onLog === undefined ? {} : { onLog: options.onLog }),
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+        })
+        if (worker.record !== null) started(worker.record)
+        void worker.exited.then(async () => {
+          if (worker.record !== null) ended(worker.record)
+          await rm(scratch, { recursive: true, force: true })
+        })
+        return worker
+      } catch (error) {
+        await rm(scratch, { recursive: true, force: true })
+        throw error
+      }
+    },
+  }
+}
+
+export type WorkerStarter = ReturnType<typeof workerStarter>
