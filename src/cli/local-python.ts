@@ -1,0 +1,95 @@
+/**
+ * The Python that `plugin test` and `plugin publish` run a plugin with on this machine: the appliance's own environment
+ * when it is built, else what the interpreter itself has.
+ */
+import { mkdtemp, realpath, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { z } from "zod"
+import { readConfig, searchPath } from "../config.ts"
+import { createLog } from "../log.ts"
+import { prepareRuntime } from "../runtime.ts"
+import type { Interpreter } from "../workers/interpreters.ts"
+import { runProgram } from "../workers/run-program.ts"
+import { startWorker, type Worker } from "../workers/worker.ts"
+import { workerFacts } from "../workers/worker-facts.ts"
+import { CommandFailed } from "./command-failed.ts"
+import type { PluginDirectory } from "./plugin-directory.ts"
+
+export interface LocalPythonOptions {
+  readonly data?: string
+  readonly python?: string
+  readonly logLevel?: string
+}
+
+export interface LocalPython {
+  readonly interpreter: Interpreter
+  readonly sitePackages: readonly string[]
+  /** Holds `engine/` and `shared/`. */
+  readonly pythonTree: string
+  readonly nativeDirectory: string | null
+  /** Temporary, removed at the end. */
+  readonly scratch: string
+  /** A worker that has the plugin; `onLine` gets what the plugin prints. */
+  start(plugin: PluginDirectory, onLine: (line: string) => void): Promise<Worker>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const PROBE_MS = 30_000
+
+/** @throws CommandFailed when no interpreter, or none with the base packages, is there */
+export async function openLocalPython(options: LocalPythonOptions): Promise<LocalPython> {
+  const config = readConfig(
+    {
+      ...(options.data === undefined ? {} : { data: options.data }),
+      ...(options.python === undefined ? {} : { python: options.python }),
+      ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
+    },
+    1,
+  )
+  const facts = await workerFacts({
+    override: config.python,
+    pathVariable: searchPath(),
+    environmentsDir: join(config.dataDir, "environments"),
+  })
+  const interpreter = facts.interpreter.chosen
+  if (interpreter === null) throw new CommandFailed(facts.problem ?? "No Python was found.")
+  const sitePackages =
+    facts.environment?.ready === true ? [facts.environment.sitePackages] : await ownSitePackages(interpreter)
+  if (sitePackages === null) throw new CommandFailed(facts.problem ?? "The base packages are missing.")
+
+  const runtime = await prepareRuntime(join(config.dataDir, "runtime"))
+  const scratch = await realpath(await mkdtemp(join(tmpdir(), "mixpeek-")))
+  const log = createLog(config.logLevel)
+  return {
+    interpreter,
+    sitePackages,
+    pythonTree: runtime.pythonTree,
+    nativeDirectory: runtime.nativeDirectory,
+    scratch,
+    start: async (plugin, onLine) =>
+      startWorker({
+        interpreter,
+        pythonTree: runtime.pythonTree,
+        scratch: await mkdtemp(join(scratch, "worker-")),
+        plugin: { path: plugin.directory, name: "", packageName: "mixpeek_local_plugin" },
+        sitePackages,
+        onLog: ({ text }) => onLine(text),
+        log,
+      }),
+    [Symbol.asyncDispose]: () => rm(scratch, { recursive: true, force: true }),
+  }
+}
+
+/** Where the interpreter itself finds the base packages; null when it lacks one. */
+async function ownSitePackages(interpreter: Interpreter): Promise<string[] | null> {
+  const code =
+    "import json, sys; import numpy, pandas, pyarrow, pydantic; " +
+    "print(json.dumps([p for p in sys.path if p.endswith(('site-packages', 'dist-packages'))]))"
+  const { code: exit, stdout } = await runProgram({
+    argv: [interpreter.path, "-I", "-c", code],
+    environment: {},
+    timeoutMs: PROBE_MS,
+  })
+  return exit === 0 ? z.array(z.string()).parse(JSON.parse(stdout.at(-1) ?? "")) : null
+}

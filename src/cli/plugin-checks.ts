@@ -1,0 +1,156 @@
+/** The checks that `plugin test` and `plugin publish` share: structure, manifest, scan. */
+import { readConfig } from "../config.ts"
+import { normalizeVersion } from "../identifiers.ts"
+import { grammarBytes } from "../runtime.ts"
+import { createScanner, type Violation } from "../validator/scan.ts"
+import type { Manifest, WorkerFailure } from "../workers/protocol.ts"
+import type { Worker } from "../workers/worker.ts"
+import { missingFiles, type PluginDirectory, sources } from "./plugin-directory.ts"
+
+export interface Check {
+  readonly name: string
+  readonly status: "passed" | "failed" | "skipped"
+  /** One line. */
+  readonly summary: string
+  /** Always shown, a line each: violations, warnings, reasons. */
+  readonly findings: readonly string[]
+  /** Shown with --verbose. */
+  readonly details: readonly string[]
+}
+
+/** Importing a large library on a cold disk takes this long; a manifest that takes longer is stuck. */
+const MANIFEST_DEADLINE_MS = 60_000
+
+export function check(
+  name: string,
+  status: Check["status"],
+  summary: string,
+  more: { findings?: readonly string[]; details?: readonly string[] } = {},
+): Check {
+  return { name, status, summary, findings: more.findings ?? [], details: more.details ?? [] }
+}
+
+export function checkStructure(plugin: PluginDirectory): Check {
+  const missing = missingFiles(plugin)
+  if (missing.length > 0) {
+    return check("Structure", "failed", `${missing.join(" and ")} missing in ${plugin.directory}`)
+  }
+  const has = (path: string) => plugin.files.some((file) => file.path === path)
+  const parts = ["manifest.py", "pipeline.py", ...(has("realtime.py") ? ["realtime.py"] : [])]
+  return check("Structure", "passed", `${parts.join(", ")}; ${plugin.files.length} files`, {
+    findings: plugin.leftOut.map((path) => `left out, because it is no regular file: ${path}`),
+    details: plugin.files.map(({ path }) => path),
+  })
+}
+
+export interface ManifestCheck {
+  readonly check: Check
+  readonly manifest: Manifest | null
+  readonly hasRealtime: boolean
+}
+
+/** Imports manifest.py in the worker, as the server does at confirm, and judges names, version and features. */
+export async function checkManifest(worker: Worker): Promise<ManifestCheck> {
+  const reply = await worker.request({ type: "read_manifest" }, { deadlineMs: MANIFEST_DEADLINE_MS })
+  if (reply.type === "failed") {
+    return { check: failure("Manifest", reply.error), manifest: null, hasRealtime: false }
+  }
+  const { manifest, warnings, has_realtime: hasRealtime } = reply
+  const problems = manifestProblems(manifest)
+  const features = manifest.features.map(
+    ({ feature_name, feature_type, embedding_dim }) =>
+      `${feature_name} (${[feature_type, embedding_dim].filter((part) => part !== null).join(", ")})`,
+  )
+  const summary =
+    problems.length > 0
+      ? `${problems.length} problem${problems.length === 1 ? "" : "s"}`
+      : `${manifest.feature_extractor_name} ${manifest.version}; ${features.join(", ") || "no vector features"}`
+  return {
+    check: check("Manifest", problems.length > 0 ? "failed" : "passed", summary, {
+      findings: [...problems, ...warnings.map((warning) => `warning: ${warning}`)],
+      details: [
+        ...schemaLine("input", manifest.input_schema),
+        ...schemaLine("output", manifest.output_schema),
+        ...schemaLine("parameters", manifest.parameter_schema),
+      ],
+    }),
+    manifest,
+    hasRealtime,
+  }
+}
+
+/** What the server would refuse (api.md §1.1). */
+function manifestProblems(manifest: Manifest): string[] {
+  const problems: string[] = []
+  if (!/^[a-zA-Z][a-zA-Z0-9_]{2,63}$/.test(manifest.feature_extractor_name)) {
+    problems.push(
+      `feature_extractor_name '${manifest.feature_extractor_name}': 3 to 64 letters, digits and _, a letter first`,
+    )
+  }
+  if (normalizeVersion(manifest.version) === null) {
+    problems.push(`version '${manifest.version}' is not of the form 1.0.0`)
+  }
+  for (const [index, feature] of manifest.features.entries()) {
+    if (feature.feature_name === "") problems.push(`features[${index}] has no feature_name`)
+    if (feature.feature_type === "embedding" && (feature.embedding_dim ?? 0) < 1) {
+      problems.push(`features[${index}] (${feature.feature_name}) needs an embedding_dim of at least 1`)
+    }
+  }
+  return problems
+}
+
+function schemaLine(title: string, schema: Record<string, unknown> | null): string[] {
+  if (schema === null) return [`${title}: not declared`]
+  const properties = typeof schema.properties === "object" && schema.properties !== null ? schema.properties : {}
+  return [`${title}: ${Object.keys(properties).join(", ") || "no fields"}`]
+}
+
+export interface ScanCheck {
+  readonly check: Check
+  readonly violations: readonly Violation[]
+}
+
+/** The server's own scan, on the author's files. The settings are the server's: the same environment variables. */
+export async function checkScan(
+  plugin: PluginDirectory,
+  options: { strict?: boolean | undefined },
+): Promise<ScanCheck> {
+  const { strictScan, allowIntrospection } = readConfig({}, 1)
+  const scanner = await createScanner(await grammarBytes())
+  const scan = scanner.scan(await sources(plugin), { strict: options.strict ?? strictScan, allowIntrospection })
+  const violations = scan.passed ? scan.warnings : scan.violations
+  const errors = violations.filter(({ severity }) => severity === "error").length
+  const warnings = violations.length - errors
+  const counts = [
+    ...(errors > 0 ? [count(errors, "error")] : []),
+    ...(warnings > 0 ? [count(warnings, "warning")] : []),
+  ]
+  return {
+    check: check("Security scan", scan.passed ? "passed" : "failed", counts.join(", ") || "nothing forbidden", {
+      findings: violations.map(describeViolation),
+    }),
+    violations,
+  }
+}
+
+export function describeViolation({ file, line, column, message, severity }: Violation): string {
+  return `${file}:${line}:${column} ${severity === "warning" ? "warning: " : ""}${message}`
+}
+
+/** The author's own traceback; a missing module says how modules get there. */
+export function failure(name: string, error: WorkerFailure, findings: readonly string[] = []): Check {
+  const advice =
+    error.error_type === "dependency" ? ["Plugins run with the packages that 'mixpeek runtime setup' installs."] : []
+  return check(name, "failed", `${error.exception}: ${firstLine(error.message)}`, {
+    findings: [...findings, ...advice],
+    details: error.traceback.split("\n"),
+  })
+}
+
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? ""
+}

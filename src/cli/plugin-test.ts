@@ -1,0 +1,121 @@
+import { PluginLoadFailed } from "../workers/worker.ts"
+import { WorkerDied } from "../workers/worker-died.ts"
+import { CommandFailed } from "./command-failed.ts"
+import { type LocalPython, openLocalPython } from "./local-python.ts"
+import { CHECK, colors, print, printJson } from "./output.ts"
+import { type Check, check, checkManifest, checkScan, checkStructure, count } from "./plugin-checks.ts"
+import { type PluginDirectory, readPluginDirectory } from "./plugin-directory.ts"
+import { checkTests } from "./plugin-pytest.ts"
+import { checkPipeline, checkRealtime, checkSampleRun, sampleRows } from "./sample-run.ts"
+
+export interface TestOptions {
+  readonly path: string
+  readonly sampleData?: string
+  readonly verbose?: boolean
+  readonly strict?: boolean
+  readonly data?: string
+  readonly python?: string
+  readonly json?: boolean
+  readonly logLevel?: string
+}
+
+/** @throws CommandFailed when a check failed, after all that could run have run */
+export async function pluginTest(options: TestOptions): Promise<void> {
+  const plugin = await readPluginDirectory(options.path)
+  const report = reporter(plugin, options)
+  report.add(checkStructure(plugin))
+  if (!report.failed()) {
+    await using python = await openLocalPython(options)
+    await runChecks(plugin, python, options, report)
+  }
+  report.finish()
+}
+
+async function runChecks(
+  plugin: PluginDirectory,
+  python: LocalPython,
+  options: TestOptions,
+  report: Reporter,
+): Promise<void> {
+  // Scanned before anything of it runs, told in the order of the list.
+  const { check: scan } = await checkScan(plugin, { strict: options.strict })
+  await using worker = await survived("Manifest", report, () => python.start(plugin, report.hear))
+  const read = worker === null ? null : await survived("Manifest", report, () => checkManifest(worker))
+  if (read !== null) report.add(read.check)
+  report.add(scan)
+
+  if (worker === null || read === null || read.manifest === null || read.check.status === "failed") {
+    for (const name of ["Pipeline", "Sample run", "Realtime"]) report.add(check(name, "skipped", "needs the manifest"))
+  } else {
+    const { manifest, hasRealtime } = read
+    const sample = await sampleRows(python, manifest, options.sampleData)
+    const pipeline = await survived("Pipeline", report, () => checkPipeline(worker, manifest, sample.rows.length))
+    if (pipeline !== null) report.add(pipeline)
+    const run =
+      pipeline?.status === "passed"
+        ? await survived("Sample run", report, () => checkSampleRun(worker, python, manifest, sample))
+        : check("Sample run", "skipped", "needs the pipeline")
+    if (run !== null) report.add(run)
+
+    if (hasRealtime) {
+      // In a process of its own, as a deployment does it.
+      await using handler = await survived("Realtime", report, () => python.start(plugin, report.hear))
+      const row = options.sampleData === undefined ? null : (sample.rows[0] ?? null)
+      const realtime =
+        handler === null ? null : await survived("Realtime", report, () => checkRealtime(handler, manifest, row))
+      if (realtime !== null) report.add(realtime)
+    } else {
+      report.add(check("Realtime", "skipped", "there is no realtime.py: batch only"))
+    }
+  }
+  report.add(await checkTests(plugin, python))
+}
+
+/** Null when the plugin's process died of `work`: that is then the result of the check. */
+async function survived<T>(name: string, report: Reporter, work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof PluginLoadFailed) {
+      report.add(check(name, "failed", error.message, { details: error.failure.traceback.split("\n") }))
+    } else if (error instanceof WorkerDied) {
+      report.add(check(name, "failed", error.message))
+    } else {
+      throw error
+    }
+    return null
+  }
+}
+
+type Reporter = ReturnType<typeof reporter>
+
+function reporter(plugin: PluginDirectory, { json, verbose }: TestOptions) {
+  const checks: Check[] = []
+  let printed: string[] = []
+  const failed = () => checks.filter(({ status }) => status === "failed").length
+  return {
+    failed: () => failed() > 0,
+    /** A line that the plugin printed; it belongs to the check that comes next. */
+    hear: (line: string) => void printed.push(`| ${line}`),
+    add(done: Check) {
+      const complete = { ...done, details: [...done.details.filter((line) => line !== ""), ...printed] }
+      printed = []
+      checks.push(complete)
+      if (json === true) return
+      print(`${CHECK[done.status]} ${done.name.padEnd(14)} ${done.summary}`)
+      for (const finding of done.findings) print(`    ${finding}`)
+      if (verbose === true) for (const line of complete.details) print(colors.dim(`    ${line}`))
+    },
+    finish() {
+      if (json === true) {
+        printJson({ success: failed() === 0, plugin: plugin.directory, checks })
+      } else {
+        print()
+        const hint = verbose === true ? "" : " --verbose shows details and tracebacks."
+        if (failed() === 0) print(colors.green(`${count(checks.length, "check")}, none failed.`))
+        else print(colors.red(`${failed()} of ${count(checks.length, "check")} failed.${hint}`))
+      }
+      if (failed() > 0) throw new CommandFailed(`${failed()} checks failed`, { reported: true })
+    },
+  }
+}

@@ -1,0 +1,191 @@
+/** Checks 4 to 6 of `plugin test`: build the steps, run rows through them, construct the realtime handler. */
+import { mkdir, readFile, writeFile } from "node:fs/promises"
+import { join, resolve } from "node:path"
+import { z } from "zod"
+import type { Manifest } from "../workers/protocol.ts"
+import type { Worker } from "../workers/worker.ts"
+import type { LocalPython } from "./local-python.ts"
+import { type Check, check, count, failure } from "./plugin-checks.ts"
+import { type OutputRow, readOutput, readSampleData } from "./sample-files.ts"
+import { authorRows, generatedRows, SAMPLE_BUCKET, sampleAssets } from "./sample-rows.ts"
+
+/** Models may load in the first step; rows come after that. */
+const STEPS_DEADLINE_MS = 120_000
+const ROWS_DEADLINE_MS = 1_800_000
+const REALTIME_DEADLINE_MS = 300_000
+/** Failed rows that are named; the rest is counted. */
+const SHOWN_FAILURES = 3
+const SHOWN_NUMBERS = 4
+
+type Row = Record<string, unknown>
+
+export async function sampleRows(
+  python: LocalPython,
+  manifest: Manifest,
+  sampleData: string | undefined,
+): Promise<{ rows: Row[]; assetRoot: string }> {
+  const assets = sampleAssets(join(python.scratch, "assets"))
+  if (sampleData === undefined) return { rows: await generatedRows(manifest, assets), assetRoot: assets.root }
+  const path = resolve(sampleData)
+  const given = await readSampleData(path, python.nativeDirectory)
+  return { rows: await authorRows(given, path, manifest, assets), assetRoot: assets.root }
+}
+
+export async function checkPipeline(worker: Worker, manifest: Manifest, rows: number): Promise<Check> {
+  const defaults = await worker.request(
+    { type: "validate_parameters", parameters: {} },
+    { deadlineMs: STEPS_DEADLINE_MS },
+  )
+  const reply = await worker.request(
+    {
+      type: "build_steps",
+      parameters: defaults.type === "parameters_valid" ? defaults.parameters : {},
+      dataset_size: rows,
+      content_flags: {},
+      feature_extractor_name: manifest.feature_extractor_name,
+      version: manifest.version,
+    },
+    { deadlineMs: STEPS_DEADLINE_MS },
+  )
+  const required =
+    defaults.type === "parameters_invalid"
+      ? defaults.errors.map(({ location, message }) => `no default for parameter ${location.join(".")}: ${message}`)
+      : []
+  if (reply.type === "failed") return failure("Pipeline", reply.error, required)
+  const steps = reply.steps.map(({ name, resource_type, condition }) =>
+    [name, resource_type === "none" ? null : resource_type.toUpperCase(), condition]
+      .filter((part) => part !== null)
+      .join(" "),
+  )
+  return check("Pipeline", "passed", `${count(steps.length, "step")}: ${steps.join(", ") || "none"}`, {
+    findings: required,
+  })
+}
+
+export async function checkSampleRun(
+  worker: Worker,
+  python: LocalPython,
+  manifest: Manifest,
+  sample: { rows: readonly Row[]; assetRoot: string },
+): Promise<Check> {
+  const name = "Sample run"
+  const input = join(python.scratch, "input.jsonl")
+  const output = join(python.scratch, "output")
+  await mkdir(output)
+  await writeFile(input, sample.rows.map((row) => `${JSON.stringify(row)}\n`).join(""))
+  const features = manifest.features.flatMap(({ feature_name, embedding_dim }) =>
+    embedding_dim === null ? [] : [{ feature_name, embedding_dim }],
+  )
+  const started = performance.now()
+  const reply = await worker.request(
+    {
+      type: "run_partition",
+      partition: "sample",
+      attempt: 1,
+      input,
+      output,
+      features,
+      asset_roots: { [SAMPLE_BUCKET]: sample.assetRoot },
+    },
+    { deadlineMs: ROWS_DEADLINE_MS },
+  )
+  const milliseconds = Math.round(performance.now() - started)
+  if (reply.type === "failed") return failure(name, reply.error)
+
+  const errors = await rowErrors(join(output, "errors.jsonl"))
+  if (reply.rows_failed > 0) {
+    const shown = errors.slice(0, SHOWN_FAILURES)
+    return check(name, "failed", `${reply.rows_failed} of ${count(reply.rows_in, "row")} failed`, {
+      findings: [
+        ...shown.map(({ row, exception, message }) => `row ${row + 1}: ${exception}: ${message.split("\n", 1)[0]}`),
+        ...(errors.length > SHOWN_FAILURES ? [`and ${errors.length - SHOWN_FAILURES} more`] : []),
+      ],
+      details: shown.flatMap(({ traceback }) => (traceback ?? "").split("\n")),
+    })
+  }
+  const results = await readOutput(join(output, "scalars.parquet"), python.nativeDirectory)
+  const missing = (feature: string) => results.filter(({ missingVectors }) => missingVectors.includes(feature)).length
+  const absent = features.filter(({ feature_name }) => missing(feature_name) === results.length)
+  const partial = features.filter((feature) => missing(feature.feature_name) > 0 && !absent.includes(feature))
+  const first = await firstResult(results, output, features, reply.vectors)
+  if (absent.length > 0) {
+    return check(name, "failed", `no row has ${absent.map(({ feature_name }) => feature_name).join(", ")}`, {
+      findings: absent.map(
+        ({ feature_name, embedding_dim }) =>
+          `the steps must write a column '${feature_name}' with ${embedding_dim} numbers a row, as manifest.py declares`,
+      ),
+      details: first,
+    })
+  }
+  const produced = reply.rows_out === reply.rows_in ? "" : ` → ${count(reply.rows_out, "row")}`
+  const vectors = features.map(({ feature_name, embedding_dim }) => `${feature_name} (${embedding_dim})`)
+  return check(
+    name,
+    "passed",
+    `${count(reply.rows_in, "row")}${produced} in ${milliseconds} ms; ${vectors.join(", ") || "no vectors"}`,
+    {
+      findings: partial.map(
+        ({ feature_name }) =>
+          `${feature_name} is missing in ${missing(feature_name)} of ${count(results.length, "row")}`,
+      ),
+      details: first,
+    },
+  )
+}
+
+/** Constructs the handler in a worker of its own, as a deployment does; calls it when the author gave the data. */
+export async function checkRealtime(worker: Worker, manifest: Manifest, row: Row | null): Promise<Check> {
+  const name = "Realtime"
+  const constructed = await worker.request({ type: "construct_realtime" }, { deadlineMs: REALTIME_DEADLINE_MS })
+  if (constructed.type === "failed") return failure(name, constructed.error)
+  if (row === null) return check(name, "passed", `${constructed.form} constructed`)
+  const inputs = Object.keys(z.record(z.string(), z.unknown()).safeParse(manifest.input_schema?.properties).data ?? {})
+  const request = Object.fromEntries(
+    (inputs.length > 0 ? inputs : ["data"]).map((input) => [input, row[input] ?? null]),
+  )
+  const answer = await worker.request({ type: "predict", request }, { deadlineMs: REALTIME_DEADLINE_MS })
+  if (answer.type === "failed") return failure(name, answer.error)
+  const keys = Object.keys(z.record(z.string(), z.unknown()).safeParse(answer.response).data ?? {})
+  return check(name, "passed", `${constructed.form} answers ${keys.join(", ") || "an empty dict"}`, {
+    details: [shortJson(answer.response)],
+  })
+}
+
+const RowError = z.object({ row: z.int(), exception: z.string(), message: z.string(), traceback: z.string().nullish() })
+
+async function rowErrors(path: string): Promise<z.infer<typeof RowError>[]> {
+  const lines = (await readFile(path, "utf8")).split("\n").filter((line) => line !== "")
+  return lines.map((line) => RowError.parse(JSON.parse(line)))
+}
+
+async function firstResult(
+  results: readonly OutputRow[],
+  output: string,
+  features: readonly { feature_name: string; embedding_dim: number }[],
+  files: Readonly<Record<string, string>>,
+): Promise<string[]> {
+  const [first] = results
+  if (first === undefined) return []
+  const vectors: string[] = []
+  for (const { feature_name, embedding_dim } of features) {
+    const file = files[feature_name]
+    if (file === undefined || first.missingVectors.includes(feature_name)) continue
+    const numbers = new Float32Array(
+      await Bun.file(join(output, file))
+        .slice(0, embedding_dim * 4)
+        .arrayBuffer(),
+    )
+    const start = [...numbers.slice(0, SHOWN_NUMBERS)].map((number) => number.toFixed(4)).join(", ")
+    vectors.push(`${feature_name}: [${start}${embedding_dim > SHOWN_NUMBERS ? ", …" : ""}] (${numbers.length} numbers)`)
+  }
+  return [
+    "first result:",
+    ...vectors,
+    ...Object.entries(first.fields).map(([field, value]) => `${field}: ${shortJson(value)}`),
+  ]
+}
+
+function shortJson(value: unknown): string {
+  const text = JSON.stringify(value) ?? "null"
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text
+}
