@@ -63,6 +63,15 @@ class Columns(unittest.TestCase):
         step = "def step(batch):\n    batch['text'] = batch['text'].str.lower()\n    batch['label'] = 'new'\n    return batch\n"
         self.assertEqual(run(step, rows, manifest=manifest).fields, [{"label": "new"}, {"label": "new"}])
 
+    def test_rows_may_hold_nested_values_large_numbers_and_different_keys(self) -> None:
+        manifest = MANIFEST + "output_schema = {'tags': {}, 'n': {}, 'extra': {}}\n"
+        same = [{"tags": [1, 2], "n": 2**80}, {"tags": [3, 4], "n": 1}]
+        step = "def step(batch):\n    batch['first'] = [tags[0] for tags in batch['tags']]\n    return batch\n"
+        result = run(step, same, manifest=manifest)
+        self.assertEqual(result.fields[0], {"tags": [1, 2], "n": 2**80, "first": 1})
+        result = run(step, [*same, {"tags": [5], "extra": {"a": [None]}}], manifest=manifest)
+        self.assertEqual(result.fields[2], {"tags": [5], "n": None, "extra": {"a": [None]}, "first": 5})
+
     def test_values_that_are_not_plain_become_json_and_others_fail_their_row(self) -> None:
         step = """
 import datetime

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import struct
 import time
@@ -105,19 +106,24 @@ class Ends(unittest.TestCase):
         if parent == 0:
             worker = WorkerProcess(load=False)
             # A second holder of our end keeps the channel open past the death of this process.
-            if os.fork() == 0:
+            holder = os.fork()
+            if holder == 0:
                 time.sleep(5)
                 os._exit(0)
-            os.write(write_end, str(worker.process.pid).encode())
+            os.write(write_end, f"{worker.process.pid} {holder} {worker.directory}".encode())
             os.kill(os.getpid(), signal.SIGKILL)
-        pid = int(os.read(read_end, 32))
+        pid, holder, directory = os.read(read_end, 4096).decode().split(" ", 2)
         os.waitpid(parent, 0)
         os.close(read_end)
         os.close(write_end)
-        deadline = time.monotonic() + 4
-        while _alive(pid):
-            self.assertLess(time.monotonic(), deadline, "the worker outlived its parent")
-            time.sleep(0.01)
+        try:
+            deadline = time.monotonic() + 4
+            while _alive(int(pid)):
+                self.assertLess(time.monotonic(), deadline, "the worker outlived its parent")
+                time.sleep(0.01)
+        finally:
+            os.kill(int(holder), signal.SIGKILL)
+            shutil.rmtree(directory)
 
     def test_what_a_plugin_prints_is_captured_and_never_reaches_the_channel(self) -> None:
         noisy = "import os, sys\nprint('grüße' * 3)\nos.write(1, b'raw\\n')\nsys.stderr.write('warned\\n')\n"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 import pandas as pd
@@ -67,10 +68,30 @@ class FrameBuilder:
         self.columns: dict[str, None] = dict.fromkeys((*SYSTEM_COLUMNS, *declared_columns))
 
     def frame(self, rows: Slice) -> pd.DataFrame:
+        values = self._uniform(rows.rows) or self._varied(rows)
+        frame = pd.DataFrame({name: _series(cells) for name, cells in values.items()})
+        # pandas 3 would keep the names in an Arrow array, whose look-ups cost more than a small batch's own work.
+        frame.columns = pd.Index(list(values), dtype=object)
+        return frame
+
+    def _uniform(self, rows: list[dict[str, Any]]) -> dict[str, Sequence[Any]] | None:
+        """All columns at once when every row has the keys of the first, as rows of one collection mostly do."""
+        names = tuple(rows[0])
+        if len(names) < 2 or any(len(row) != len(names) for row in rows):
+            return None
+        try:
+            cells = zip(*map(itemgetter(*names), rows))
+        except KeyError:
+            return None
+        self.columns.update(dict.fromkeys(names))
+        values: dict[str, Sequence[Any]] = dict.fromkeys(self.columns, [None] * len(rows))
+        values.update(zip(names, cells))
+        return values
+
+    def _varied(self, rows: Slice) -> dict[str, Sequence[Any]]:
         for row in rows.rows:
-            if not row.keys() <= self.columns.keys():
-                self.columns.update(dict.fromkeys(row))
-        return pd.DataFrame({name: _series(rows.column(name)) for name in self.columns})
+            self.columns.update(dict.fromkeys(row))
+        return {name: rows.column(name) for name in self.columns}
 
 
 def json_reader() -> Callable[[bytes], Any]:
@@ -81,7 +102,7 @@ def json_reader() -> Callable[[bytes], Any]:
     return orjson.loads
 
 
-def _series(values: list[Any]) -> pd.Series:
+def _series(values: Sequence[Any]) -> pd.Series:
     """Numbers as numpy columns; everything else as objects, so that None stays None in every version of pandas."""
     kinds = set(map(type, values))
     if kinds in ({int}, {bool}, {float}, {int, float}) or kinds in ({int, type(None)}, {float, type(None)}):

@@ -159,7 +159,9 @@ def _stacked(frames: Sequence[pd.DataFrame], rows: int) -> pd.DataFrame:
     names: dict[str, None] = {}
     for frame in frames:
         names.update(dict.fromkeys(frame.columns))
-    return pd.DataFrame({name: _joined_column(frames, name) for name in names}, index=pd.RangeIndex(rows))
+    stacked = pd.DataFrame({name: _joined_column(frames, name) for name in names}, index=pd.RangeIndex(rows))
+    stacked.columns = pd.Index(list(names), dtype=object)
+    return stacked
 
 
 def _joined_column(frames: Sequence[pd.DataFrame], name: str) -> pd.Series:

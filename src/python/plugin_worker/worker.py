@@ -110,7 +110,8 @@ class Worker:
         except OSError:
             _end(_EXIT_OK)
         except (FrameError, TypeError, ValueError) as error:
-            self._channel.send(frame_id, _failed(failure_of(InvalidPlugin(f"The answer cannot be sent: {error}"), "answer", None)))
+            unsendable = InvalidPlugin(f"The answer cannot be sent: {error}")
+            self._channel.send(frame_id, _failed(failure_of(unsendable, "answer", None)))
 
     def _send_event(self, event: Message) -> None:
         self._channel.send(EVENT_ID, event)
@@ -118,9 +119,12 @@ class Worker:
     def _receive(self) -> tuple[int, Message]:
         try:
             return self._channel.receive()
-        except ChannelClosed:
+        except (ChannelClosed, ConnectionResetError):
             os._exit(_EXIT_OK)
-        except (FrameError, OSError) as error:
+        except OSError:
+            # Somebody closed or replaced the descriptor. Nothing is printed: a full pipe could hold this process back.
+            os._exit(_EXIT_PROTOCOL)
+        except FrameError as error:
             print(f"channel: {error}", file=sys.stderr)
             _end(_EXIT_PROTOCOL)
 

@@ -51,13 +51,13 @@ class LazyModelMixin:
         """(model, tokenizer) of what the loader answered; for a namespace model the weights themselves and None."""
         if self.model_source == "namespace":
             return cached_data, None
+        import torch
         import transformers
 
-        config = transformers.AutoConfig.for_model(**cached_data["config"])
-        model = _library_class(transformers, self.model_class).from_pretrained(
-            None, config=config, state_dict=cached_data["state_dict"]
-        )
-        model.to(self._detect_device())
+        # From the directory, not from the state dict: only the library knows how a checkpoint's names map to the class.
+        found = _library_class(transformers, self.model_class)
+        model = found.from_pretrained(cached_data["model_dir"], local_files_only=True)
+        model.to(device=self._detect_device(), dtype=getattr(torch, self.torch_dtype))
         model.eval()
         tokenizer = None
         if cached_data["tokenizer_config"] is not None:

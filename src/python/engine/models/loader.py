@@ -24,7 +24,7 @@ def load_hf_model(
     tokenizer_class: str | None = None,
     torch_dtype: str = "float32",
 ) -> dict[str, Any]:
-    """A dict with `state_dict`, `config` (a dict), `tokenizer_config`, `model_class`, `hf_model_id`.
+    """A dict with `state_dict`, `config` (a dict), `tokenizer_config`, `model_class`, `hf_model_id`, `torch_dtype`, `model_dir`.
 
     Raises ServiceUnavailable when the model is not kept on this appliance.
     """
@@ -37,6 +37,8 @@ def load_hf_model(
         "tokenizer_config": {"tokenizer_dir": directory, "class": tokenizer_class} if tokenizer_class else None,
         "model_class": model_class,
         "hf_model_id": hf_model_id,
+        "torch_dtype": torch_dtype,
+        "model_dir": directory,
     }
 
 
