@@ -39,14 +39,7 @@ const PROBE_MS = 30_000
 
 /** @throws CommandFailed when no interpreter, or none with the base packages, is there */
 export async function openLocalPython(options: LocalPythonOptions): Promise<LocalPython> {
-  const config = readConfig(
-    {
-      ...(options.data === undefined ? {} : { data: options.data }),
-      ...(options.python === undefined ? {} : { python: options.python }),
-      ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
-    },
-    1,
-  )
+  const config = readConfig(options, 1)
   const facts = await workerFacts({
     override: config.python,
     pathVariable: searchPath(),

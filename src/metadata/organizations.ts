@@ -33,6 +33,7 @@ const NAMESPACE = `namespace_id, internal_id, namespace_name, description, featu
 export function organizationReader(db: Db) {
   const byName = db.prepare<[string], OrganizationRow>("SELECT * FROM organizations WHERE organization_name = ?")
   const byInternalId = db.prepare<[string], OrganizationRow>("SELECT * FROM organizations WHERE internal_id = ?")
+  const all = db.prepare<[], OrganizationRow>("SELECT * FROM organizations ORDER BY created_at, internal_id")
   const count = db.prepare<[], { count: number }>("SELECT count(*) AS count FROM organizations")
   const namespace = db.prepare<{ internalId: string; identifier: string }, NamespaceRow>(
     `SELECT ${NAMESPACE} FROM namespaces
@@ -53,6 +54,7 @@ export function organizationReader(db: Db) {
   return {
     byName: (name: string) => byName.get(name),
     byInternalId: (internalId: string) => byInternalId.get(internalId),
+    all: () => all.all(),
     count: () => count.get()?.count ?? 0,
     /** By id or name, inside the organization; an id wins over another namespace's name. */
     namespace: (internalId: string, identifier: string) => namespace.get({ internalId, identifier }),
