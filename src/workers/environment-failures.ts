@@ -56,7 +56,7 @@ export class EnvironmentBuildFailed extends Error {
     const lost = /No matching distribution found for ([A-Za-z0-9._-]+)==([A-Za-z0-9.!+]+)/.exec(output)
     if (lost?.[1] !== undefined && lost[2] !== undefined) {
       const missing = { name: lost[1], version: lost[2], tag: tagOf(interpreter), found: [] }
-      const advice = `No wheel of ${missing.name} ${missing.version} (${missing.tag}) was found.`
+      const advice = `No wheel of ${missing.name} ${missing.version} (${missing.tag}) was found; the index lacks it or was not reached.`
       return new EnvironmentBuildFailed("missing_wheels", [advice, ...words].join("\n"), [missing])
     }
     return new EnvironmentBuildFailed(

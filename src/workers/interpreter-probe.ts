@@ -61,10 +61,20 @@ export async function probeInterpreter(path: string, pathVariable: string): Prom
     })
     if (result.stopped !== null) return { ok: false, reason: `gave no answer within ${PROBE_TIMEOUT_MS / 1000} s` }
     if (result.code !== 0) return { ok: false, reason: `cannot be run: ${firstLine(result.lastOutput)}` }
-    const facts = Facts.parse(JSON.parse(result.stdout.findLast((line) => line.startsWith("{")) ?? ""))
+    const facts = parseFacts(result.stdout)
+    if (facts === null) return { ok: false, reason: "cannot be run: it answered something that no Python says" }
     return { ok: true, facts: { ...facts, realExecutable: realExecutable(facts) } }
   } catch (error) {
     return { ok: false, reason: `cannot be run: ${firstLine(error instanceof Error ? error.message : String(error))}` }
+  }
+}
+
+/** The last line that is an object: `site` and a shim may print before it. */
+function parseFacts(lines: readonly string[]): z.infer<typeof Facts> | null {
+  try {
+    return Facts.parse(JSON.parse(lines.findLast((line) => line.startsWith("{")) ?? ""))
+  } catch {
+    return null
   }
 }
 

@@ -8,8 +8,8 @@ import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
 import type { OutputLine } from "./output.ts"
 import type { ProcessRecord } from "./process-identity.ts"
-import type { WorkerFacts } from "./worker-facts.ts"
 import { startWorker, type Worker } from "./worker.ts"
+import type { WorkerFacts } from "./worker-facts.ts"
 
 export interface PluginCode {
   /** Absolute path of the unpacked tree. */
@@ -54,7 +54,9 @@ export function workerStarter({ facts, pythonTree, scratchDir, started, ended, l
     async start(plugin: PluginCode, options: StartOptions = {}): Promise<Worker> {
       const { interpreter, environment, ready, problem } = await current()
       if (!ready || interpreter.chosen === null || environment === null) {
-        throw new ApplianceError("ServiceUnavailableError", problem ?? "Python is not set up.", { headers: { "Retry-After": "30" } })
+        throw new ApplianceError("ServiceUnavailableError", problem ?? "Python is not set up.", {
+          headers: { "Retry-After": "30" },
+        })
       }
       const scratch = join(scratchDir, crypto.randomUUID())
       await mkdir(scratch, { recursive: true, mode: 0o700 })

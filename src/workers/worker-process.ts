@@ -90,7 +90,7 @@ export function spawnWorkerProcess({ argv, cwd, environment, onLog, onEvent }: P
       onEvent(event)
       for (const listener of heard) listener()
     },
-    onBreach: (breach) => fail("protocol", breach.message),
+    onBreach: (breach) => fail("protocol", `it broke the protocol: ${breach.message}`),
   })
 
   const fail = (reason: Fault["reason"], message: string) => {
