@@ -3,32 +3,13 @@ import { readConfig } from "../config.ts"
 import { normalizeVersion } from "../identifiers.ts"
 import { grammarBytes } from "../runtime.ts"
 import { createScanner, type Violation } from "../validator/scan.ts"
-import type { Manifest, WorkerFailure } from "../workers/protocol.ts"
+import type { Manifest } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
+import { type Check, check, count, failure } from "./check.ts"
 import { missingFiles, type PluginDirectory, sources } from "./plugin-directory.ts"
-
-export interface Check {
-  readonly name: string
-  readonly status: "passed" | "failed" | "skipped"
-  /** One line. */
-  readonly summary: string
-  /** Always shown, a line each: violations, warnings, reasons. */
-  readonly findings: readonly string[]
-  /** Shown with --verbose. */
-  readonly details: readonly string[]
-}
 
 /** Importing a large library on a cold disk takes this long; a manifest that takes longer is stuck. */
 const MANIFEST_DEADLINE_MS = 60_000
-
-export function check(
-  name: string,
-  status: Check["status"],
-  summary: string,
-  more: { findings?: readonly string[]; details?: readonly string[] } = {},
-): Check {
-  return { name, status, summary, findings: more.findings ?? [], details: more.details ?? [] }
-}
 
 export function checkStructure(plugin: PluginDirectory): Check {
   const missing = missingFiles(plugin)
@@ -135,22 +116,4 @@ export async function checkScan(
 
 export function describeViolation({ file, line, column, message, severity }: Violation): string {
   return `${file}:${line}:${column} ${severity === "warning" ? "warning: " : ""}${message}`
-}
-
-/** The author's own traceback; a missing module says how modules get there. */
-export function failure(name: string, error: WorkerFailure, findings: readonly string[] = []): Check {
-  const advice =
-    error.error_type === "dependency" ? ["Plugins run with the packages that 'mixpeek runtime setup' installs."] : []
-  return check(name, "failed", `${error.exception}: ${firstLine(error.message)}`, {
-    findings: [...findings, ...advice],
-    details: error.traceback.split("\n"),
-  })
-}
-
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`
-}
-
-function firstLine(text: string): string {
-  return text.split("\n", 1)[0] ?? ""
 }

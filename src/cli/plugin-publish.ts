@@ -11,19 +11,12 @@ import type { Manifest } from "../workers/protocol.ts"
 import { PluginLoadFailed } from "../workers/worker.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import { type ApiClient, apiClient, type ClientOptions } from "./api-client.ts"
+import { type Check, check, count } from "./check.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { type LocalPython, openLocalPython } from "./local-python.ts"
 import { bytes, CHECK, colors, print, printJson } from "./output.ts"
 import { packPlugin } from "./plugin-archive.ts"
-import {
-  type Check,
-  check,
-  checkManifest,
-  checkScan,
-  checkStructure,
-  count,
-  type ManifestCheck,
-} from "./plugin-checks.ts"
+import { checkManifest, checkScan, checkStructure, type ManifestCheck } from "./plugin-checks.ts"
 import { type PluginDirectory, readPluginDirectory } from "./plugin-directory.ts"
 import { type Confirmed, type Deployment, deploy, upload } from "./plugin-upload.ts"
 import { printViolations } from "./violations-table.ts"

@@ -1,7 +1,7 @@
 import { dirname } from "node:path"
 import { runProgram } from "../workers/run-program.ts"
+import { type Check, check } from "./check.ts"
 import type { LocalPython } from "./local-python.ts"
-import { type Check, check } from "./plugin-checks.ts"
 import type { PluginDirectory } from "./plugin-directory.ts"
 
 const PYTEST_DEADLINE_MS = 1_800_000

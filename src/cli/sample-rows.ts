@@ -56,7 +56,11 @@ const TEXTS = [
 const Typed = z.object({ type: z.string() })
 const Properties = z.record(
   z.string(),
-  z.object({ type: z.unknown(), anyOf: z.array(z.unknown()).optional(), enum: z.array(z.unknown()).optional() }),
+  z.object({
+    type: z.unknown().optional(),
+    anyOf: z.array(z.unknown()).optional(),
+    enum: z.array(z.unknown()).optional(),
+  }),
 )
 
 interface Input {

@@ -4,8 +4,8 @@ import { join, resolve } from "node:path"
 import { z } from "zod"
 import type { Manifest } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
+import { type Check, check, count, failure } from "./check.ts"
 import type { LocalPython } from "./local-python.ts"
-import { type Check, check, count, failure } from "./plugin-checks.ts"
 import { type OutputRow, readOutput, readSampleData } from "./sample-files.ts"
 import { authorRows, generatedRows, SAMPLE_BUCKET, sampleAssets } from "./sample-rows.ts"
 
@@ -16,6 +16,8 @@ const REALTIME_DEADLINE_MS = 300_000
 /** Failed rows that are named; the rest is counted. */
 const SHOWN_FAILURES = 3
 const SHOWN_NUMBERS = 4
+const SHOWN_ITEMS = 8
+const SHOWN_CHARACTERS = 500
 
 type Row = Record<string, unknown>
 
@@ -185,7 +187,12 @@ async function firstResult(
   ]
 }
 
+/** One line: long lists, which are mostly vectors, by their beginning and length. */
 function shortJson(value: unknown): string {
-  const text = JSON.stringify(value) ?? "null"
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text
+  const text = JSON.stringify(value, (_, part: unknown) =>
+    Array.isArray(part) && part.length > SHOWN_ITEMS
+      ? [...part.slice(0, SHOWN_ITEMS), `… ${part.length} in all`]
+      : part,
+  )
+  return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text
 }
