@@ -33,7 +33,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Print the standard library's documentation strings as JSON lines.")
     parser.add_argument("--limit", type=_positive, metavar="N", help="stop after N lines (default: all)")
     parser.add_argument(
-        "--repeat", type=_positive, default=1, metavar="N", help="print every text N times, each time a little different"
+        "--repeat",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="print every text N times, each time a little different",
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of standard output")
     options = parser.parse_args(arguments)

@@ -10,7 +10,6 @@ import { Presets, SingleBar } from "cli-progress"
 const ROOT = resolve(import.meta.dir, "..")
 const BINARY = join(ROOT, "dist/mixpeek")
 const PLUGIN = "text_features"
-const TERMINAL = process.stdout.isTTY === true
 
 const { values: options } = parseArgs({
   options: {
@@ -22,8 +21,10 @@ const { values: options } = parseArgs({
 const dataDir = resolve(options.data)
 mkdirSync(dataDir, { recursive: true, mode: 0o700 })
 
+const kept: { server: Server | null } = { server: null }
 await step("Python environment", () => run([BINARY, "runtime", "setup", "--data", dataDir]))
 const server = await step("server", () => findOrStartServer())
+kept.server = server
 const key = readFileSync(join(dataDir, "admin.key"), "utf8").trim()
 try {
   await step("plugin", publishPlugin)
@@ -238,14 +239,14 @@ async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
     return result
   } catch (error) {
     console.error(`✗ ${name}: ${error instanceof Error ? error.message : String(error)}`)
-    if (name !== "server" && typeof server !== "undefined" && !options.keep) server.child?.kill("SIGTERM")
+    if (!options.keep) kept.server?.child?.kill("SIGTERM")
     process.exit(1)
   }
 }
 
 function progress(name: string, total: number) {
   const bar = new SingleBar({ format: `  ${name} {bar} {value}/{total} {duration_formatted}`, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.shades_classic)
-  if (TERMINAL || total > 0) bar.start(total, 0)
+  bar.start(total, 0)
   return bar
 }
 

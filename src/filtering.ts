@@ -154,13 +154,13 @@ function conditionHolds({ operator, value }: Condition, actual: unknown, caseSen
       case "in":
         return Array.isArray(value) && value.some((item) => fold(item) === have)
       case "gt":
-        return comparable(have, wanted) && have > wanted
+        return order(have, wanted, (sign) => sign > 0)
       case "gte":
-        return comparable(have, wanted) && have >= wanted
+        return order(have, wanted, (sign) => sign >= 0)
       case "lt":
-        return comparable(have, wanted) && have < wanted
+        return order(have, wanted, (sign) => sign < 0)
       case "lte":
-        return comparable(have, wanted) && have <= wanted
+        return order(have, wanted, (sign) => sign <= 0)
       case "contains":
         return Array.isArray(actual) ? have === wanted : typeof have === "string" && have.includes(String(wanted))
       case "starts_with":
@@ -180,8 +180,11 @@ function conditionHolds({ operator, value }: Condition, actual: unknown, caseSen
   })
 }
 
-function comparable(have: unknown, wanted: unknown): have is string | number {
-  return (typeof have === "number" && typeof wanted === "number") || (typeof have === "string" && typeof wanted === "string")
+/** Numbers with numbers, strings with strings; anything else does not compare. */
+function order(have: unknown, wanted: unknown, holds: (sign: number) => boolean): boolean {
+  if (typeof have === "number" && typeof wanted === "number") return holds(have - wanted)
+  if (typeof have === "string" && typeof wanted === "string") return holds(have < wanted ? -1 : have > wanted ? 1 : 0)
+  return false
 }
 
 export interface ListQuery {
