@@ -1,6 +1,17 @@
 import { expect, test } from "bun:test"
+import { join } from "node:path"
 import { endLeftovers, recordProcess } from "../../src/workers/terminate.ts"
-import { ask, errorOf, openDescriptors, runs, startFake, until } from "./support.ts"
+import {
+  ask,
+  errorOf,
+  interpreter,
+  openDescriptors,
+  REAL_TREE,
+  runs,
+  startFake,
+  temporaryDirectory,
+  until,
+} from "./support.ts"
 
 test("an idle worker is asked to shut down and exits by itself", async () => {
   await using fake = await startFake()
@@ -82,4 +93,18 @@ test("leftovers are ended by pid and start time; a process of the same pid but a
 test("a worker's record names it", async () => {
   await using fake = await startFake()
   expect(fake.worker.record).toEqual(recordProcess(fake.worker.pid))
+})
+
+test("a worker that hangs in plugin code does not outlive a killed appliance", async () => {
+  await using plugin = await temporaryDirectory()
+  const hang =
+    "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(os.getpid())\ntime.sleep(3600)\n"
+  await Bun.write(`${plugin.path}/manifest.py`, hang)
+  const argv = [join(import.meta.dir, "fixtures", "start.ts"), REAL_TREE, plugin.path, JSON.stringify(interpreter)]
+  const appliance = Bun.spawn([process.execPath, ...argv], { stdout: "pipe", stderr: "inherit" })
+  const { value } = await appliance.stdout.getReader().read()
+  const pid = Number(new TextDecoder().decode(value))
+  expect(runs(pid)).toBe(true)
+  appliance.kill("SIGKILL")
+  await until("the worker's end", () => !runs(pid))
 })

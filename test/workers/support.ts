@@ -1,3 +1,4 @@
+import { setDefaultTimeout } from "bun:test"
 import { readdirSync, readFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -6,6 +7,9 @@ import { createLog } from "../../src/log.ts"
 import { findInterpreter, type Interpreter } from "../../src/workers/interpreters.ts"
 import type { OutputLine } from "../../src/workers/output.ts"
 import { startWorker, type Worker, type WorkerOptions } from "../../src/workers/worker.ts"
+
+/** Real processes on a shared machine. Bun 1.4.5 reads no timeout from bunfig.toml. */
+setDefaultTimeout(60_000)
 
 const search = await findInterpreter({ pathVariable: process.env.PATH ?? "" })
 if (search.chosen === null) throw new Error(`the tests need a Python: ${search.problem}`)
