@@ -5,7 +5,7 @@ import struct
 import wave
 import zlib
 
-import support  # noqa: F401  (makes numpy importable)
+import support  # makes numpy importable
 
 import numpy as np
 
@@ -108,7 +108,9 @@ def mp4(
     times = struct.pack(">QQIQ" if version else ">IIII", 0, 0, 1000, round(seconds * 1000))
     versions = bytes([version, 0, 0, 0])
     size = struct.pack(">II", width << 16, height << 16)
-    picture = _box(b"trak", _box(b"tkhd", versions + bytes(72) + size) + _media(b"vide", b"avc1", versions + times, frames))
+    picture = _box(
+        b"trak", _box(b"tkhd", versions + bytes(72) + size) + _media(b"vide", b"avc1", versions + times, frames)
+    )
     sound = _box(b"trak", _box(b"tkhd", versions + bytes(80)) + _media(b"soun", b"mp4a", versions + times, 40))
     movie = _box(b"moov", _box(b"mvhd", versions + times + bytes(80)) + picture + sound)
     return _box(b"ftyp", brand + bytes(4) + brand) + _box(b"mdat", bytes(range(256)) * (media // 256)) + movie

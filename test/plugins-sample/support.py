@@ -20,7 +20,7 @@ if not SITE_PACKAGES:
 sys.path[:0] = [str(ROOT / "src" / "python"), *SITE_PACKAGES]
 sys.dont_write_bytecode = True
 
-import pandas as pd  # noqa: E402  (found only by the lines above)
+import pandas as pd  # found only by the lines above
 
 _numbers = itertools.count(1)
 

@@ -16,7 +16,11 @@ TYPES = {"audio": "audio/wav", "document": "application/pdf", "image": "image/pn
 WHOLE = {
     "audio": [wav(tone(440, 0.05)), wav(tone(440, 0.05), bits=24, channels=2), flac_header(44_100, 2, 16, 1)],
     "document": [pdf([b"BT (some text) Tj ET"]), pdf([b"BT [(a) -200 <62>] TJ ET"], compress=False), "größer".encode()],
-    "image": [png(np.arange(300, dtype=np.uint8).reshape(10, 10, 3)), b"\xff\xd8\xff\xc0\0\x11\x08\0\x05\0\x06", b"GIF89a\1\0\1\0"],
+    "image": [
+        png(np.arange(300, dtype=np.uint8).reshape(10, 10, 3)),
+        b"\xff\xd8\xff\xc0\0\x11\x08\0\x05\0\x06",
+        b"GIF89a\1\0\1\0",
+    ],
     "video": [mp4(1, 64, 48, 30), mp4(1, 64, 48, 30, version=1), avi(10, 5, 32, 32)],
 }
 ROUNDS = 120

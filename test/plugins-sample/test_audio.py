@@ -21,7 +21,9 @@ class Audio(unittest.TestCase):
             for channels in (1, 2, 6):
                 row = describe(wav(tone(1000), bits=bits, channels=channels))
                 self.assertEqual((row["format"], row["sample_rate"], row["decoded"]), ("wav", 16_000, True))
-                self.assertEqual((row["channels"], row["bits_per_sample"], row["duration_seconds"]), (channels, bits, 0.5))
+                self.assertEqual(
+                    (row["channels"], row["bits_per_sample"], row["duration_seconds"]), (channels, bits, 0.5)
+                )
                 self.assertAlmostEqual(row["rms"], 0.5 / 2**0.5, places=2)
                 self.assertAlmostEqual(row["peak"], 0.5, places=2)
                 self.assertAlmostEqual(row["zero_crossing_rate"], 2000, delta=20)
@@ -61,14 +63,24 @@ class Audio(unittest.TestCase):
     def test_headers_of_other_formats(self) -> None:
         flac = describe(flac_header(44_100, 2, 24, 441_000))
         self.assertEqual(
-            [flac[name] for name in ("format", "sample_rate", "channels", "bits_per_sample", "duration_seconds", "decoded")],
+            [
+                flac[name]
+                for name in ("format", "sample_rate", "channels", "bits_per_sample", "duration_seconds", "decoded")
+            ],
             ["flac", 44_100, 2, 24, 10.0, False],
         )
         vorbis = b"OggS" + bytes(24) + b"\x01vorbis" + bytes(4) + b"\x02" + struct.pack("<I", 48_000) + bytes(12)
         vorbis += b"OggS\0\x04" + struct.pack("<q", 96_000) + bytes(14)
         ogg = describe(vorbis)
-        self.assertEqual([ogg[name] for name in ("format", "sample_rate", "channels", "duration_seconds")], ["ogg", 48_000, 2, 2.0])
-        names = {"mp3": b"ID3\4abc", "aac": b"\xff\xf1\x50", "m4a": b"\0\0\0\x20ftypM4A ", "opus": b"OggS" + bytes(24) + b"OpusHead"}
+        self.assertEqual(
+            [ogg[name] for name in ("format", "sample_rate", "channels", "duration_seconds")], ["ogg", 48_000, 2, 2.0]
+        )
+        names = {
+            "mp3": b"ID3\4abc",
+            "aac": b"\xff\xf1\x50",
+            "m4a": b"\0\0\0\x20ftypM4A ",
+            "opus": b"OggS" + bytes(24) + b"OpusHead",
+        }
         for name, data in {**names, "aiff": b"FORM\0\0\0\0AIFF"}.items():
             self.assertEqual(describe(data)["format"], name)
         self.assertEqual(describe(b"\xff\xfb\x90\0")["format"], "mp3")

@@ -52,7 +52,9 @@ class Docstrings(unittest.TestCase):
 
     def test_a_limit_that_is_not_positive_is_a_usage_error(self) -> None:
         for wrong in ("0", "-1", "many"):
-            done = subprocess.run([sys.executable, "-I", "-B", SCRIPT, "--limit", wrong], capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, "-I", "-B", SCRIPT, "--limit", wrong], capture_output=True, text=True
+            )
             self.assertEqual(done.returncode, 2, done.stderr)
 
 

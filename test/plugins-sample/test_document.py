@@ -23,7 +23,9 @@ class Document(unittest.TestCase):
     def test_pages_and_text_of_a_pdf_plain_and_compressed(self) -> None:
         for compress in (False, True):
             row = describe(pdf([FIRST, SECOND], compress))
-            self.assertEqual((row["format"], row["pdf_version"], row["page_count"], row["encrypted"]), ("pdf", "1.7", 2, False))
+            self.assertEqual(
+                (row["format"], row["pdf_version"], row["page_count"], row["encrypted"]), ("pdf", "1.7", 2, False)
+            )
             self.assertEqual(
                 row["excerpt"].split("\n"),
                 ["The budget report of 2024", "companies grew", "Costs (net) and AB fellGoodone (deep) (inside) out"],

@@ -3,6 +3,7 @@
 import struct
 import time
 import unittest
+import zlib
 
 from files import png
 from support import sample
@@ -50,8 +51,6 @@ class Png(unittest.TestCase):
         self.assertIsNone(DECODE(claims_more, 10_000))
 
     def test_a_million_pixels_take_a_few_seconds_at_most(self) -> None:
-        import zlib
-
         # Rows of the costliest filter, written without the slow encoder of these tests.
         raw = (b"\4" + bytes(3000)) * 1000
         whole = png(noise(1, 1, 3)).replace(struct.pack(">II", 1, 1), struct.pack(">II", 1000, 1000))

@@ -49,7 +49,9 @@ class Templates(unittest.TestCase):
             manifest = sample(category).manifest
             self.assertEqual(manifest.metadata["feature_extractor_name"], f"{category}_features")
             self.assertEqual(manifest.metadata["category"], category)
-            self.assertEqual([feature["feature_name"] for feature in manifest.features], [f"{category}_features_embedding"])
+            self.assertEqual(
+                [feature["feature_name"] for feature in manifest.features], [f"{category}_features_embedding"]
+            )
             manifest.input_schema(**manifest.example_input)
             for schema in (manifest.input_schema, manifest.output_schema, manifest.parameter_schema):
                 schema.model_json_schema()

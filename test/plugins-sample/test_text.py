@@ -13,14 +13,17 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(ROOT / "scripts"))
-from docstrings import standard_library_texts  # noqa: E402
+from docstrings import standard_library_texts
 
 PLUGIN = sample("text")
 CORE = PLUGIN.module("processors.core")
 
 # Pairs that say nearly the same, from documentation and news of several languages.
 ALIKE = [
-    ("Return a list containing the names of the files in the directory.", "Lists the names of all files in a directory."),
+    (
+        "Return a list containing the names of the files in the directory.",
+        "Lists the names of all files in a directory.",
+    ),
     ("The cat sat quietly on the warm windowsill.", "A cat was sitting on the windowsill, quiet and warm."),
     ("Der Zug nach München fährt heute zehn Minuten später.", "Heute fährt der Zug nach München später ab."),
     ("Погода завтра будет солнечной и тёплой.", "Завтра ожидается солнечная и тёплая погода."),
@@ -120,7 +123,9 @@ class Statistics(unittest.TestCase):
         }
         for text, (script, words, sentences) in cases.items():
             row = describe(text).iloc[0]
-            self.assertEqual((row["main_script"], row["word_count"], row["sentence_count"]), (script, words, sentences), text)
+            self.assertEqual(
+                (row["main_script"], row["word_count"], row["sentence_count"]), (script, words, sentences), text
+            )
 
     def test_entropy_and_ratio(self) -> None:
         result = describe("aaaa", "abcd", "one two one two")
@@ -140,7 +145,9 @@ class Statistics(unittest.TestCase):
 
 class Keywords(unittest.TestCase):
     def test_what_occurs_often_and_together_comes_first(self) -> None:
-        text = "The json decoder reads. A json decoder may fail; then the json decoder raises an error about the document."
+        text = (
+            "The json decoder reads. A json decoder may fail; then the json decoder raises an error about the document."
+        )
         self.assertEqual(describe(text).iloc[0]["keywords"][0], "json decoder")
 
     def test_function_words_and_ignored_words_are_left_out(self) -> None:
@@ -168,7 +175,14 @@ class OddInput(unittest.TestCase):
         self.assertEqual(list(processor()(batch).columns), ["text"])
 
     def test_emoji_surrogates_controls_and_combining_runs_are_described(self) -> None:
-        texts = ["👨‍👩‍👧 🙂🙂", "\ud800 half", "\0\x01 word \x7f", "a" + "\u0301" * 50_000, "\u200f\u202etxet", "\ufeffstart"]
+        texts = [
+            "👨‍👩‍👧 🙂🙂",
+            "\ud800 half",
+            "\0\x01 word \x7f",
+            "a" + "\u0301" * 50_000,
+            "\u200f\u202etxet",
+            "\ufeffstart",
+        ]
         result = describe(*texts)
         lengths = [np.linalg.norm(vector) for vector in result[PLUGIN.embedding]]
         self.assertTrue(np.allclose(lengths, 1, atol=1e-5))
