@@ -62,13 +62,11 @@ CREATE TABLE plugin_uploads (
   description TEXT,
   file_size_bytes INTEGER,
   expires_at TEXT NOT NULL,
-  etag TEXT,
-  received_bytes INTEGER,
   answer TEXT,
   created_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX plugin_uploads_namespace ON plugin_uploads (namespace_id);
-CREATE INDEX plugin_uploads_expiry ON plugin_uploads (expires_at);
+CREATE INDEX plugin_uploads_open ON plugin_uploads (expires_at) WHERE answer IS NULL;
 
 CREATE TABLE plugins (
   namespace_id TEXT NOT NULL REFERENCES namespaces,
@@ -77,18 +75,16 @@ CREATE TABLE plugins (
   version TEXT NOT NULL,
   description TEXT,
   code_hash TEXT NOT NULL,
+  archive_file TEXT NOT NULL,
   archive_bytes INTEGER NOT NULL,
   rule_set TEXT NOT NULL,
-  violations TEXT NOT NULL DEFAULT '[]',
+  warnings TEXT NOT NULL,
   manifest TEXT NOT NULL,
   has_realtime INTEGER NOT NULL,
-  status TEXT NOT NULL,
-  deployment_requested_at TEXT,
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,
   PRIMARY KEY (namespace_id, plugin_id)
 ) STRICT;
-CREATE INDEX plugins_name ON plugins (namespace_id, name, version);
 
 CREATE TABLE buckets (
   bucket_id TEXT PRIMARY KEY,
@@ -103,7 +99,9 @@ CREATE TABLE buckets (
   last_upload_at TEXT,
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,
-  deleted_at TEXT
+  deleted_at TEXT,
+  removal_task_id TEXT,
+  swept_at TEXT
 ) STRICT;
 CREATE UNIQUE INDEX buckets_name ON buckets (namespace_id, bucket_name) WHERE deleted_at IS NULL;
 
@@ -116,6 +114,7 @@ CREATE TABLE objects (
   fields TEXT NOT NULL,
   blobs TEXT NOT NULL,
   unique_value TEXT,
+  content_hash TEXT,
   size_bytes INTEGER NOT NULL,
   status TEXT NOT NULL DEFAULT 'DRAFT',
   error TEXT,
@@ -124,6 +123,7 @@ CREATE TABLE objects (
 ) STRICT;
 CREATE INDEX objects_bucket ON objects (bucket_id, seq);
 CREATE UNIQUE INDEX objects_unique ON objects (bucket_id, unique_value) WHERE unique_value IS NOT NULL;
+CREATE INDEX objects_content ON objects (bucket_id, content_hash) WHERE content_hash IS NOT NULL;
 
 -- Which objects hold which content-addressed file; a file without a row is swept.
 CREATE TABLE object_files (
@@ -159,6 +159,8 @@ CREATE TABLE bucket_uploads (
   completed_at TEXT
 ) STRICT;
 CREATE INDEX bucket_uploads_bucket ON bucket_uploads (bucket_id, created_at);
+CREATE INDEX bucket_uploads_content ON bucket_uploads (bucket_id, sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX bucket_uploads_waiting ON bucket_uploads (expires_at) WHERE status = 'PENDING';
 
 CREATE TABLE collections (
   collection_id TEXT PRIMARY KEY,

@@ -1,0 +1,201 @@
+import { z } from "@hono/zod-openapi"
+
+const FreeObject = z.record(z.string(), z.unknown())
+
+/** api.md §1.1; the version is normalised by the domain, so that `v1` and `1.0` are taken. */
+export const PluginName = z
+  .string()
+  .regex(/^[a-zA-Z][a-zA-Z0-9_]{2,63}$/, "3 to 64 letters, digits and underscores, a letter first")
+
+export const ReservePluginUpload = z
+  .object({
+    name: PluginName,
+    version: z.string().min(1).max(32),
+    description: z.string().max(500).nullish(),
+    file_size_bytes: z.int().positive().nullish(),
+    presigned_url_expiration: z
+      .int()
+      .min(60)
+      .max(86_400)
+      .nullish()
+      .openapi({ description: "Seconds; 3600 when left out" }),
+  })
+  .openapi("CreatePluginUploadRequest")
+export type ReservePluginUpload = z.output<typeof ReservePluginUpload>
+
+export const PluginUpload = z
+  .object({
+    upload_id: z.string(),
+    presigned_url: z.string(),
+    expires_at: z.string(),
+    s3_key: z.string(),
+    namespace_id: z.string(),
+    name: z.string(),
+    version: z.string(),
+  })
+  .openapi("PluginPresignedURLResponse")
+export type PluginUpload = z.output<typeof PluginUpload>
+
+export const ConfirmPluginUpload = z
+  .object({ etag: z.string().max(128).nullish(), file_size_bytes: z.int().nonnegative().nullish() })
+  .openapi("ConfirmPluginUploadRequest")
+export type ConfirmPluginUpload = z.output<typeof ConfirmPluginUpload>
+
+/** Fields of the multipart upload beside its `file`. */
+export const PluginForm = z.object({
+  name: PluginName,
+  version: z.string().min(1).max(32),
+  description: z.string().max(500).optional(),
+})
+export type PluginForm = z.output<typeof PluginForm>
+
+/** What an author should know though the plugin passed; without a place when it concerns no line. */
+export const PluginWarning = z
+  .object({
+    file: z.string(),
+    line: z.int().nullable(),
+    column: z.int().nullable(),
+    message: z.string(),
+    severity: z.literal("warning"),
+  })
+  .openapi("PluginWarning")
+export type PluginWarning = z.output<typeof PluginWarning>
+
+const ValidationStatus = z.enum(["pending", "passed", "failed"])
+
+export const PluginConfirmation = z
+  .object({
+    success: z.literal(true),
+    upload_id: z.string(),
+    plugin_id: z.string(),
+    validation_status: ValidationStatus,
+    validation_errors: z.array(z.string()),
+    deployment_status: z.enum(["deployed", "pending", "failed", "not_deployed"]),
+    feature_uri: z.string(),
+    s3_archive_url: z.string(),
+    code_hash: z.string(),
+    warnings: z.array(PluginWarning),
+    message: z.string(),
+  })
+  .openapi("ConfirmPluginUploadResponse")
+export type PluginConfirmation = z.output<typeof PluginConfirmation>
+
+export const PluginListItem = z
+  .object({
+    plugin_id: z.string(),
+    name: z.string(),
+    version: z.string(),
+    description: z.string().nullable(),
+    deployed: z.boolean(),
+    validation_status: ValidationStatus,
+    feature_uri: z.string(),
+    created_at: z.string(),
+    updated_at: z.string(),
+  })
+  .openapi("PluginListItem")
+export type PluginListItem = z.output<typeof PluginListItem>
+
+export const ListPluginsResponse = z
+  .object({ success: z.literal(true), plugins: z.array(PluginListItem), total: z.int(), namespace_id: z.string() })
+  .openapi("PluginListResponse")
+export type ListPluginsResponse = z.output<typeof ListPluginsResponse>
+
+const ManifestMetadata = z
+  .looseObject({
+    feature_extractor_name: z.string(),
+    version: z.string(),
+    description: z.string().nullable(),
+    input_schema: FreeObject.nullable(),
+    output_schema: FreeObject.nullable(),
+    parameter_schema: FreeObject.nullable(),
+    required_vector_indexes: z.array(FreeObject).nullable(),
+    features: z.array(z.looseObject({})),
+    dependencies: z.array(z.string()),
+    feature_uri: z.string().nullable(),
+  })
+  .openapi("PluginManifestMetadata")
+
+export const PluginDocument = z
+  .object({
+    plugin_id: z.string(),
+    namespace_id: z.string(),
+    organization_id: z.string(),
+    name: z.string(),
+    version: z.string(),
+    description: z.string().nullable(),
+    s3_archive_url: z.string(),
+    archive_size_bytes: z.int(),
+    code_hash: z.string(),
+    feature_uri: z.string(),
+    validation_status: ValidationStatus,
+    validation_errors: z.array(z.string()),
+    security_scan_passed: z.boolean(),
+    security_scan_rules: z.string().openapi({ description: "Version of the rule set that passed this code" }),
+    warnings: z.array(PluginWarning),
+    has_realtime: z.boolean(),
+    deployed: z.boolean(),
+    deployment_info: z.looseObject({ feature_uri: z.string() }).nullable(),
+    manifest: ManifestMetadata,
+    created_at: z.string(),
+    updated_at: z.string(),
+    deployed_at: z.string().nullable(),
+    resolved_inference_name: z.string().nullable(),
+  })
+  .openapi("PluginDocument")
+export type PluginDocument = z.output<typeof PluginDocument>
+
+export const PluginDetail = z
+  .object({ success: z.literal(true), plugin: PluginDocument, presigned_download_url: z.string().nullable() })
+  .openapi("PluginDetailResponse")
+export type PluginDetail = z.output<typeof PluginDetail>
+
+export const PluginDeployment = z
+  .object({
+    success: z.literal(true),
+    plugin_id: z.string(),
+    namespace_id: z.string(),
+    status: z.enum(["queued", "deployed"]),
+    deployment_type: z.enum(["batch_only", "realtime"]),
+    message: z.string(),
+    feature_uri: z.string(),
+    realtime_available: z.boolean(),
+  })
+  .openapi("PluginDeploymentResponse")
+export type PluginDeployment = z.output<typeof PluginDeployment>
+
+export const PluginStatus = z
+  .object({
+    plugin_id: z.string(),
+    namespace_id: z.string(),
+    status: z.enum(["QUEUED", "PENDING", "IN_PROGRESS", "DEPLOYED", "FAILED", "NOT_DEPLOYED"]),
+    name: z.string(),
+    version: z.string(),
+    realtime_enabled: z.boolean(),
+    deployed: z.boolean(),
+    message: z.string(),
+    feature_uri: z.string(),
+    route_prefix: z.string().nullable(),
+    queued_at: z.string().nullable(),
+    estimated_completion_seconds: z.int().nullable(),
+    deployed_at: z.string().nullable(),
+    error: z.string().nullable(),
+  })
+  .openapi("PluginStatusResponse")
+export type PluginStatus = z.output<typeof PluginStatus>
+
+export const PluginUndeployed = z
+  .object({
+    success: z.literal(true),
+    plugin_id: z.string(),
+    namespace_id: z.string(),
+    status: z.literal("NOT_DEPLOYED"),
+    deployed: z.literal(false),
+    message: z.string(),
+  })
+  .openapi("PluginUndeployResponse")
+export type PluginUndeployed = z.output<typeof PluginUndeployed>
+
+export const PluginRemoved = z
+  .object({ success: z.literal(true), plugin_id: z.string(), message: z.string(), deployment_removed: z.boolean() })
+  .openapi("PluginDeleteResponse")
+export type PluginRemoved = z.output<typeof PluginRemoved>

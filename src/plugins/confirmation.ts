@@ -1,0 +1,173 @@
+/**
+ * From uploaded bytes to a registered plugin, in the order of api.md §1.3: bytes → expiry → unpack within limits → required
+ * files → scan → manifest, read in a worker because it is plugin code → one transaction. Everything happens in a staging
+ * place that goes away whatever happens; only the registry makes it stay.
+ */
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
+import type { PluginArchives, StagedArchive } from "../archives/plugin-archives.ts"
+import type { ArchiveLimits, UnpackedArchive, unpackArchive } from "../archives/reader.ts"
+import type { ConfirmPluginUpload, PluginConfirmation, PluginWarning } from "../contract/plugins.ts"
+import { notFound } from "../errors.ts"
+import { pluginId } from "../identifiers.ts"
+import type { Metadata } from "../metadata/open.ts"
+import type { PluginUploadRow } from "../metadata/plugins.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { Scanner } from "../validator/scan.ts"
+import type { Manifest, WorkerFailure } from "../workers/protocol.ts"
+import { manifestFailed, scanFailed, validationFailed } from "./failures.ts"
+import { judgeManifest } from "./manifest.ts"
+import { type ConfirmedCode, type PluginRegistry, packageName } from "./registry.ts"
+import { atMost, inTurns } from "./turns.ts"
+
+const REQUIRED_FILES = ["manifest.py", "pipeline.py"]
+/** All `.py` files of one plugin are in memory while they are scanned. The largest real plugin seen has 0.4 MB. */
+const MAX_SOURCE_BYTES = 16 * 1024 * 1024
+/** Each takes a worker process and a core; more would only make all of them slow. */
+const AT_ONCE = 2
+
+export type ManifestAnswer =
+  | { ok: true; manifest: Manifest; warnings: readonly string[]; hasRealtime: boolean }
+  | { ok: false; error: WorkerFailure }
+
+export interface ConfirmationDeps {
+  metadata: Pick<Metadata, "read">
+  archives: PluginArchives
+  registry: PluginRegistry
+  unpack: typeof unpackArchive
+  limits: ArchiveLimits
+  scan: Scanner["scan"]
+  scanOptions: { strict: boolean; allowIntrospection: boolean }
+  /** Version of the rules behind `scan`, stored with the verdict. */
+  ruleSet: string
+  /** In a worker process that is gone when this resolves. A worker that died is a failure, not an exception. */
+  readManifest: (input: { treePath: string; name: string; packageName: string }) => Promise<ManifestAnswer>
+  now: () => Date
+}
+
+export function pluginConfirmation(deps: ConfirmationDeps) {
+  const { metadata, archives, registry, now } = deps
+  const inTurn = inTurns()
+  const withRoom = atMost(AT_ONCE)
+
+  const confirm = async (
+    namespace: Namespace,
+    uploadId: string,
+    expected: ConfirmPluginUpload,
+  ): Promise<PluginConfirmation> => {
+    const upload = metadata.read.plugins.upload(uploadId)
+    if (upload === undefined || upload.namespace_id !== namespace.namespaceId) throw notFound("plugin upload", uploadId)
+    if (upload.answer !== null) return JSON.parse(upload.answer)
+    const id = pluginId(upload.name, upload.version)
+    const place = { orgId: namespace.orgId, namespaceId: namespace.namespaceId, pluginId: id }
+
+    await using staged = await archives.stage(place, uploadId)
+    if (staged === null) throw notFound("bytes of plugin upload", uploadId)
+    if (new Date(upload.expires_at) <= now()) {
+      throw validationFailed(`The upload expired at ${upload.expires_at}; reserve another one`)
+    }
+    const found = await staged.fingerprint()
+    refuseOtherBytes(upload, expected, found)
+    registry.refuseRegistered(namespace, upload.name, upload.version)
+
+    const code = await validated(deps, namespace, upload, staged)
+    const archiveFile = `${found.sha256}${await staged.ending()}`
+    const answer = await registry.register(namespace, upload, { ...code, archiveFile, archiveBytes: found.bytes })
+    await archives.dropUpload(place, uploadId)
+    return answer
+  }
+
+  return {
+    /**
+     * Validates and registers what was uploaded. Once it passed, it answers the same for as long as the plugin exists; two
+     * confirmations of one upload run one after the other, and the second finds the first's answer.
+     * @throws NotFoundError, BadRequestError with `violations` or `validation_errors`, AlreadyExistsError
+     */
+    confirm: (namespace: Namespace, uploadId: string, expected: ConfirmPluginUpload): Promise<PluginConfirmation> =>
+      inTurn(uploadId, () => withRoom(() => confirm(namespace, uploadId, expected))),
+  }
+}
+
+export type PluginConfirmations = ReturnType<typeof pluginConfirmation>
+
+/** The etag of an object store is the MD5, which clients send back with or without its quotes. */
+function refuseOtherBytes(
+  upload: PluginUploadRow,
+  { etag, file_size_bytes: size }: ConfirmPluginUpload,
+  found: { bytes: number; md5: string },
+): void {
+  const errors: string[] = []
+  if (etag != null && etag.replace(/^(W\/)?"(.*)"$/, "$2").toLowerCase() !== found.md5) {
+    errors.push(`etag is ${etag}, the uploaded bytes have ${found.md5}`)
+  }
+  for (const [who, bytes] of [
+    ["this request", size],
+    ["the reservation", upload.file_size_bytes],
+  ] as const) {
+    if (bytes != null && bytes !== found.bytes) errors.push(`${who} says ${bytes} bytes, ${found.bytes} were uploaded`)
+  }
+  if (errors.length > 0) throw validationFailed("The uploaded bytes are not the announced ones", errors)
+}
+
+async function validated(
+  deps: ConfirmationDeps,
+  namespace: Namespace,
+  upload: PluginUploadRow,
+  staged: StagedArchive,
+): Promise<Omit<ConfirmedCode, "archiveFile" | "archiveBytes">> {
+  const unpacked = await deps.unpack(staged.archive, staged.tree, deps.limits)
+  refuseMissingFiles(unpacked)
+
+  const scan = deps.scan(await sources(staged.tree, unpacked), deps.scanOptions)
+  if (!scan.passed) throw scanFailed(scan.violations)
+
+  const codeHash = await staged.treeHash()
+  await staged.freeze()
+  const answer = await deps.readManifest({
+    treePath: staged.tree,
+    name: upload.name,
+    packageName: packageName(namespace.namespaceId, pluginId(upload.name, upload.version), codeHash),
+  })
+  if (!answer.ok) throw manifestFailed(answer.error)
+  const judgement = judgeManifest(answer.manifest, upload)
+  if (!judgement.ok) throw validationFailed("manifest.py does not fit", judgement.problems)
+  // What runs later must be what was scanned, and plugin code ran in between.
+  if ((await staged.treeHash()) !== codeHash) {
+    throw validationFailed(
+      "The plugin's files changed while its manifest was read: plugin code must not write to its own files",
+    )
+  }
+  return {
+    staged,
+    codeHash,
+    ruleSet: deps.ruleSet,
+    warnings: [...scan.warnings.map(placed), ...answer.warnings.map(ofManifest)],
+    manifest: judgement.manifest,
+    hasRealtime: answer.hasRealtime,
+  }
+}
+
+function refuseMissingFiles({ files }: UnpackedArchive): void {
+  const missing = REQUIRED_FILES.filter((required) => !files.some(({ path }) => path === required))
+  if (missing.length === 0) return
+  const errors = missing.map((file) => `${file} is missing at the top of the archive (or of its one top directory)`)
+  throw validationFailed(`The archive lacks ${missing.join(" and ")}`, errors)
+}
+
+async function sources(tree: string, { files }: UnpackedArchive): Promise<Map<string, Uint8Array>> {
+  const python = files.filter(({ path }) => path.endsWith(".py"))
+  const bytes = python.reduce((sum, file) => sum + file.bytes, 0)
+  if (bytes > MAX_SOURCE_BYTES) {
+    throw validationFailed(`The archive has ${bytes} bytes of Python source; ${MAX_SOURCE_BYTES} are taken at most`)
+  }
+  const read = python.map(async ({ path }) => [path, await readFile(join(tree, path))] as const)
+  return new Map(await Promise.all(read))
+}
+
+function placed({ file, line, column, message }: Omit<PluginWarning, "severity">): PluginWarning {
+  return { file, line, column, message, severity: "warning" }
+}
+
+function ofManifest(message: string): PluginWarning {
+  return { file: "manifest.py", line: null, column: null, message, severity: "warning" }
+}

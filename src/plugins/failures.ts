@@ -1,0 +1,51 @@
+/** Why a plugin is not taken, in the shapes of api.md §1.3: what the seed shows beside the envelope, the same in details. */
+import { ApplianceError } from "../errors.ts"
+import type { Violation } from "../validator/scan.ts"
+import type { WorkerFailure } from "../workers/protocol.ts"
+
+/** `detail` is one sentence; `errors` say each what is wrong. */
+export function validationFailed(
+  detail: string,
+  errors: readonly string[] = [detail],
+  details: Record<string, unknown> = {},
+): ApplianceError {
+  return new ApplianceError("BadRequestError", detail, {
+    details: { validation_errors: errors, ...details },
+    beside: { detail, validation_errors: errors },
+  })
+}
+
+export function scanFailed(violations: readonly Violation[]): ApplianceError {
+  const detail = "Security scan failed"
+  const errors = violations.filter((violation) => violation.severity === "error")
+  const first = errors[0] ?? violations[0]
+  const place = first === undefined ? "" : ` First: ${first.file}:${first.line}: ${first.message}.`
+  return new ApplianceError("BadRequestError", `${detail}: ${count(violations.length, "violation")}.${place}`, {
+    details: { violations },
+    beside: { detail, violations },
+  })
+}
+
+/** Plugin code failed while its manifest was read; the traceback has the author's frames first. */
+export function manifestFailed(failure: WorkerFailure): ApplianceError {
+  const reason = `${failure.exception}: ${failure.message}`
+  return validationFailed("manifest.py could not be read", [reason], {
+    exception: failure.exception,
+    error_type: failure.error_type,
+    stage: failure.stage,
+    traceback: failure.traceback,
+  })
+}
+
+/** The 409 of a registered version, with the `detail` that O81 shows. */
+export function alreadyRegistered(name: string, version: string, id: string): ApplianceError {
+  const detail = `Plugin ${name}@${version} already exists in this namespace`
+  return new ApplianceError("AlreadyExistsError", `${detail}. Publish a higher version, or delete this one first.`, {
+    details: { resource: "plugin", id },
+    beside: { detail },
+  })
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`
+}

@@ -1,0 +1,199 @@
+/** Registered plugins as the API shows them, and what can be done with one. Realtime serving is not in this version. */
+import { archiveUrl } from "../archives/paths.ts"
+import type { PluginArchives } from "../archives/plugin-archives.ts"
+import type {
+  ListPluginsResponse,
+  PluginDeployment,
+  PluginDetail,
+  PluginDocument,
+  PluginListItem,
+  PluginRemoved,
+  PluginStatus,
+  PluginUndeployed,
+} from "../contract/plugins.ts"
+import { ApplianceError, notFound } from "../errors.ts"
+import { featureUri } from "../identifiers.ts"
+import type { Metadata } from "../metadata/open.ts"
+import type { PluginRow } from "../metadata/plugins.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { PresignedUrls } from "../presigned-urls.ts"
+import { type PluginRegistry, placeOf } from "./registry.ts"
+
+/** api.md §1.5: one hour. */
+const DOWNLOAD_SECONDS = 3600
+
+export interface ArchiveDownload {
+  /** Absolute. */
+  readonly path: string
+  readonly bytes: number
+  readonly filename: string
+  readonly contentType: string
+}
+
+interface Deps {
+  metadata: Pick<Metadata, "read">
+  archives: PluginArchives
+  registry: PluginRegistry
+  signUrl: PresignedUrls["sign"]
+  now: () => Date
+}
+
+export function plugins({ metadata, archives, registry, signUrl, now }: Deps) {
+  const find = (namespace: Namespace, id: string): PluginRow => {
+    const row = metadata.read.plugins.get(namespace.namespaceId, id)
+    if (row === undefined) throw notFound("plugin", id)
+    return row
+  }
+
+  return {
+    list(namespace: Namespace): ListPluginsResponse {
+      const items = metadata.read.plugins.list(namespace.namespaceId).map(listItem)
+      return { success: true, plugins: items, total: items.length, namespace_id: namespace.namespaceId }
+    },
+
+    get(namespace: Namespace, id: string, withDownloadUrl: boolean): PluginDetail {
+      const row = find(namespace, id)
+      const expiresAt = new Date(now().getTime() + DOWNLOAD_SECONDS * 1000)
+      const path = `archives/${row.namespace_id}/${row.plugin_id}`
+      return {
+        success: true,
+        plugin: document(namespace, row),
+        presigned_download_url: withDownloadUrl ? signUrl({ method: "GET", path, expiresAt }) : null,
+      }
+    },
+
+    /** What a signed download URL leads to; the signature was checked. @throws NotFoundError */
+    download(namespaceId: string, id: string): ArchiveDownload {
+      const row = metadata.read.plugins.placed(namespaceId, id)
+      if (row === undefined) throw notFound("plugin", id)
+      const zip = row.archive_file.endsWith(".zip")
+      return {
+        path: archives.archivePath({ orgId: row.org_id, namespaceId, pluginId: id }, row.archive_file),
+        bytes: row.archive_bytes,
+        filename: `${id}${zip ? ".zip" : ".tar.gz"}`,
+        contentType: zip ? "application/zip" : "application/gzip",
+      }
+    },
+
+    /**
+     * A plugin without realtime.py needs no deployment to be used in collections, and is told so.
+     * @throws NotEnabledError when a realtime endpoint would have to be started
+     */
+    deploy(namespace: Namespace, id: string, deploymentType: "batch_only" | "realtime" | undefined): PluginDeployment {
+      const row = find(namespace, id)
+      const hasRealtime = row.has_realtime === 1
+      if (deploymentType === "realtime" && !hasRealtime) {
+        throw new ApplianceError("BadRequestError", `Plugin ${id} has no realtime.py, so there is nothing to serve.`)
+      }
+      if (hasRealtime && deploymentType !== "batch_only") {
+        throw new ApplianceError(
+          "NotEnabledError",
+          "Realtime inference is not available in this version. The plugin works in collections without it; " +
+            "deploy with deployment_type=batch_only.",
+          { details: { plugin_id: id, deployment_type: "realtime" } },
+        )
+      }
+      return {
+        success: true,
+        plugin_id: id,
+        namespace_id: namespace.namespaceId,
+        status: "deployed",
+        deployment_type: "batch_only",
+        message: "Plugin is ready for batch processing in collections.",
+        feature_uri: featureUri(row.name, row.version),
+        realtime_available: false,
+      }
+    },
+
+    status(namespace: Namespace, id: string): PluginStatus {
+      const row = find(namespace, id)
+      return {
+        plugin_id: id,
+        namespace_id: namespace.namespaceId,
+        status: "NOT_DEPLOYED",
+        name: row.name,
+        version: row.version,
+        realtime_enabled: false,
+        deployed: false,
+        message: "Batch only: the plugin works in collections and has no realtime endpoint.",
+        feature_uri: featureUri(row.name, row.version),
+        route_prefix: null,
+        queued_at: null,
+        estimated_completion_seconds: null,
+        deployed_at: null,
+        error: null,
+      }
+    },
+
+    undeploy(namespace: Namespace, id: string): PluginUndeployed {
+      find(namespace, id)
+      return {
+        success: true,
+        plugin_id: id,
+        namespace_id: namespace.namespaceId,
+        status: "NOT_DEPLOYED",
+        deployed: false,
+        message: "The plugin has no realtime endpoint; it still works in collections.",
+      }
+    },
+
+    /** @throws NotEnabledError always, for a plugin that is there */
+    rollback(namespace: Namespace, id: string): never {
+      find(namespace, id)
+      throw new ApplianceError(
+        "NotEnabledError",
+        "Realtime inference is not available in this version: there is no rollout to undo.",
+      )
+    },
+
+    async remove(namespace: Namespace, id: string): Promise<PluginRemoved> {
+      await registry.remove(namespace, id)
+      return { success: true, plugin_id: id, message: `Plugin ${id} was deleted.`, deployment_removed: false }
+    },
+  }
+}
+
+export type Plugins = ReturnType<typeof plugins>
+
+function listItem(row: PluginRow): PluginListItem {
+  return {
+    plugin_id: row.plugin_id,
+    name: row.name,
+    version: row.version,
+    description: row.description,
+    deployed: false,
+    validation_status: "passed",
+    feature_uri: featureUri(row.name, row.version),
+    created_at: row.created_at,
+    updated_at: row.updated_at,
+  }
+}
+
+function document(namespace: Namespace, row: PluginRow): PluginDocument {
+  const uri = featureUri(row.name, row.version)
+  return {
+    plugin_id: row.plugin_id,
+    namespace_id: row.namespace_id,
+    organization_id: namespace.orgId,
+    name: row.name,
+    version: row.version,
+    description: row.description,
+    s3_archive_url: archiveUrl(placeOf(namespace, row), row.archive_file),
+    archive_size_bytes: row.archive_bytes,
+    code_hash: row.code_hash,
+    feature_uri: uri,
+    validation_status: "passed",
+    validation_errors: [],
+    security_scan_passed: true,
+    security_scan_rules: row.rule_set,
+    warnings: JSON.parse(row.warnings),
+    has_realtime: row.has_realtime === 1,
+    deployed: false,
+    deployment_info: null,
+    manifest: JSON.parse(row.manifest),
+    created_at: row.created_at,
+    updated_at: row.updated_at,
+    deployed_at: null,
+    resolved_inference_name: row.has_realtime === 1 ? row.plugin_id : null,
+  }
+}
