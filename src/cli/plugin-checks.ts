@@ -1,6 +1,7 @@
 /** The checks that `plugin test` and `plugin publish` share: structure, manifest, scan. */
 import { readConfig } from "../config.ts"
 import { normalizeVersion } from "../identifiers.ts"
+import { judgeManifest } from "../plugins/manifest.ts"
 import { grammarBytes } from "../runtime.ts"
 import { createScanner, type Violation } from "../validator/scan.ts"
 import type { Manifest } from "../workers/protocol.ts"
@@ -60,24 +61,15 @@ export async function checkManifest(worker: Worker): Promise<ManifestCheck> {
   }
 }
 
-/** What the server would refuse (api.md §1.1). */
+/** What the server would refuse, by the server's own rules. */
 function manifestProblems(manifest: Manifest): string[] {
+  const { feature_extractor_name: name, version } = manifest
   const problems: string[] = []
-  if (!/^[a-zA-Z][a-zA-Z0-9_]{2,63}$/.test(manifest.feature_extractor_name)) {
-    problems.push(
-      `feature_extractor_name '${manifest.feature_extractor_name}': 3 to 64 letters, digits and _, a letter first`,
-    )
+  if (!/^[a-zA-Z][a-zA-Z0-9_]{2,63}$/.test(name)) {
+    problems.push(`feature_extractor_name '${name}': 3 to 64 letters, digits and _, a letter first`)
   }
-  if (normalizeVersion(manifest.version) === null) {
-    problems.push(`version '${manifest.version}' is not of the form 1.0.0`)
-  }
-  for (const [index, feature] of manifest.features.entries()) {
-    if (feature.feature_name === "") problems.push(`features[${index}] has no feature_name`)
-    if (feature.feature_type === "embedding" && (feature.embedding_dim ?? 0) < 1) {
-      problems.push(`features[${index}] (${feature.feature_name}) needs an embedding_dim of at least 1`)
-    }
-  }
-  return problems
+  const judgement = judgeManifest(manifest, { name, version: normalizeVersion(version) ?? "" })
+  return judgement.ok ? problems : [...problems, ...judgement.problems]
 }
 
 function schemaLine(title: string, schema: Record<string, unknown> | null): string[] {
