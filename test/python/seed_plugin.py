@@ -38,7 +38,7 @@ features = [
 ]
 '''
 
-ENCODER = '''
+ENCODER = """
 import numpy as np
 
 class SentenceTransformer:
@@ -52,7 +52,7 @@ class SentenceTransformer:
                 vectors[row, ord(letter) % 384] += 1
         vectors[:, 0] = [len(text) / 10 for text in texts]
         return vectors
-'''
+"""
 
 CORE = '''
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ class MyProcessor:
         return batch
 '''
 
-PIPELINE = '''
+PIPELINE = """
 from typing import Any, Dict, Optional
 from engine.plugins.extractors.pipeline import (
     PipelineDefinition, ResourceType, RowCondition, StepDefinition, build_pipeline_steps
@@ -112,9 +112,9 @@ def build_steps(
 
     pipeline = PipelineDefinition(name=metadata["feature_extractor_name"], version=metadata["version"], steps=steps)
     return {"steps": (base_steps or []) + build_pipeline_steps(pipeline), "prepare": lambda ds: ds}
-'''
+"""
 
-REALTIME = '''
+REALTIME = """
 from typing import Any, Dict
 
 class RealtimeHandler:
@@ -129,7 +129,7 @@ class RealtimeHandler:
         text = request.get("text", "")
         embedding = self._model.encode([text])[0].tolist()
         return {"embedding": embedding, "label": "positive" if embedding[0] > 0.5 else "negative"}
-'''
+"""
 
 FILES = {
     "manifest.py": MANIFEST,

@@ -15,7 +15,9 @@ PYTHON_TREE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."
 SITE_PACKAGES = [entry for entry in os.environ.get("MIXPEEK_TEST_SITE_PACKAGES", "").split(":") if entry]
 REPLY_SECONDS = 60
 if not SITE_PACKAGES:
-    raise RuntimeError("Set MIXPEEK_TEST_SITE_PACKAGES to directories holding numpy, pandas, pyarrow, pydantic and orjson.")
+    raise RuntimeError(
+        "Set MIXPEEK_TEST_SITE_PACKAGES to directories holding numpy, pandas, pyarrow, pydantic and orjson."
+    )
 
 sys.path[:0] = [PYTHON_TREE, *SITE_PACKAGES]
 

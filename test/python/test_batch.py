@@ -9,7 +9,9 @@ from support import MANIFEST, Result, WorkerProcess, plugin_of
 HEAD = "from engine.plugins.extractors.pipeline import *\nimport pandas as pd\nimport numpy as np\n"
 
 
-def run(step: str, rows: list[dict[str, Any]], features: list[tuple[str, int]] | None = None, manifest: str = MANIFEST) -> Result:
+def run(
+    step: str, rows: list[dict[str, Any]], features: list[tuple[str, int]] | None = None, manifest: str = MANIFEST
+) -> Result:
     """A partition through one plain function `step(batch)`."""
     with WorkerProcess(plugin_of(HEAD + step + "\nsteps = [step]\n", manifest)) as worker:
         built = worker.build()
@@ -31,7 +33,9 @@ class SeedPlugin(unittest.TestCase):
         self.assertEqual(result.fields, [{"label": "negative"}, {"label": "positive"}, {"label": "negative"}])
         self.assertEqual(result.vectors["my_extractor_embedding"].shape, (3, 384))
         self.assertAlmostEqual(float(result.vectors["my_extractor_embedding"][1, 0]), 2.1, places=5)
-        self.assertEqual([str(field.type) for field in result.schema], ["int64", "int32", "string", "list<element: string>"])
+        self.assertEqual(
+            [str(field.type) for field in result.schema], ["int64", "int32", "string", "list<element: string>"]
+        )
         self.assertEqual(printed, "", "no warnings")
 
     def test_a_column_of_the_input_schema_is_there_when_no_row_has_it(self) -> None:
@@ -83,7 +87,8 @@ def step(batch):
         result = run(step, texts(*"abcdefghijklm"))
         values = [fields["v"] for fields in result.fields]
         self.assertEqual(
-            values, [0.5, None, None, "2024-01-02T00:00:00", {"1": [3, None]}, [0, 1, 2], 2**70, "2024-01-02", True, [None]]
+            values,
+            [0.5, None, None, "2024-01-02T00:00:00", {"1": [3, None]}, [0, 1, 2], 2**70, "2024-01-02", True, [None]],
         )
         self.assertEqual(sorted(result.errors), [8, 9, 10])
         self.assertIn("v is a builtins.object", result.errors[8]["message"])
@@ -133,7 +138,11 @@ def step(batch):
         self.assertIn("finite", result.errors[2]["message"])
 
     def test_arrays_of_one_batch_and_a_missing_column(self) -> None:
-        result = run("def step(batch):\n    batch['v'] = list(np.ones((len(batch), 3)))\n    return batch", texts("a", "b"), [("v", 3), ("w", 2)])
+        result = run(
+            "def step(batch):\n    batch['v'] = list(np.ones((len(batch), 3)))\n    return batch",
+            texts("a", "b"),
+            [("v", 3), ("w", 2)],
+        )
         self.assertEqual(result.vectors["v"].tolist(), [[1, 1, 1]] * 2)
         self.assertEqual(result.documents[1]["missing_vectors"], ["w"])
         self.assertEqual(result.fields, [{}, {}])
@@ -141,7 +150,9 @@ def step(batch):
 
 class Matching(unittest.TestCase):
     def test_rows_come_back_by_document_id_in_any_order(self) -> None:
-        step = "def step(batch):\n    batch['t'] = batch['text']\n    return batch.sort_values('text', ascending=False)\n"
+        step = (
+            "def step(batch):\n    batch['t'] = batch['text']\n    return batch.sort_values('text', ascending=False)\n"
+        )
         self.assertEqual([fields["t"] for fields in run(step, texts(*"bca")).fields], ["b", "c", "a"])
 
     def test_more_rows_are_numbered_in_order_when_they_keep_the_document_id(self) -> None:
@@ -203,7 +214,9 @@ def step(batch):
         self.assertEqual(len(result.documents), 1498)
         self.assertEqual(result.rows, sorted(result.rows))
         error = result.errors[500]
-        self.assertEqual((error["exception"], error["message"], error["stage"]), ("ValueError", "cannot read bad", "step step"))
+        self.assertEqual(
+            (error["exception"], error["message"], error["stage"]), ("ValueError", "cannot read bad", "step step")
+        )
         self.assertIn("pipeline.py, line", error["traceback"])
         self.assertIn("in inner", error["traceback"])
 
@@ -234,7 +247,9 @@ def step(batch):
         for step, kind in cases.items():
             with self.subTest(kind):
                 result = run(step, texts("a", "b"))
-                self.assertEqual((result.reply["type"], result.reply["error"]["error_type"]), ("failed", kind), result.reply)
+                self.assertEqual(
+                    (result.reply["type"], result.reply["error"]["error_type"]), ("failed", kind), result.reply
+                )
         self.assertEqual(result.reply["error"]["stage"], "construction of P")
 
     def test_every_row_failing_keeps_the_error_file_small(self) -> None:

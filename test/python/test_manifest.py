@@ -74,7 +74,9 @@ class Forms(unittest.TestCase):
         self.assertFalse(reply["has_realtime"])
 
     def test_in_a_mixture_metadata_comes_first(self) -> None:
-        manifest = manifest_of('version = "9"\nfeature_extractor_name = "outer"\nmetadata = {"version": "1.0"}\n')["manifest"]
+        manifest = manifest_of('version = "9"\nfeature_extractor_name = "outer"\nmetadata = {"version": "1.0"}\n')[
+            "manifest"
+        ]
         self.assertEqual((manifest["feature_extractor_name"], manifest["version"]), ("outer", "1.0"))
 
     def test_what_cannot_be_is_a_validation_failure_that_says_why(self) -> None:
@@ -84,7 +86,8 @@ class Forms(unittest.TestCase):
             base + "features = {}": "features must be a list",
             base + 'features = [{"feature_name": "a", "embedding_dim": 0}]': "embedding_dim",
             base + 'features = [{"feature_name": "a", "embedding_dim": 2}] * 2': "occurs twice",
-            base + 'features = [{"feature_name": "a", "embedding_dim": 2, "distance_metric": "far"}]': "distance_metric",
+            base
+            + 'features = [{"feature_name": "a", "embedding_dim": 2, "distance_metric": "far"}]': "distance_metric",
             base + "output_schema = 3": "output_schema",
             base + 'example_input = {"a": object()}': "example_input.a",
             base + "tier_label = []": "tier_label",
@@ -98,7 +101,9 @@ class Forms(unittest.TestCase):
 
     def test_a_missing_manifest_is_named(self) -> None:
         with WorkerProcess({"pipeline.py": ""}) as worker:
-            self.assertEqual(worker.ask({"type": "read_manifest"})["error"]["message"], "The plugin has no manifest.py.")
+            self.assertEqual(
+                worker.ask({"type": "read_manifest"})["error"]["message"], "The plugin has no manifest.py."
+            )
 
     def test_an_answer_too_large_for_a_frame_is_a_failure_not_a_broken_channel(self) -> None:
         big = 'feature_extractor_name = "x_one"\nversion = "1"\ndescription = "x" * 5_000_000\n'

@@ -59,7 +59,9 @@ class Imports(unittest.TestCase):
         self.build(plugin)
 
     def test_bytecode_beside_the_source_is_not_code(self) -> None:
-        error = self.fails(files(**{"__pycache__/evil.py": "", "pipeline.py": "from .hidden import x\n", "hidden.pyc": ""}))
+        error = self.fails(
+            files(**{"__pycache__/evil.py": "", "pipeline.py": "from .hidden import x\n", "hidden.pyc": ""})
+        )
         self.assertEqual((error["error_type"], error["exception"]), ("validation", "ModuleNotFoundError"))
 
     def test_a_missing_library_is_a_dependency_failure_with_its_name(self) -> None:

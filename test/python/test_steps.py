@@ -171,7 +171,12 @@ steps = [read]
             with open(os.path.join(root, "ab", digest), "wb") as blob:
                 blob.write(b"12345")
             worker.build()
-            urls = [f"s3://bkt_1/{digest}", f"s3://bkt_2/{digest}", "s3://bkt_1/../../etc/passwd", f"s3://bkt_1/{'cd' * 32}"]
+            urls = [
+                f"s3://bkt_1/{digest}",
+                f"s3://bkt_2/{digest}",
+                "s3://bkt_1/../../etc/passwd",
+                f"s3://bkt_1/{'cd' * 32}",
+            ]
             result = worker.run([{"data": url} for url in urls], asset_roots={"bkt_1": root})
         self.assertEqual(result.fields, [{"size": 5}])
         self.assertIn("bkt_2", result.errors[1]["message"])
@@ -185,21 +190,30 @@ class Realtime(unittest.TestCase):
         cases = {
             "RealtimeHandler": "class RealtimeHandler:\n    def predict(self, request): return {'embedding': [len(request['text'])]}",
             "get_inference_service": "class S:\n    def __call__(self, inputs, parameters): return {'embedding': [len(inputs['text'])]}\ndef get_inference_service(**kwargs): return S()",
-            "BaseInferenceService": base + "class Any(BaseInferenceService):\n    async def run_inference(self, inputs, parameters): return {'embedding': [len(inputs['text'])]}\n    async def __call__(self, inputs, parameters): return await self.run_inference(inputs, parameters)",
+            "BaseInferenceService": base
+            + "class Any(BaseInferenceService):\n    async def run_inference(self, inputs, parameters): return {'embedding': [len(inputs['text'])]}\n    async def __call__(self, inputs, parameters): return await self.run_inference(inputs, parameters)",
             "InferenceService": "class MyInferenceService:\n    def __init__(self, size=3): self.size = size\n    async def __call__(self, inputs, parameters): return {'embedding': [self.size]}",
         }
         for form, text in cases.items():
             with self.subTest(form), WorkerProcess({"manifest.py": MANIFEST, "realtime.py": text}) as worker:
-                self.assertEqual(worker.ask({"type": "construct_realtime"}), {"type": "realtime_constructed", "form": form})
+                self.assertEqual(
+                    worker.ask({"type": "construct_realtime"}), {"type": "realtime_constructed", "form": form}
+                )
                 for request in ({"text": "abc"}, {"inputs": {"text": "abc"}, "parameters": {}}):
                     reply = worker.ask({"type": "predict", "request": request})
                     self.assertEqual(reply, {"type": "predicted", "response": {"embedding": [3]}})
 
     def test_a_failing_constructor_and_a_wrong_answer_are_failures(self) -> None:
-        with WorkerProcess({"realtime.py": "class RealtimeHandler:\n    def __init__(self): raise OSError('no weights')"}) as worker:
+        with WorkerProcess(
+            {"realtime.py": "class RealtimeHandler:\n    def __init__(self): raise OSError('no weights')"}
+        ) as worker:
             error = worker.ask({"type": "construct_realtime"})["error"]
-            self.assertEqual((error["exception"], error["message"], error["stage"]), ("OSError", "no weights", "realtime"))
-        with WorkerProcess({"realtime.py": "class RealtimeHandler:\n    def predict(self, request): return 3"}) as worker:
+            self.assertEqual(
+                (error["exception"], error["message"], error["stage"]), ("OSError", "no weights", "realtime")
+            )
+        with WorkerProcess(
+            {"realtime.py": "class RealtimeHandler:\n    def predict(self, request): return 3"}
+        ) as worker:
             worker.ask({"type": "construct_realtime"})
             self.assertIn("must answer a dict", worker.ask({"type": "predict", "request": {}})["error"]["message"])
 

@@ -5,6 +5,7 @@ results leave with each of its calls: vectors as float32, other columns as JSON.
 missing module, no memory, a processor that cannot be built) fails the partition instead.
 """
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ from plugin_worker.plugin_loader import Plugin
 from plugin_worker.step_run import Piece, SliceRows, StepRun, join
 from plugin_worker.steps import BuiltPipeline, Step
 from shared.plugins.assets import use_asset_roots
+
+# What has been imported stays for good: the collector need not walk it again while rows make it run (8 % of the time).
+gc.freeze()
 
 
 @dataclass(frozen=True, slots=True)

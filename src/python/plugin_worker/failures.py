@@ -64,7 +64,9 @@ def failure_of(error: BaseException, stage: str, plugin: Plugin | None) -> Failu
         error_type=_error_type(error, plugin),
         exception=type(error).__name__[:200],
         message=clip(_message(error, plugin), FAILURE_MESSAGE),
-        traceback="" if without_traceback else author_traceback(error, plugin.path if plugin else None, FAILURE_TRACEBACK),
+        traceback=""
+        if without_traceback
+        else author_traceback(error, plugin.path if plugin else None, FAILURE_TRACEBACK),
         stage=stage[:200],
     )
 
@@ -112,7 +114,7 @@ def _message(error: BaseException, plugin: Plugin | None) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and not _is_own_module(error, plugin):
         return f"The module {error.name!r} is not installed in the worker's Python environment. ({text})"
     if isinstance(error, SyntaxError) and plugin and error.filename and error.filename.startswith(plugin.path + "/"):
-        return f"{error.filename[len(plugin.path) + 1:]}, line {error.lineno}: {error.msg}"
+        return f"{error.filename[len(plugin.path) + 1 :]}, line {error.lineno}: {error.msg}"
     if isinstance(error, SystemExit):
         return f"The plugin called exit ({text or 'no code'})."
     return text or type(error).__name__

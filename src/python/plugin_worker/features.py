@@ -61,7 +61,9 @@ def _read_feature(declared: Any, where: str, warnings: list[str]) -> Feature | N
     if kind == "vector":
         kind = "embedding"
     if kind != "embedding":
-        warnings.append(f"{where} ({name}) is of type {kind!r}, not a vector: its column is stored as a document field.")
+        warnings.append(
+            f"{where} ({name}) is of type {kind!r}, not a vector: its column is stored as a document field."
+        )
         return None
     size = entry.get("embedding_dim")
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= EMBEDDING_DIM:

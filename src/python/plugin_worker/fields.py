@@ -41,12 +41,14 @@ def _writer() -> Callable[[dict[str, Any]], bytes]:
     try:
         import orjson
     except ImportError:
-        return lambda fields: json.dumps(fields, allow_nan=False, ensure_ascii=False, default=plain_value).encode("utf-8")
+        return lambda fields: json.dumps(fields, allow_nan=False, ensure_ascii=False, default=plain_value).encode(
+            "utf-8"
+        )
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
     return lambda fields: orjson.dumps(fields, default=plain_value, option=options)
 
 
 def _written_with_care(fields: dict[str, Any]) -> bytes:
-    """Value by value, so that a failure names its column. Also what the fast writer does not take: NaN, int keys, big ints."""
+    """Value by value, so that a failure names its column. Also for what the fast writer refuses: int keys, big ints."""
     values = {name: to_json_value(value, name) for name, value in fields.items()}
     return json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode("utf-8")

@@ -47,7 +47,9 @@ def plain_value(value: Any, where: str = "value") -> Any:
     if numpy is not None:
         if isinstance(value, (numpy.datetime64, numpy.timedelta64)):
             return None if numpy.isnat(value) else str(value)
-        if isinstance(value, numpy.generic) and not isinstance(value, (numpy.void, numpy.complexfloating, numpy.bytes_)):
+        if isinstance(value, numpy.generic) and not isinstance(
+            value, (numpy.void, numpy.complexfloating, numpy.bytes_)
+        ):
             return value.item()
         if isinstance(value, numpy.ndarray):
             return value.tolist()

@@ -109,7 +109,8 @@ class _Declared:
         return [str(item) for item in value]
 
     def mapping(self, name: str) -> dict[str, Any] | None:
-        return self.json(name, dict)
+        value = self.json(name, dict)
+        return None if value is None else dict(value)
 
     def json(self, name: str, kind: type) -> Any:
         value = self.get(name)

@@ -107,7 +107,9 @@ def _series(values: Sequence[Any]) -> pd.Series:
     kinds = set(map(type, values))
     if kinds in ({int}, {bool}, {float}, {int, float}) or kinds in ({int, type(None)}, {float, type(None)}):
         try:
-            return pd.Series(values, dtype=_NUMPY_TYPE[bool if bool in kinds else float if len(kinds) > 1 else kinds.pop()])
+            return pd.Series(
+                values, dtype=_NUMPY_TYPE[bool if bool in kinds else float if len(kinds) > 1 else kinds.pop()]
+            )
         except OverflowError:
             return pd.Series(values, dtype=object)
     return pd.Series(values, dtype=object)

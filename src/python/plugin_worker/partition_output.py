@@ -78,13 +78,14 @@ class PartitionFiles:
         origins = np.array([origin for block in blocks for origin in block.origins], dtype=np.int64)
         if not len(origins):
             return
-        kept = np.flatnonzero(~np.isin(origins, np.array(list(errors), dtype=np.int64))) if errors else np.arange(len(origins))
+        failed = np.isin(origins, np.array(list(errors), dtype=np.int64))
+        kept = np.flatnonzero(~failed)
         order = kept[np.argsort(origins[kept], kind="stable")]
         in_order = len(order) == len(origins) and bool((order[1:] > order[:-1]).all())
         self._write_scalars(np.array(row_ids, dtype=np.int64), origins[order], blocks, order)
         for index, file in enumerate(self._vectors):
             values = np.concatenate([block.vectors[index] for block in blocks])
-            file.write(memoryview(values if in_order else values[order]).cast("B"))
+            file.write((values if in_order else values[order]).data.cast("B"))
         self.rows_out += len(order)
 
     def _write_scalars(
@@ -105,7 +106,9 @@ class PartitionFiles:
         self._scalars.write_table(table, row_group_size=len(order))
 
     def _missing_lists(self, blocks: Sequence[OutputBlock], order: np.ndarray) -> pa.Array:
-        columns = [np.concatenate([block.missing[index] for block in blocks])[order] for index in range(len(self._features))]
+        columns = [
+            np.concatenate([block.missing[index] for block in blocks])[order] for index in range(len(self._features))
+        ]
         if not any(column.any() for column in columns):
             return pa.array([[]] * len(order), pa.list_(pa.string()))
         names = [feature.feature_name for feature in self._features]

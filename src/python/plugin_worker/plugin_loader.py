@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 
@@ -105,9 +105,9 @@ class _OwnModules(MetaPathFinder):
     def _real_spec(self, fullname: str) -> ModuleSpec:
         file, directory = self._located(fullname, fullname)
         if file is None:
-            spec = ModuleSpec(fullname, None, is_package=True)
-            spec.submodule_search_locations = [directory or ""]
-            return spec
+            folder = ModuleSpec(fullname, None, is_package=True)
+            folder.submodule_search_locations = [directory or ""]
+            return folder
         loader = _SourceOnly(fullname, file)
         spec = spec_from_file_location(
             fullname, file, loader=loader, submodule_search_locations=None if directory is None else [directory]
@@ -149,7 +149,7 @@ def _further_name(fullname: str, real_name: str, located: tuple[str | None, str 
 
 def _importing_module() -> str | None:
     """Name of the module whose code asks for an import, below the frames of the import system."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_globals.get("__name__")
         if name != __name__ and not str(name).startswith("importlib"):

@@ -20,8 +20,8 @@ class Session:
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
         self._manifest: Manifest | None = None
-        self._pipeline: "BuiltPipeline | None" = None
-        self._realtime: "RealtimeService | None" = None
+        self._pipeline: BuiltPipeline | None = None
+        self._realtime: RealtimeService | None = None
 
     def read_manifest(self) -> Message:
         manifest = self._read_manifest()

@@ -43,8 +43,9 @@ class StepRun:
         self._errors = errors
 
     def pieces(self, step: Step, frame: pd.DataFrame, origins: list[int]) -> Iterator[Piece]:
-        """The step's results in order of its calls, then the rows that passed by. Raises RequestFailed when going on is futile.
+        """The step's results in order of its calls, then the rows that passed by.
 
+        Raises RequestFailed when going on is futile.
         A row for which nothing comes back is an error; so is one whose failure was found.
         """
         stage = f"step {step.name}"
@@ -133,7 +134,8 @@ def frame_problem(result: Any) -> str | None:
     """What is wrong with what a step returned, as the end of a sentence that begins with its name."""
     if isinstance(result, pd.DataFrame):
         if not result.columns.is_unique:
-            return f"returned a DataFrame in which a column occurs twice: {_names(result.columns[result.columns.duplicated()])}"
+            twice = result.columns[result.columns.duplicated()]
+            return f"returned a DataFrame in which a column occurs twice: {_names(twice)}"
         odd = [name for name in result.columns if not isinstance(name, str)]
         return f"returned a DataFrame whose column names are not all strings: {_names(odd)}" if odd else None
     if result is None:

@@ -10,7 +10,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from plugin_worker.failures import Failure, InvalidPlugin, RequestFailed, failure_of
 from plugin_worker.lock_down import LockDownRefused, lock_down
@@ -137,7 +137,7 @@ def _failed(failure: Failure) -> Message:
     return {"type": "failed", "error": failure.as_message()}
 
 
-def _end(code: int) -> Any:
+def _end(code: int) -> NoReturn:
     """Ends the process now. Exit handlers and threads of the plugin get no say; what it printed is not lost."""
     flush_streams()
     os._exit(code)

@@ -24,7 +24,7 @@ def load_hf_model(
     tokenizer_class: str | None = None,
     torch_dtype: str = "float32",
 ) -> dict[str, Any]:
-    """A dict with `state_dict`, `config` (a dict), `tokenizer_config`, `model_class`, `hf_model_id`, `torch_dtype`, `model_dir`.
+    """A dict with `state_dict`, `config` (a dict), `tokenizer_config`, `model_class`, `hf_model_id`, and where it came from.
 
     Raises ServiceUnavailable when the model is not kept on this appliance.
     """

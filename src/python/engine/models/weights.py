@@ -50,7 +50,9 @@ def _load_file(path: str) -> Any:
 
         with open(path, encoding="utf-8") as file:
             return json.load(file)
-    raise ValueError(f"Models in the format {suffix or 'without a suffix'} are not loaded: use safetensors, onnx or pt.")
+    raise ValueError(
+        f"Models in the format {suffix or 'without a suffix'} are not loaded: use safetensors, onnx or pt."
+    )
 
 
 def _load_safetensors(path: str) -> Any:

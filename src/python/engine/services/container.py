@@ -1,4 +1,4 @@
-"""The container `build_steps` is given. It is always there; a member that nothing stands behind says so when it is called."""
+"""The container `build_steps` is given. A member that nothing stands behind says so when it is called."""
 
 from typing import Any
 

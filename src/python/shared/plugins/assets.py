@@ -62,7 +62,9 @@ def _stored_path(url: str) -> str:
     if asset is None:
         if "://" not in url and os.path.isfile(url):
             return url
-        raise ValueError(f"{url[:200]!r} is not an asset URL (s3://<bucket id>/<sha256>), an http(s) URL or a local file.")
+        raise ValueError(
+            f"{url[:200]!r} is not an asset URL (s3://<bucket id>/<sha256>), an http(s) URL or a local file."
+        )
     bucket_id, digest = asset.groups()
     root = _roots.get(bucket_id)
     if root is None:

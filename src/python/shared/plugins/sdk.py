@@ -36,7 +36,7 @@ def parallel_io(items: Iterable[Item], process_fn: Callable[[Item], Result], max
 def concurrent_api_calls(
     items: Iterable[Item], async_fn: Callable[[Item], Awaitable[Result]], max_concurrent: int = 10
 ) -> list[Result | None]:
-    """`await async_fn(item)` with at most `max_concurrent` under way: results aligned with items, None for those that raised."""
+    """`await async_fn(item)`, at most `max_concurrent` under way: results aligned with items, None where it raised."""
     work = list(items)
 
     async def call_all() -> list[Result | None]:

@@ -4,9 +4,10 @@
 processor when rows first reach it and keeps it: a model is loaded once per worker, and never for rows that do not come.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Sequence
+from typing import Any
 
 from engine.plugins.extractors.conditions import RowCondition
 from engine.plugins.extractors.construction import construct_service
