@@ -1,0 +1,49 @@
+/** The plugin's own modules: which file an import names, and the values its names have. */
+import { dirname, join, normalize } from "node:path/posix"
+
+/** Values that stand for a module of the plugin: the path of its file, or of its folder. */
+const OWN = "@"
+
+export class OwnModules {
+  private readonly folders = new Set<string>([""])
+
+  constructor(private readonly files: ReadonlySet<string>) {
+    for (const file of files) {
+      for (let folder = dirname(file); folder !== "."; folder = dirname(folder)) this.folders.add(folder)
+    }
+  }
+
+  /** The path inside the plugin that a value stands for, or null when it is no module of the plugin. */
+  static pathOf(value: string): string | null {
+    return value.startsWith(OWN) ? value.slice(OWN.length) : null
+  }
+
+  /** The module of a dotted name below a folder (`""` for the top), or null when the plugin has none. */
+  find(folder: string, dotted: string): string | null {
+    const path = join(folder, dotted.replaceAll(".", "/"))
+    return this.at(path === "." ? "" : path)
+  }
+
+  /** The folder that `level` dots mean in a file; above the plugin's top it stays at the top. */
+  static packageOf(file: string, level: number): string {
+    const folder = normalize(join(dirname(file), ...Array.from({ length: level - 1 }, () => "..")))
+    return folder === "." || folder.startsWith("..") ? "" : folder
+  }
+
+  private at(path: string): string | null {
+    for (const file of [`${path}.py`, path === "" ? "__init__.py" : `${path}/__init__.py`]) {
+      if (this.files.has(file)) return OWN + file
+    }
+    return this.folders.has(path) ? OWN + path : null
+  }
+
+  /** A submodule reached as an attribute or by a from-import. */
+  submodule(path: string, name: string): string | null {
+    const folder = path.endsWith(".py")
+      ? path === "__init__.py" || path.endsWith("/__init__.py")
+        ? dirname(path)
+        : null
+      : path
+    return folder === null ? null : this.find(folder === "." ? "" : folder, name)
+  }
+}

@@ -1,0 +1,377 @@
+/**
+ * A parsed Python file as flat arrays in preorder, read once from tree-sitter's cursor. The scan works on the arrays: they
+ * need no recursion whatever the nesting of the source, no calls into wasm, and the tree-sitter tree is freed at once.
+ * Comments and most punctuation are left out, so that a node's parts are found by their place among its children.
+ */
+import type { Language, Parser, TreeCursor } from "web-tree-sitter"
+
+const KINDS = [
+  "other",
+  "argument_list",
+  "as_pattern",
+  "as_pattern_target",
+  "assert_statement",
+  "assignment",
+  "attribute",
+  "aliased_import",
+  "augmented_assignment",
+  "await",
+  "block",
+  "boolean_operator",
+  "break_statement",
+  "call",
+  "case_clause",
+  "case_pattern",
+  "chevron",
+  "class_definition",
+  "class_pattern",
+  "comparison_operator",
+  "concatenated_string",
+  "conditional_expression",
+  "constrained_type",
+  "continue_statement",
+  "decorated_definition",
+  "decorator",
+  "default_parameter",
+  "delete_statement",
+  "dict_pattern",
+  "dictionary",
+  "dictionary_comprehension",
+  "dictionary_splat",
+  "dictionary_splat_pattern",
+  "dotted_name",
+  "elif_clause",
+  "else_clause",
+  "except_clause",
+  "exec_statement",
+  "expression_list",
+  "expression_statement",
+  "finally_clause",
+  "float",
+  "for_in_clause",
+  "for_statement",
+  "format_expression",
+  "function_definition",
+  "future_import_statement",
+  "generator_expression",
+  "generic_type",
+  "global_statement",
+  "identifier",
+  "if_statement",
+  "import_from_statement",
+  "import_prefix",
+  "import_statement",
+  "integer",
+  "interpolation",
+  "keyword_argument",
+  "keyword_pattern",
+  "lambda",
+  "lambda_parameters",
+  "list",
+  "list_comprehension",
+  "list_pattern",
+  "list_splat",
+  "list_splat_pattern",
+  "match_statement",
+  "member_type",
+  "module",
+  "named_expression",
+  "nonlocal_statement",
+  "pair",
+  "parameters",
+  "parenthesized_expression",
+  "pattern_list",
+  "print_statement",
+  "relative_import",
+  "return_statement",
+  "set",
+  "set_comprehension",
+  "slice",
+  "splat_pattern",
+  "string",
+  "subscript",
+  "try_statement",
+  "tuple",
+  "tuple_pattern",
+  "type",
+  "type_alias_statement",
+  "type_parameter",
+  "typed_default_parameter",
+  "typed_parameter",
+  "union_pattern",
+  "while_statement",
+  "wildcard_import",
+  "with_clause",
+  "with_item",
+  "with_statement",
+  "yield",
+  "<>",
+] as const
+
+type KindName = (typeof KINDS)[number]
+
+/** Number of each kind of node in `PythonTree.kind`; a grammar node of any other kind is `other`. */
+export const Kind = Object.fromEntries(KINDS.map((name, index) => [name, index])) as Readonly<Record<KindName, number>>
+
+/** Left out of the arrays: they hold no names, or their text is read from their parent. */
+const SKIPPED = new Set([
+  "comment",
+  "line_continuation",
+  "string_start",
+  "string_content",
+  "string_end",
+  "escape_sequence",
+])
+const SKIP = -1
+
+export interface PythonTree {
+  readonly text: string
+  readonly size: number
+  readonly kind: Int16Array
+  /** UTF-16 indexes into `text`. */
+  readonly start: Int32Array
+  readonly end: Int32Array
+  /** Index after the node's last descendant: `last[i]` is the next sibling, when that lies before `last[parent]`. */
+  readonly last: Int32Array
+  readonly parent: Int32Array
+}
+
+export interface SyntaxProblem {
+  readonly index: number
+  readonly reason: string
+}
+
+/** `problem` is the first place tree-sitter could not read, or the limit the file goes past; null for a sound tree. */
+export interface ParsedSource {
+  readonly tree: PythonTree | null
+  readonly problem: SyntaxProblem | null
+}
+
+/** CPython's tokenizer refuses more than 200 open brackets (MAXLEVEL). */
+const MAX_BRACKETS = 200
+/** CPython's own limits lie lower (its parser's stack, the compiler's recursion); past this nothing it accepts remains. */
+const MAX_DEPTH = 20_000
+/** The parser reports progress every hundred steps or so; sound Python takes under 0.1 reports a character. */
+const PROGRESS_PER_CHARACTER = 1
+const PROGRESS_FLOOR = 20_000
+
+const BRACKETED = new Set<number>([
+  Kind.argument_list,
+  Kind.dictionary,
+  Kind.dictionary_comprehension,
+  Kind.generator_expression,
+  Kind.list,
+  Kind.list_comprehension,
+  Kind.list_pattern,
+  Kind.parameters,
+  Kind.parenthesized_expression,
+  Kind.set,
+  Kind.set_comprehension,
+  Kind.tuple,
+  Kind.tuple_pattern,
+])
+
+/** Kind numbers by the grammar's symbol ids. */
+export function kindTable(language: Language): Int16Array {
+  const table = new Int16Array(language.nodeTypeCount).fill(SKIP)
+  for (let id = 0; id < table.length; id++) {
+    const name = language.nodeTypeForId(id)
+    if (name === null || SKIPPED.has(name)) continue
+    const kind = KINDS.indexOf(name as KindName)
+    if (language.nodeTypeIsNamed(id)) table[id] = kind < 0 ? Kind.other : kind
+    else if (name === "<>") table[id] = kind
+  }
+  return table
+}
+
+/** Parses one file. Time and memory are linear in the text; the tree-sitter tree does not outlive the call. */
+export function parsePython(parser: Parser, kinds: Int16Array, text: string): ParsedSource {
+  const first = parseOnce(parser, kinds, text)
+  if (first.problem === null || first.tree === null) return first
+  // The grammar ends a statement at a line that starts left of its block even between brackets, where CPython does not
+  // care. Lines joined there read the same to CPython and are sound to the grammar.
+  const joined = joinBracketedLines(text)
+  if (joined === null || joined === text) return first
+  const second = parseOnce(parser, kinds, joined)
+  return second.problem === null && second.tree !== null ? { tree: { ...second.tree, text }, problem: null } : first
+}
+
+function parseOnce(parser: Parser, kinds: Int16Array, text: string): ParsedSource {
+  let steps = Math.max(PROGRESS_FLOOR, text.length * PROGRESS_PER_CHARACTER)
+  const tree = parser.parse(text, null, { progressCallback: () => --steps < 0 })
+  if (tree === null) {
+    parser.reset()
+    return { tree: null, problem: { index: 0, reason: "the file is too complex to parse" } }
+  }
+  try {
+    const cursor = tree.walk()
+    try {
+      const flat = flatten(cursor, kinds, text)
+      if (flat.problem !== null || !tree.rootNode.hasError) return flat
+      cursor.reset(tree.rootNode)
+      return { tree: flat.tree, problem: firstBroken(cursor) }
+    } finally {
+      cursor.delete()
+    }
+  } finally {
+    tree.delete()
+  }
+}
+
+function flatten(cursor: TreeCursor, kinds: Int16Array, text: string): ParsedSource {
+  // Sound Python has about one kept node for every five characters; the arrays grow when a file has more.
+  let room = Math.max(64, text.length >> 2)
+  let kind = new Int16Array(room)
+  let start = new Int32Array(room)
+  let end = new Int32Array(room)
+  let last = new Int32Array(room)
+  let parent = new Int32Array(room)
+  let size = 0
+  const open: number[] = []
+  let brackets = 0
+  let current = -1
+  for (;;) {
+    const found = kinds[cursor.nodeTypeId] ?? Kind.other
+    if (found !== SKIP) {
+      if (size === room) {
+        room *= 2
+        kind = grown(kind, new Int16Array(room))
+        start = grown(start, new Int32Array(room))
+        end = grown(end, new Int32Array(room))
+        last = grown(last, new Int32Array(room))
+        parent = grown(parent, new Int32Array(room))
+      }
+      const from = cursor.startIndex
+      kind[size] = found
+      start[size] = from
+      end[size] = cursor.endIndex
+      parent[size] = current
+      const node = size++
+      if (cursor.gotoFirstChild()) {
+        if (BRACKETED.has(found) && ++brackets > MAX_BRACKETS) return tooDeep(from, "too many nested parentheses")
+        if (open.length > MAX_DEPTH) return tooDeep(from, "the code is nested too deeply")
+        open.push(node)
+        current = node
+        continue
+      }
+      last[node] = size
+    }
+    let more = cursor.gotoNextSibling()
+    while (!more) {
+      const closed = open.pop()
+      if (closed === undefined) break
+      last[closed] = size
+      if (BRACKETED.has(kind[closed] ?? 0)) brackets--
+      current = open.at(-1) ?? -1
+      cursor.gotoParent()
+      more = cursor.gotoNextSibling()
+    }
+    if (!more) return { tree: { text, size, kind, start, end, last, parent }, problem: null }
+  }
+}
+
+function tooDeep(index: number, reason: string): ParsedSource {
+  return { tree: null, problem: { index, reason } }
+}
+
+function grown<T extends Int16Array | Int32Array>(from: T, into: T): T {
+  into.set(from)
+  return into
+}
+
+/** The innermost broken place on the way to the first one: an error node may span everything from the file's start. */
+function firstBroken(cursor: TreeCursor): SyntaxProblem {
+  let broken: SyntaxProblem | null = null
+  let brokenEnd = 0
+  let depth = 0
+  for (;;) {
+    if (broken !== null && cursor.startIndex >= brokenEnd) return broken
+    if (cursor.nodeIsMissing) return { index: cursor.startIndex, reason: `expected '${cursor.nodeType}'` }
+    if (cursor.nodeType === "ERROR") {
+      broken = { index: cursor.startIndex, reason: "invalid syntax" }
+      brokenEnd = cursor.endIndex
+    }
+    if (cursor.gotoFirstChild()) {
+      depth++
+      continue
+    }
+    while (!cursor.gotoNextSibling()) {
+      if (depth === 0) return broken ?? { index: 0, reason: "invalid syntax" }
+      cursor.gotoParent()
+      depth--
+    }
+  }
+}
+
+const OPENING = new Set(["(", "[", "{"])
+const CLOSING = new Set([")", "]", "}"])
+
+/** Same length, with blanks for the line ends and comments inside brackets; null when the brackets do not match up. */
+function joinBracketedLines(text: string): string | null {
+  const parts: string[] = []
+  let kept = 0
+  let depth = 0
+  let at = 0
+  const blank = (from: number, to: number) => {
+    parts.push(text.slice(kept, from), " ".repeat(to - from))
+    kept = to
+  }
+  while (at < text.length) {
+    const character = text.charAt(at)
+    if (character === '"' || character === "'") {
+      at = endOfString(text, at)
+    } else if (character === "#") {
+      const lineEnd = text.indexOf("\n", at)
+      const to = lineEnd < 0 ? text.length : lineEnd
+      if (depth > 0) blank(at, to)
+      at = to
+    } else {
+      if (OPENING.has(character)) depth++
+      if (CLOSING.has(character) && --depth < 0) return null
+      if (character === "\n" && depth > 0) blank(at, at + 1)
+      at++
+    }
+  }
+  if (depth !== 0) return null
+  parts.push(text.slice(kept))
+  return parts.join("")
+}
+
+/** Index after the string that opens at `at`. A string nested in an f-string of 3.12 ends early here; the parse decides. */
+function endOfString(text: string, at: number): number {
+  const quote = text.charAt(at)
+  const triple = text.startsWith(quote.repeat(3), at)
+  const closing = triple ? quote.repeat(3) : quote
+  for (let index = at + closing.length; index < text.length; index++) {
+    const character = text.charAt(index)
+    if (character === "\\") index++
+    else if (!triple && character === "\n") return index
+    else if (text.startsWith(closing, index)) return index + closing.length
+  }
+  return text.length
+}
+
+/** Direct children in order. */
+export function children(tree: PythonTree, node: number): number[] {
+  const found: number[] = []
+  const stop = tree.last[node] ?? 0
+  for (let child = node + 1; child < stop; child = tree.last[child] ?? stop) found.push(child)
+  return found
+}
+
+export function lastChild(tree: PythonTree, node: number): number {
+  return children(tree, node).at(-1) ?? -1
+}
+
+/** CPython compares names after NFKC normalisation (PEP 3131). */
+export function nameOf(tree: PythonTree, node: number): string {
+  const name = tree.text.slice(tree.start[node], tree.end[node])
+  return /^[\0-\x7f]*$/.test(name) ? name : name.normalize("NFKC")
+}
+
+/** `a.b.c` of a dotted_name; blanks and line continuations between its parts do not count. */
+export function dottedNameOf(tree: PythonTree, node: number): string {
+  return children(tree, node)
+    .map((part) => nameOf(tree, part))
+    .join(".")
+}

@@ -1,0 +1,194 @@
+/**
+ * Whether a module's (or class's) own name is surely bound when a piece of code reads it. Until it is, Python falls through
+ * to the builtin, so a binding that comes later, sits in a branch or may have failed does not hide `open`.
+ */
+import type { FileBindings } from "./bindings.ts"
+import { children, Kind, nameOf, type PythonTree } from "./python-tree.ts"
+import type { Scope, Slot } from "./scopes.ts"
+
+const SEQUENCES = new Set<number>([Kind.module, Kind.block])
+/** A walrus inside these may not be reached, or runs later. */
+const UNSURE_EXPRESSIONS = new Set<number>([
+  Kind.boolean_operator,
+  Kind.comparison_operator,
+  Kind.conditional_expression,
+  Kind.lambda,
+  Kind.list_comprehension,
+  Kind.set_comprehension,
+  Kind.dictionary_comprehension,
+  Kind.generator_expression,
+  Kind.assert_statement,
+])
+const NEVER = Number.POSITIVE_INFINITY
+
+export class Reachability {
+  private readonly tree: PythonTree
+  private runs: Map<string, number> | null = null
+
+  constructor(private readonly file: FileBindings) {
+    this.tree = file.tree
+  }
+
+  /** False only when `slot` of `owner` is bound on every path by the time `node`, in `scope`, can run. */
+  mayBeUnbound(owner: Scope, slot: Slot, node: number, scope: Scope): boolean {
+    if (slot.bindings.some(({ kind }) => kind === "deletion" || kind === "exception")) return true
+    const point = this.readingPoint(owner, node, scope)
+    const binding = slot.bindings
+      .filter(({ kind, from }) => kind !== "annotation" && from === owner)
+      .map((found) => found.node)
+      .filter((found) => found < point)
+    return !binding.some((found) => this.boundBefore(found, point, binding))
+  }
+
+  /** The node at which the reading code can run first, in the order of the owner's own code. */
+  private readingPoint(owner: Scope, node: number, scope: Scope): number {
+    const outermost = outermostFunction(scope, owner)
+    return outermost === null ? node : this.earliestRun(outermost)
+  }
+
+  private earliestRun(scope: Scope): number {
+    const names = this.callNames(scope)
+    if (names === null) return scope.definition
+    this.runs ??= this.earliestMentions()
+    const runs = this.runs
+    return Math.min(...names.map((name) => runs.get(name) ?? NEVER))
+  }
+
+  /** The names by which module code can set a function running; null when it may run where it stands. */
+  private callNames(scope: Scope): string[] | null {
+    const names: string[] = []
+    for (let at: Scope | null = scope; at !== null; at = at.parent) {
+      if (at.definition < 0) continue
+      const decorated = this.tree.kind[this.tree.parent[at.definition] ?? 0] === Kind.decorated_definition
+      if (decorated || this.tree.kind[at.definition] === Kind.lambda) return null
+      names.push(nameOf(this.tree, at.definition + 1))
+    }
+    return names.length === 0 ? null : names
+  }
+
+  /** For each name, the first node of running module code that mentions it, straight or through functions it mentions. */
+  private earliestMentions(): Map<string, number> {
+    const runs = new Map<string, number>()
+    const mentionedBy = new Map<string, string[]>()
+    for (const [node, scope] of this.file.loads) {
+      const name = nameOf(this.tree, node)
+      const outermost = outermostFunction(scope, this.file.module)
+      const callers = outermost === null ? null : this.callNames(outermost)
+      if (callers === null) {
+        const at = outermost === null ? node : outermost.definition
+        runs.set(name, Math.min(runs.get(name) ?? NEVER, at))
+      } else {
+        for (const caller of callers) {
+          const mentions = mentionedBy.get(caller)
+          if (mentions === undefined) mentionedBy.set(caller, [name])
+          else mentions.push(name)
+        }
+      }
+    }
+    // Earliest first, so that each name is settled by the first that reaches it.
+    const settled = new Set<string>()
+    for (const [start, at] of [...runs].sort((a, b) => a[1] - b[1])) {
+      const pending = [start]
+      for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+        if (settled.has(name)) continue
+        settled.add(name)
+        runs.set(name, at)
+        pending.push(...(mentionedBy.get(name) ?? []))
+      }
+    }
+    return runs
+  }
+
+  private boundBefore(binding: number, point: number, all: readonly number[]): boolean {
+    const { parent, kind } = this.tree
+    let at = binding
+    for (let above = parent[at] ?? -1; above >= 0 && !this.contains(above, point); above = parent[at] ?? -1) at = above
+    const around = parent[at] ?? -1
+    if (around < 0) return false
+    const aroundKind = kind[around] ?? Kind.other
+    if (SEQUENCES.has(aroundKind)) return this.surelyBinds(at, all)
+    if (aroundKind === Kind.try_statement) {
+      const inElse = kind[this.childTowards(around, point)] === Kind.else_clause
+      return inElse && kind[at] === Kind.block && this.surelyBinds(at, all)
+    }
+    if (aroundKind === Kind.with_statement) return kind[at] === Kind.with_clause
+    if (aroundKind === Kind.for_statement) return this.childTowards(around, point) === children(this.tree, around)[2]
+    if (aroundKind === Kind.case_clause) return kind[at] === Kind.case_pattern
+    return false
+  }
+
+  private contains(node: number, point: number): boolean {
+    // Past the file's end everything at module level has run: only the module contains that point.
+    if (point === NEVER) return this.tree.parent[node] === -1
+    return node <= point && point < (this.tree.last[node] ?? 0)
+  }
+
+  private childTowards(node: number, point: number): number {
+    return children(this.tree, node).find((child) => this.contains(child, point)) ?? -1
+  }
+
+  /** Whether running `node` to its end binds the name. The depth of the recursion is that of nested blocks. */
+  private surelyBinds(node: number, all: readonly number[]): boolean {
+    const stop = this.tree.last[node] ?? 0
+    const inside = all.filter((binding) => binding >= node && binding < stop)
+    if (inside.length === 0) return false
+    const parts = children(this.tree, node)
+    const kindOf = (part: number) => this.tree.kind[part] ?? Kind.other
+    const binds = (part: number) => this.surelyBinds(part, inside)
+    switch (kindOf(node)) {
+      case Kind.block:
+      case Kind.else_clause:
+      case Kind.finally_clause:
+        return parts.some(binds)
+      case Kind.elif_clause:
+      case Kind.except_clause:
+        return parts.filter((part) => kindOf(part) === Kind.block).every((block) => binds(block) || this.leaves(block))
+      case Kind.if_statement: {
+        const branches = parts.slice(1)
+        if (!branches.some((part) => kindOf(part) === Kind.else_clause)) return false
+        return branches.every((branch) => binds(branch) || this.leaves(branch))
+      }
+      case Kind.try_statement: {
+        const of = (kind: number) => parts.filter((part) => kindOf(part) === kind)
+        if (of(Kind.finally_clause).some(binds)) return true
+        const body = [...of(Kind.block), ...of(Kind.else_clause)]
+        return body.some(binds) && of(Kind.except_clause).every((clause) => binds(clause) || this.leaves(clause))
+      }
+      case Kind.with_statement:
+        return parts.some(
+          (part) => kindOf(part) === Kind.with_clause && inside.some((found) => found < (this.tree.last[part] ?? 0)),
+        )
+      case Kind.for_statement:
+      case Kind.while_statement:
+      case Kind.match_statement:
+        return false
+      default:
+        return inside.some((binding) => this.unconditionalWithin(binding, node))
+    }
+  }
+
+  private unconditionalWithin(binding: number, statement: number): boolean {
+    for (let at = binding; at !== statement; at = this.tree.parent[at] ?? statement) {
+      if (UNSURE_EXPRESSIONS.has(this.tree.kind[at] ?? Kind.other)) return false
+    }
+    return !UNSURE_EXPRESSIONS.has(this.tree.kind[statement] ?? Kind.other)
+  }
+
+  /** A branch that ends by leaving needs no binding: what follows is not reached through it. */
+  private leaves(branch: number): boolean {
+    const parts = children(this.tree, branch)
+    const block = this.tree.kind[branch] === Kind.block ? branch : (parts.at(-1) ?? branch)
+    const final = children(this.tree, block).at(-1)
+    if (final === undefined) return false
+    return /^(?:raise|return)\b/.test(this.tree.text.slice(this.tree.start[final], this.tree.end[final]))
+  }
+}
+
+/** The function nearest to `owner` that `scope` is, or lies in; null when the code runs where the owner's code runs. */
+function outermostFunction(scope: Scope, owner: Scope): Scope | null {
+  let found: Scope | null = null
+  for (let at: Scope | null = scope; at !== null && at !== owner; at = at.parent) {
+    if (at.kind === "function" && at.definition >= 0) found = at
+  }
+  return found
+}

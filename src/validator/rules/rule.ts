@@ -1,0 +1,30 @@
+import type { FileBindings } from "../bindings.ts"
+
+/** One Python file with every reference in it resolved. */
+export interface ScannedFile {
+  readonly bindings: FileBindings
+  /** For an expression's node, the qualified names it may stand for (`os.system`, `builtins.eval`, `pickle`). */
+  readonly references: ReadonlyMap<number, readonly string[]>
+}
+
+export interface RuleOptions {
+  readonly strict: boolean
+  readonly allowIntrospection: boolean
+}
+
+export interface Finding {
+  /** UTF-16 index into the file's text. */
+  readonly index: number
+  readonly message: string
+  readonly severity: "error" | "warning"
+}
+
+/** A rule looks at resolved references only; how names are followed is no concern of it. */
+export type Rule = (file: ScannedFile, options: RuleOptions) => Finding[]
+
+/** One entry of a table of forbidden names. */
+export interface ForbiddenName {
+  readonly reason: string
+  /** What to use in its place. */
+  readonly instead: string
+}

@@ -1,0 +1,88 @@
+/**
+ * Spellings that the grammar reads but CPython 3.10 to 3.13 refuses. A file that CPython cannot compile never runs, so a
+ * spelling missing here lets nothing dangerous through; it only leaves the mistake to be found later.
+ */
+import { children, Kind, type PythonTree } from "../python-tree.ts"
+import type { Finding, Rule } from "./rule.ts"
+
+const PYTHON_2: ReadonlyMap<number, string> = new Map([
+  [Kind.print_statement, "print is a function; write print(…)"],
+  [Kind.exec_statement, "exec is not a statement"],
+  [Kind["<>"], "write != for <>"],
+])
+const LOOPS = new Set<number>([Kind.for_statement, Kind.while_statement])
+const FUNCTIONS = new Set<number>([Kind.function_definition, Kind.lambda])
+const TARGETS = new Set<number>([Kind.with_item, Kind.except_clause, Kind.case_pattern])
+/** `0777` and `10L` are of Python 2; `00` is a zero. */
+const OLD_INTEGER = /^(?:0[0-9_]*[1-9][0-9_]*|.*[lL])$/
+
+export const syntax: Rule = ({ bindings: { tree } }) => {
+  const findings: Finding[] = []
+  for (let node = 0; node < tree.size; node++) {
+    const reason = problemOf(tree, node, tree.kind[node] ?? Kind.other)
+    if (reason !== null)
+      findings.push({ index: tree.start[node] ?? 0, message: `Syntax error: ${reason}`, severity: "error" })
+  }
+  return findings
+}
+
+function problemOf(tree: PythonTree, node: number, kind: number): string | null {
+  switch (kind) {
+    case Kind.print_statement:
+    case Kind.exec_statement:
+    case Kind["<>"]:
+      return PYTHON_2.get(kind) ?? null
+    case Kind.integer:
+      return OLD_INTEGER.test(tree.text.slice(tree.start[node], tree.end[node])) ? "not an integer of Python 3" : null
+    case Kind.block:
+      // The bodies of match statements hold clauses, so they count as filled too.
+      return (tree.last[node] ?? 0) === node + 1 ? "expected an indented block" : null
+    case Kind.return_statement:
+      return insideFunction(tree, node) ? null : "'return' outside function"
+    case Kind.yield:
+      return insideFunction(tree, node) ? null : "'yield' outside function"
+    case Kind.break_statement:
+      return insideLoop(tree, node) ? null : "'break' outside loop"
+    case Kind.continue_statement:
+      return insideLoop(tree, node) ? null : "'continue' not properly in loop"
+    case Kind.as_pattern:
+      return TARGETS.has(tree.kind[tree.parent[node] ?? 0] ?? Kind.other) ? null : "invalid syntax"
+    case Kind.except_clause: {
+      const parts = children(tree, node)
+      return parts.length > 2 ? "multiple exception types must be parenthesized" : null
+    }
+    case Kind.try_statement: {
+      const closed = children(tree, node).some(
+        (part) => tree.kind[part] === Kind.except_clause || tree.kind[part] === Kind.finally_clause,
+      )
+      return closed ? null : "expected 'except' or 'finally' block"
+    }
+    case Kind.tuple_pattern: {
+      const parent = tree.kind[tree.parent[node] ?? 0]
+      return parent === Kind.parameters || parent === Kind.lambda_parameters ? "a parameter cannot be a tuple" : null
+    }
+    default:
+      return null
+  }
+}
+
+function insideFunction(tree: PythonTree, node: number): boolean {
+  for (let at = tree.parent[node] ?? -1; at >= 0; at = tree.parent[at] ?? -1) {
+    const kind = tree.kind[at] ?? Kind.other
+    if (FUNCTIONS.has(kind)) return true
+    if (kind === Kind.class_definition) return false
+  }
+  return false
+}
+
+function insideLoop(tree: PythonTree, node: number): boolean {
+  let from = node
+  for (let at = tree.parent[node] ?? -1; at >= 0; at = tree.parent[at] ?? -1) {
+    const kind = tree.kind[at] ?? Kind.other
+    // A loop's `else` is no longer in the loop.
+    if (LOOPS.has(kind) && tree.kind[from] === Kind.block) return true
+    if (FUNCTIONS.has(kind) || kind === Kind.class_definition) return false
+    from = at
+  }
+  return false
+}

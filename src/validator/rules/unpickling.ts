@@ -1,0 +1,34 @@
+/** Readers of pickles and code objects: what they read can run anything. Writing one (`pickle.dumps`) only warns. */
+import { functionReferences } from "./function-references.ts"
+import type { ForbiddenName, Rule } from "./rule.ts"
+
+const arbitraryCode: ForbiddenName = {
+  reason: "what it reads can run any code",
+  instead: "Use json, safetensors or numpy.load.",
+}
+
+const UNPICKLING: ReadonlyMap<string, ForbiddenName> = new Map(
+  [
+    "pickle.load",
+    "pickle.loads",
+    "marshal.load",
+    "marshal.loads",
+    // The same readers under other names.
+    "pickle.Unpickler",
+    "pickle._load",
+    "pickle._loads",
+    "pickle._Unpickler",
+    "_pickle.load",
+    "_pickle.loads",
+    "_pickle.Unpickler",
+    "cPickle.load",
+    "cPickle.loads",
+    "cPickle.Unpickler",
+  ].map((name) => [name, arbitraryCode]),
+)
+
+export function unpicklingFunction(name: string): ForbiddenName | null {
+  return UNPICKLING.get(name) ?? null
+}
+
+export const unpickling: Rule = (file) => functionReferences(file, unpicklingFunction)

@@ -1,0 +1,158 @@
+/**
+ * The contract between a plugin's author and the appliance: every `.py` of the plugin is parsed, its names are followed as
+ * Python would, and each rule of `rules/` looks at what was found. Pure: files in, violations out, no Python involved.
+ */
+import { Language, Parser } from "web-tree-sitter"
+import { collectBindings, type FileBindings } from "./bindings.ts"
+import { kindTable, parsePython } from "./python-tree.ts"
+import { resolveReferences } from "./references.ts"
+import { dunderWarnings } from "./rules/dunder-warnings.ts"
+import { forbiddenBuiltins } from "./rules/forbidden-builtins.ts"
+import { forbiddenModules } from "./rules/forbidden-modules.ts"
+import { importlibFunctions } from "./rules/importlib-functions.ts"
+import { osFunctions } from "./rules/os-functions.ts"
+import { pickleWarnings } from "./rules/pickle-warnings.ts"
+import type { Finding, Rule, RuleOptions } from "./rules/rule.ts"
+import { syntax } from "./rules/syntax.ts"
+import { unpickling } from "./rules/unpickling.ts"
+import { decodeSource, linePlaces } from "./source-text.ts"
+
+/** Names the tables a report was made with. Any change of what is found changes it. */
+export const RULE_SET_VERSION = "seed-2026-01"
+
+/** Handwritten modules lie far below; generated data belongs in a file that is not code. */
+export const MAX_SOURCE_BYTES = 2 * 1024 * 1024
+/** A person fixes the first hundreds; past this the answer would only cost memory. */
+export const MAX_VIOLATIONS = 10_000
+
+export interface Violation {
+  /** Path inside the plugin, its top directory taken off. */
+  file: string
+  /** From 1. */
+  line: number
+  /** From 0, in characters of the line. */
+  column: number
+  message: string
+  severity: "error" | "warning"
+}
+
+/** `violations` holds errors and warnings, sorted by file, line, column and message. */
+export type Scan = { passed: true; warnings: Violation[] } | { passed: false; violations: Violation[] }
+
+export interface ScanOptions {
+  /** Warnings count as errors. */
+  strict: boolean
+  /** `getattr` and `hasattr` are allowed; forbidden names read through them are still found. Off by default. */
+  allowIntrospection?: boolean
+}
+
+export interface Scanner {
+  /** Scans every file whose name ends in `.py`, in any letter case. Paths are as in the archive, bytes as on disk. */
+  scan(files: ReadonlyMap<string, Uint8Array>, options: ScanOptions): Scan
+}
+
+const RULES: readonly Rule[] = [
+  syntax,
+  forbiddenModules,
+  osFunctions,
+  forbiddenBuiltins,
+  importlibFunctions,
+  unpickling,
+  pickleWarnings,
+  dunderWarnings,
+]
+
+/** Loads the grammar (some 30 ms). The scanner may be used for as many plugins as wanted and holds none of them. */
+export async function createScanner(grammar: {
+  treeSitterWasm: Uint8Array
+  pythonGrammarWasm: Uint8Array
+}): Promise<Scanner> {
+  // The library declares only Emscripten's own options, which take the bytes under this name.
+  await Parser.init({ wasmBinary: grammar.treeSitterWasm })
+  const language = await Language.load(grammar.pythonGrammarWasm)
+  const parser = new Parser().setLanguage(language)
+  const kinds = kindTable(language)
+  return { scan: (files, options) => scanFiles(parser, kinds, files, options) }
+}
+
+function scanFiles(
+  parser: Parser,
+  kinds: Int16Array,
+  files: ReadonlyMap<string, Uint8Array>,
+  options: ScanOptions,
+): Scan {
+  const violations: Violation[] = []
+  const parsed = new Map<string, FileBindings>()
+  for (const [file, bytes] of files) {
+    if (!/\.py$/i.test(file)) continue
+    const { bindings, problems } = readFile(parser, kinds, file, bytes)
+    violations.push(...problems)
+    if (bindings !== null) parsed.set(file, bindings)
+  }
+  const ruleOptions: RuleOptions = { strict: options.strict, allowIntrospection: options.allowIntrospection ?? false }
+  const { byFile, settled } = resolveReferences(parsed)
+  for (const [file, bindings] of parsed) {
+    const references = byFile.get(file) ?? new Map<number, readonly string[]>()
+    const findings = RULES.flatMap((rule) => rule({ bindings, references }, ruleOptions))
+    violations.push(...placed(file, bindings.tree.text, findings))
+    if (!settled) violations.push(atTop(file, "Too complex: its names cannot be followed. Assign each name once"))
+  }
+  const sorted = withoutDuplicates(violations.sort(byPlace)).slice(0, MAX_VIOLATIONS)
+  if (sorted.some(({ severity }) => severity === "error")) return { passed: false, violations: sorted }
+  return { passed: true, warnings: sorted }
+}
+
+interface ReadFile {
+  readonly bindings: FileBindings | null
+  readonly problems: Violation[]
+}
+
+function readFile(parser: Parser, kinds: Int16Array, file: string, bytes: Uint8Array): ReadFile {
+  if (bytes.length > MAX_SOURCE_BYTES) {
+    const limit = MAX_SOURCE_BYTES / (1024 * 1024)
+    return {
+      bindings: null,
+      problems: [atTop(file, `Too large: a Python file may have ${limit} MiB. Keep data out of the code`)],
+    }
+  }
+  const source = decodeSource(bytes)
+  if (!source.ok) {
+    const { line, column, reason } = source
+    return { bindings: null, problems: [{ file, line, column, message: `Syntax error: ${reason}`, severity: "error" }] }
+  }
+  const { tree, problem } = parsePython(parser, kinds, source.text)
+  const findings: Finding[] =
+    problem === null ? [] : [{ index: problem.index, message: `Syntax error: ${problem.reason}`, severity: "error" }]
+  return { bindings: tree === null ? null : collectBindings(tree), problems: placed(file, source.text, findings) }
+}
+
+function placed(file: string, text: string, findings: readonly Finding[]): Violation[] {
+  const places = linePlaces(
+    text,
+    findings.map(({ index }) => index),
+  )
+  return findings.map(({ index, message, severity }) => {
+    const { line, column } = places.get(index) ?? { line: 1, column: 0 }
+    return { file, line, column, message, severity }
+  })
+}
+
+function atTop(file: string, message: string): Violation {
+  return { file, line: 1, column: 0, message, severity: "error" }
+}
+
+/** By code units, not by locale: the order must be the same on every machine. */
+function byPlace(a: Violation, b: Violation): number {
+  return compare(a.file, b.file) || a.line - b.line || a.column - b.column || compare(a.message, b.message)
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function withoutDuplicates(sorted: readonly Violation[]): Violation[] {
+  return sorted.filter((violation, index) => {
+    const before = sorted[index - 1]
+    return before === undefined || byPlace(before, violation) !== 0
+  })
+}
