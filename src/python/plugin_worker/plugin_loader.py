@@ -4,13 +4,14 @@ The real modules are `<package_name>.…`. The plugin's own name (`my_extractor.
 `processors.core`) are further names of the same modules, so a class exists once. Bare names are looked up after the
 standard library and site-packages, and only for code of the plugin: no library ever gets a plugin's module by accident.
 Folders are packages with and without `__init__.py`. Only `.py` files are code: no bytecode, no native module.
+
+Finders and loaders here have the methods of `importlib.abc` without its classes: importing those takes 12 ms at start.
 """
 
 import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import FrameType, ModuleType
@@ -65,7 +66,7 @@ class _SourceOnly(SourceFileLoader):
         raise OSError("bytecode is not used")
 
 
-class _OneMoreName(Loader):
+class _OneMoreName:
     """Gives a module that is imported under its real name a further name."""
 
     def __init__(self, real_name: str) -> None:
@@ -82,7 +83,7 @@ class _OneMoreName(Loader):
         module.__spec__ = self._real_spec
 
 
-class _OwnModules(MetaPathFinder):
+class _OwnModules:
     """The real names, and submodules of packages that are known under another name."""
 
     def __init__(self, plugin: Plugin) -> None:
@@ -125,7 +126,7 @@ class _OwnModules(MetaPathFinder):
         return located
 
 
-class _OtherNames(MetaPathFinder):
+class _OtherNames:
     """The plugin's own name and its top-level siblings, for what nobody else could find."""
 
     def __init__(self, plugin: Plugin) -> None:
@@ -144,7 +145,8 @@ class _OtherNames(MetaPathFinder):
 
 
 def _further_name(fullname: str, real_name: str, located: tuple[str | None, str | None] | None) -> ModuleSpec:
-    return ModuleSpec(fullname, _OneMoreName(real_name), is_package=located is not None and located[1] is not None)
+    loader: Any = _OneMoreName(real_name)
+    return ModuleSpec(fullname, loader, is_package=located is not None and located[1] is not None)
 
 
 def _importing_module() -> str | None:
