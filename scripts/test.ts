@@ -52,7 +52,7 @@ function fail(what: string): void {
 
 function runTests(): void {
   rmSync(REPORT, { force: true })
-  const { exitCode } = Bun.spawnSync([BUN, "test", "--reporter=junit", `--reporter-outfile=${REPORT}`, ...narrowed], {
+  const { exitCode } = Bun.spawnSync([BUN, "test", "--timeout", "60000", "--reporter=junit", `--reporter-outfile=${REPORT}`, ...narrowed], {
     cwd: ROOT,
     stdout: "inherit",
     stderr: "inherit",

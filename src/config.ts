@@ -91,6 +91,11 @@ export function logLevel(option?: string): LogLevel {
   return level
 }
 
+/** The whole environment, for a program of the host that is started on a person's behalf (pip behind a proxy). */
+export function hostEnvironment(): Readonly<Record<string, string | undefined>> {
+  return process.env
+}
+
 /** What the client commands (publish, list) need: option → environment → default (cli.md §1). */
 export function clientSettings(options: Partial<{ apiKey: string; baseUrl: string; namespace: string }>) {
   const base = options.baseUrl ?? text("MIXPEEK_BASE_URL") ?? text("MIXPEEK_API_URL") ?? "http://127.0.0.1:8080"

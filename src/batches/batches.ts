@@ -90,10 +90,10 @@ export function batches(deps: Deps) {
   }
 
   const checkObjects = (bucketId: string, objectIds: readonly string[], read: Metadata["read"]) => {
-    const unknown = read.objects.missingOf(bucketId, objectIds)
+    const unknown = read.objects.unknown(bucketId, objectIds)
     if (unknown.length === 0) return
-    throw new ApplianceError("NotFoundError", `${unknown.length} of the objects are not in this bucket, such as '${unknown[0]}'.`, {
-      details: { resource: "object", id: unknown[0], missing: unknown.slice(0, MAX_NAMED), missing_count: unknown.length },
+    throw new ApplianceError("NotFoundError", `Some objects are not in this bucket, such as '${unknown[0]}'.`, {
+      details: { resource: "object", id: unknown[0], missing: unknown.slice(0, MAX_NAMED) },
     })
   }
 
@@ -133,7 +133,7 @@ export function batches(deps: Deps) {
     }
     const taskId = newId("task")
     const ids = [...new Set(collections.map((collection) => collection.collection_id))]
-    if (!tx.write.batches.submit(batch.batch_id, taskId, JSON.stringify(ids), tx.read.objects.lastSeq(), at)) {
+    if (!tx.write.batches.submit(batch.batch_id, taskId, JSON.stringify(ids), tx.read.objects.lastSeq(batch.bucket_id), at)) {
       throw new ApplianceError("BadRequestError", `The batch is ${batch.status}, not DRAFT.`)
     }
     for (const id of ids) {
@@ -278,7 +278,7 @@ export function batches(deps: Deps) {
       }
       const answer = metadata.transact((tx) => {
         const made = included.map((bucketId) => {
-          const own = request.object_ids == null ? null : tx.read.objects.presentOf(bucketId, request.object_ids)
+          const own = request.object_ids == null ? null : tx.read.objects.present(bucketId, request.object_ids)
           if (own !== null && own.length === 0) return null
           return triggered(tx, namespace, bucketId, {
             collection_ids: [collection.collection_id],

@@ -37,7 +37,8 @@ interface Deps {
   namespaceById: (namespaceId: string) => Namespace | null
   pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
   blobDirectory: (namespace: Namespace, bucketId: string) => string
-  deadlineMs: number
+  /** Longest silence of a worker over a partition. */
+  silenceMs: number
   log: Log
   now: () => Date
 }
@@ -125,11 +126,8 @@ export function partitionRunner(deps: Deps) {
           tx.write.batches.recordWorker(run.batch_id, run.collection_id, worker.isolation, `python-${worker.python}`),
         )
       }
-      // The deadline is for silence: a plugin that reports rows is slow, not stuck.
-      const silence = silenceLimit(deps.deadlineMs, signal)
       const stopListening = worker.onProgress((progress) => {
         if (progress.partition !== String(partition.partition_id) || progress.attempt !== partition.attempt) return
-        silence.heard()
         const { batch_id: batchId, collection_id: collectionId } = partition
         inProgress.set(partition.partition_id, { batchId, collectionId, rows: Math.min(progress.rows, rows.rows) })
       })
@@ -144,7 +142,8 @@ export function partitionRunner(deps: Deps) {
             features: embeddings(plugin),
             asset_roots: assetRoots(deps, context),
           },
-          { deadlineMs: MAX_PARTITION_MS, signal: silence.signal },
+          // A plugin that reports rows is slow, not stuck: the limit is for silence.
+          { silenceMs: deps.silenceMs, signal },
         )
         if (reply.type !== "failed") return { kind: "output", directory: output }
         // What cannot be imported now cannot be imported for the next rows either.
@@ -154,7 +153,6 @@ export function partitionRunner(deps: Deps) {
         throw error
       } finally {
         stopListening()
-        silence.stop()
       }
     } catch (error) {
       if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true }
@@ -312,22 +310,6 @@ export function partitionRunner(deps: Deps) {
 }
 
 export type PartitionRunner = ReturnType<typeof partitionRunner>
-
-/** No partition of any size takes a day without being stuck; the limit for silence is what usually strikes. */
-const MAX_PARTITION_MS = 24 * 3600 * 1000
-
-function silenceLimit(limitMs: number, outer: AbortSignal) {
-  const silent = new AbortController()
-  let timer = setTimeout(() => silent.abort(), limitMs)
-  return {
-    signal: AbortSignal.any([silent.signal, outer]),
-    heard() {
-      clearTimeout(timer)
-      timer = setTimeout(() => silent.abort(), limitMs)
-    },
-    stop: () => clearTimeout(timer),
-  }
-}
 
 export function embeddings(plugin: RegisteredPlugin) {
   return plugin.manifest.features

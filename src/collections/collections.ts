@@ -199,7 +199,9 @@ function refuseTaken(existing: CollectionRow | undefined, name: string): void {
 }
 
 /** Stored and echoed, but not run (api.md §12): one that asks to be run is refused rather than ignored. */
-function refuseApplications(request: Pick<CreateCollection, "taxonomy_applications"> & Partial<CreateCollection>): void {
+type Applications = Partial<Pick<CreateCollection, "taxonomy_applications" | "cluster_applications" | "alert_applications">>
+
+function refuseApplications(request: Applications): void {
   for (const key of ["taxonomy_applications", "cluster_applications", "alert_applications"] as const) {
     const index = (request[key] ?? []).findIndex((entry) => entry.enabled === true)
     if (index < 0) continue

@@ -1,4 +1,5 @@
 import { join } from "node:path"
+import { downloadUrl, type SignUrl } from "../buckets/object-answer.ts"
 import type { DocumentModel, ListDocuments, ListDocumentsResponse } from "../contract/documents.ts"
 import { type Page, paginationOf } from "../contract/pagination.ts"
 import type { Documents, PartRef, StoredDocument } from "../documents/process.ts"
@@ -11,11 +12,16 @@ interface Deps {
   metadata: Pick<Metadata, "read">
   documents: Pick<Documents, "list" | "get">
   dataDir: string
-  /** A signed URL of an asset URL, valid for an hour; null when it is not one of ours. */
-  presign: (namespace: Namespace, url: string) => string | null
+  signUrl: SignUrl
+  now: () => Date
 }
 
-export function collectionDocuments({ metadata, documents, dataDir, presign }: Deps) {
+export function collectionDocuments({ metadata, documents, dataDir, signUrl, now }: Deps) {
+  /** A signed URL of an asset of ours; null for an address elsewhere. */
+  const presign: Presign = (url) => {
+    const [, bucketId, sha256] = /^s3:\/\/([a-z0-9_]+)\/([0-9a-f]{64})$/.exec(url) ?? []
+    return bucketId === undefined || sha256 === undefined ? null : downloadUrl(signUrl, bucketId, sha256, now())
+  }
   const find = (namespace: Namespace, identifier: string): CollectionRow => {
     const row = metadata.read.collections.get(namespace.namespaceId, identifier)
     if (row === undefined) throw notFound("collection", identifier)
@@ -72,6 +78,8 @@ export function collectionDocuments({ metadata, documents, dataDir, presign }: D
   }
 }
 
+type Presign = (url: string) => string | null
+
 export type CollectionDocuments = ReturnType<typeof collectionDocuments>
 
 const BLOB_TYPES: readonly (readonly [RegExp, "video" | "image" | "audio" | "text" | "pdf"])[] = [
@@ -97,11 +105,11 @@ function model(
   namespace: Namespace,
   collectionId: string,
   document: StoredDocument,
-  presign: Deps["presign"] | null,
+  presign: Presign | null,
 ): DocumentModel {
   const source = document.source as { bucket_id?: string; blobs?: SourceBlob[] }
   const blobs = (source.blobs ?? []).filter((blob) => typeof blob.url === "string")
-  const references = blobs.map((blob) => blobReference(namespace, blob, presign))
+  const references = blobs.map((blob) => blobReference(blob, presign))
   const primary = source.blobs?.[0]?.details
   const lineage = {
     root_object_id: document.object_id,
@@ -137,10 +145,10 @@ function model(
   }
 }
 
-function blobReference(namespace: Namespace, blob: SourceBlob, presign: Deps["presign"] | null) {
+function blobReference(blob: SourceBlob, presign: Presign | null) {
   const url = blob.url ?? ""
   const mime = blob.details?.mime_type ?? ""
-  const signed = presign === null ? null : presign(namespace, url)
+  const signed = presign === null ? null : presign(url)
   return {
     field: blob.property ?? "",
     role: "source" as const,

@@ -29,6 +29,7 @@ import { pluginRoutes } from "./routes/plugins.ts"
 import { taskRoutes } from "./routes/tasks.ts"
 
 export interface HttpEnv {
+  Bindings: { allowSilence?: (seconds: number) => void }
   Variables: {
     requestId: string
     log: Log
@@ -73,6 +74,7 @@ export function httpApp(deps: HttpDeps) {
     const started = performance.now()
     c.set("requestId", requestId)
     c.set("log", deps.log.child({ request_id: requestId }))
+    c.set("allowSilence", c.env?.allowSilence ?? (() => {}))
     c.header("X-Request-Id", requestId)
     await next()
     const milliseconds = Math.round(performance.now() - started)
@@ -137,7 +139,7 @@ export function withNamespaceFromPath(request: Request): Request {
   if (match === null) return request
   const [, namespace = "", rest = ""] = match
   url.pathname = `/v1/${rest}`
-  const rewritten = new Request(url, request)
+  const rewritten = new Request(url.href, request)
   rewritten.headers.set("X-Namespace", decodeURIComponent(namespace))
   return rewritten
 }

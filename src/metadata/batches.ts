@@ -75,6 +75,7 @@ export function batchReader(db: Db) {
     `SELECT DISTINCT b.batch_id FROM batches b LEFT JOIN batch_runs r USING (batch_id)
      WHERE b.status IN ${LIVE} AND ?1 IN (b.namespace_id, b.bucket_id, r.collection_id)`,
   )
+  const of = db.prepare<[string], { batch_id: string }>("SELECT batch_id FROM batches WHERE ?1 IN (namespace_id, bucket_id)")
   const objectIds = db.prepare<[string, number], { object_id: string }>(
     "SELECT object_id FROM batch_objects WHERE batch_id = ? ORDER BY ordinal LIMIT ?",
   )
@@ -99,6 +100,8 @@ export function batchReader(db: Db) {
     live: () => live.all(),
     /** Ids of live batches of a namespace, bucket or collection. */
     liveOf: (id: string) => liveOf.all(id).map((row) => row.batch_id),
+    /** Ids of all batches of a namespace or bucket. */
+    of: (id: string) => of.all(id).map((row) => row.batch_id),
     objectIds: (batchId: string, limit: number) => objectIds.all(batchId, limit).map((row) => row.object_id),
     runs: (batchId: string) => runs.all(batchId),
     run: (batchId: string, collectionId: string) => run.get(batchId, collectionId),

@@ -74,7 +74,10 @@ export function collectionWriter(db: Db) {
     "UPDATE collections SET deleted_at = ? WHERE namespace_id = ? AND deleted_at IS NULL",
   )
   const eraseBuckets = db.prepare<[string]>("DELETE FROM collection_buckets WHERE collection_id = ?")
-  const erase = db.prepare<[string]>("DELETE FROM collections WHERE collection_id = ? AND deleted_at IS NOT NULL")
+  const erase = db.prepare<[string]>(
+    `DELETE FROM collections WHERE collection_id = ?1 AND deleted_at IS NOT NULL
+     AND NOT EXISTS (SELECT 1 FROM batch_runs WHERE collection_id = ?1)`,
+  )
   return {
     insert(row: CollectionRow, bucketIds: readonly string[]) {
       insert.run(row)
@@ -84,7 +87,8 @@ export function collectionWriter(db: Db) {
     /** False when another request removed it first. */
     remove: (collectionId: string, at: string) => remove.run(at, collectionId).changes === 1,
     removeAll: (namespaceId: string, at: string) => void removeAll.run(at, namespaceId),
-    erase(collectionId: string) {
+    /** A collection that a batch's record still names stays as a deleted row. */
+    eraseIfUnreferenced(collectionId: string) {
       eraseBuckets.run(collectionId)
       erase.run(collectionId)
     },

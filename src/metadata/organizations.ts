@@ -50,7 +50,13 @@ export function organizationReader(db: Db) {
        (SELECT coalesce(sum(p.document_rows - p.dead_rows), 0) FROM parts p JOIN collections c USING (collection_id)
          WHERE c.namespace_id = ? AND c.deleted_at IS NULL) AS document_count`,
   )
-  const removed = db.prepare<[], NamespaceRow>(`SELECT ${NAMESPACE} FROM namespaces WHERE deleted_at IS NOT NULL`)
+  const removed = db.prepare<[], { namespace_id: string; org_id: string }>(
+    "SELECT namespace_id, org_id FROM namespaces JOIN organizations USING (internal_id) WHERE deleted_at IS NOT NULL",
+  )
+  const byId = db.prepare<[string], { namespace_id: string; namespace_name: string; internal_id: string; org_id: string }>(
+    `SELECT namespace_id, namespace_name, internal_id, org_id FROM namespaces JOIN organizations USING (internal_id)
+     WHERE namespace_id = ?`,
+  )
   return {
     byName: (name: string) => byName.get(name),
     byInternalId: (internalId: string) => byInternalId.get(internalId),
@@ -66,6 +72,8 @@ export function organizationReader(db: Db) {
         object_count: 0,
         document_count: 0,
       },
+    /** Removed ones too: for work that was begun before. */
+    namespaceById: (namespaceId: string) => byId.get(namespaceId),
     /** Namespaces that were deleted and still wait to be swept. */
     removedNamespaces: () => removed.all(),
   }

@@ -36,8 +36,13 @@ export function taskWriter(db: Db) {
   const move = db.prepare<[string, string | null, string, string]>(
     "UPDATE tasks SET status = ?, error = ?, updated_at = ? WHERE task_id = ?",
   )
+  const finishDeletion = db.prepare<[string, string]>(
+    `UPDATE tasks SET status = 'COMPLETED', updated_at = ?
+     WHERE namespace_id = ? AND task_type = 'api_namespaces_delete' AND status = 'PENDING'`,
+  )
   return {
     insert: (row: TaskRow) => void insert.run(row),
+    finishDeletion: (namespaceId: string, at: string) => void finishDeletion.run(at, namespaceId),
     move: (taskId: string, status: string, error: string | null, at: string) => void move.run(status, error, at, taskId),
   }
 }

@@ -17,7 +17,7 @@ const START = `SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs", validato
 const POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
 export function docsRoutes(app: App): void {
-  const serve = (path: string, type: string, body: () => BodyInit) =>
+  const serve = (path: string, type: string, body: () => string | Blob) =>
     app.get(path, () => {
       const headers = { "Content-Type": type, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff" }
       return new Response(body(), { headers })

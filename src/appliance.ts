@@ -1,0 +1,321 @@
+/**
+ * The only place where parts are built and joined. Start: directory, lock, runtime, database, recovery of what a kill
+ * left, child processes, HTTP. Stop is the same stack in reverse.
+ */
+import { access, chmod, constants, mkdir, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { blobStore } from "./archives/blobs.ts"
+import { pluginArchives } from "./archives/plugin-archives.ts"
+import { DEFAULT_ARCHIVE_LIMITS, unpackArchive } from "./archives/reader.ts"
+import { batchWorkers } from "./batches/batch-workers.ts"
+import { batches } from "./batches/batches.ts"
+import { batchDrive } from "./batches/drive.ts"
+import { ledger } from "./batches/ledger.ts"
+import { partitionRunner } from "./batches/run-partition.ts"
+import { tasks } from "./batches/tasks.ts"
+import { blobFiles } from "./buckets/blob-files.ts"
+import { bucketUploads } from "./buckets/bucket-uploads.ts"
+import { buckets } from "./buckets/buckets.ts"
+import { objects } from "./buckets/objects.ts"
+import { collections } from "./collections/collections.ts"
+import { collectionDocuments } from "./collections/documents.ts"
+import { type Config, ConfigError, isLoopback, searchPath } from "./config.ts"
+import { startDocuments } from "./documents/process.ts"
+import { removeCollectionFiles, sweepDocumentFiles } from "./documents/sweep.ts"
+import { httpApp } from "./http/app.ts"
+import { serveHttp } from "./http/server.ts"
+import type { Log } from "./log.ts"
+import { lockDirectory } from "./metadata/directory-lock.ts"
+import { type Metadata, openMetadata } from "./metadata/open.ts"
+import { health } from "./operations/health.ts"
+import { secretsKey } from "./operations/secrets-key.ts"
+import { sweeper } from "./operations/sweep.ts"
+import { apiKeys } from "./organizations/api-keys.ts"
+import { authentication } from "./organizations/authentication.ts"
+import { firstStart } from "./organizations/first-start.ts"
+import { idempotency } from "./organizations/idempotency.ts"
+import { type Namespace, namespaces } from "./organizations/namespaces.ts"
+import { organizations } from "./organizations/organizations.ts"
+import { pluginConfirmation } from "./plugins/confirmation.ts"
+import { extractors } from "./plugins/extractors.ts"
+import { pluginProbe } from "./plugins/probe.ts"
+import { plugins } from "./plugins/plugins.ts"
+import { pluginRegistry } from "./plugins/registry.ts"
+import { pluginUploads } from "./plugins/uploads.ts"
+import { buildTarget } from "./native-files.ts"
+import { presignedUrls } from "./presigned-urls.ts"
+import { grammarBytes, prepareRuntime } from "./runtime.ts"
+import { scheduler } from "./scheduler/scheduler.ts"
+import { createScanner, RULE_SET_VERSION } from "./validator/scan.ts"
+import { VERSION } from "./version.ts"
+import { workerStarter } from "./workers/starter.ts"
+import { endLeftovers } from "./workers/terminate.ts"
+import { type WorkerFacts, workerFacts } from "./workers/worker-facts.ts"
+
+/** How often work that waits for a Python environment looks whether there is one now. */
+const READY_CHECK_MS = 5000
+
+export interface Appliance {
+  readonly url: string
+  /** The admin key when this start made it. */
+  readonly firstKey: string | null
+  /** What the admin should know, a line each. */
+  readonly notices: readonly string[]
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** @throws ConfigError, DirectoryInUse, or what makes a start impossible; what was begun is undone */
+export async function startAppliance(config: Config, log: Log): Promise<Appliance> {
+  const now = () => new Date()
+  const { dataDir } = config
+  await using starting = new AsyncDisposableStack()
+
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  await chmod(dataDir, 0o700)
+  const lock = starting.use(lockDirectory(dataDir, now))
+  const runtime = await prepareRuntime(join(dataDir, "runtime"))
+  const metadata = starting.use(openMetadata(join(dataDir, "metadata.sqlite"), now))
+  await recover(metadata, log)
+  for (const folder of ["spool", "scratch"]) await rm(join(dataDir, folder), { recursive: true, force: true })
+
+  // Bound late: the address is known when the server listens.
+  let url = config.publicUrl ?? ""
+  const urls = presignedUrls(await secretsKey(join(dataDir, "secrets.key")), () => url, now)
+
+  const orgs = organizations({ metadata, now })
+  const keys = apiKeys({ metadata, now })
+  const firstKey = await firstStart(orgs, keys, join(dataDir, "admin.key"))
+
+  const facts = () =>
+    workerFacts({
+      environmentsDir: join(dataDir, "environments"),
+      pathVariable: searchPath(),
+      ...(config.python === null ? {} : { override: config.python }),
+    })
+  const starter = workerStarter({
+    facts,
+    pythonTree: runtime.pythonTree,
+    scratchDir: join(dataDir, "scratch"),
+    started: ({ pid, startTime }) =>
+      metadata.transact((tx) =>
+        tx.write.processes.insert({ pid, start_time: startTime, kind: "worker", created_at: now().toISOString() }),
+      ),
+    ended: ({ pid, startTime }) => metadata.transact((tx) => tx.write.processes.remove(pid, startTime)),
+    log,
+  })
+  const firstFacts = await starter.current()
+  refuseOpenHost(config, firstFacts.isolation)
+
+  const documents = starting.use(
+    await startDocuments({
+      command: [...ownCommand(), "documents-process", ...(runtime.nativeDirectory === null ? [] : [runtime.nativeDirectory])],
+      dataDir,
+      memoryLimitMb: config.documentsMemoryMb,
+      threads: Math.max(1, config.workers - 1),
+      temporaryDir: join(dataDir, "spool", "duckdb"),
+      log,
+    }),
+  )
+
+  const archives = pluginArchives(dataDir)
+  const registry = pluginRegistry({ metadata, archives, now, log })
+  const uploads = pluginUploads({ metadata, archives, signUrl: urls.sign, now, archiveBytes: config.archiveBytes })
+  const probe = pluginProbe({ starter, deadlineMs: config.manifestDeadlineMs })
+  const scanner = await createScanner(await grammarBytes())
+  const confirmations = pluginConfirmation({
+    metadata,
+    archives,
+    registry,
+    unpack: unpackArchive,
+    limits: { ...DEFAULT_ARCHIVE_LIMITS, packedBytes: config.archiveBytes },
+    scan: scanner.scan,
+    scanOptions: { strict: config.strictScan, allowIntrospection: config.allowIntrospection },
+    ruleSet: RULE_SET_VERSION,
+    readManifest: probe.readManifest,
+    now,
+  })
+
+  const blobs = blobStore({ dataDir })
+  const files = blobFiles({ metadata, blobs, log })
+
+  const book = ledger({ metadata, now })
+  book.recover()
+  const workers = starting.use(batchWorkers({ starter, log }))
+  const runner = partitionRunner({
+    metadata,
+    ledger: book,
+    documents,
+    workers,
+    dataDir,
+    namespaceById: (id) => namespaceById(metadata, id),
+    pluginById: registry.get,
+    blobDirectory: ({ orgId, namespaceId }, bucketId) => join(dataDir, "blobs", orgId, namespaceId, bucketId),
+    silenceMs: config.partitionDeadlineMs,
+    log,
+    now,
+  })
+  let ready = firstFacts.ready
+  const drive = batchDrive({
+    metadata,
+    ledger: book,
+    runner,
+    ready: () => ready,
+    partitionRows: config.partitionRows,
+    workers: config.workers,
+    wakeScheduler: () => slots.wake(),
+    log,
+    now,
+  })
+  const slots = scheduler({ slots: config.workers, next: drive.next, log })
+  starting.use(slots)
+  starting.use(drive)
+  const readiness = setInterval(async () => {
+    if (ready) return
+    ready = (await starter.current()).ready
+    if (ready) slots.wake()
+  }, READY_CHECK_MS)
+  starting.defer(() => clearInterval(readiness))
+
+  const endBatches = (batchIds: readonly string[]) => {
+    for (const batchId of batchIds) {
+      if (book.cancel(batchId)) slots.abort((name) => name.startsWith(`${batchId}/`))
+    }
+  }
+  const once = idempotency({ metadata, now })
+  const bucketDomain = buckets({ metadata, blobs, now, onRemoved: () => sweep.soon() })
+  const sweep = sweeper({
+    metadata,
+    buckets: bucketDomain,
+    endBatches,
+    removeCollectionFiles: (place) => removeCollectionFiles(dataDir, place.org_id, place.namespace_id, place.collection_id),
+    erasePlugins: uploads.eraseNamespace,
+    sweepIdempotency: once.sweep,
+    now,
+    log,
+  })
+  starting.use(sweep)
+
+  const batchDomain = batches({
+    metadata,
+    ledger: book,
+    now,
+    pluginById: registry.get,
+    rowsInProgress: runner.rowsInProgress,
+    onSubmitted: drive.planSoon,
+    onCanceled: (batchId) => slots.abort((name) => name.startsWith(`${batchId}/`)),
+  })
+  const app = httpApp({
+    log,
+    authentication: authentication({ metadata, now }),
+    idempotency: once,
+    organizations: orgs,
+    apiKeys: keys,
+    namespaces: namespaces({ metadata, now, onRemoved: () => sweep.soon() }),
+    health: health({
+      metadata,
+      documentsAlive: () => documents.alive,
+      documentsAnswer: () => answers(() => documents.count({ parts: [] })),
+      workerFacts: starter.current,
+      storageWritable: () => answers(() => access(dataDir, constants.W_OK)),
+      version: VERSION,
+    }),
+    plugins: plugins({ metadata, archives, registry, signUrl: urls.sign, now }),
+    pluginUploads: uploads,
+    pluginConfirmations: confirmations,
+    extractors: extractors({ metadata }),
+    presignedUrls: urls,
+    buckets: bucketDomain,
+    objects: objects({
+      metadata,
+      blobs,
+      files,
+      signUrl: urls.sign,
+      startBatch: (namespace, bucketId, objectIds) =>
+        void batchDomain.trigger(namespace, bucketId, { object_ids: [...objectIds] }, () => {}),
+      now,
+    }),
+    bucketUploads: bucketUploads({ metadata, blobs, files, signUrl: urls.sign, uploadBytes: config.uploadBytes, now }),
+    collections: collections({
+      metadata,
+      now,
+      findPlugin: registry.find,
+      checkParameters: (_, plugin, parameters) => probe.checkParameters(plugin, parameters),
+      onRemoved: () => sweep.soon(),
+    }),
+    documents: collectionDocuments({ metadata, documents, dataDir, signUrl: urls.sign, now }),
+    batches: batchDomain,
+    tasks: tasks({ metadata, cancelBatch: (batchId) => endBatches([batchId]) }),
+  })
+
+  await putFilesInOrder()
+  const server = serveHttp(app.fetch, config.host, config.port)
+  starting.defer(() => server.stop(config.shutdownGraceMs))
+  if (config.publicUrl === null) url = server.url
+  lock.announce(server.url)
+  drive.planSoon()
+  slots.wake()
+  sweep.soon()
+  log.info({ event: "started", url: server.url, isolation: firstFacts.isolation, version: VERSION }, "started")
+
+  const running = starting.move()
+  return {
+    url: server.url,
+    firstKey,
+    notices: notices(firstFacts),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+
+  /** Files that no row names: whatever a kill left between a rename and its transaction. Nothing else runs yet. */
+  async function putFilesInOrder(): Promise<void> {
+    const named = new Set(metadata.read.parts.files().flatMap(({ file, dead_file: dead }) => (dead === null ? [file] : [file, dead])))
+    const removed = {
+      documents: await sweepDocumentFiles(dataDir, named),
+      archives: await uploads.sweepArchives(),
+      blobs: await files.sweepBlobs(now()),
+    }
+    log.debug({ event: "swept", ...removed }, "files that nothing names are gone")
+  }
+}
+
+async function recover(metadata: Metadata, log: Log): Promise<void> {
+  const records = metadata.read.processes.all().map(({ pid, start_time }) => ({ pid, startTime: start_time }))
+  const ended = await endLeftovers(records)
+  metadata.transact((tx) => {
+    for (const { pid, startTime } of records) tx.write.processes.remove(pid, startTime)
+  })
+  if (ended.length > 0) log.warn({ event: "leftovers_ended", pids: ended.map(({ pid }) => pid) }, "ended workers of an earlier run")
+}
+
+/** Plugin code that is not isolated must not be reachable by everybody. @throws ConfigError */
+function refuseOpenHost(config: Config, isolation: string): void {
+  if (isolation !== "none" || isLoopback(config.host) || config.allowUnsandboxed) return
+  throw new ConfigError(
+    `--host ${config.host} can be reached from other machines, and plugin code is not isolated (isolation: none). ` +
+      "Listen on 127.0.0.1 behind a proxy, or say --allow-unsandboxed.",
+  )
+}
+
+function notices(facts: WorkerFacts): string[] {
+  return [`isolation: ${facts.isolation} (plugin code can do what this user can do)`, ...(facts.problem === null ? [] : [facts.problem])]
+}
+
+/** argv that starts this same program again: the compiled binary alone, or Bun with the entry point. */
+function ownCommand(): string[] {
+  return buildTarget === "development" ? [process.execPath, join(import.meta.dir, "main.ts")] : [process.execPath]
+}
+
+function namespaceById(metadata: Metadata, namespaceId: string): Namespace | null {
+  const row = metadata.read.organizations.namespaceById(namespaceId)
+  if (row === undefined) return null
+  return { namespaceId, name: row.namespace_name, internalId: row.internal_id, orgId: row.org_id }
+}
+
+async function answers(question: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await question()
+    return true
+  } catch {
+    // Whatever the reason, health says that it does not answer; the part itself logs why.
+    return false
+  }
+}

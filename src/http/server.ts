@@ -1,0 +1,40 @@
+import type { App } from "./app.ts"
+import { withNamespaceFromPath } from "./app.ts"
+
+/** A connection may be silent this long while a request is open, in seconds; routes that need longer say so. */
+const IDLE_SECONDS = 30
+/** Bun's own cap would answer 413 without the envelope: every route caps its own body far below this. */
+const BODY_BYTES = 1024 ** 4
+
+export interface HttpServer {
+  /** Base address without a trailing slash. */
+  readonly url: string
+  /** Takes no new request; resolves when those in flight are answered or the grace is over. */
+  stop(graceMs: number): Promise<void>
+}
+
+/** @throws when the address is taken or not ours */
+export function serveHttp(fetch: App["fetch"], host: string, port: number): HttpServer {
+  const server = Bun.serve({
+    hostname: host,
+    port,
+    idleTimeout: IDLE_SECONDS,
+    maxRequestBodySize: BODY_BYTES,
+    fetch(request, self) {
+      const allowSilence = (seconds: number) => self.timeout(request, Math.min(seconds, 255))
+      return fetch(withNamespaceFromPath(request), { allowSilence })
+    },
+  })
+  // Presigned URLs must be reachable from where the server is asked: "any address" is no address to call.
+  const reachable = ["0.0.0.0", "::", ""].includes(host) ? "127.0.0.1" : host
+  return {
+    url: `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${server.port}`,
+    async stop(graceMs) {
+      const grace = Promise.withResolvers<void>()
+      const timer = setTimeout(grace.resolve, graceMs)
+      await Promise.race([server.stop(), grace.promise])
+      clearTimeout(timer)
+      await server.stop(true)
+    },
+  }
+}

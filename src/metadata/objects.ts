@@ -1,0 +1,235 @@
+import type { Filter } from "../filtering.ts"
+import { filterSql, registerFilterFunctions, type Sql, type SqlValue, searchSql, sortSql } from "./object-filters.ts"
+import type { Db } from "./open.ts"
+
+export interface ObjectRow {
+  seq: number
+  object_id: string
+  bucket_id: string
+  key_prefix: string | null
+  /** JSON object: the user's fields, `metadata` among them. */
+  fields: string
+  /** JSON list of StoredBlob. */
+  blobs: string
+  /** The values of the bucket's unique key; null when the bucket has none. */
+  unique_value: string | null
+  /** What its blobs hold, as one hash; null without blobs. */
+  content_hash: string | null
+  size_bytes: number
+  status: string
+  error: string | null
+  created_at: string
+  updated_at: string
+}
+
+/** One object of a partition; everything but the ordinal and the id is null when the object is gone. */
+export interface PartitionObject {
+  ordinal: number
+  object_id: string
+  bucket_id: string | null
+  key_prefix: string | null
+  fields: string | null
+  blobs: string | null
+  created_at: string | null
+}
+
+export interface ObjectQuery {
+  readonly bucketId: string
+  readonly filter: Filter | null
+  readonly search: string | null
+  readonly caseSensitive: boolean
+  readonly sort: { readonly field: string; readonly direction: "asc" | "desc" } | null
+  readonly limit: number
+  readonly offset: number
+  /** Where the last page ended: [seq], or [0|1 is null, value, seq] when sorted. */
+  readonly after: readonly SqlValue[] | null
+  /** A page ends early when its rows are larger than this together. */
+  readonly maxBytes: number
+}
+
+export interface ObjectPage {
+  readonly rows: readonly ObjectRow[]
+  /** Position of the last row; null when nothing follows. */
+  readonly next: readonly SqlValue[] | null
+}
+
+const COLUMNS = `seq, object_id, bucket_id, key_prefix, fields, blobs, unique_value, content_hash, size_bytes, status, error,
+  created_at, updated_at`
+const PAGE_COLUMNS = COLUMNS.replaceAll(/(\w+)/g, "o.$1")
+
+export function objectReader(db: Db) {
+  registerFilterFunctions(db)
+  const get = db.prepare<[string, string], ObjectRow>(
+    `SELECT ${COLUMNS} FROM objects WHERE object_id = ? AND bucket_id = ?`,
+  )
+  const byUniqueValue = db.prepare<[string, string], ObjectRow>(
+    `SELECT ${COLUMNS} FROM objects WHERE bucket_id = ? AND unique_value = ?`,
+  )
+  const byContent = db.prepare<[string, string], ObjectRow>(
+    `SELECT ${COLUMNS} FROM objects WHERE bucket_id = ? AND content_hash = ? ORDER BY seq LIMIT 1`,
+  )
+  const files = db.prepare<[string], { sha256: string }>("SELECT sha256 FROM object_files WHERE object_id = ?")
+  const holdsFile = db.prepare<[string, string], { found: 1 }>(
+    "SELECT 1 AS found FROM object_files WHERE bucket_id = ? AND sha256 = ? LIMIT 1",
+  )
+  const fileOwner = db.prepare<[string, string], { blobs: string }>(
+    `SELECT o.blobs FROM object_files f JOIN objects o ON o.object_id = f.object_id
+     WHERE f.bucket_id = ? AND f.sha256 = ? LIMIT 1`,
+  )
+  const lastSeq = db.prepare<[string], { seq: number | null }>("SELECT max(seq) AS seq FROM objects WHERE bucket_id = ?")
+  const unknown = db.prepare<[string, string], { object_id: string }>(
+    `SELECT j.value AS object_id FROM json_each(?) AS j
+     WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = j.value AND o.bucket_id = ?) LIMIT 100`,
+  )
+  const present = db.prepare<[string, string], { object_id: string }>(
+    `SELECT o.object_id FROM json_each(?) AS j JOIN objects o ON o.object_id = j.value AND o.bucket_id = ? ORDER BY j.id`,
+  )
+  const forPartition = db.prepare<[string, number, number], PartitionObject>(
+    `SELECT m.ordinal, m.object_id, o.bucket_id, o.key_prefix, o.fields, o.blobs, o.created_at
+     FROM batch_objects m LEFT JOIN objects o ON o.object_id = m.object_id
+     WHERE m.batch_id = ? AND m.ordinal >= ? AND m.ordinal < ? ORDER BY m.ordinal`,
+  )
+
+  return {
+    get: (bucketId: string, objectId: string) => get.get(objectId, bucketId),
+    byUniqueValue: (bucketId: string, value: string) => byUniqueValue.get(bucketId, value),
+    byContent: (bucketId: string, hash: string) => byContent.get(bucketId, hash),
+    files: (objectId: string) => files.all(objectId).map((row) => row.sha256),
+    holdsFile: (bucketId: string, sha256: string) => holdsFile.get(bucketId, sha256) !== undefined,
+    /** The blobs of one object that holds the file. */
+    fileOwner: (bucketId: string, sha256: string) => fileOwner.get(bucketId, sha256),
+    /** The newest object's place in the order of arrival; 0 for an empty bucket. */
+    lastSeq: (bucketId: string) => lastSeq.get(bucketId)?.seq ?? 0,
+    /** Of these ids, up to 100 that are no objects of the bucket. */
+    unknown: (bucketId: string, objectIds: readonly string[]) =>
+      unknown.all(JSON.stringify(objectIds), bucketId).map((row) => row.object_id),
+
+    /** Of these ids, those that are objects of the bucket, in the order given. */
+    present: (bucketId: string, objectIds: readonly string[]) =>
+      present.all(JSON.stringify(objectIds), bucketId).map((row) => row.object_id),
+
+    /** @throws ValidationError for a filter or sort that is not offered */
+    page(query: ObjectQuery): ObjectPage {
+      const { text, values } = pageSql(query)
+      const rows: ObjectRow[] = []
+      let bytes = 0
+      let last: PageRow | null = null
+      for (const row of db.prepare<SqlValue[], PageRow>(text).iterate(...values)) {
+        if (last !== null && (rows.length === query.limit || bytes > query.maxBytes)) {
+          const { sort_null: isNull, sort_value: value, seq } = last
+          return { rows, next: query.sort === null ? [seq] : [isNull, value, seq] }
+        }
+        rows.push(row)
+        bytes += row.fields.length + row.blobs.length
+        last = row
+      }
+      return { rows, next: null }
+    },
+
+    count(query: Pick<ObjectQuery, "bucketId" | "filter" | "search" | "caseSensitive">): number {
+      const where = whereSql(query)
+      const statement = db.prepare<SqlValue[], { count: number }>(`SELECT count(*) AS count FROM objects AS o WHERE ${where.text}`)
+      return statement.get(...where.values)?.count ?? 0
+    },
+
+    /** Objects of the ordinals [firstOrdinal, endOrdinal) of a batch, in order. */
+    forPartition: (batchId: string, firstOrdinal: number, endOrdinal: number): PartitionObject[] =>
+      forPartition.all(batchId, firstOrdinal, endOrdinal),
+
+    /** Up to `limit` members of a bucket with afterSeq < seq <= endSeq that pass the filter, in the order of arrival. */
+    membershipSlice(
+      bucketId: string,
+      afterSeq: number,
+      endSeq: number,
+      limit: number,
+      filter: Filter | null = null,
+    ): { seq: number; object_id: string }[] {
+      const { text, values } = filterSql(filter)
+      return db
+        .prepare<SqlValue[], { seq: number; object_id: string }>(
+          `SELECT o.seq, o.object_id FROM objects AS o
+           WHERE o.bucket_id = ? AND o.seq > ? AND o.seq <= ? AND ${text} ORDER BY o.seq LIMIT ?`,
+        )
+        .all(bucketId, afterSeq, endSeq, ...values, limit)
+    },
+  }
+}
+
+type PageRow = ObjectRow & { sort_null: number; sort_value: SqlValue }
+
+function whereSql({ bucketId, filter, search, caseSensitive }: Pick<ObjectQuery, "bucketId" | "filter" | "search" | "caseSensitive">): Sql {
+  const parts: Sql[] = [{ text: "o.bucket_id = ?", values: [bucketId] }, filterSql(filter, caseSensitive)]
+  if (search !== null) parts.push(searchSql(search, caseSensitive))
+  return { text: parts.map((part) => part.text).join(" AND "), values: parts.flatMap((part) => part.values) }
+}
+
+/** By a field, nulls last in both directions, then by arrival in the same direction: a total order that a cursor can name. */
+function pageSql(query: ObjectQuery): Sql {
+  const where = whereSql(query)
+  const limits = [query.limit + 1, query.offset]
+  if (query.sort === null) {
+    const after = query.after === null ? { text: "", values: [] } : { text: " AND o.seq > ?", values: query.after }
+    return {
+      text: `SELECT ${PAGE_COLUMNS} FROM objects AS o WHERE ${where.text}${after.text} ORDER BY o.seq LIMIT ? OFFSET ?`,
+      values: [...where.values, ...after.values, ...limits],
+    }
+  }
+  const key = sortSql(query.sort.field)
+  const [flag, sign, order] = query.sort.direction === "asc" ? ["IS NULL", ">", "ASC"] : ["IS NOT NULL", "<", "DESC"]
+  const after = query.after === null ? { text: "", values: [] } : { text: `WHERE (sort_null, sort_value, seq) ${sign} (?, ?, ?)`, values: query.after }
+  return {
+    text: `SELECT * FROM (
+        SELECT ${PAGE_COLUMNS}, k.v ${flag} AS sort_null, coalesce(k.v, 0) AS sort_value FROM (
+          SELECT o.seq AS at, ${key.text} AS v FROM objects AS o WHERE ${where.text}
+        ) AS k JOIN objects AS o ON o.seq = k.at
+      ) ${after.text} ORDER BY sort_null ${order}, sort_value ${order}, seq ${order} LIMIT ? OFFSET ?`,
+    values: [...key.values, ...where.values, ...after.values, ...limits],
+  }
+}
+
+export function objectWriter(db: Db) {
+  const insert = db.prepare<Omit<ObjectRow, "seq">>(
+    `INSERT INTO objects (object_id, bucket_id, key_prefix, fields, blobs, unique_value, content_hash, size_bytes, status,
+       error, created_at, updated_at)
+     VALUES (@object_id, @bucket_id, @key_prefix, @fields, @blobs, @unique_value, @content_hash, @size_bytes, @status,
+       @error, @created_at, @updated_at)`,
+  )
+  const update = db.prepare<Omit<ObjectRow, "seq">>(
+    `UPDATE objects SET key_prefix = @key_prefix, fields = @fields, blobs = @blobs, unique_value = @unique_value,
+       content_hash = @content_hash, size_bytes = @size_bytes, updated_at = @updated_at
+     WHERE object_id = @object_id AND bucket_id = @bucket_id`,
+  )
+  const insertFile = db.prepare<[string, string, string]>(
+    "INSERT INTO object_files (bucket_id, sha256, object_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+  )
+  const removeFiles = db.prepare<[string]>("DELETE FROM object_files WHERE object_id = ?")
+  const remove = db.prepare<[string, string]>("DELETE FROM objects WHERE object_id = ? AND bucket_id = ?")
+  const sweepFiles = db.prepare<[string, number]>(
+    `DELETE FROM object_files WHERE object_id IN (SELECT object_id FROM objects WHERE bucket_id = ? ORDER BY seq LIMIT ?)`,
+  )
+  const sweep = db.prepare<[string, number]>(
+    "DELETE FROM objects WHERE seq IN (SELECT seq FROM objects WHERE bucket_id = ? ORDER BY seq LIMIT ?)",
+  )
+  return {
+    insert(row: Omit<ObjectRow, "seq">, files: readonly string[]) {
+      insert.run(row)
+      for (const sha256 of files) insertFile.run(row.bucket_id, sha256, row.object_id)
+    },
+    /** Content only; id, bucket, status and time of creation stay. */
+    update(row: Omit<ObjectRow, "seq">, files: readonly string[]) {
+      update.run(row)
+      removeFiles.run(row.object_id)
+      for (const sha256 of files) insertFile.run(row.bucket_id, sha256, row.object_id)
+    },
+    /** False when another request removed it first. */
+    remove(bucketId: string, objectId: string) {
+      removeFiles.run(objectId)
+      return remove.run(objectId, bucketId).changes === 1
+    },
+    /** Removes the oldest `limit` objects of a bucket and tells how many. */
+    sweep(bucketId: string, limit: number) {
+      sweepFiles.run(bucketId, limit)
+      return sweep.run(bucketId, limit).changes
+    },
+  }
+}

@@ -1,0 +1,50 @@
+import type { HealthResponse } from "../contract/health.ts"
+import type { Metadata } from "../metadata/open.ts"
+import type { WorkerFacts } from "../workers/worker-facts.ts"
+
+interface Deps {
+  metadata: Pick<Metadata, "read">
+  documentsAlive: () => boolean
+  /** Asks the documents process a real question. */
+  documentsAnswer: () => Promise<boolean>
+  workerFacts: () => Promise<WorkerFacts>
+  storageWritable: () => Promise<boolean>
+  version: string
+}
+
+export function health(deps: Deps) {
+  return async (deep: boolean): Promise<HealthResponse> => {
+    const facts = await deps.workerFacts()
+    const metadata = answers(() => deps.metadata.read.organizations.count() >= 0)
+    const documents = deep ? await deps.documentsAnswer() : deps.documentsAlive()
+    const storage = deep ? await deps.storageWritable() : true
+    const errors = [
+      ...(metadata ? [] : ["The metadata database does not answer."]),
+      ...(documents ? [] : ["The documents process does not answer."]),
+      ...(storage ? [] : ["The data directory cannot be written."]),
+      ...(facts.problem === null ? [] : [facts.problem]),
+    ]
+    return {
+      status: errors.length === 0 ? "OK" : "DEGRADED",
+      data: {
+        // There is no cache apart from the processes themselves.
+        cache: true,
+        metadata,
+        vector_store: documents,
+        object_storage: storage,
+        task_queue: metadata,
+        inference: facts.ready,
+      },
+      ...(errors.length === 0 ? {} : { errors }),
+      meta: { version: deps.version, isolation: facts.isolation, python: facts.interpreter.chosen?.version ?? null },
+    }
+  }
+}
+
+function answers(question: () => boolean): boolean {
+  try {
+    return question()
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,141 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { connect } from "node:net"
+import { type TestAppliance, startTestAppliance } from "../support/appliance.ts"
+import { textPlugin, upload } from "../support/plugins.ts"
+
+let appliance: TestAppliance
+
+beforeAll(async () => {
+  appliance = await startTestAppliance()
+})
+afterAll(() => appliance[Symbol.asyncDispose]())
+
+/** Every failure looks the same (api.md §0.2). */
+function expectEnvelope(answer: { status: number; body: unknown }, status: number, type: string) {
+  expect(answer.status).toBe(status)
+  expect(answer.body).toMatchObject({ success: false, status, error: { type, message: expect.any(String) } })
+}
+
+describe("the error envelope", () => {
+  test("an unknown route answers 404 in the envelope", async () => {
+    expectEnvelope(await appliance.call("GET", "/v1/nothing/here"), 404, "NotFoundError")
+    expectEnvelope(await appliance.call("GET", "/elsewhere", { key: null }), 404, "NotFoundError")
+  })
+
+  test("a known route with another method answers 405 and says which are allowed", async () => {
+    const answer = await appliance.call("DELETE", "/v1/buckets")
+    expectEnvelope(answer, 405, "MethodNotAllowedError")
+    expect(answer.headers.get("allow")).toContain("POST")
+  })
+
+  test("no key, a malformed header, and an unknown key answer 401", async () => {
+    for (const headers of [{}, { Authorization: "Basic abc" }, { Authorization: "Bearer sk_unknown" }, { Authorization: "Bearer" }]) {
+      expectEnvelope(await appliance.call("GET", "/v1/namespaces", { key: null, headers }), 401, "UnauthorizedError")
+    }
+  })
+
+  test("a body that is not JSON answers 400, and deep nesting does not reach a parser", async () => {
+    expectEnvelope(await appliance.call("POST", "/v1/buckets", { raw: "{" }), 400, "BadRequestError")
+    expectEnvelope(await appliance.call("POST", "/v1/buckets", { raw: "[".repeat(100_000) }), 400, "BadRequestError")
+    expectEnvelope(await appliance.call("POST", "/v1/buckets", { raw: new Uint8Array([0x22, 0xff, 0x22]) }), 400, "BadRequestError")
+  })
+
+  test("an empty body answers 422 naming what is missing", async () => {
+    const answer = await appliance.call("POST", "/v1/buckets", { headers: { "Content-Type": "application/json" } })
+    expectEnvelope(answer, 422, "ValidationError")
+    expect(answer.body.error.details.validation_errors[0].location[0]).toBe("body")
+  })
+
+  test("a list with a JSON content type and no body works, as the SDK sends it", async () => {
+    const answer = await appliance.call("POST", "/v1/namespaces/list", { headers: { "Content-Type": "application/json" } })
+    expect(answer.status).toBe(200)
+  })
+
+  test("JSON that curl calls a form is taken as JSON; a form is refused", async () => {
+    const headers = { "Content-Type": "application/x-www-form-urlencoded" }
+    const taken = await appliance.call("POST", "/v1/namespaces/list", { headers, raw: '{"limit": 1}' })
+    expect(taken.status).toBe(200)
+    const refused = await appliance.call("POST", "/v1/namespaces/list", { headers: { "Content-Type": "text/xml" }, raw: "<a/>" })
+    expectEnvelope(refused, 415, "UnsupportedMediaTypeError")
+  })
+
+  test("a body over its route's limit answers 413, announced or chunked", async () => {
+    const large = "x".repeat(1024 * 1024 + 1)
+    expectEnvelope(await appliance.call("POST", "/v1/collections", { raw: large }), 413, "PayloadTooLargeError")
+    const chunked = new ReadableStream({
+      start(controller) {
+        for (let part = 0; part < 3; part++) controller.enqueue(new TextEncoder().encode("x".repeat(512 * 1024)))
+        controller.close()
+      },
+    })
+    expectEnvelope(await appliance.call("POST", "/v1/collections", { raw: chunked }), 413, "PayloadTooLargeError")
+  })
+
+  test("every answer carries a request id that the log has too", async () => {
+    const answer = await appliance.call("GET", "/v1/health")
+    const id = answer.headers.get("x-request-id")
+    expect(id).toMatch(/^req_/)
+    expect(appliance.log()).toContain(String(id))
+  })
+})
+
+describe("what is served without a key", () => {
+  test("health tells the isolation level and liveness answers", async () => {
+    const health = await appliance.call("GET", "/v1/health?deep=true", { key: null })
+    expect(health.status).toBe(200)
+    expect(health.body.status).toBe("OK")
+    expect(health.body.meta.isolation).toBe("none")
+    expect((await appliance.call("GET", "/v1/health/liveness", { key: null })).status).toBe(200)
+  })
+
+  test("the documentation page loads nothing from elsewhere", async () => {
+    const page = await appliance.call("GET", "/docs", { key: null })
+    expect(page.headers.get("content-security-policy")).toContain("default-src 'self'")
+    for (const [, address = ""] of page.text.matchAll(/(?:src|href)="([^"]+)"/g)) {
+      expect(address).toMatch(/^(\/docs\/|data:)/)
+      if (address.startsWith("/")) expect((await appliance.call("GET", address, { key: null })).status).toBe(200)
+    }
+  })
+})
+
+describe("slow requests", () => {
+  test("a PUT that pauses for 15 seconds in the middle is taken whole", async () => {
+    const reserved = await appliance.call("POST", "/v1/namespaces/default/plugins/uploads", { body: { name: "slow_put", version: "1.0.0" } })
+    const target = new URL(reserved.body.presigned_url)
+    const socket = connect(Number(target.port), target.hostname)
+    let answer = ""
+    socket.on("data", (chunk) => {
+      answer += String(chunk)
+    })
+    socket.write(`PUT ${target.pathname}${target.search} HTTP/1.1\r\nHost: ${target.host}\r\nConnection: close\r\nContent-Length: 10\r\n\r\n01234`)
+    await Bun.sleep(15_000)
+    socket.write("56789")
+    await new Promise((resolve) => socket.once("close", resolve))
+    expect(answer).toStartWith("HTTP/1.1 200")
+    // md5 of 0123456789
+    expect(answer).toContain('"781e5e245d69b566979b86e28d23f2c7"')
+  }, 30_000)
+
+  test("a confirm that takes 15 seconds in the plugin's manifest answers", async () => {
+    const files = textPlugin({ name: "slow_manifest", manifestExtra: "import time\ntime.sleep(15)" })
+    const answer = await upload(appliance, files, { name: "slow_manifest" })
+    expect(answer.status).toBe(200)
+  }, 60_000)
+
+  test("a 400 MB archive is streamed to disk and its MD5 is answered", async () => {
+    const reserved = await appliance.call("POST", "/v1/namespaces/default/plugins/uploads", { body: { name: "large_put", version: "1.0.0" } })
+    const megabyte = new Uint8Array(1024 * 1024).fill(7)
+    let left = 400
+    const hash = new Bun.CryptoHasher("md5")
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (left-- === 0) return controller.close()
+        hash.update(megabyte)
+        controller.enqueue(megabyte)
+      },
+    })
+    const answer = await appliance.call("PUT", reserved.body.presigned_url, { key: null, raw: body })
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get("etag")).toBe(`"${hash.digest("hex")}"`)
+  }, 120_000)
+})
