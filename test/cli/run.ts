@@ -1,6 +1,5 @@
 /** Runs the real command line: the binary when MIXPEEK_BINARY names one, the sources otherwise. */
 import { setDefaultTimeout } from "bun:test"
-import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -34,12 +33,17 @@ export async function mixpeek(args: readonly string[], options: RunOptions = {})
   return { code, stdout, stderr }
 }
 
+let prepared: Promise<string> | null = null
+
 /** A data directory whose Python environment is ready, shared by all tests and only read by these. */
-export async function preparedData(): Promise<string> {
-  if (!existsSync(join(SHARED_DATA, "environments"))) {
-    const setup = await mixpeek(["runtime", "setup", "--data", SHARED_DATA])
-    if (setup.code !== 0) throw new Error(`runtime setup failed: ${setup.stderr}`)
-  }
+export function preparedData(): Promise<string> {
+  prepared ??= setUp()
+  return prepared
+}
+
+async function setUp(): Promise<string> {
+  const setup = await mixpeek(["runtime", "setup", "--data", SHARED_DATA])
+  if (setup.code !== 0) throw new Error(`runtime setup failed: ${setup.stderr}`)
   return SHARED_DATA
 }
 

@@ -1,0 +1,295 @@
+import { expect, test } from "bun:test"
+import { mkdir, rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { samplePng } from "../../src/cli/sample-media.ts"
+import { mixpeek, preparedData, temporaryDirectory } from "./run.ts"
+
+type Check = { name: string; status: string; summary: string; findings: string[]; details: string[] }
+
+const MANIFEST = `
+from pydantic import BaseModel
+
+class Input(BaseModel):
+    text: str
+
+class Output(BaseModel):
+    length: int
+
+metadata = {"feature_extractor_name": "small_plugin", "version": "1.0.0", "description": "", "category": "text"}
+input_schema = Input
+output_schema = Output
+features = [{"feature_name": "vector", "feature_type": "embedding", "embedding_dim": 2, "distance_metric": "cosine"}]
+`
+const PIPELINE = `
+def measure(batch):
+    batch["length"] = [len(text or "") for text in batch["text"]]
+    batch["vector"] = [[1.0, 2.0] for _ in batch["text"]]
+    return batch
+
+def build_steps(extractor_request, container=None, base_steps=None, **kwargs):
+    return {"steps": [measure]}
+`
+
+/** A small plugin with some of its files replaced (or left out: null), run through `plugin test`. */
+async function check(files: Record<string, string | null>, ...args: string[]) {
+  await using plugin = await pluginDirectory(files)
+  const { code, stdout, stderr } = await mixpeek(
+    ["plugin", "test", "--json", "--data", await preparedData(), ...args],
+    {
+      cwd: plugin.path,
+    },
+  )
+  const { success, checks } = JSON.parse(stdout)
+  const named = (name: string): Check | undefined => checks.find((done: Check) => done.name === name)
+  const statuses = Object.fromEntries(checks.map((done: Check) => [done.name, done.status]))
+  return { code, success, checks, named, statuses, stderr }
+}
+
+async function pluginDirectory(files: Record<string, string | Uint8Array | null>) {
+  const directory = await temporaryDirectory()
+  const path = join(directory.path, "small_plugin")
+  for (const [file, content] of Object.entries({ "manifest.py": MANIFEST, "pipeline.py": PIPELINE, ...files })) {
+    if (content === null) continue
+    await mkdir(join(path, file, ".."), { recursive: true })
+    await writeFile(join(path, file), content)
+  }
+  return { path, [Symbol.asyncDispose]: () => rm(directory.path, { recursive: true, force: true }) }
+}
+
+test("a plugin of two files passes; what it lacks is skipped with a reason", async () => {
+  const { code, success, statuses, named } = await check({})
+  expect(statuses).toEqual({
+    Structure: "passed",
+    Manifest: "passed",
+    "Security scan": "passed",
+    Pipeline: "passed",
+    "Sample run": "passed",
+    Realtime: "skipped",
+    Tests: "skipped",
+  })
+  expect(named("Realtime")?.summary).toContain("batch only")
+  expect({ code, success }).toEqual({ code: 0, success: true })
+})
+
+test("each check is one line with its mark, in the order of the list", async () => {
+  await using plugin = await pluginDirectory({})
+  const { stdout } = await mixpeek(["plugin", "test", "--data", await preparedData(), "--path", plugin.path])
+  expect(stdout.split("\n").map((line) => line.slice(0, 16).trim())).toEqual([
+    "✓ Structure",
+    "✓ Manifest",
+    "✓ Security scan",
+    "✓ Pipeline",
+    "✓ Sample run",
+    "– Realtime",
+    "– Tests",
+    "",
+    "7 checks, none f",
+    "",
+  ])
+})
+
+test("1 structure: a missing pipeline.py is named and nothing runs", async () => {
+  const { code, statuses, named } = await check({ "pipeline.py": null })
+  expect(named("Structure")?.summary).toContain("pipeline.py missing")
+  expect(statuses).toEqual({ Structure: "failed" })
+  expect(code).toBe(1)
+})
+
+test("2 manifest: an exception in it is told with the author's frames", async () => {
+  const { code, statuses, named } = await check({ "manifest.py": `${MANIFEST}\nraise RuntimeError("half done")\n` })
+  expect(named("Manifest")).toMatchObject({ status: "failed", summary: "RuntimeError: half done" })
+  expect(named("Manifest")?.details.join("\n")).toContain("manifest.py")
+  expect(statuses.Pipeline).toBe("skipped")
+  expect(code).toBe(1)
+})
+
+test("2 manifest: what the server would refuse fails here", async () => {
+  const { named } = await check({
+    "manifest.py": MANIFEST.replace("small_plugin", "9lives").replace("1.0.0", "one"),
+  })
+  expect(named("Manifest")?.status).toBe("failed")
+  expect(named("Manifest")?.findings).toEqual([
+    expect.stringContaining("feature_extractor_name '9lives'"),
+    expect.stringContaining("version 'one'"),
+  ])
+  const flat = await check({ "manifest.py": MANIFEST.replace('"embedding_dim": 2', '"embedding_dim": 0') })
+  expect(flat.named("Manifest")).toMatchObject({ status: "failed", summary: expect.stringContaining("embedding_dim") })
+})
+
+test("2 manifest: feature keys of the old spelling work with a warning that names the right ones", async () => {
+  const old = `features = [{"name": "vector", "type": "vector", "dimensions": 2, "distance": "cosine"}]`
+  const { named } = await check({ "manifest.py": MANIFEST.replace(/features = .*/, old) })
+  expect(named("Manifest")?.status).toBe("passed")
+  expect(named("Manifest")?.findings.join("\n")).toContain("feature_name")
+})
+
+test("3 scan: an error is told as file:line:column and fails; nothing of the plugin is trusted before it", async () => {
+  const { code, named } = await check({ "pipeline.py": `import subprocess\n${PIPELINE}` })
+  expect(named("Security scan")?.status).toBe("failed")
+  expect(named("Security scan")?.findings).toEqual(["pipeline.py:1:0 Forbidden import: subprocess"])
+  expect(code).toBe(1)
+})
+
+test("3 scan: a warning is listed and fails nothing, unless --strict", async () => {
+  const opening = `import pickle\n${PIPELINE}`
+  const lenient = await check({ "pipeline.py": opening })
+  expect(lenient.named("Security scan")).toMatchObject({ status: "passed", summary: "1 warning" })
+  expect(lenient.named("Security scan")?.findings).toEqual([
+    expect.stringMatching(/^pipeline\.py:1:0 warning: .*pickle/),
+  ])
+  expect(lenient.code).toBe(0)
+  expect((await check({ "pipeline.py": opening }, "--strict")).code).toBe(1)
+})
+
+test("4 pipeline: build_steps without steps fails and the sample run is skipped", async () => {
+  const { code, statuses } = await check({
+    "pipeline.py": "def build_steps(extractor_request, **kwargs):\n    return {}\n",
+  })
+  expect(statuses).toMatchObject({ Pipeline: "failed", "Sample run": "skipped" })
+  expect(code).toBe(1)
+})
+
+test("4 pipeline: a module that is not installed is named", async () => {
+  const { named } = await check({ "pipeline.py": `import no_such_library\n${PIPELINE}` })
+  expect(named("Pipeline")?.summary).toContain("no_such_library")
+})
+
+test("5 sample run: a declared vector that no step writes fails by its name", async () => {
+  const { named } = await check({ "pipeline.py": PIPELINE.replace('batch["vector"]', 'batch["other"]') })
+  expect(named("Sample run")).toMatchObject({ status: "failed", summary: "no row has vector" })
+})
+
+test("5 sample run: vectors of another length fail", async () => {
+  const { named } = await check({ "pipeline.py": PIPELINE.replace("[1.0, 2.0]", "[1.0]") })
+  expect(named("Sample run")?.status).toBe("failed")
+})
+
+test("5 sample run: rows that raise are told with their exception, and the traceback is there", async () => {
+  const { named } = await check({ "pipeline.py": PIPELINE.replace("len(text", "int(text") })
+  expect(named("Sample run")).toMatchObject({ status: "failed", summary: "3 of 3 rows failed" })
+  expect(named("Sample run")?.findings[0]).toMatch(/^row 1: \w+Error: /)
+  expect(named("Sample run")?.details.join("\n")).toContain("pipeline.py")
+})
+
+test("5 sample run: a plugin that ends its process fails that check and no other", async () => {
+  const { code, statuses, named } = await check({
+    "pipeline.py": PIPELINE.replace(
+      "    batch[",
+      "    import sys, threading\n    sys.exit(3) if False else __import__('os')._exit(3)\n    batch[",
+    ),
+  })
+  expect(named("Sample run")?.status).toBe("failed")
+  expect(statuses).toMatchObject({ Manifest: "passed", Pipeline: "passed" })
+  expect(code).toBe(1)
+})
+
+test("5 sample run: --sample-data takes CSV, with quotes and line breaks, and numbers by the schema", async () => {
+  await using directory = await temporaryDirectory()
+  const csv = join(directory.path, "rows.csv")
+  await writeFile(csv, 'text,weight\n"one, ""two""\nthree",1.5\nfour,2\n')
+  const manifest = MANIFEST.replace("    text: str\n", "    text: str\n    weight: float\n")
+  const pipeline = PIPELINE.replace("[1.0, 2.0] for _ in batch", "[weight + 0.25, 1.0] for weight in batch").replace(
+    'batch["text"]]\n    return',
+    'batch["weight"]]\n    return',
+  )
+  const { named, statuses } = await check({ "manifest.py": manifest, "pipeline.py": pipeline }, "--sample-data", csv)
+  expect(statuses["Sample run"]).toBe("passed")
+  expect(named("Sample run")?.details).toContain("vector: [1.7500, 1.0000] (2 numbers)")
+  expect(named("Sample run")?.details).toContain("length: 16")
+})
+
+test("5 sample run: --sample-data takes JSON whose binary fields name files beside it", async () => {
+  await using directory = await temporaryDirectory()
+  await writeFile(join(directory.path, "picture.png"), samplePng(0))
+  const sample = join(directory.path, "rows.json")
+  await writeFile(sample, JSON.stringify([{ image: "picture.png" }]))
+  const { named } = await check(
+    {
+      "manifest.py": MANIFEST.replace("text: str", "image: str"),
+      "pipeline.py": `import os
+from shared.plugins import open_asset
+
+def measure(batch):
+    batch["kind"] = batch["mime_type"]
+    batch["length"] = [size(url) for url in batch["image"]]
+    batch["vector"] = [[1.0, 2.0] for _ in batch["image"]]
+    return batch
+
+def size(url):
+    with open_asset(url) as path:
+        return os.path.getsize(path)
+
+def build_steps(extractor_request, **kwargs):
+    return {"steps": [measure]}
+`,
+    },
+    "--sample-data",
+    sample,
+  )
+  expect(named("Sample run")?.details).toContain(`length: ${samplePng(0).byteLength}`)
+  expect(named("Sample run")?.details).toContain('kind: "image/png"')
+})
+
+for (const [name, content, told] of [
+  ["rows.json", "{not json", "is not JSON"],
+  ["rows.json", '{"text": "one"}', "is not a JSON array of objects"],
+  ["rows.json", "[]", "holds no rows"],
+  ["missing.json", null, "is not there"],
+] as const) {
+  test(`5 sample run: sample data that ${told} is a failure in one line`, async () => {
+    await using directory = await temporaryDirectory()
+    await using plugin = await pluginDirectory({})
+    const sample = join(directory.path, name)
+    if (content !== null) await writeFile(sample, content)
+    const { code, stderr } = await mixpeek(
+      ["plugin", "test", "--data", await preparedData(), "--sample-data", sample],
+      {
+        cwd: plugin.path,
+      },
+    )
+    expect(stderr.trimEnd()).toMatch(new RegExp(`^mixpeek: .*${told}.*$`))
+    expect(code).toBe(1)
+  })
+}
+
+test("6 realtime: the handler is constructed, and called with the first row of --sample-data", async () => {
+  await using directory = await temporaryDirectory()
+  const sample = join(directory.path, "rows.json")
+  await writeFile(sample, '[{"text": "four"}]')
+  const realtime =
+    "class RealtimeHandler:\n    def predict(self, request):\n        return {'length': len(request['text'])}\n"
+  const constructed = await check({ "realtime.py": realtime })
+  expect(constructed.named("Realtime")).toMatchObject({ status: "passed", summary: "RealtimeHandler constructed" })
+  const called = await check({ "realtime.py": realtime }, "--sample-data", sample)
+  expect(called.named("Realtime")?.details).toContain('{"length":4}')
+})
+
+test("6 realtime: a handler that cannot be constructed fails", async () => {
+  const { code, named } = await check({
+    "realtime.py": "class RealtimeHandler:\n    def __init__(self):\n        raise OSError('no weights')\n",
+  })
+  expect(named("Realtime")).toMatchObject({ status: "failed", summary: "OSError: no weights" })
+  expect(code).toBe(1)
+})
+
+test("what the plugin prints belongs to the check it printed in", async () => {
+  const { named } = await check({ "pipeline.py": PIPELINE.replace("    batch[", "    print('working')\n    batch[") })
+  expect(named("Sample run")?.details).toContain("| working")
+})
+
+test("without a Python environment it says what to run, and checks nothing", async () => {
+  await using directory = await temporaryDirectory()
+  await using plugin = await pluginDirectory({})
+  const { code, stderr } = await mixpeek(["plugin", "test", "--data", directory.path], {
+    cwd: plugin.path,
+    environment: { PATH: "/nonexistent" },
+  })
+  expect(stderr).toContain("No Python 3.10 to 3.13 was found")
+  expect(code).toBe(1)
+})
+
+test("a path that is no directory is told", async () => {
+  const { code, stderr } = await mixpeek(["plugin", "test", "--path", "/nonexistent/plugin"])
+  expect(stderr).toContain("/nonexistent/plugin is no directory")
+  expect(code).toBe(1)
+})
