@@ -14,9 +14,10 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PluginUploadRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { Scanner } from "../validator/scan.ts"
-import type { Manifest, WorkerFailure } from "../workers/protocol.ts"
+import type { PluginCode } from "../workers/starter.ts"
 import { manifestFailed, scanFailed, validationFailed } from "./failures.ts"
 import { judgeManifest } from "./manifest.ts"
+import type { ManifestReading } from "./probe.ts"
 import { type ConfirmedCode, type PluginRegistry, packageName } from "./registry.ts"
 import { atMost, inTurns } from "./turns.ts"
 
@@ -25,10 +26,6 @@ const REQUIRED_FILES = ["manifest.py", "pipeline.py"]
 const MAX_SOURCE_BYTES = 16 * 1024 * 1024
 /** Each takes a worker process and a core; more would only make all of them slow. */
 const AT_ONCE = 2
-
-export type ManifestAnswer =
-  | { ok: true; manifest: Manifest; warnings: readonly string[]; hasRealtime: boolean }
-  | { ok: false; error: WorkerFailure }
 
 export interface ConfirmationDeps {
   metadata: Pick<Metadata, "read">
@@ -41,7 +38,7 @@ export interface ConfirmationDeps {
   /** Version of the rules behind `scan`, stored with the verdict. */
   ruleSet: string
   /** In a worker process that is gone when this resolves. A worker that died is a failure, not an exception. */
-  readManifest: (input: { treePath: string; name: string; packageName: string }) => Promise<ManifestAnswer>
+  readManifest: (plugin: PluginCode) => Promise<ManifestReading>
   now: () => Date
 }
 
@@ -155,7 +152,7 @@ function refuseMissingFiles({ files }: UnpackedArchive): void {
 }
 
 async function sources(tree: string, { files }: UnpackedArchive): Promise<Map<string, Uint8Array>> {
-  const python = files.filter(({ path }) => path.endsWith(".py"))
+  const python = files.filter(({ path }) => /\.py$/i.test(path))
   const bytes = python.reduce((sum, file) => sum + file.bytes, 0)
   if (bytes > MAX_SOURCE_BYTES) {
     throw validationFailed(`The archive has ${bytes} bytes of Python source; ${MAX_SOURCE_BYTES} are taken at most`)

@@ -28,13 +28,9 @@ export function scanFailed(violations: readonly Violation[]): ApplianceError {
 
 /** Plugin code failed while its manifest was read; the traceback has the author's frames first. */
 export function manifestFailed(failure: WorkerFailure): ApplianceError {
-  const reason = `${failure.exception}: ${failure.message}`
-  return validationFailed("manifest.py could not be read", [reason], {
-    exception: failure.exception,
-    error_type: failure.error_type,
-    stage: failure.stage,
-    traceback: failure.traceback,
-  })
+  const { exception, message, error_type, stage, traceback } = failure
+  const reason = `${exception}: ${message}`
+  return validationFailed("manifest.py could not be read", [reason], { exception, error_type, stage, traceback })
 }
 
 /** The 409 of a registered version, with the `detail` that O81 shows. */

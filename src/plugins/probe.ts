@@ -35,9 +35,8 @@ export function pluginProbe({ starter, deadlineMs }: Deps) {
       await using worker = await starter.start(plugin)
       return await question(worker)
     } catch (error) {
-      if (error instanceof PluginLoadFailed) return failure(error.failure)
-      if (error instanceof WorkerDied)
-        return { message: error.message, exception: "WorkerDied", traceback: error.lastOutput || null }
+      if (error instanceof PluginLoadFailed) return { unanswered: error.failure }
+      if (error instanceof WorkerDied) return { unanswered: death(error) }
       throw error
     }
   }
@@ -78,9 +77,19 @@ interface Unanswered {
 }
 
 function death(error: WorkerDied): WorkerFailure {
-  return { error_type: "runtime", exception: "WorkerDied", message: error.message, traceback: error.lastOutput, stage: "plugin" }
+  return {
+    error_type: "runtime",
+    exception: "WorkerDied",
+    message: error.message,
+    traceback: error.lastOutput,
+    stage: "plugin",
+  }
 }
 
 function unchecked({ message, exception, traceback }: WorkerFailure): ParameterReading {
-  return { valid: null, message: `The plugin could not check its parameters: ${message}`, details: { exception, traceback } }
+  return {
+    valid: null,
+    message: `The plugin could not check its parameters: ${message}`,
+    details: { exception, traceback },
+  }
 }
