@@ -77,7 +77,9 @@ export function bucketWriter(db: Db) {
   const removeAll = db.prepare<[string, string]>(
     "UPDATE buckets SET deleted_at = ? WHERE namespace_id = ? AND deleted_at IS NULL",
   )
-  const swept = db.prepare<[string, string]>("UPDATE buckets SET swept_at = ? WHERE bucket_id = ? AND deleted_at IS NOT NULL")
+  const swept = db.prepare<[string, string]>(
+    "UPDATE buckets SET swept_at = ? WHERE bucket_id = ? AND deleted_at IS NOT NULL",
+  )
   const eraseAll = db.prepare<[string]>("DELETE FROM buckets WHERE namespace_id = ? AND swept_at IS NOT NULL")
   const erase = db.prepare<[string]>("DELETE FROM buckets WHERE bucket_id = ? AND swept_at IS NOT NULL")
   return {

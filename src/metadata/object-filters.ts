@@ -62,7 +62,8 @@ export function searchSql(search: string, caseSensitive: boolean): Sql {
 /** What a list is ordered by; nulls, lists and objects sort as SQLite sorts their JSON. */
 export function sortSql(field: string): Sql {
   const { document, path } = source(field)
-  if (document === null) throw problem(`'${field}' cannot be sorted by; an object has several blobs.`, ["sort", "field"])
+  if (document === null)
+    throw problem(`'${field}' cannot be sorted by; an object has several blobs.`, ["sort", "field"])
   const value = `json_extract(${document.text}, ?)`
   return {
     text: `(SELECT CASE typeof(v) WHEN 'text' THEN substr(v, 1, ${SORTED_CHARACTERS}) ELSE v END FROM (SELECT ${value} AS v))`,
@@ -97,7 +98,8 @@ function conditionSql({ field, operator, value }: Condition, caseSensitive: bool
     case "lt":
     case "lte": {
       const sign = { gt: ">", gte: ">=", lt: "<", lte: "<=" }[operator]
-      if (typeof value === "number") return some(field, sql(`c.type IN ('integer', 'real') AND c.atom ${sign} ?`, value))
+      if (typeof value === "number")
+        return some(field, sql(`c.type IN ('integer', 'real') AND c.atom ${sign} ?`, value))
       return some(field, textual(`${text} ${sign} ?`, fold(String(value))))
     }
     case "contains": {
@@ -120,7 +122,9 @@ function conditionSql({ field, operator, value }: Condition, caseSensitive: bool
     case "phrase":
       return some(field, textual(`instr(${text}, ?) > 0`, fold(String(value))))
     case "words": {
-      const words = fold(String(value)).split(/\s+/).filter((word) => word !== "")
+      const words = fold(String(value))
+        .split(/\s+/)
+        .filter((word) => word !== "")
       const tests = words.map(() => ` AND instr(${text}, ?) > 0`).join("")
       return some(field, { text: `c.type = 'text'${tests}`, values: words })
     }
@@ -133,7 +137,9 @@ function conditionSql({ field, operator, value }: Condition, caseSensitive: bool
 
 function equals(field: string, values: readonly unknown[], caseSensitive: boolean): Sql {
   const present = some(field, equality(values, caseSensitive))
-  return values.some((value) => value === null || value === undefined) ? join([missing(field), present], " OR ") : present
+  return values.some((value) => value === null || value === undefined)
+    ? join([missing(field), present], " OR ")
+    : present
 }
 
 /** One candidate `c` equal to one of the values, each compared with its own JSON type. */

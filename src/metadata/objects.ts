@@ -76,7 +76,9 @@ export function objectReader(db: Db) {
     `SELECT o.blobs FROM object_files f JOIN objects o ON o.object_id = f.object_id
      WHERE f.bucket_id = ? AND f.sha256 = ? LIMIT 1`,
   )
-  const lastSeq = db.prepare<[string], { seq: number | null }>("SELECT max(seq) AS seq FROM objects WHERE bucket_id = ?")
+  const lastSeq = db.prepare<[string], { seq: number | null }>(
+    "SELECT max(seq) AS seq FROM objects WHERE bucket_id = ?",
+  )
   const unknown = db.prepare<[string, string], { object_id: string }>(
     `SELECT j.value AS object_id FROM json_each(?) AS j
      WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = j.value AND o.bucket_id = ?) LIMIT 100`,
@@ -128,7 +130,9 @@ export function objectReader(db: Db) {
 
     count(query: Pick<ObjectQuery, "bucketId" | "filter" | "search" | "caseSensitive">): number {
       const where = whereSql(query)
-      const statement = db.prepare<SqlValue[], { count: number }>(`SELECT count(*) AS count FROM objects AS o WHERE ${where.text}`)
+      const statement = db.prepare<SqlValue[], { count: number }>(
+        `SELECT count(*) AS count FROM objects AS o WHERE ${where.text}`,
+      )
       return statement.get(...where.values)?.count ?? 0
     },
 
@@ -157,7 +161,12 @@ export function objectReader(db: Db) {
 
 type PageRow = ObjectRow & { sort_null: number; sort_value: SqlValue }
 
-function whereSql({ bucketId, filter, search, caseSensitive }: Pick<ObjectQuery, "bucketId" | "filter" | "search" | "caseSensitive">): Sql {
+function whereSql({
+  bucketId,
+  filter,
+  search,
+  caseSensitive,
+}: Pick<ObjectQuery, "bucketId" | "filter" | "search" | "caseSensitive">): Sql {
   const parts: Sql[] = [{ text: "o.bucket_id = ?", values: [bucketId] }, filterSql(filter, caseSensitive)]
   if (search !== null) parts.push(searchSql(search, caseSensitive))
   return { text: parts.map((part) => part.text).join(" AND "), values: parts.flatMap((part) => part.values) }
@@ -176,7 +185,10 @@ function pageSql(query: ObjectQuery): Sql {
   }
   const key = sortSql(query.sort.field)
   const [flag, sign, order] = query.sort.direction === "asc" ? ["IS NULL", ">", "ASC"] : ["IS NOT NULL", "<", "DESC"]
-  const after = query.after === null ? { text: "", values: [] } : { text: `WHERE (sort_null, sort_value, seq) ${sign} (?, ?, ?)`, values: query.after }
+  const after =
+    query.after === null
+      ? { text: "", values: [] }
+      : { text: `WHERE (sort_null, sort_value, seq) ${sign} (?, ?, ?)`, values: query.after }
   return {
     text: `SELECT * FROM (
         SELECT ${PAGE_COLUMNS}, k.v ${flag} AS sort_null, coalesce(k.v, 0) AS sort_value FROM (

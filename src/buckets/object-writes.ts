@@ -1,0 +1,98 @@
+/** The writes of objects inside a transaction; bucket counts move with them and stay exact. */
+import type { UniqueKeyPolicy } from "../contract/buckets.ts"
+import { ApplianceError } from "../errors.ts"
+import { newId } from "../identifiers.ts"
+import type { ObjectRow } from "../metadata/objects.ts"
+import type { Transaction } from "../metadata/open.ts"
+import type { Draft, OpenBucket } from "./object-drafts.ts"
+import type { StoredBlob } from "./stored-blob.ts"
+
+export type NewRow = Omit<ObjectRow, "seq">
+
+export type Written =
+  | { readonly kind: "created" | "updated"; readonly row: NewRow; readonly released: readonly string[] }
+  /** An object with the same blobs was there already, and the request asked not to repeat it. */
+  | { readonly kind: "existing"; readonly row: NewRow }
+  | { readonly kind: "refused"; readonly error: ApplianceError }
+
+interface Choice {
+  readonly policy: UniqueKeyPolicy
+  readonly skipDuplicates: boolean
+}
+
+/** Writes nothing when it answers `existing` or `refused`. */
+export function writeObject(tx: Transaction, bucket: OpenBucket, draft: Draft, choice: Choice, at: string): Written {
+  const same =
+    draft.uniqueValue === null ? undefined : tx.read.objects.byUniqueValue(bucket.bucketId, draft.uniqueValue)
+  if (same !== undefined) {
+    if (choice.policy === "insert") return { kind: "refused", error: duplicate(bucket, same.object_id) }
+    return rewriteObject(tx, bucket, same, draft, at)
+  }
+  if (choice.policy === "update") {
+    const message = `No object with this unique key (${bucket.uniqueKey?.fields.join(", ")}) exists.`
+    return {
+      kind: "refused",
+      error: new ApplianceError("NotFoundError", message, { details: { resource: "object", id: null } }),
+    }
+  }
+  if (choice.skipDuplicates && draft.contentHash !== null) {
+    const existing = tx.read.objects.byContent(bucket.bucketId, draft.contentHash)
+    if (existing !== undefined) return { kind: "existing", row: existing }
+  }
+  const row: NewRow = {
+    object_id: newId("obj"),
+    bucket_id: bucket.bucketId,
+    ...columns(draft),
+    status: "DRAFT",
+    error: null,
+    created_at: at,
+    updated_at: at,
+  }
+  tx.write.objects.insert(row, filesOf(draft.blobs))
+  tx.write.buckets.count(bucket.bucketId, 1, draft.sizeBytes, at)
+  return { kind: "created", row, released: [] }
+}
+
+/** Gives a stored object new content. */
+export function rewriteObject(
+  tx: Transaction,
+  bucket: OpenBucket,
+  stored: ObjectRow,
+  draft: Draft,
+  at: string,
+): Written {
+  if (draft.uniqueValue !== null && draft.uniqueValue !== stored.unique_value) {
+    const other = tx.read.objects.byUniqueValue(bucket.bucketId, draft.uniqueValue)
+    if (other !== undefined) return { kind: "refused", error: duplicate(bucket, other.object_id) }
+  }
+  const { seq: _, ...rest } = stored
+  const row: NewRow = { ...rest, ...columns(draft), updated_at: at }
+  const files = filesOf(draft.blobs)
+  const released = tx.read.objects.files(stored.object_id).filter((sha256) => !files.includes(sha256))
+  tx.write.objects.update(row, files)
+  tx.write.buckets.count(bucket.bucketId, 0, draft.sizeBytes - stored.size_bytes, at)
+  return { kind: "updated", row, released }
+}
+
+function columns(draft: Draft) {
+  return {
+    key_prefix: draft.keyPrefix,
+    fields: JSON.stringify(draft.fields),
+    blobs: JSON.stringify(draft.blobs),
+    unique_value: draft.uniqueValue,
+    content_hash: draft.contentHash,
+    size_bytes: draft.sizeBytes,
+  }
+}
+
+function filesOf(blobs: readonly StoredBlob[]): string[] {
+  return [...new Set(blobs.flatMap((blob) => (blob.sha256 === undefined ? [] : [blob.sha256])))]
+}
+
+function duplicate(bucket: OpenBucket, objectId: string): ApplianceError {
+  return new ApplianceError(
+    "AlreadyExistsError",
+    `An object with this unique key (${bucket.uniqueKey?.fields.join(", ")}) exists: ${objectId}.`,
+    { details: { resource: "object", id: objectId } },
+  )
+}
