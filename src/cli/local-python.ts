@@ -30,6 +30,8 @@ export interface LocalPython {
   readonly nativeDirectory: string | null
   /** Temporary, removed at the end. */
   readonly scratch: string
+  /** Aborts when the person interrupts: pass it on, so that nothing stays behind. */
+  readonly signal: AbortSignal
   /** A worker that has the plugin; `onLine` gets what the plugin prints. */
   start(plugin: PluginDirectory, onLine: (line: string) => void): Promise<Worker>
   [Symbol.asyncDispose](): Promise<void>
@@ -54,12 +56,16 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
   const runtime = await prepareRuntime(join(config.dataDir, "runtime"))
   const scratch = await realpath(await mkdtemp(join(tmpdir(), "mixpeek-")))
   const log = createLog(config.logLevel)
+  const interrupted = new AbortController()
+  const interrupt = () => interrupted.abort(new CommandFailed("Interrupted."))
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt)
   return {
     interpreter,
     sitePackages,
     pythonTree: runtime.pythonTree,
     nativeDirectory: runtime.nativeDirectory,
     scratch,
+    signal: interrupted.signal,
     start: async (plugin, onLine) =>
       startWorker({
         interpreter,
@@ -68,9 +74,13 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
         plugin: { path: plugin.directory, name: "", packageName: "mixpeek_local_plugin" },
         sitePackages,
         onLog: ({ text }) => onLine(text),
+        signal: interrupted.signal,
         log,
       }),
-    [Symbol.asyncDispose]: () => rm(scratch, { recursive: true, force: true }),
+    async [Symbol.asyncDispose]() {
+      process.off("SIGINT", interrupt).off("SIGTERM", interrupt)
+      await rm(scratch, { recursive: true, force: true })
+    },
   }
 }
 

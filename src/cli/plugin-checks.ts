@@ -32,8 +32,8 @@ export interface ManifestCheck {
 }
 
 /** Imports manifest.py in the worker, as the server does at confirm, and judges names, version and features. */
-export async function checkManifest(worker: Worker): Promise<ManifestCheck> {
-  const reply = await worker.request({ type: "read_manifest" }, { deadlineMs: MANIFEST_DEADLINE_MS })
+export async function checkManifest(worker: Worker, signal: AbortSignal): Promise<ManifestCheck> {
+  const reply = await worker.request({ type: "read_manifest" }, { deadlineMs: MANIFEST_DEADLINE_MS, signal })
   if (reply.type === "failed") {
     return { check: failure("Manifest", reply.error), manifest: null, hasRealtime: false }
   }

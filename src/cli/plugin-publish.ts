@@ -124,8 +124,9 @@ async function readManifest(plugin: PluginDirectory, python: LocalPython): Promi
   const printed: string[] = []
   try {
     await using worker = await python.start(plugin, (line) => void printed.push(line))
-    return await checkManifest(worker)
+    return await checkManifest(worker, python.signal)
   } catch (error) {
+    python.signal.throwIfAborted()
     if (!(error instanceof WorkerDied || error instanceof PluginLoadFailed)) throw error
     return {
       check: check("Manifest", "failed", error.message, { details: printed }),

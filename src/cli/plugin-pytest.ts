@@ -39,8 +39,10 @@ export async function checkTests(plugin: PluginDirectory, python: LocalPython): 
     environment,
     cwd: plugin.directory,
     timeoutMs: PYTEST_DEADLINE_MS,
+    signal: python.signal,
     onLine: ({ text }) => void lines.push(text),
   })
+  python.signal.throwIfAborted()
   const last = lines.findLast((line) => line.trim() !== "") ?? ""
   if (result.stopped !== null) return check(name, "failed", `pytest was ended: ${result.stopped}`, { details: lines })
   if (result.code === 0) return check(name, "passed", last, { details: lines })

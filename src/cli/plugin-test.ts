@@ -40,8 +40,9 @@ async function runChecks(
 ): Promise<void> {
   // Scanned before anything of it runs, told in the order of the list.
   const { check: scan } = await checkScan(plugin, { strict: options.strict })
-  await using worker = await survived("Manifest", report, () => python.start(plugin, report.hear))
-  const read = worker === null ? null : await survived("Manifest", report, () => checkManifest(worker))
+  await using worker = await survived("Manifest", python, report, () => python.start(plugin, report.hear))
+  const read =
+    worker === null ? null : await survived("Manifest", python, report, () => checkManifest(worker, python.signal))
   if (read !== null) report.add(read.check)
   report.add(scan)
 
@@ -50,20 +51,24 @@ async function runChecks(
   } else {
     const { manifest, hasRealtime } = read
     const sample = await sampleRows(python, manifest, options.sampleData)
-    const pipeline = await survived("Pipeline", report, () => checkPipeline(worker, manifest, sample.rows.length))
+    const pipeline = await survived("Pipeline", python, report, () =>
+      checkPipeline(worker, python, manifest, sample.rows.length),
+    )
     if (pipeline !== null) report.add(pipeline)
     const run =
       pipeline?.status === "passed"
-        ? await survived("Sample run", report, () => checkSampleRun(worker, python, manifest, sample))
+        ? await survived("Sample run", python, report, () => checkSampleRun(worker, python, manifest, sample))
         : check("Sample run", "skipped", "needs the pipeline")
     if (run !== null) report.add(run)
 
     if (hasRealtime) {
       // In a process of its own, as a deployment does it.
-      await using handler = await survived("Realtime", report, () => python.start(plugin, report.hear))
+      await using handler = await survived("Realtime", python, report, () => python.start(plugin, report.hear))
       const row = options.sampleData === undefined ? null : (sample.rows[0] ?? null)
       const realtime =
-        handler === null ? null : await survived("Realtime", report, () => checkRealtime(handler, manifest, row))
+        handler === null
+          ? null
+          : await survived("Realtime", python, report, () => checkRealtime(handler, python, manifest, row))
       if (realtime !== null) report.add(realtime)
     } else {
       report.add(check("Realtime", "skipped", "there is no realtime.py: batch only"))
@@ -73,10 +78,16 @@ async function runChecks(
 }
 
 /** Null when the plugin's process died of `work`: that is then the result of the check. */
-async function survived<T>(name: string, report: Reporter, work: () => Promise<T>): Promise<T | null> {
+async function survived<T>(
+  name: string,
+  python: LocalPython,
+  report: Reporter,
+  work: () => Promise<T>,
+): Promise<T | null> {
   try {
     return await work()
   } catch (error) {
+    python.signal.throwIfAborted()
     if (error instanceof PluginLoadFailed) {
       report.add(check(name, "failed", error.message, { details: error.failure.traceback.split("\n") }))
     } else if (error instanceof WorkerDied) {

@@ -46,7 +46,10 @@ const COMMANDS: readonly LazyCommand[] = [
 /** Global options that take a value, so that the command's name can be told from an option's value. */
 const VALUE_OPTIONS = [API_KEY, BASE_URL, LOG_LEVEL]
 
-export async function runCommandLine(argv: readonly string[]): Promise<number> {
+export async function runCommandLine(words: readonly string[]): Promise<number> {
+  // `mixpeek help plugin init` asks what `mixpeek plugin init --help` asks.
+  const argv = words[0] === "help" ? [...words.slice(1), "--help"] : words
+  surviveClosedPipes()
   let running: Command | null = null
   try {
     const program = await commandTree(argv)
@@ -66,7 +69,7 @@ async function commandTree(argv: readonly string[]): Promise<Command> {
     .description("A self-hosted appliance that runs your own feature extractors.")
     .version(`${NAME} ${VERSION}`, "-V, --version", "print name and version")
     .helpOption("-h, --help", "show help; works after every command")
-    .helpCommand("help [command]", "show help of a command")
+    .helpCommand(false)
     .enablePositionalOptions()
     .showHelpAfterError(`(${NAME} --help shows what there is)`)
     .exitOverride()
@@ -79,6 +82,10 @@ async function commandTree(argv: readonly string[]): Promise<Command> {
   )
 
   const named = commandNamed(argv)
+  // Commander itself would let `mixpeek nonsense --help` pass as a request for help.
+  if (named !== undefined && COMMANDS.every(({ name }) => name !== named)) {
+    program.error(`error: unknown command '${named}'`)
+  }
   for (const { name, description, load } of COMMANDS) {
     program.addCommand(name === named ? await load() : new Command(name).description(description))
   }
@@ -86,17 +93,16 @@ async function commandTree(argv: readonly string[]): Promise<Command> {
   return program
 }
 
-/** The first word that is neither an option nor an option's value; after `help`, the next one. */
+/** The first word that is neither an option nor an option's value. */
 function commandNamed(argv: readonly string[]): string | undefined {
   const flags = VALUE_OPTIONS.map((option) => option().long)
-  const words = argv.filter((word, index) => !word.startsWith("-") && !flags.includes(argv[index - 1]))
-  return words[0] === "help" ? words[1] : words[0]
+  return argv.find((word, index) => !word.startsWith("-") && !flags.includes(argv[index - 1]))
 }
 
 /** `addCommand` hands nothing down by itself: without this a usage error in a subcommand would end the process with 1. */
 function inheritSettings(parent: Command): void {
   for (const child of parent.commands) {
-    child.copyInheritedSettings(parent).enablePositionalOptions()
+    child.copyInheritedSettings(parent).enablePositionalOptions().helpCommand(false)
     inheritSettings(child)
   }
 }
@@ -109,6 +115,15 @@ function inheritGlobalOptions(root: Command, command: Command): void {
     if (value !== undefined && command.getOptionValueSource(name) !== "cli") {
       command.setOptionValueWithSource(name, value, "config")
     }
+  }
+}
+
+/** `mixpeek plugin list | head -1`: who stops reading has seen enough; the command still does its work. */
+function surviveClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error
+    })
   }
 }
 

@@ -1,7 +1,7 @@
 import { statSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { Command } from "commander"
-import { ConfigError, readConfig, searchPath } from "../config.ts"
+import { ConfigError, hostEnvironment, readConfig, searchPath } from "../config.ts"
 import { baseEnvironment, buildBaseEnvironment } from "../workers/environment.ts"
 import { EnvironmentBuildFailed } from "../workers/environment-failures.ts"
 import { findInterpreter, type Interpreter, type InterpreterSearch } from "../workers/interpreters.ts"
@@ -73,7 +73,7 @@ async function install(
       environmentsDir,
       interpreter,
       ...source,
-      hostEnvironment: process.env,
+      hostEnvironment: hostEnvironment(),
       signal: interrupted.signal,
       onLine: progress.show,
     })

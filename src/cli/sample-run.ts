@@ -33,10 +33,15 @@ export async function sampleRows(
   return { rows: await authorRows(given, path, manifest, assets), assetRoot: assets.root }
 }
 
-export async function checkPipeline(worker: Worker, manifest: Manifest, rows: number): Promise<Check> {
+export async function checkPipeline(
+  worker: Worker,
+  { signal }: LocalPython,
+  manifest: Manifest,
+  rows: number,
+): Promise<Check> {
   const defaults = await worker.request(
     { type: "validate_parameters", parameters: {} },
-    { deadlineMs: STEPS_DEADLINE_MS },
+    { deadlineMs: STEPS_DEADLINE_MS, signal },
   )
   const reply = await worker.request(
     {
@@ -47,7 +52,7 @@ export async function checkPipeline(worker: Worker, manifest: Manifest, rows: nu
       feature_extractor_name: manifest.feature_extractor_name,
       version: manifest.version,
     },
-    { deadlineMs: STEPS_DEADLINE_MS },
+    { deadlineMs: STEPS_DEADLINE_MS, signal },
   )
   const required =
     defaults.type === "parameters_invalid"
@@ -89,7 +94,7 @@ export async function checkSampleRun(
       features,
       asset_roots: { [SAMPLE_BUCKET]: sample.assetRoot },
     },
-    { deadlineMs: ROWS_DEADLINE_MS },
+    { deadlineMs: ROWS_DEADLINE_MS, signal: python.signal },
   )
   const milliseconds = Math.round(performance.now() - started)
   if (reply.type === "failed") return failure(name, reply.error)
@@ -136,16 +141,21 @@ export async function checkSampleRun(
 }
 
 /** Constructs the handler in a worker of its own, as a deployment does; calls it when the author gave the data. */
-export async function checkRealtime(worker: Worker, manifest: Manifest, row: Row | null): Promise<Check> {
+export async function checkRealtime(
+  worker: Worker,
+  { signal }: LocalPython,
+  manifest: Manifest,
+  row: Row | null,
+): Promise<Check> {
   const name = "Realtime"
-  const constructed = await worker.request({ type: "construct_realtime" }, { deadlineMs: REALTIME_DEADLINE_MS })
+  const constructed = await worker.request({ type: "construct_realtime" }, { deadlineMs: REALTIME_DEADLINE_MS, signal })
   if (constructed.type === "failed") return failure(name, constructed.error)
   if (row === null) return check(name, "passed", `${constructed.form} constructed`)
   const inputs = Object.keys(z.record(z.string(), z.unknown()).safeParse(manifest.input_schema?.properties).data ?? {})
   const request = Object.fromEntries(
     (inputs.length > 0 ? inputs : ["data"]).map((input) => [input, row[input] ?? null]),
   )
-  const answer = await worker.request({ type: "predict", request }, { deadlineMs: REALTIME_DEADLINE_MS })
+  const answer = await worker.request({ type: "predict", request }, { deadlineMs: REALTIME_DEADLINE_MS, signal })
   if (answer.type === "failed") return failure(name, answer.error)
   const keys = Object.keys(z.record(z.string(), z.unknown()).safeParse(answer.response).data ?? {})
   return check(name, "passed", `${constructed.form} answers ${keys.join(", ") || "an empty dict"}`, {

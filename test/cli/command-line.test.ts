@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import manifest from "../../package.json" with { type: "json" }
-import { mixpeek } from "./run.ts"
+import { commandLine } from "../support/appliance.ts"
+import { mixpeek, preparedData } from "./run.ts"
 
 test("--version prints name and version", async () => {
   const { code, stdout } = await mixpeek(["--version"])
@@ -47,6 +48,7 @@ for (const command of [
 for (const [args, told] of [
   [[], "Usage: mixpeek"],
   [["nonsense"], "unknown command 'nonsense'"],
+  [["nonsense", "--help"], "unknown command 'nonsense'"],
   [["plugin", "nonsense"], "unknown command 'nonsense'"],
   [["plugin", "init"], "missing required argument 'name'"],
   [["plugin", "list", "--nonsense"], "unknown option '--nonsense'"],
@@ -63,6 +65,17 @@ for (const [args, told] of [
     expect(code).toBe(2)
   })
 }
+
+test("'mixpeek help plugin init' shows what 'mixpeek plugin init --help' shows", async () => {
+  expect((await mixpeek(["help", "plugin", "init"])).stdout).toBe((await mixpeek(["plugin", "init", "--help"])).stdout)
+})
+
+test("a reader that stops early ends nothing in an error", async () => {
+  const command = [...commandLine(), "doctor", "--data", await preparedData()]
+  const { stderr, exitCode } = Bun.spawnSync(["sh", "-c", '"$@" | true', "sh", ...command])
+  expect(stderr.toString()).toBe("")
+  expect(exitCode).toBe(0)
+})
 
 test("a failure is one line; its stack comes with --log-level debug, before or after the command", async () => {
   const quiet = await mixpeek(["keys", "list", "--data", "/nonexistent"])

@@ -145,6 +145,20 @@ test("a wrong key and an unknown namespace are told in the server's words", asyn
   expect(lost.code).toBe(1)
 })
 
+test("key and address may stand before the command", async () => {
+  const { code } = await mixpeek([
+    "--api-key",
+    appliance.adminKey,
+    "--base-url",
+    appliance.url,
+    "plugin",
+    "list",
+    "--namespace",
+    "default",
+  ])
+  expect(code).toBe(0)
+})
+
 test("a server that does not run is named", async () => {
   const { code, stderr } = await list("--base-url", "http://127.0.0.1:9")
   expect(stderr).toContain("Cannot reach http://127.0.0.1:9")

@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test"
-import { mkdir, rm, writeFile } from "node:fs/promises"
+import { existsSync, readFileSync } from "node:fs"
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { samplePng } from "../../src/cli/sample-media.ts"
+import { commandLine, eventually } from "../support/appliance.ts"
 import { mixpeek, preparedData, temporaryDirectory } from "./run.ts"
 
 type Check = { name: string; status: string; summary: string; findings: string[]; details: string[] }
@@ -276,6 +278,35 @@ test("what the plugin prints belongs to the check it printed in", async () => {
   const { named } = await check({ "pipeline.py": PIPELINE.replace("    batch[", "    print('working')\n    batch[") })
   expect(named("Sample run")?.details).toContain("| working")
 })
+
+test("an interrupt ends the plugin's process and leaves nothing in the temporary directory", async () => {
+  await using directory = await temporaryDirectory()
+  await using plugin = await pluginDirectory({
+    "manifest.py": `import time\nprint("started", flush=True)\ntime.sleep(600)\n`,
+  })
+  const child = Bun.spawn([...commandLine(), "plugin", "test", "--path", plugin.path, "--data", await preparedData()], {
+    env: { PATH: process.env.PATH ?? "", TMPDIR: directory.path },
+    stdio: ["ignore", "ignore", "pipe"],
+  })
+  const worker = await eventually(async () => workersBelow(child.pid)[0])
+  child.kill("SIGINT")
+  expect(await child.exited).toBe(1)
+  expect(await new Response(child.stderr).text()).toContain("Interrupted")
+  expect(existsSync(`/proc/${worker}`)).toBe(false)
+  expect(await readdir(directory.path)).toEqual([])
+})
+
+function workersBelow(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+    .split(" ")
+    .filter((child) => {
+      return (
+        child !== "" &&
+        existsSync(`/proc/${child}/cmdline`) &&
+        readFileSync(`/proc/${child}/cmdline`, "utf8").includes("plugin_worker")
+      )
+    })
+}
 
 test("without a Python environment it says what to run, and checks nothing", async () => {
   await using directory = await temporaryDirectory()
