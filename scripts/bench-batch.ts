@@ -30,7 +30,10 @@ if (first !== undefined && last !== undefined && first !== last) {
 async function measure(rows: number) {
   const dataDir = mkdtempSync(join(tmpdir(), "mixpeek-bench-"))
   symlinkSync(join(SHARED, "environments"), join(dataDir, "environments"))
-  const server = Bun.spawn([BINARY, "serve", "--data", dataDir, "--port", "0", "--log-level", "error"], { stdout: "pipe", stderr: "inherit" })
+  const server = Bun.spawn([BINARY, "serve", "--data", dataDir, "--port", "0", "--log-level", "error"], {
+    stdout: "pipe",
+    stderr: "inherit",
+  })
   try {
     const url = await listening(server.stdout)
     const key = readFileSync(join(dataDir, "admin.key"), "utf8").trim()
@@ -45,7 +48,25 @@ async function measure(rows: number) {
       // The API's own answer, by its contract.
       return answer as T
     }
-    await run([BINARY, "plugin", "publish", "--path", join(ROOT, "plugins-sample/text"), "--namespace", "default", "--base-url", url, "--api-key", key, "--yes"], true)
+    await run(
+      [
+        BINARY,
+        "plugin",
+        "publish",
+        "--path",
+        join(ROOT, "plugins-sample/text"),
+        "--namespace",
+        "default",
+        "--base-url",
+        url,
+        "--api-key",
+        key,
+        "--data",
+        SHARED,
+        "--yes",
+      ],
+      true,
+    )
     const { bucket_id: bucket } = await api<{ bucket_id: string }>("POST", "/v1/buckets", {
       bucket_name: "texts",
       bucket_schema: { properties: { text: { type: "text" } } },
@@ -62,7 +83,9 @@ async function measure(rows: number) {
       feature_extractor: { feature_extractor_name: "text_features", version: "1.0.0" },
     })
     const running = performance.now()
-    const { batch_id: id } = await api<{ batch_id: string }>("POST", `/v1/buckets/${bucket}/batches/trigger`, { collection_ids: [collection] })
+    const { batch_id: id } = await api<{ batch_id: string }>("POST", `/v1/buckets/${bucket}/batches/trigger`, {
+      collection_ids: [collection],
+    })
     let status = ""
     while (!["COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"].includes(status)) {
       await Bun.sleep(100)
@@ -70,7 +93,8 @@ async function measure(rows: number) {
     }
     const batchSeconds = (performance.now() - running) / 1000
     const { document_count: documents } = await api<{ document_count: number }>("GET", `/v1/collections/${collection}`)
-    if (status !== "COMPLETED" || documents !== rows) throw new Error(`the batch ended as ${status} with ${documents} of ${rows} documents`)
+    if (status !== "COMPLETED" || documents !== rows)
+      throw new Error(`the batch ended as ${status} with ${documents} of ${rows} documents`)
     return {
       rows,
       load_rows_per_second: Math.round(rows / loadSeconds),
@@ -88,7 +112,10 @@ async function measure(rows: number) {
 
 /** Slices of 100 texts, read as they come: the harness holds no more than that either. */
 async function* textsOf(rows: number): AsyncGenerator<string[]> {
-  const child = Bun.spawn(["python3", join(ROOT, "scripts/docstrings.py"), "--limit", String(rows), "--repeat", "1000"], { stdout: "pipe", stderr: "inherit" })
+  const child = Bun.spawn(
+    ["python3", join(ROOT, "scripts/docstrings.py"), "--limit", String(rows), "--repeat", "1000"],
+    { stdout: "pipe", stderr: "inherit" },
+  )
   const decoder = new TextDecoder()
   let rest = ""
   let slice: string[] = []

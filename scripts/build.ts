@@ -99,7 +99,10 @@ const embedNativeLibraries: BunPlugin = {
     }))
     build.onLoad({ filter: /onnxruntime-node[/\\]dist[/\\]binding\.js$/ }, ({ path }) => {
       const source = readFileSync(path, "utf8")
-      const contents = source.replace(/require\(`[^`]*onnxruntime_binding\.node`\)/, loadUnpacked("onnxruntime_binding.node"))
+      const contents = source.replace(
+        /require\(`[^`]*onnxruntime_binding\.node`\)/,
+        loadUnpacked("onnxruntime_binding.node"),
+      )
       if (contents === source) throw new Error("onnxruntime-node's loader has changed: look at scripts/build.ts")
       return { loader: "js", contents }
     })

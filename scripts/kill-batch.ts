@@ -1,12 +1,15 @@
 /** Each round: a fresh collection over the same objects, SIGKILL at a random point, restart, wait, count. */
 import { randomInt } from "node:crypto"
-import { documentIds, loadTexts, publishSample, waitForBatch } from "../test/support/batch.ts"
 import { startTestAppliance } from "../test/support/appliance.ts"
+import { documentIds, loadTexts, publishSample, waitForBatch } from "../test/support/batch.ts"
 
 const kills = Number(process.argv[2] ?? 20)
 const rows = Number(process.argv[3] ?? 20_000)
 // Small partitions: more commit points to be killed at.
-await using appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "1000" }, arguments: ["--log-level", "error"] })
+await using appliance = await startTestAppliance({
+  environment: { MIXPEEK_PARTITION_ROWS: "1000" },
+  arguments: ["--log-level", "error"],
+})
 await publishSample(appliance, "text")
 const bucket = await loadTexts(appliance, rows)
 

@@ -51,13 +51,16 @@ async function findOrStartServer(): Promise<Server> {
   const running = runningServer()
   if (running !== null && (await answers(running))) return { url: running, child: null }
   const log = openSync(join(dataDir, "serve.log"), "a", 0o600)
-  const child = Bun.spawn([BINARY, "serve", "--data", dataDir, "--port", (await portIsFree(options.port)) ? options.port : "0"], {
-    stdin: "ignore",
-    stdout: log,
-    stderr: log,
-    // Of its own session, so that the end of this script or a Ctrl-C in its terminal does not take a kept server down.
-    detached: options.keep,
-  })
+  const child = Bun.spawn(
+    [BINARY, "serve", "--data", dataDir, "--port", (await portIsFree(options.port)) ? options.port : "0"],
+    {
+      stdin: "ignore",
+      stdout: log,
+      stderr: log,
+      // Of its own session, so that the end of this script or a Ctrl-C in its terminal does not take a kept server down.
+      detached: options.keep,
+    },
+  )
   if (options.keep) child.unref()
   for (let tries = 0; tries < 1200; tries++) {
     const url = runningServer(child.pid)
@@ -96,19 +99,35 @@ async function publishPlugin(): Promise<void> {
   const { plugins } = await api<{ plugins: { name: string }[] }>("GET", "/v1/namespaces/default/plugins")
   if (plugins.some((plugin) => plugin.name === PLUGIN)) return
   await run([
-    BINARY, "plugin", "publish", "--path", join(ROOT, "plugins-sample/text"), "--namespace", "default",
-    "--base-url", server.url, "--api-key", key, "--yes",
+    BINARY,
+    "plugin",
+    "publish",
+    "--path",
+    join(ROOT, "plugins-sample/text"),
+    "--namespace",
+    "default",
+    "--base-url",
+    server.url,
+    "--api-key",
+    key,
+    "--data",
+    dataDir,
+    "--yes",
   ])
 }
 
 async function makeBucket(): Promise<string> {
-  const { results } = await api<{ results: { bucket_id: string; bucket_name: string }[] }>("POST", "/v1/buckets/list", { limit: 1000 })
+  const { results } = await api<{ results: { bucket_id: string; bucket_name: string }[] }>("POST", "/v1/buckets/list", {
+    limit: 1000,
+  })
   const existing = results.find((bucket) => bucket.bucket_name === "docstrings")
   if (existing !== undefined) return existing.bucket_id
   const created = await api<{ bucket_id: string }>("POST", "/v1/buckets", {
     bucket_name: "docstrings",
     description: "Documentation strings of the Python standard library",
-    bucket_schema: { properties: { text: { type: "text", required: true }, name: { type: "string" }, kind: { type: "string" } } },
+    bucket_schema: {
+      properties: { text: { type: "text", required: true }, name: { type: "string" }, kind: { type: "string" } },
+    },
     // A run that was cut off goes on where it was: the same text is the same object.
     unique_key: { fields: ["name"], default_policy: "upsert" },
   })
@@ -135,7 +154,11 @@ async function loadTexts(bucket: string): Promise<void> {
       name,
       kind,
     }))
-    const answer = await api<{ failed_count: number; failed: { error: string }[] }>("POST", `/v1/buckets/${bucket}/objects/batch`, { objects })
+    const answer = await api<{ failed_count: number; failed: { error: string }[] }>(
+      "POST",
+      `/v1/buckets/${bucket}/objects/batch`,
+      { objects },
+    )
     if (answer.failed_count > 0) throw new Error(`objects were refused: ${answer.failed[0]?.error}`)
     bar.update(Math.min(at + 100, texts.length))
   }
@@ -143,7 +166,11 @@ async function loadTexts(bucket: string): Promise<void> {
 }
 
 async function makeCollection(bucket: string): Promise<string> {
-  const { results } = await api<{ results: { collection_id: string; collection_name: string }[] }>("POST", "/v1/collections/list", { limit: 1000 })
+  const { results } = await api<{ results: { collection_id: string; collection_name: string }[] }>(
+    "POST",
+    "/v1/collections/list",
+    { limit: 1000 },
+  )
   const existing = results.find((collection) => collection.collection_name === "docstring_features")
   if (existing !== undefined) return existing.collection_id
   const created = await api<{ collection_id: string }>("POST", "/v1/collections", {
@@ -167,7 +194,8 @@ async function runBatch(bucket: string, collection: string): Promise<void> {
   if (documents >= objects) return
   const { results } = await api<{ results: Batch[] }>("POST", `/v1/buckets/${bucket}/batches/list`, { limit: 1 })
   const under = results.find((batch) => ["QUEUED", "PENDING", "IN_PROGRESS"].includes(batch.status))
-  const { batch_id: id } = under ?? (await api<Batch>("POST", `/v1/buckets/${bucket}/batches/trigger`, { collection_ids: [collection] }))
+  const { batch_id: id } =
+    under ?? (await api<Batch>("POST", `/v1/buckets/${bucket}/batches/trigger`, { collection_ids: [collection] }))
   const bar = progress("extracting", objects)
   const started = performance.now()
   for (;;) {
@@ -175,7 +203,8 @@ async function runBatch(bucket: string, collection: string): Promise<void> {
     bar.update(batch.progress.processed)
     if (["COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"].includes(batch.status)) {
       bar.stop()
-      if (batch.status !== "COMPLETED") throw new Error(`the batch ended as ${batch.status}: ${batch.error ?? "see its failed-documents"}`)
+      if (batch.status !== "COMPLETED")
+        throw new Error(`the batch ended as ${batch.status}: ${batch.error ?? "see its failed-documents"}`)
       const seconds = (performance.now() - started) / 1000
       console.log(`  ${objects} texts in ${seconds.toFixed(1)} s`)
       return
@@ -213,7 +242,10 @@ function shortened(document: Record<string, unknown>): Record<string, unknown> {
       .map(([name, value]) => [
         name,
         Array.isArray(value) && typeof value[0] === "number" && value.length > 8
-          ? `[${value.slice(0, 4).map((number) => Number(number).toFixed(4)).join(", ")}, … ${value.length} numbers]`
+          ? `[${value
+              .slice(0, 4)
+              .map((number) => Number(number).toFixed(4))
+              .join(", ")}, … ${value.length} numbers]`
           : value,
       ]),
   )
@@ -245,7 +277,10 @@ async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
 }
 
 function progress(name: string, total: number) {
-  const bar = new SingleBar({ format: `  ${name} {bar} {value}/{total} {duration_formatted}`, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.shades_classic)
+  const bar = new SingleBar(
+    { format: `  ${name} {bar} {value}/{total} {duration_formatted}`, noTTYOutput: true, notTTYSchedule: 5000 },
+    Presets.shades_classic,
+  )
   bar.start(total, 0)
   return bar
 }

@@ -52,12 +52,15 @@ function fail(what: string): void {
 
 function runTests(): void {
   rmSync(REPORT, { force: true })
-  const { exitCode } = Bun.spawnSync([BUN, "test", "--timeout", "60000", "--reporter=junit", `--reporter-outfile=${REPORT}`, ...narrowed], {
-    cwd: ROOT,
-    stdout: "inherit",
-    stderr: "inherit",
-    env: { ...process.env, MIXPEEK_BINARY: join(ROOT, "dist/mixpeek"), MIXPEEK_TEST_DATA: DATA },
-  })
+  const { exitCode } = Bun.spawnSync(
+    [BUN, "test", "--timeout", "60000", "--reporter=junit", `--reporter-outfile=${REPORT}`, ...narrowed],
+    {
+      cwd: ROOT,
+      stdout: "inherit",
+      stderr: "inherit",
+      env: { ...process.env, MIXPEEK_BINARY: join(ROOT, "dist/mixpeek"), MIXPEEK_TEST_DATA: DATA },
+    },
+  )
   if (!existsSync(REPORT)) {
     fail(`the test runner left no report (exit ${exitCode})`)
     return
@@ -65,7 +68,8 @@ function runTests(): void {
   const cases = readCases(readFileSync(REPORT, "utf8"))
   for (const { file, name, outcome, reason } of cases) {
     if (outcome === "passed") tally.passed++
-    else if (outcome === "skipped") tally.skipped.push(`${file}: ${name}${reason === "" ? " (no reason given)" : ` (${reason})`}`)
+    else if (outcome === "skipped")
+      tally.skipped.push(`${file}: ${name}${reason === "" ? " (no reason given)" : ` (${reason})`}`)
     else fail(`${file}: ${name}`)
   }
   if (cases.length === 0) fail("no test ran")
@@ -86,12 +90,14 @@ interface Case {
 }
 
 function readCases(xml: string): Case[] {
-  return [...xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(([, attributes = "", body = ""]) => {
-    const attribute = (key: string) => unescapeXml(new RegExp(`\\b${key}="([^"]*)"`).exec(attributes)?.[1] ?? "")
-    const skipped = /<skipped\b(?:[^>]*message="([^"]*)")?/.exec(body)
-    const outcome = /<(failure|error)\b/.test(body) ? "failed" : skipped === null ? "passed" : "skipped"
-    return { file: attribute("file"), name: attribute("name"), outcome, reason: unescapeXml(skipped?.[1] ?? "") }
-  })
+  return [...xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(
+    ([, attributes = "", body = ""]) => {
+      const attribute = (key: string) => unescapeXml(new RegExp(`\\b${key}="([^"]*)"`).exec(attributes)?.[1] ?? "")
+      const skipped = /<skipped\b(?:[^>]*message="([^"]*)")?/.exec(body)
+      const outcome = /<(failure|error)\b/.test(body) ? "failed" : skipped === null ? "passed" : "skipped"
+      return { file: attribute("file"), name: attribute("name"), outcome, reason: unescapeXml(skipped?.[1] ?? "") }
+    },
+  )
 }
 
 function unescapeXml(text: string): string {

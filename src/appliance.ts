@@ -27,6 +27,7 @@ import { serveHttp } from "./http/server.ts"
 import type { Log } from "./log.ts"
 import { lockDirectory } from "./metadata/directory-lock.ts"
 import { type Metadata, openMetadata } from "./metadata/open.ts"
+import { buildTarget } from "./native-files.ts"
 import { health } from "./operations/health.ts"
 import { secretsKey } from "./operations/secrets-key.ts"
 import { sweeper } from "./operations/sweep.ts"
@@ -38,11 +39,10 @@ import { type Namespace, namespaces } from "./organizations/namespaces.ts"
 import { organizations } from "./organizations/organizations.ts"
 import { pluginConfirmation } from "./plugins/confirmation.ts"
 import { extractors } from "./plugins/extractors.ts"
-import { pluginProbe } from "./plugins/probe.ts"
 import { plugins } from "./plugins/plugins.ts"
+import { pluginProbe } from "./plugins/probe.ts"
 import { pluginRegistry } from "./plugins/registry.ts"
 import { pluginUploads } from "./plugins/uploads.ts"
-import { buildTarget } from "./native-files.ts"
 import { presignedUrls } from "./presigned-urls.ts"
 import { grammarBytes, prepareRuntime } from "./runtime.ts"
 import { scheduler } from "./scheduler/scheduler.ts"
@@ -108,7 +108,11 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
 
   const documents = starting.use(
     await startDocuments({
-      command: [...ownCommand(), "documents-process", ...(runtime.nativeDirectory === null ? [] : [runtime.nativeDirectory])],
+      command: [
+        ...ownCommand(),
+        "documents-process",
+        ...(runtime.nativeDirectory === null ? [] : [runtime.nativeDirectory]),
+      ],
       dataDir,
       memoryLimitMb: config.documentsMemoryMb,
       threads: Math.max(1, config.workers - 1),
@@ -187,7 +191,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     metadata,
     buckets: bucketDomain,
     endBatches,
-    removeCollectionFiles: (place) => removeCollectionFiles(dataDir, place.org_id, place.namespace_id, place.collection_id),
+    removeCollectionFiles: (place) =>
+      removeCollectionFiles(dataDir, place.org_id, place.namespace_id, place.collection_id),
     erasePlugins: uploads.eraseNamespace,
     sweepIdempotency: once.sweep,
     now,
@@ -213,7 +218,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     namespaces: namespaces({ metadata, now, onRemoved: () => sweep.soon() }),
     health: health({
       metadata,
-      documentsAlive: () => documents.alive,
+      documentsAlive: () => documents.pid !== null,
       documentsAnswer: () => answers(() => documents.count({ parts: [] })),
       workerFacts: starter.current,
       storageWritable: () => answers(() => access(dataDir, constants.W_OK)),
@@ -234,6 +239,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
         void batchDomain.trigger(namespace, bucketId, { object_ids: [...objectIds] }, () => {}),
       now,
     }),
+    blobFiles: files,
     bucketUploads: bucketUploads({ metadata, blobs, files, signUrl: urls.sign, uploadBytes: config.uploadBytes, now }),
     collections: collections({
       metadata,
@@ -267,7 +273,9 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
 
   /** Files that no row names: whatever a kill left between a rename and its transaction. Nothing else runs yet. */
   async function putFilesInOrder(): Promise<void> {
-    const named = new Set(metadata.read.parts.files().flatMap(({ file, dead_file: dead }) => (dead === null ? [file] : [file, dead])))
+    const named = new Set(
+      metadata.read.parts.files().flatMap(({ file, dead_file: dead }) => (dead === null ? [file] : [file, dead])),
+    )
     const removed = {
       documents: await sweepDocumentFiles(dataDir, named),
       archives: await uploads.sweepArchives(),
@@ -283,7 +291,8 @@ async function recover(metadata: Metadata, log: Log): Promise<void> {
   metadata.transact((tx) => {
     for (const { pid, startTime } of records) tx.write.processes.remove(pid, startTime)
   })
-  if (ended.length > 0) log.warn({ event: "leftovers_ended", pids: ended.map(({ pid }) => pid) }, "ended workers of an earlier run")
+  if (ended.length > 0)
+    log.warn({ event: "leftovers_ended", pids: ended.map(({ pid }) => pid) }, "ended workers of an earlier run")
 }
 
 /** Plugin code that is not isolated must not be reachable by everybody. @throws ConfigError */
@@ -296,7 +305,10 @@ function refuseOpenHost(config: Config, isolation: string): void {
 }
 
 function notices(facts: WorkerFacts): string[] {
-  return [`isolation: ${facts.isolation} (plugin code can do what this user can do)`, ...(facts.problem === null ? [] : [facts.problem])]
+  return [
+    `isolation: ${facts.isolation} (plugin code can do what this user can do)`,
+    ...(facts.problem === null ? [] : [facts.problem]),
+  ]
 }
 
 /** argv that starts this same program again: the compiled binary alone, or Bun with the entry point. */

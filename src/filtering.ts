@@ -5,8 +5,23 @@
 import { invalid } from "./errors.ts"
 
 export const OPERATORS = [
-  "eq", "ne", "gt", "lt", "gte", "lte", "in", "nin", "contains", "starts_with", "ends_with", "regex", "exists", "is_null",
-  "text", "phrase", "words",
+  "eq",
+  "ne",
+  "gt",
+  "lt",
+  "gte",
+  "lte",
+  "in",
+  "nin",
+  "contains",
+  "starts_with",
+  "ends_with",
+  "regex",
+  "exists",
+  "is_null",
+  "text",
+  "phrase",
+  "words",
 ] as const
 export type Operator = (typeof OPERATORS)[number]
 
@@ -40,11 +55,18 @@ export function parseFilter(input: unknown, caseSensitive = false): Filter | nul
 
 type Location = readonly (string | number)[]
 
-function parse(input: unknown, caseSensitive: boolean, depth: number, at: Location, budget: { conditions: number }): Filter {
+function parse(
+  input: unknown,
+  caseSensitive: boolean,
+  depth: number,
+  at: Location,
+  budget: { conditions: number },
+): Filter {
   if (depth > MAX_DEPTH) throw problem(at, `nested deeper than ${MAX_DEPTH} levels`)
   if (typeof input !== "object" || input === null || Array.isArray(input)) throw problem(at, "must be an object")
   const record = input as Record<string, unknown>
-  if (typeof record.field === "string" && ("operator" in record || "value" in record)) return condition(record, at, budget)
+  if (typeof record.field === "string" && ("operator" in record || "value" in record))
+    return condition(record, at, budget)
   if ("AND" in record || "OR" in record || "NOT" in record) {
     const sensitive = typeof record.case_sensitive === "boolean" ? record.case_sensitive : caseSensitive
     const members = (key: "AND" | "OR" | "NOT") => {
@@ -110,7 +132,9 @@ function checkValue(operator: Operator, value: unknown, at: Location): void {
 }
 
 function problem(location: Location, message: string) {
-  return invalid(`Filter at ${location.join(".")} ${message}.`, [{ type: "filter", location: ["body", ...location], message }])
+  return invalid(`Filter at ${location.join(".")} ${message}.`, [
+    { type: "filter", location: ["body", ...location], message },
+  ])
 }
 
 /** True when the record passes. Arrays match when any element does; a missing field equals null. */
@@ -142,8 +166,10 @@ function conditionHolds({ operator, value }: Condition, actual: unknown, caseSen
   const fold = (item: unknown) => (typeof item === "string" && !caseSensitive ? item.toLowerCase() : item)
   if (operator === "exists") return (actual !== undefined && actual !== null) === (value ?? true)
   if (operator === "is_null") return (actual === undefined || actual === null) === (value ?? true)
-  if (operator === "ne") return !conditionHolds({ kind: "condition", field: "", operator: "eq", value }, actual, caseSensitive)
-  if (operator === "nin") return !conditionHolds({ kind: "condition", field: "", operator: "in", value }, actual, caseSensitive)
+  if (operator === "ne")
+    return !conditionHolds({ kind: "condition", field: "", operator: "eq", value }, actual, caseSensitive)
+  if (operator === "nin")
+    return !conditionHolds({ kind: "condition", field: "", operator: "in", value }, actual, caseSensitive)
   const candidates = Array.isArray(actual) ? actual : [actual ?? null]
   const wanted = fold(value)
   return candidates.some((candidate) => {
@@ -171,7 +197,12 @@ function conditionHolds({ operator, value }: Condition, actual: unknown, caseSen
       case "phrase":
         return typeof have === "string" && have.includes(String(wanted))
       case "words":
-        return typeof have === "string" && String(wanted).split(/\s+/).every((word) => have.includes(word))
+        return (
+          typeof have === "string" &&
+          String(wanted)
+            .split(/\s+/)
+            .every((word) => have.includes(word))
+        )
       case "regex":
         throw problem(["operator"], "'regex' is not offered on this list; use contains")
       default:
@@ -201,11 +232,13 @@ export function selectRecords<T extends Record<string, unknown>>(
   searched: readonly string[],
 ): T[] {
   const filter = parseFilter(query.filters, query.case_sensitive ?? false)
-  const pattern = query.search == null || query.search === "" ? null : wildcard(query.search, query.case_sensitive ?? false)
+  const pattern =
+    query.search == null || query.search === "" ? null : wildcard(query.search, query.case_sensitive ?? false)
   const selected = records.filter(
     (record) =>
       matches(filter, record) &&
-      (pattern === null || searched.some((field) => typeof record[field] === "string" && pattern(String(record[field])))),
+      (pattern === null ||
+        searched.some((field) => typeof record[field] === "string" && pattern(String(record[field])))),
   )
   const sort = query.sort
   if (sort == null) return selected

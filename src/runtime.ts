@@ -26,7 +26,10 @@ export interface Runtime {
 
 /** Bytes of the two grammar files; they are read where they are needed, never unpacked. */
 export async function grammarBytes(): Promise<{ treeSitterWasm: Uint8Array; pythonGrammarWasm: Uint8Array }> {
-  const [treeSitter, grammar] = await Promise.all([Bun.file(treeSitterWasm).bytes(), Bun.file(pythonGrammarWasm).bytes()])
+  const [treeSitter, grammar] = await Promise.all([
+    Bun.file(treeSitterWasm).bytes(),
+    Bun.file(pythonGrammarWasm).bytes(),
+  ])
   return { treeSitterWasm: treeSitter, pythonGrammarWasm: grammar }
 }
 

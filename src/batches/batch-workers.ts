@@ -27,7 +27,10 @@ export function batchWorkers({ starter, log }: Deps) {
     now: () => performance.now(),
   })
 
-  async function start({ namespace, plugin, config, datasetSize }: BatchWorkerSpec, signal: AbortSignal): Promise<Worker> {
+  async function start(
+    { namespace, plugin, config, datasetSize }: BatchWorkerSpec,
+    signal: AbortSignal,
+  ): Promise<Worker> {
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId })
     const worker = await starter.start(plugin, {
       signal,

@@ -46,7 +46,12 @@ export function batches(deps: Deps) {
     if (bucket === undefined) throw notFound("bucket", identifier)
     return bucket
   }
-  const find = (namespace: Namespace, batchId: string, bucketIdentifier: string | null, read = metadata.read): BatchRow => {
+  const find = (
+    namespace: Namespace,
+    batchId: string,
+    bucketIdentifier: string | null,
+    read = metadata.read,
+  ): BatchRow => {
     const batch = read.batches.get(namespace.namespaceId, batchId)
     if (batch === undefined) throw notFound("batch", batchId)
     if (bucketIdentifier !== null && bucketOf(namespace, bucketIdentifier).bucket_id !== batch.bucket_id) {
@@ -64,21 +69,34 @@ export function batches(deps: Deps) {
     })
 
   /** The collections of this bucket that run: those named, or all enabled ones. */
-  const targets = (namespace: Namespace, bucketId: string, named: readonly string[] | null, read: Metadata["read"]): CollectionRow[] => {
+  const targets = (
+    namespace: Namespace,
+    bucketId: string,
+    named: readonly string[] | null,
+    read: Metadata["read"],
+  ): CollectionRow[] => {
     const enabled = read.collections.enabledOf(bucketId)
     if (named === null) {
       if (enabled.length > 0) return enabled
-      throw new ApplianceError("BadRequestError", "No enabled collection has this bucket as its source; create one first.", {
-        details: { bucket_id: bucketId },
-      })
+      throw new ApplianceError(
+        "BadRequestError",
+        "No enabled collection has this bucket as its source; create one first.",
+        {
+          details: { bucket_id: bucketId },
+        },
+      )
     }
     return named.map((identifier) => {
       const collection = read.collections.get(namespace.namespaceId, identifier)
       if (collection === undefined) throw notFound("collection", identifier)
       if (!read.collections.buckets(collection.collection_id).includes(bucketId)) {
-        throw new ApplianceError("BadRequestError", `Collection '${identifier}' does not have this bucket as its source.`, {
-          details: { bucket_id: bucketId, collection_id: collection.collection_id },
-        })
+        throw new ApplianceError(
+          "BadRequestError",
+          `Collection '${identifier}' does not have this bucket as its source.`,
+          {
+            details: { bucket_id: bucketId, collection_id: collection.collection_id },
+          },
+        )
       }
       if (collection.enabled !== 1) {
         throw new ApplianceError("BadRequestError", `Collection '${identifier}' is disabled.`, {
@@ -97,7 +115,12 @@ export function batches(deps: Deps) {
     })
   }
 
-  const draft = (namespace: Namespace, bucketId: string, request: CreateBatch | TriggerBatch, membership: BatchRow["membership"]): BatchRow => {
+  const draft = (
+    namespace: Namespace,
+    bucketId: string,
+    request: CreateBatch | TriggerBatch,
+    membership: BatchRow["membership"],
+  ): BatchRow => {
     const at = now().toISOString()
     return {
       batch_id: newId("btch"),
@@ -124,16 +147,30 @@ export function batches(deps: Deps) {
   }
 
   /** DRAFT → QUEUED: fixes collections, plugin versions, parameters and the end of the membership. */
-  const submitted = (tx: Transaction, namespace: Namespace, batch: BatchRow, collectionIds: readonly string[] | null): string => {
+  const submitted = (
+    tx: Transaction,
+    namespace: Namespace,
+    batch: BatchRow,
+    collectionIds: readonly string[] | null,
+  ): string => {
     const at = now().toISOString()
-    const named = collectionIds ?? (batch.collection_ids === null ? null : (JSON.parse(batch.collection_ids) as string[]))
+    const named =
+      collectionIds ?? (batch.collection_ids === null ? null : (JSON.parse(batch.collection_ids) as string[]))
     const collections = targets(namespace, batch.bucket_id, named, tx.read)
     if (batch.membership === "explicit" && batch.object_count === 0) {
       throw new ApplianceError("BadRequestError", "The batch has no objects; add some before you submit it.")
     }
     const taskId = newId("task")
     const ids = [...new Set(collections.map((collection) => collection.collection_id))]
-    if (!tx.write.batches.submit(batch.batch_id, taskId, JSON.stringify(ids), tx.read.objects.lastSeq(batch.bucket_id), at)) {
+    if (
+      !tx.write.batches.submit(
+        batch.batch_id,
+        taskId,
+        JSON.stringify(ids),
+        tx.read.objects.lastSeq(batch.bucket_id),
+        at,
+      )
+    ) {
       throw new ApplianceError("BadRequestError", `The batch is ${batch.status}, not DRAFT.`)
     }
     for (const id of ids) {
@@ -158,7 +195,10 @@ export function batches(deps: Deps) {
 
   const runOf = (namespace: Namespace, batchId: string, collection: CollectionRow, at: string): RunRow => {
     const plugin = deps.pluginById(namespace, collection.plugin_id)
-    const gone = plugin === null ? { ...missingPlugin(collection.plugin_id, "is not registered in this namespace any more"), timestamp: at } : null
+    const gone =
+      plugin === null
+        ? { ...missingPlugin(collection.plugin_id, "is not registered in this namespace any more"), timestamp: at }
+        : null
     const extractor: { version: string } = JSON.parse(collection.feature_extractor)
     return {
       batch_id: batchId,
@@ -181,7 +221,8 @@ export function batches(deps: Deps) {
     }
   }
 
-  const stored = (tx: Transaction, namespace: Namespace, batchId: string): BatchRow => find(namespace, batchId, null, tx.read)
+  const stored = (tx: Transaction, namespace: Namespace, batchId: string): BatchRow =>
+    find(namespace, batchId, null, tx.read)
 
   /** A whole bucket's batch, created and submitted in one transaction. */
   const triggered = (tx: Transaction, namespace: Namespace, bucketId: string, request: TriggerBatch): BatchRow => {
@@ -190,14 +231,24 @@ export function batches(deps: Deps) {
     tx.write.batches.insert(batch)
     if (explicit) {
       checkObjects(bucketId, request.object_ids ?? [], tx.read)
-      tx.write.batches.setMembership(batch.batch_id, 0, tx.write.batches.addMembers(batch.batch_id, 0, request.object_ids ?? []))
+      tx.write.batches.setMembership(
+        batch.batch_id,
+        0,
+        tx.write.batches.addMembers(batch.batch_id, 0, request.object_ids ?? []),
+      )
     }
     submitted(tx, namespace, stored(tx, namespace, batch.batch_id), request.collection_ids ?? null)
     return stored(tx, namespace, batch.batch_id)
   }
 
   return {
-    create(namespace: Namespace, bucketIdentifier: string, request: CreateBatch, skipValidation: boolean, remember: Remember): BatchModel {
+    create(
+      namespace: Namespace,
+      bucketIdentifier: string,
+      request: CreateBatch,
+      skipValidation: boolean,
+      remember: Remember,
+    ): BatchModel {
       parseFilter(request.filters)
       const { bucket_id: bucketId } = bucketOf(namespace, bucketIdentifier)
       const submit = request.auto_submit === true || request.trigger_processing === true
@@ -209,7 +260,11 @@ export function batches(deps: Deps) {
         tx.write.batches.insert(batch)
         if (explicit && request.object_ids != null) {
           if (!skipValidation) checkObjects(bucketId, request.object_ids, tx.read)
-          tx.write.batches.setMembership(batch.batch_id, 0, tx.write.batches.addMembers(batch.batch_id, 0, request.object_ids))
+          tx.write.batches.setMembership(
+            batch.batch_id,
+            0,
+            tx.write.batches.addMembers(batch.batch_id, 0, request.object_ids),
+          )
         }
         if (submit) submitted(tx, namespace, stored(tx, namespace, batch.batch_id), null)
         const created = model(stored(tx, namespace, batch.batch_id), tx.read)
@@ -220,13 +275,22 @@ export function batches(deps: Deps) {
       return answer
     },
 
-    addObjects(namespace: Namespace, bucketIdentifier: string, batchId: string, objectIds: readonly string[], skipValidation: boolean): BatchModel {
+    addObjects(
+      namespace: Namespace,
+      bucketIdentifier: string,
+      batchId: string,
+      objectIds: readonly string[],
+      skipValidation: boolean,
+    ): BatchModel {
       find(namespace, batchId, bucketIdentifier)
       return metadata.transact((tx) => {
         const batch = stored(tx, namespace, batchId)
         if (batch.status !== "DRAFT" || batch.membership !== "explicit") {
           const why = batch.status === "DRAFT" ? "selects its objects by filter" : `is ${batch.status}`
-          throw new ApplianceError("BadRequestError", `Objects can be added to a DRAFT with explicit objects only; this batch ${why}.`)
+          throw new ApplianceError(
+            "BadRequestError",
+            `Objects can be added to a DRAFT with explicit objects only; this batch ${why}.`,
+          )
         }
         if (!skipValidation) checkObjects(batch.bucket_id, objectIds, tx.read)
         tx.write.batches.setMembership(batchId, 0, tx.write.batches.addMembers(batchId, batch.object_count, objectIds))
@@ -260,12 +324,21 @@ export function batches(deps: Deps) {
     },
 
     /** One batch per source bucket of the collection. */
-    triggerCollection(namespace: Namespace, identifier: string, request: TriggerCollection, remember: Remember): TriggerCollectionResponse {
+    triggerCollection(
+      namespace: Namespace,
+      identifier: string,
+      request: TriggerCollection,
+      remember: Remember,
+    ): TriggerCollectionResponse {
       const collection = metadata.read.collections.get(namespace.namespaceId, identifier)
       if (collection === undefined) throw notFound("collection", identifier)
       if (request.include_collections != null && request.include_collections.length > 0) {
         throw invalid("This collection's source is a bucket.", [
-          { type: "unsupported", location: ["body", "include_collections"], message: "names no source of this collection" },
+          {
+            type: "unsupported",
+            location: ["body", "include_collections"],
+            message: "names no source of this collection",
+          },
         ])
       }
       const filters = request.source_filters?.filters ?? request.source_filters ?? null
@@ -297,7 +370,8 @@ export function batches(deps: Deps) {
           total_tiers: 1,
           message: `Batch ${batchRows.map((batch) => batch.batch_id).join(", ")} is queued.`,
           source_bucket_ids: included,
-          object_count: request.object_ids == null ? null : batchRows.reduce((sum, batch) => sum + batch.object_count, 0),
+          object_count:
+            request.object_ids == null ? null : batchRows.reduce((sum, batch) => sum + batch.object_count, 0),
         }
         remember(tx, response)
         return response
@@ -309,11 +383,17 @@ export function batches(deps: Deps) {
     get: (namespace: Namespace, bucketIdentifier: string | null, batchId: string): BatchModel =>
       model(find(namespace, batchId, bucketIdentifier)),
 
-    list(namespace: Namespace, bucketIdentifier: string, query: ListBatches): { results: BatchModel[]; total_count: number } {
+    list(
+      namespace: Namespace,
+      bucketIdentifier: string,
+      query: ListBatches,
+    ): { results: BatchModel[]; total_count: number } {
       const { bucket_id: bucketId } = bucketOf(namespace, bucketIdentifier)
       const status = query.status ?? null
       return {
-        results: metadata.read.batches.list(bucketId, status, query.limit ?? 100, query.offset ?? 0).map((batch) => model(batch)),
+        results: metadata.read.batches
+          .list(bucketId, status, query.limit ?? 100, query.offset ?? 0)
+          .map((batch) => model(batch)),
         total_count: metadata.read.batches.count(bucketId, status),
       }
     },
@@ -322,7 +402,12 @@ export function batches(deps: Deps) {
       const batch = find(namespace, batchId, bucketIdentifier)
       const merged = changes.metadata == null ? batch.metadata : JSON.stringify(changes.metadata)
       metadata.transact((tx) =>
-        tx.write.batches.update(batchId, merged, changes.batch_name === undefined ? batch.batch_name : changes.batch_name, now().toISOString()),
+        tx.write.batches.update(
+          batchId,
+          merged,
+          changes.batch_name === undefined ? batch.batch_name : changes.batch_name,
+          now().toISOString(),
+        ),
       )
       return model(find(namespace, batchId, null))
     },
@@ -371,18 +456,20 @@ export function batches(deps: Deps) {
       const collectionId = query.collection_id ?? null
       return {
         batch_id: batchId,
-        failed_documents: metadata.read.batches.errors(batchId, collectionId, query.limit, query.offset).map((error) => ({
-          object_id: error.object_id,
-          collection_id: error.collection_id,
-          row: error.ordinal,
-          error: error.message,
-          error_type: error.error_type,
-          exception: error.exception,
-          traceback: error.traceback,
-          stage: error.stage,
-          attempt: error.attempt,
-          timestamp: error.created_at,
-        })),
+        failed_documents: metadata.read.batches
+          .errors(batchId, collectionId, query.limit, query.offset)
+          .map((error) => ({
+            object_id: error.object_id,
+            collection_id: error.collection_id,
+            row: error.ordinal,
+            error: error.message,
+            error_type: error.error_type,
+            exception: error.exception,
+            traceback: error.traceback,
+            stage: error.stage,
+            attempt: error.attempt,
+            timestamp: error.created_at,
+          })),
         total: metadata.read.batches.errorCount(batchId, collectionId),
         limit: query.limit,
         offset: query.offset,

@@ -61,14 +61,17 @@ export async function collectOutput(
 
 async function copyPlain(from: string, to: string, maxBytes: number): Promise<string> {
   const name = from.slice(from.lastIndexOf("/") + 1)
-  const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((cause: unknown) => {
-    throw new HostileOutput(`The worker left no plain file '${name}'.`, { cause })
-  })
+  const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    (cause: unknown) => {
+      throw new HostileOutput(`The worker left no plain file '${name}'.`, { cause })
+    },
+  )
   try {
     const facts = await source.stat()
     if (!facts.isFile()) throw new HostileOutput(`'${name}' is not a regular file.`)
     if (facts.nlink !== 1) throw new HostileOutput(`'${name}' has more than one name.`)
-    if (facts.size > maxBytes) throw new HostileOutput(`'${name}' has ${facts.size} bytes; at most ${maxBytes} are taken.`)
+    if (facts.size > maxBytes)
+      throw new HostileOutput(`'${name}' has ${facts.size} bytes; at most ${maxBytes} are taken.`)
     const target = await open(to, "wx", 0o600)
     try {
       const buffer = new Uint8Array(CHUNK_BYTES)

@@ -36,8 +36,18 @@ export type Prepared =
 
 /** Columns that describe a row; plugins read them, they are never stored as document fields. */
 const SYSTEM_COLUMNS = new Set([
-  "__row", "data", "document_id", "object_id", "blob_id", "collection_id", "feature_extractor_id", "blob_property", "blob_type",
-  "mime_type", "size_bytes", "source_url",
+  "__row",
+  "data",
+  "document_id",
+  "object_id",
+  "blob_id",
+  "collection_id",
+  "feature_extractor_id",
+  "blob_property",
+  "blob_type",
+  "mime_type",
+  "size_bytes",
+  "source_url",
 ])
 
 /** Field names that say a kind of blob (python-surface.md §3.1). */

@@ -3,8 +3,8 @@
  * In = done + failed + skipped, per partition, run and batch, whatever happens.
  */
 import type { Metadata, Transaction } from "../metadata/open.ts"
-import type { PartRow } from "../metadata/parts.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
+import type { PartRow } from "../metadata/parts.ts"
 
 /** Why a run (one collection's share of a batch) failed as a whole; stored as JSON, answered as a BatchErrorDetail. */
 export interface RunError {
@@ -43,8 +43,7 @@ export function ledger({ metadata, now }: Deps) {
   const settle = (tx: Transaction, batchId: string, collectionId: string, at: string) => {
     const run = tx.read.batches.run(batchId, collectionId)
     if (run !== undefined && run.finished_at === null && tx.read.partitions.openCount(batchId, collectionId) === 0) {
-      const status =
-        run.rows_failed === 0 ? "COMPLETED" : run.rows_done === 0 ? "FAILED" : "COMPLETED_WITH_ERRORS"
+      const status = run.rows_failed === 0 ? "COMPLETED" : run.rows_done === 0 ? "FAILED" : "COMPLETED_WITH_ERRORS"
       tx.write.batches.finishRun(batchId, collectionId, status, null, at)
     }
     settleBatch(tx, batchId, at)
@@ -63,7 +62,13 @@ export function ledger({ metadata, now }: Deps) {
     }
   }
 
-  const failRun = (tx: Transaction, batchId: string, collectionId: string, error: Omit<RunError, "timestamp">, at: string) => {
+  const failRun = (
+    tx: Transaction,
+    batchId: string,
+    collectionId: string,
+    error: Omit<RunError, "timestamp">,
+    at: string,
+  ) => {
     tx.write.partitions.cancelOpen(batchId, collectionId, at)
     const detail: RunError = { ...error, timestamp: at }
     tx.write.batches.finishRun(batchId, collectionId, "FAILED", JSON.stringify(detail), at)

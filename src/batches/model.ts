@@ -38,7 +38,10 @@ export function batchModel({ batch, runs, objectIds, errorSummary, underWay }: B
     object_count: batch.object_count,
     collection_ids: batch.collection_ids === null ? null : JSON.parse(batch.collection_ids),
     error: batch.error,
-    error_summary: errorSummary.length === 0 ? null : Object.fromEntries(errorSummary.map(({ exception, count }) => [exception, count])),
+    error_summary:
+      errorSummary.length === 0
+        ? null
+        : Object.fromEntries(errorSummary.map(({ exception, count }) => [exception, count])),
     type: "BUCKET",
     task_id: batch.task_id,
     metadata: JSON.parse(batch.metadata),

@@ -88,10 +88,14 @@ export function partitionRunner(deps: Deps) {
     const run = metadata.read.batches.run(partition.batch_id, partition.collection_id)
     const batch = metadata.read.batches.byId(partition.batch_id)
     const namespace = batch === undefined ? null : deps.namespaceById(batch.namespace_id)
-    if (run === undefined || namespace === null) throw new Error(`partition ${partition.partition_id} has no run or namespace`)
+    if (run === undefined || namespace === null)
+      throw new Error(`partition ${partition.partition_id} has no run or namespace`)
     const plugin = deps.pluginById(namespace, run.plugin_id)
     if (plugin === null || plugin.codeHash !== run.code_hash) {
-      return missingPlugin(run.plugin_id, plugin === null ? "was deleted" : "was replaced by other code under the same version")
+      return missingPlugin(
+        run.plugin_id,
+        plugin === null ? "was deleted" : "was replaced by other code under the same version",
+      )
     }
     const config: ExtractorConfig = JSON.parse(run.feature_extractor)
     const collection = metadata.read.collections.get(namespace.namespaceId, partition.collection_id)
@@ -115,7 +119,13 @@ export function partitionRunner(deps: Deps) {
     signal: AbortSignal,
   ): Promise<Outcome> {
     const { plugin, namespace, config, run } = context
-    const spec: BatchWorkerSpec = { namespace, plugin, config, collectionId: run.collection_id, datasetSize: run.rows_in }
+    const spec: BatchWorkerSpec = {
+      namespace,
+      plugin,
+      config,
+      collectionId: run.collection_id,
+      datasetSize: run.rows_in,
+    }
     const output = join(directory, "output")
     await mkdir(output, { mode: 0o700 })
     try {
@@ -161,7 +171,12 @@ export function partitionRunner(deps: Deps) {
     }
   }
 
-  function settleFailure(context: PartitionRun, partition: PartitionRow, rows: WrittenRows, outcome: Exclude<Outcome, { kind: "output" }>) {
+  function settleFailure(
+    context: PartitionRun,
+    partition: PartitionRow,
+    rows: WrittenRows,
+    outcome: Exclude<Outcome, { kind: "output" }>,
+  ) {
     if (outcome.kind === "aborted") {
       ledger.release(partition)
       return
@@ -178,7 +193,13 @@ export function partitionRunner(deps: Deps) {
     }
     const fault = outcome.kind === "died" ? deathFault(outcome.error) : failureFault(outcome.error)
     const faults = [...rows.objectIds].map(([ordinal, object_id]) => ({ ...fault, ordinal, object_id }))
-    ledger.commit(partition, { part: null, superseded: [], faults: [...faults, ...ownFaults(rows)], done: 0, skipped: rows.skipped })
+    ledger.commit(partition, {
+      part: null,
+      superseded: [],
+      faults: [...faults, ...ownFaults(rows)],
+      done: 0,
+      skipped: rows.skipped,
+    })
     const key = `${batchId}/${collectionId}`
     const count = (deaths.get(key) ?? 0) + 1
     deaths.set(key, count)
@@ -211,7 +232,13 @@ export function partitionRunner(deps: Deps) {
     const partId = newId("part")
     const file = join("documents", namespace.orgId, namespace.namespaceId, run.collection_id, partId)
     try {
-      const collected = await collectOutput(outcome.directory, copies, features, rows.objectIds, rows.rows * OUTPUTS_PER_ROW)
+      const collected = await collectOutput(
+        outcome.directory,
+        copies,
+        features,
+        rows.objectIds,
+        rows.rows * OUTPUTS_PER_ROW,
+      )
       const failedRows = collected.failures.map((failure) => failure.row)
       const written = await documents.writePart({
         lineage: rows.lineage,
@@ -258,10 +285,30 @@ export function partitionRunner(deps: Deps) {
       if (written.rows_done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)
     } catch (error) {
       if (!(error instanceof HostileOutput)) throw error
-      log.warn({ event: "hostile_output", batch_id: run.batch_id, partition_id: partition.partition_id, reason: error.message }, "refused")
-      const fault = { error_type: "runtime", exception: "OutputRefused", message: error.message, traceback: null, stage: "commit" }
+      log.warn(
+        {
+          event: "hostile_output",
+          batch_id: run.batch_id,
+          partition_id: partition.partition_id,
+          reason: error.message,
+        },
+        "refused",
+      )
+      const fault = {
+        error_type: "runtime",
+        exception: "OutputRefused",
+        message: error.message,
+        traceback: null,
+        stage: "commit",
+      }
       const faults = [...rows.objectIds].map(([ordinal, object_id]) => ({ ...fault, ordinal, object_id }))
-      ledger.commit(partition, { part: null, superseded: [], faults: [...faults, ...ownFaults(rows)], done: 0, skipped: rows.skipped })
+      ledger.commit(partition, {
+        part: null,
+        superseded: [],
+        faults: [...faults, ...ownFaults(rows)],
+        done: 0,
+        skipped: rows.skipped,
+      })
     }
   }
 
@@ -302,7 +349,8 @@ export function partitionRunner(deps: Deps) {
     rowsInProgress(batchId: string, collectionId?: string): number {
       let rows = 0
       for (const entry of inProgress.values()) {
-        if (entry.batchId === batchId && (collectionId === undefined || entry.collectionId === collectionId)) rows += entry.rows
+        if (entry.batchId === batchId && (collectionId === undefined || entry.collectionId === collectionId))
+          rows += entry.rows
       }
       return rows
     },

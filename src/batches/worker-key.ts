@@ -16,7 +16,9 @@ export interface BatchWorkerSpec {
 
 /** Workers are shared by partitions with the same key and by nothing else. */
 export function workerKey({ namespace, plugin, config, collectionId, datasetSize }: BatchWorkerSpec): string {
-  const parameters = createHash("sha256").update(JSON.stringify([config.parameters, config.params, datasetSize])).digest("hex")
+  const parameters = createHash("sha256")
+    .update(JSON.stringify([config.parameters, config.params, datasetSize]))
+    .digest("hex")
   return [namespace.namespaceId, plugin.pluginId, plugin.codeHash, collectionId, parameters].join("/")
 }
 

@@ -12,12 +12,21 @@ import type { Metadata } from "../metadata/open.ts"
 import type { Remember } from "../organizations/idempotency.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
-import { answeredExtractor, type ExtractorConfig, extractorConfig, type VectorIndex, vectorIndexes } from "./extractor.ts"
+import {
+  answeredExtractor,
+  type ExtractorConfig,
+  extractorConfig,
+  type VectorIndex,
+  vectorIndexes,
+} from "./extractor.ts"
 import { type Field, schemaFields } from "./schemas.ts"
 
 export type ParameterCheck =
   | { readonly valid: true }
-  | { readonly valid: false; readonly errors: readonly { location: readonly (string | number)[]; message: string; type: string }[] }
+  | {
+      readonly valid: false
+      readonly errors: readonly { location: readonly (string | number)[]; message: string; type: string }[]
+    }
   | { readonly valid: null; readonly message: string; readonly details: Record<string, unknown> }
 
 interface Deps {
@@ -25,7 +34,11 @@ interface Deps {
   now: () => Date
   findPlugin: (namespace: Namespace, name: string, version: string) => RegisteredPlugin | null
   /** Runs the plugin's own parameter class, in a worker. */
-  checkParameters: (namespace: Namespace, plugin: RegisteredPlugin, parameters: Readonly<Record<string, unknown>>) => Promise<ParameterCheck>
+  checkParameters: (
+    namespace: Namespace,
+    plugin: RegisteredPlugin,
+    parameters: Readonly<Record<string, unknown>>,
+  ) => Promise<ParameterCheck>
   /** Called after a collection was removed: its batches end and its files are swept. */
   onRemoved: (collectionId: string) => void
 }
@@ -36,7 +49,8 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
     if (row === undefined) throw notFound("collection", identifier)
     return row
   }
-  const model = (row: CollectionRow) => answer(row, metadata.read.parts.documentCount(row.collection_id), bucketSchemas(row))
+  const model = (row: CollectionRow) =>
+    answer(row, metadata.read.parts.documentCount(row.collection_id), bucketSchemas(row))
   const bucketSchemas = (row: CollectionRow): Record<string, unknown> =>
     Object.fromEntries(
       metadata.read.collections.buckets(row.collection_id).flatMap((id) => {
@@ -77,7 +91,9 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
       const at = now().toISOString()
       return metadata.transact((tx) => {
         refuseTaken(tx.read.collections.get(namespace.namespaceId, name), name)
-        const fields = bucketFields(bucketIds.map((id) => tx.read.buckets.get(namespace.namespaceId, id)?.bucket_schema ?? "{}"))
+        const fields = bucketFields(
+          bucketIds.map((id) => tx.read.buckets.get(namespace.namespaceId, id)?.bucket_schema ?? "{}"),
+        )
         const row: CollectionRow = {
           collection_id: newId("col"),
           namespace_id: namespace.namespaceId,
@@ -117,7 +133,8 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
     async update(namespace: Namespace, identifier: string, changes: UpdateCollection): Promise<CollectionModel> {
       const { collection_id: id, feature_extractor: stored } = find(namespace, identifier)
       refuseApplications(changes)
-      const moved = changes.feature_extractor?.version == null ? null : movedExtractor(stored, changes.feature_extractor.version)
+      const moved =
+        changes.feature_extractor?.version == null ? null : movedExtractor(stored, changes.feature_extractor.version)
       const target = moved === null ? null : findPlugin(namespace, moved.feature_extractor_name, moved.version)
       if (moved !== null) {
         if (target === null) throw notFound("feature_extractor", `${moved.feature_extractor_name}@${moved.version}`)
@@ -133,11 +150,20 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
           collection_name: name,
           description: changes.description === undefined ? row.description : changes.description,
           enabled: Number(changes.enabled ?? row.enabled === 1),
-          metadata: changes.metadata === undefined ? row.metadata : changes.metadata === null ? null : JSON.stringify(changes.metadata),
+          metadata:
+            changes.metadata === undefined
+              ? row.metadata
+              : changes.metadata === null
+                ? null
+                : JSON.stringify(changes.metadata),
           ...(moved === null || target === null
             ? {}
             : {
-                feature_extractor: JSON.stringify({ ...moved, version: target.version, feature_extractor_id: target.pluginId }),
+                feature_extractor: JSON.stringify({
+                  ...moved,
+                  version: target.version,
+                  feature_extractor_id: target.pluginId,
+                }),
                 plugin_id: target.pluginId,
                 output_schema: JSON.stringify({
                   properties: outputFields(moved, target, JSON.parse(row.input_schema).properties),
@@ -155,7 +181,8 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
     remove(namespace: Namespace, identifier: string): { collection_id: string } {
       const row = find(namespace, identifier)
       metadata.transact((tx) => {
-        if (!tx.write.collections.remove(row.collection_id, now().toISOString())) throw notFound("collection", identifier)
+        if (!tx.write.collections.remove(row.collection_id, now().toISOString()))
+          throw notFound("collection", identifier)
       })
       onRemoved(row.collection_id)
       return { collection_id: row.collection_id }
@@ -199,7 +226,9 @@ function refuseTaken(existing: CollectionRow | undefined, name: string): void {
 }
 
 /** Stored and echoed, but not run (api.md §12): one that asks to be run is refused rather than ignored. */
-type Applications = Partial<Pick<CreateCollection, "taxonomy_applications" | "cluster_applications" | "alert_applications">>
+type Applications = Partial<
+  Pick<CreateCollection, "taxonomy_applications" | "cluster_applications" | "alert_applications">
+>
 
 function refuseApplications(request: Applications): void {
   for (const key of ["taxonomy_applications", "cluster_applications", "alert_applications"] as const) {
@@ -212,7 +241,10 @@ function refuseApplications(request: Applications): void {
 }
 
 function oneExtractor(request: CreateCollection): FeatureExtractor {
-  const given = [...(request.feature_extractor == null ? [] : [request.feature_extractor]), ...(request.feature_extractors ?? [])]
+  const given = [
+    ...(request.feature_extractor == null ? [] : [request.feature_extractor]),
+    ...(request.feature_extractors ?? []),
+  ]
   const only = given[0]
   if (only === undefined) throw missing("feature_extractor")
   if (given.length > 1) {
@@ -225,11 +257,16 @@ function oneExtractor(request: CreateCollection): FeatureExtractor {
 
 function sourceBuckets(source: CreateCollection["source"]): string[] {
   if (source.type !== "bucket") {
-    throw new ApplianceError("NotEnabledError", `A collection over a ${source.type} is not offered by this version yet; use a bucket.`)
+    throw new ApplianceError(
+      "NotEnabledError",
+      `A collection over a ${source.type} is not offered by this version yet; use a bucket.`,
+    )
   }
   const ids = source.bucket_ids ?? (source.bucket_id == null ? [] : [source.bucket_id])
   if (ids.length > 0) return ids
-  throw invalid("source names no bucket.", [{ type: "missing", location: ["body", "source", "bucket_ids"], message: "is required" }])
+  throw invalid("source names no bucket.", [
+    { type: "missing", location: ["body", "source", "bucket_ids"], message: "is required" },
+  ])
 }
 
 function bucketFields(schemas: readonly string[]): Record<string, Field> {
@@ -241,11 +278,18 @@ function bucketFields(schemas: readonly string[]): Record<string, Field> {
   return merged
 }
 
-function outputFields(config: ExtractorConfig, plugin: RegisteredPlugin, source: Record<string, Field>): Record<string, Field> {
+function outputFields(
+  config: ExtractorConfig,
+  plugin: RegisteredPlugin,
+  source: Record<string, Field>,
+): Record<string, Field> {
   const passed = config.include_all_source_fields
     ? source
     : Object.fromEntries(
-        config.field_passthrough.map(({ source_path, target_path }) => [target_path, source[source_path] ?? { type: "object" }]),
+        config.field_passthrough.map(({ source_path, target_path }) => [
+          target_path,
+          source[source_path] ?? { type: "object" },
+        ]),
       )
   return { ...passed, ...schemaFields(plugin.manifest.output_schema) }
 }

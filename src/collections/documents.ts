@@ -37,7 +37,12 @@ export function collectionDocuments({ metadata, documents, dataDir, signUrl, now
     }))
 
   return {
-    async list(namespace: Namespace, identifier: string, request: Partial<ListDocuments>, page: Page): Promise<ListDocumentsResponse> {
+    async list(
+      namespace: Namespace,
+      identifier: string,
+      request: Partial<ListDocuments>,
+      page: Page,
+    ): Promise<ListDocumentsResponse> {
       const { collection_id: collectionId } = find(namespace, identifier)
       const answer = await documents.list({
         parts: partsOf(collectionId),
@@ -71,7 +76,11 @@ export function collectionDocuments({ metadata, documents, dataDir, signUrl, now
       options: { returnVectors: boolean; presigned: boolean },
     ): Promise<DocumentModel> {
       const { collection_id: collectionId } = find(namespace, identifier)
-      const document = await documents.get({ parts: partsOf(collectionId), documentId, returnVectors: options.returnVectors })
+      const document = await documents.get({
+        parts: partsOf(collectionId),
+        documentId,
+        returnVectors: options.returnVectors,
+      })
       if (document === null) throw notFound("document", documentId)
       return model(namespace, collectionId, document, options.presigned ? presign : null)
     },

@@ -40,9 +40,17 @@ export interface VectorIndex {
 
 /** Built-in extractors whose parameter class the generated SDK puts into requests by mistake (api.md §4.1). */
 const BUILTIN_NAMES = new Set([
-  "passthrough_extractor", "text_extractor", "image_extractor", "face_identity_extractor", "document_graph_extractor",
-  "multimodal_extractor", "scrolling_text_extractor", "audio_fingerprint_extractor", "web_scraper",
-  "gemini_multifile_extractor", "universal_extractor",
+  "passthrough_extractor",
+  "text_extractor",
+  "image_extractor",
+  "face_identity_extractor",
+  "document_graph_extractor",
+  "multimodal_extractor",
+  "scrolling_text_extractor",
+  "audio_fingerprint_extractor",
+  "web_scraper",
+  "gemini_multifile_extractor",
+  "universal_extractor",
 ])
 
 const ENTRY = ["body", "feature_extractor"] as const
@@ -70,9 +78,15 @@ export function extractorConfig(
       params: request.params ?? {},
       input_mappings: mappings(request.input_mappings ?? null),
       field_passthrough: (request.field_passthrough ?? []).map((entry) => {
-        const item = typeof entry === "string" ? { source_path: entry, target_path: null, default: null, required: false } : entry
+        const item =
+          typeof entry === "string" ? { source_path: entry, target_path: null, default: null, required: false } : entry
         const path = payloadPath(item.source_path)
-        return { source_path: path, target_path: item.target_path ?? path, default: item.default ?? null, required: item.required }
+        return {
+          source_path: path,
+          target_path: item.target_path ?? path,
+          default: item.default ?? null,
+          required: item.required,
+        }
       }),
       include_all_source_fields: request.include_all_source_fields ?? false,
     },
@@ -86,7 +100,13 @@ function ownParameters(parameters: Record<string, unknown>, pluginName: string):
   if (typeof type === "string" && BUILTIN_NAMES.has(type)) {
     throw invalid(
       `parameters carry extractor_type '${type}', which is not this plugin's: the generated SDK client replaces free parameters by that class. Send a plain dictionary (the Mixpeek client does).`,
-      [{ type: "extractor_type", location: [...ENTRY, "parameters", "extractor_type"], message: `is '${type}', not '${pluginName}'` }],
+      [
+        {
+          type: "extractor_type",
+          location: [...ENTRY, "parameters", "extractor_type"],
+          message: `is '${type}', not '${pluginName}'`,
+        },
+      ],
     )
   }
   return parameters
@@ -96,19 +116,33 @@ function mappings(given: FeatureExtractor["input_mappings"] | null): InputMappin
   if (given == null) return []
   const list = Array.isArray(given)
     ? given
-    : Object.entries(given).map(([key, path]) => ({ input_key: key, source_type: "payload" as const, path, override: undefined }))
+    : Object.entries(given).map(([key, path]) => ({
+        input_key: key,
+        source_type: "payload" as const,
+        path,
+        override: undefined,
+      }))
   return list.map((mapping, index) => {
     const location = [...ENTRY, "input_mappings", index]
     if (mapping.source_type === "vector") {
-      throw invalid("A vector cannot be mapped to an input.", [{ type: "unsupported", location, message: "source_type vector is not offered" }])
+      throw invalid("A vector cannot be mapped to an input.", [
+        { type: "unsupported", location, message: "source_type vector is not offered" },
+      ])
     }
     if (mapping.source_type === "literal") {
       return { input_key: mapping.input_key, source_type: "literal", path: null, override: mapping.override ?? null }
     }
     if (mapping.path == null) {
-      throw invalid("A payload mapping needs a path.", [{ type: "missing", location: [...location, "path"], message: "is required" }])
+      throw invalid("A payload mapping needs a path.", [
+        { type: "missing", location: [...location, "path"], message: "is required" },
+      ])
     }
-    return { input_key: mapping.input_key, source_type: "payload", path: payloadPath(mapping.path), override: mapping.override ?? null }
+    return {
+      input_key: mapping.input_key,
+      source_type: "payload",
+      path: payloadPath(mapping.path),
+      override: mapping.override ?? null,
+    }
   })
 }
 
@@ -140,7 +174,9 @@ export function answeredExtractor(config: ExtractorConfig): CollectionModel["fea
     parameters: empty ? null : { ...config.parameters, extractor_type: config.feature_extractor_name },
     params: config.params,
     input_mappings: Object.fromEntries(
-      config.input_mappings.filter((mapping) => mapping.path !== null).map((mapping) => [mapping.input_key, mapping.path]),
+      config.input_mappings
+        .filter((mapping) => mapping.path !== null)
+        .map((mapping) => [mapping.input_key, mapping.path]),
     ),
     field_passthrough: config.field_passthrough,
     include_all_source_fields: config.include_all_source_fields,

@@ -25,7 +25,8 @@ export function schemaFields(schema: Readonly<Record<string, unknown>> | null): 
 
 function field(property: unknown): Field {
   if (typeof property !== "object" || property === null) return { type: "object" }
-  const description = "description" in property && typeof property.description === "string" ? property.description : undefined
+  const description =
+    "description" in property && typeof property.description === "string" ? property.description : undefined
   return { type: fieldType(property), ...(description === undefined ? {} : { description }) }
 }
 

@@ -29,7 +29,9 @@ export const SubmitBatch = z
   .openapi("SubmitBatchRequest")
 export type SubmitBatch = z.output<typeof SubmitBatch>
 
-export const TriggerBatch = CreateBatch.omit({ auto_submit: true, trigger_processing: true }).openapi("TriggerBatchRequest")
+export const TriggerBatch = CreateBatch.omit({ auto_submit: true, trigger_processing: true }).openapi(
+  "TriggerBatchRequest",
+)
 export type TriggerBatch = z.output<typeof TriggerBatch>
 
 export const UpdateBatch = z
@@ -38,7 +40,11 @@ export const UpdateBatch = z
 export type UpdateBatch = z.output<typeof UpdateBatch>
 
 export const ListBatches = z
-  .object({ status: TaskStatus.nullish(), offset: z.int().min(0).max(1_000_000).nullish(), limit: z.int().min(1).max(1000).nullish() })
+  .object({
+    status: TaskStatus.nullish(),
+    offset: z.int().min(0).max(1_000_000).nullish(),
+    limit: z.int().min(1).max(1000).nullish(),
+  })
   .openapi("ListBatchesRequest")
 export type ListBatches = z.output<typeof ListBatches>
 
@@ -115,7 +121,9 @@ export const BatchModel = z
   .openapi("BatchModel")
 export type BatchModel = z.output<typeof BatchModel>
 
-export const ListBatchesResponse = z.object({ results: z.array(BatchModel), total_count: z.int() }).openapi("ListBatchesResponse")
+export const ListBatchesResponse = z
+  .object({ results: z.array(BatchModel), total_count: z.int() })
+  .openapi("ListBatchesResponse")
 
 export const BatchRemoved = z.object({ success: z.literal(true), message: z.string() }).openapi("BatchRemoved")
 
@@ -130,7 +138,13 @@ export const FailedDocuments = z
   .object({
     batch_id: z.string(),
     failed_documents: z.array(
-      z.looseObject({ object_id: z.string(), collection_id: z.string(), error: z.string(), error_type: z.string(), timestamp: z.string() }),
+      z.looseObject({
+        object_id: z.string(),
+        collection_id: z.string(),
+        error: z.string(),
+        error_type: z.string(),
+        timestamp: z.string(),
+      }),
     ),
     total: z.int(),
     limit: z.int(),

@@ -4,7 +4,11 @@ import { Filters, ListBody, Pagination } from "./pagination.ts"
 const Identifier = z.string().min(1).max(128)
 const FreeObject = z.record(z.string(), z.unknown())
 
-export const CollectionName = z.string().min(3).max(100).regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]*$/, "letters, digits, space, dot, dash and underscore")
+export const CollectionName = z
+  .string()
+  .min(3)
+  .max(100)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]*$/, "letters, digits, space, dot, dash and underscore")
 
 const Source = z.object({
   type: z.enum(["bucket", "collection", "taxonomy", "cluster"]),
@@ -36,7 +40,10 @@ export const FeatureExtractor = z.object({
   parameters: FreeObject.nullish(),
   params: FreeObject.nullish(),
   input_mappings: z.union([z.array(InputMapping).max(100), z.record(z.string(), z.string().min(1).max(256))]).nullish(),
-  field_passthrough: z.array(z.union([z.string().min(1).max(256), Passthrough])).max(200).nullish(),
+  field_passthrough: z
+    .array(z.union([z.string().min(1).max(256), Passthrough]))
+    .max(200)
+    .nullish(),
   include_all_source_fields: z.boolean().nullish(),
 })
 export type FeatureExtractor = z.output<typeof FeatureExtractor>
@@ -82,7 +89,13 @@ const VectorIndex = z.looseObject({
   description: z.string(),
   feature_uri: z.string(),
   type: z.literal("single"),
-  index: z.looseObject({ name: z.string(), description: z.string(), dimensions: z.int(), type: z.literal("dense"), distance: z.string() }),
+  index: z.looseObject({
+    name: z.string(),
+    description: z.string(),
+    dimensions: z.int(),
+    type: z.literal("dense"),
+    distance: z.string(),
+  }),
 })
 
 export const CollectionModel = z
@@ -92,7 +105,11 @@ export const CollectionModel = z
     description: z.string().nullable(),
     input_schema: Schema,
     output_schema: Schema,
-    feature_extractor: z.looseObject({ feature_extractor_name: z.string(), version: z.string(), feature_extractor_id: z.string() }),
+    feature_extractor: z.looseObject({
+      feature_extractor_name: z.string(),
+      version: z.string(),
+      feature_extractor_id: z.string(),
+    }),
     source: z.looseObject({ type: z.string() }),
     source_bucket_schemas: z.record(z.string(), z.unknown()).nullable(),
     source_lineage: z.array(z.looseObject({})),
@@ -128,7 +145,13 @@ export const CollectionFeatures = z
         feature_uri: z.string(),
         feature_extractor_name: z.string(),
         version: z.string(),
-        vector_index: z.looseObject({ name: z.string(), description: z.string(), dimensions: z.int(), type: z.literal("dense"), distance: z.string() }),
+        vector_index: z.looseObject({
+          name: z.string(),
+          description: z.string(),
+          dimensions: z.int(),
+          type: z.literal("dense"),
+          distance: z.string(),
+        }),
         primary: z.boolean(),
       }),
     ),
@@ -162,4 +185,6 @@ export const TriggerCollectionResponse = z
   .openapi("TriggerCollectionResponse")
 export type TriggerCollectionResponse = z.output<typeof TriggerCollectionResponse>
 
-export const CollectionRemoved = z.looseObject({ success: z.literal(true), collection_id: z.string(), message: z.string() }).openapi("CollectionRemoved")
+export const CollectionRemoved = z
+  .looseObject({ success: z.literal(true), collection_id: z.string(), message: z.string() })
+  .openapi("CollectionRemoved")

@@ -31,9 +31,7 @@ export type DocumentModel = z.output<typeof DocumentModel>
 export const ListDocumentsResponse = z
   .object({
     results: z.array(DocumentModel).optional(),
-    groups: z
-      .array(z.object({ group_key: z.unknown(), documents: z.array(DocumentModel), count: z.int() }))
-      .optional(),
+    groups: z.array(z.object({ group_key: z.unknown(), documents: z.array(DocumentModel), count: z.int() })).optional(),
     group_by_field: z.string().optional(),
     pagination: Pagination,
   })

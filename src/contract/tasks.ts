@@ -3,8 +3,20 @@ import { ListBody, Pagination } from "./pagination.ts"
 
 /** Values the SDK knows (api.md §0.6); `CANCELLED` with two L breaks it. */
 export const TASK_STATUSES = [
-  "PENDING", "IN_PROGRESS", "PROCESSING", "COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED", "UNKNOWN", "SKIPPED",
-  "DRAFT", "ACTIVE", "ARCHIVED", "SUSPENDED", "QUEUED",
+  "PENDING",
+  "IN_PROGRESS",
+  "PROCESSING",
+  "COMPLETED",
+  "COMPLETED_WITH_ERRORS",
+  "FAILED",
+  "CANCELED",
+  "UNKNOWN",
+  "SKIPPED",
+  "DRAFT",
+  "ACTIVE",
+  "ARCHIVED",
+  "SUSPENDED",
+  "QUEUED",
 ] as const
 export const TaskStatus = z.enum(TASK_STATUSES).openapi("TaskStatusEnum")
 export type TaskStatus = z.output<typeof TaskStatus>
@@ -30,6 +42,8 @@ export const ListTasks = ListBody.extend({
   task_type: z.string().max(128).nullish(),
 }).openapi("ListTasksRequest")
 
-export const ListTasksResponse = z.object({ results: z.array(TaskModel), pagination: Pagination }).openapi("ListTasksResponse")
+export const ListTasksResponse = z
+  .object({ results: z.array(TaskModel), pagination: Pagination })
+  .openapi("ListTasksResponse")
 
 export const TaskKilled = z.object({ success: z.literal(true), message: z.string() }).openapi("TaskKilled")

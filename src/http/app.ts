@@ -118,16 +118,21 @@ function noRoute(app: App, method: string, path: string): ApplianceError {
     app.routes.filter((route) => route.method !== "ALL" && pattern(route.path).test(path)).map((route) => route.method),
   )
   if (allowed.size === 0) return new ApplianceError("NotFoundError", `There is no route ${method} ${path}.`)
-  return new ApplianceError("MethodNotAllowedError", `${path} takes ${[...allowed].sort().join(", ")}, not ${method}.`, {
-    headers: { Allow: [...allowed].sort().join(", ") },
-  })
+  return new ApplianceError(
+    "MethodNotAllowedError",
+    `${path} takes ${[...allowed].sort().join(", ")}, not ${method}.`,
+    {
+      headers: { Allow: [...allowed].sort().join(", ") },
+    },
+  )
 }
 
 function pattern(path: string): RegExp {
   return new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/:[A-Za-z_]+(\{[^}]*\})?/g, "[^/]+")}$`)
 }
 
-const BELOW_NAMESPACE = /^\/v1\/namespaces\/([^/]+)\/((?:buckets|collections|objects|retrievers|batches|inference)(?:\/.*)?)$/
+const BELOW_NAMESPACE =
+  /^\/v1\/namespaces\/([^/]+)\/((?:buckets|collections|objects|retrievers|batches|inference)(?:\/.*)?)$/
 
 /**
  * The newer docs put the namespace into the path (`/v1/namespaces/{ns}/buckets…`); those are the same routes with the

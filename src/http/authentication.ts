@@ -4,7 +4,11 @@ import type { Authentication, Permission } from "../organizations/authentication
 import type { HttpEnv } from "./app.ts"
 
 /** Routes under /v1 that need no key: a signed URL is its own credential. */
-const PUBLIC = [/^\/v1\/health(\/liveness)?$/, /^\/v1\/presigned\//, /^\/v1\/collections\/features\/extractors(\/[^/]+)?$/]
+const PUBLIC = [
+  /^\/v1\/health(\/liveness)?$/,
+  /^\/v1\/presigned\//,
+  /^\/v1\/collections\/features\/extractors(\/[^/]+)?$/,
+]
 
 /** POST routes that only read. */
 const READING_POSTS = /\/(list|aggregate|execute|explain)$/

@@ -44,14 +44,18 @@ function envelope(error: ApplianceError, status: number) {
 function expected(thrown: unknown): ApplianceError | null {
   if (thrown instanceof ApplianceError) return thrown
   // hono and zod-openapi throw these for a body that is not JSON; their own bodies do not carry the envelope.
-  if (thrown instanceof HTTPException && thrown.status < 500) return new ApplianceError("BadRequestError", thrown.message)
+  if (thrown instanceof HTTPException && thrown.status < 500)
+    return new ApplianceError("BadRequestError", thrown.message)
   return null
 }
 
 /** Nothing of an unexpected fault leaves but an id under which the log has it whole. */
 function fault(c: Context<HttpEnv>, thrown: unknown): Response {
   const requestId = c.get("requestId")
-  c.get("log").error({ event: "request_failed", err: thrown, method: c.req.method, path: c.req.path }, "unexpected fault")
+  c.get("log").error(
+    { event: "request_failed", err: thrown, method: c.req.method, path: c.req.path },
+    "unexpected fault",
+  )
   return c.json(
     {
       success: false,

@@ -34,7 +34,10 @@ export const jsonBody: MiddlewareHandler<HttpEnv> = async (c, next) => {
     return next()
   }
   if (type !== "" && !JSON_TYPES.test(type)) {
-    throw new ApplianceError("UnsupportedMediaTypeError", `Content-Type '${type}' is not taken here; send application/json.`)
+    throw new ApplianceError(
+      "UnsupportedMediaTypeError",
+      `Content-Type '${type}' is not taken here; send application/json.`,
+    )
   }
   checkJson(bytes)
   c.set("body", bytes)

@@ -34,7 +34,11 @@ export const NamespaceHeader = z.object({
 })
 
 export const IdempotencyHeader = z.object({
-  "idempotency-key": z.string().max(255).optional().openapi({ description: "Repeats answer what the first call answered" }),
+  "idempotency-key": z
+    .string()
+    .max(255)
+    .optional()
+    .openapi({ description: "Repeats answer what the first call answered" }),
 })
 
 export const NamespacedCreate = NamespaceHeader.extend(IdempotencyHeader.shape)
@@ -59,7 +63,9 @@ export async function createOnce<T extends object>(
     path: `${c.req.path}?${new URL(c.req.url).search}#${c.req.header("x-namespace") ?? ""}`,
     body: new TextDecoder().decode(c.get("body") ?? new Uint8Array()),
   }
-  const { answer, replayed } = await idempotency.once(caller.internalId, key, request, status, async (remember) => create(remember))
+  const { answer, replayed } = await idempotency.once(caller.internalId, key, request, status, async (remember) =>
+    create(remember),
+  )
   if (replayed) c.header("Idempotency-Replayed", "true")
   // What was stored is what this route's own handler answered to the same request.
   return answer as T

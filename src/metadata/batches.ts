@@ -75,13 +75,18 @@ export function batchReader(db: Db) {
     `SELECT DISTINCT b.batch_id FROM batches b LEFT JOIN batch_runs r USING (batch_id)
      WHERE b.status IN ${LIVE} AND ?1 IN (b.namespace_id, b.bucket_id, r.collection_id)`,
   )
-  const of = db.prepare<[string], { batch_id: string }>("SELECT batch_id FROM batches WHERE ?1 IN (namespace_id, bucket_id)")
+  const of = db.prepare<[string], { batch_id: string }>(
+    "SELECT batch_id FROM batches WHERE ?1 IN (namespace_id, bucket_id)",
+  )
   const objectIds = db.prepare<[string, number], { object_id: string }>(
     "SELECT object_id FROM batch_objects WHERE batch_id = ? ORDER BY ordinal LIMIT ?",
   )
   const runs = db.prepare<[string], RunRow>("SELECT * FROM batch_runs WHERE batch_id = ? ORDER BY collection_id")
   const run = db.prepare<[string, string], RunRow>("SELECT * FROM batch_runs WHERE batch_id = ? AND collection_id = ?")
-  const errors = db.prepare<{ batchId: string; collectionId: string | null; limit: number; offset: number }, RowErrorRow>(
+  const errors = db.prepare<
+    { batchId: string; collectionId: string | null; limit: number; offset: number },
+    RowErrorRow
+  >(
     `SELECT * FROM row_errors WHERE batch_id = @batchId AND (@collectionId IS NULL OR collection_id = @collectionId)
      ORDER BY collection_id, ordinal LIMIT @limit OFFSET @offset`,
   )
@@ -94,7 +99,8 @@ export function batchReader(db: Db) {
   return {
     get: (namespaceId: string, batchId: string) => get.get(namespaceId, batchId),
     byId: (batchId: string) => byId.get(batchId),
-    list: (bucketId: string, status: string | null, limit: number, offset: number) => list.all({ bucketId, status, limit, offset }),
+    list: (bucketId: string, status: string | null, limit: number, offset: number) =>
+      list.all({ bucketId, status, limit, offset }),
     count: (bucketId: string, status: string | null) => count.get({ bucketId, status })?.count ?? 0,
     /** Submitted and not at an end. */
     live: () => live.all(),
@@ -167,7 +173,13 @@ export function batchWriter(db: Db) {
        rows_skipped = rows_skipped + @skipped, documents_written = documents_written + @documents
      WHERE batch_id = @batchId AND collection_id = @collectionId`,
   )
-  const finishRun = db.prepare<{ status: string; error: string | null; at: string; batchId: string; collectionId: string }>(
+  const finishRun = db.prepare<{
+    status: string
+    error: string | null
+    at: string
+    batchId: string
+    collectionId: string
+  }>(
     `UPDATE batch_runs SET status = @status, error = @error, finished_at = @at,
        rows_skipped = rows_in - rows_done - rows_failed
      WHERE batch_id = @batchId AND collection_id = @collectionId AND finished_at IS NULL`,
@@ -183,7 +195,8 @@ export function batchWriter(db: Db) {
   )
   return {
     insert: (row: BatchRow) => void insert.run(row),
-    update: (batchId: string, metadata: string, name: string | null, at: string) => void update.run(metadata, name, at, batchId),
+    update: (batchId: string, metadata: string, name: string | null, at: string) =>
+      void update.run(metadata, name, at, batchId),
     /** Adds members from `ordinal` on, skipping those that are in; answers the next free ordinal. */
     addMembers(batchId: string, ordinal: number, objectIds: readonly string[]): number {
       let next = ordinal
@@ -200,7 +213,8 @@ export function batchWriter(db: Db) {
     finish: (batchId: string, status: string, error: string | null, at: string) =>
       finish.run({ batchId, status, error, at }).changes === 1,
     insertRun: (row: RunRow) => void insertRun.run(row),
-    beginRun: (batchId: string, collectionId: string, rows: number, at: string) => void beginRun.run(rows, at, batchId, collectionId),
+    beginRun: (batchId: string, collectionId: string, rows: number, at: string) =>
+      void beginRun.run(rows, at, batchId, collectionId),
     recordWorker: (batchId: string, collectionId: string, isolation: string, environment: string) =>
       void recordWorker.run(isolation, environment, batchId, collectionId),
     addCounts: (

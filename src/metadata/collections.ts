@@ -59,7 +59,9 @@ export function collectionWriter(db: Db) {
        @feature_extractor, @plugin_id, @input_schema, @output_schema, @vector_indexes, @enabled, @metadata, @applications,
        @created_at, @updated_at)`,
   )
-  const insertBucket = db.prepare<[string, string]>("INSERT INTO collection_buckets (collection_id, bucket_id) VALUES (?, ?)")
+  const insertBucket = db.prepare<[string, string]>(
+    "INSERT INTO collection_buckets (collection_id, bucket_id) VALUES (?, ?)",
+  )
   const update = db.prepare<CollectionRow>(
     `UPDATE collections SET collection_name = @collection_name, description = @description,
        feature_extractor = @feature_extractor, plugin_id = @plugin_id, output_schema = @output_schema,

@@ -13,7 +13,10 @@ export class DirectoryInUse extends Error {
   readonly holder: Holder | null
 
   constructor(dataDir: string, holder: Holder | null) {
-    const who = holder === null ? "another mixpeek server" : `mixpeek server ${holder.pid}${holder.url === null ? "" : ` at ${holder.url}`}, started ${holder.started_at}`
+    const who =
+      holder === null
+        ? "another mixpeek server"
+        : `mixpeek server ${holder.pid}${holder.url === null ? "" : ` at ${holder.url}`}, started ${holder.started_at}`
     super(`The data directory ${dataDir} is in use by ${who}. Stop it, or serve another directory with --data.`)
     this.holder = holder
   }

@@ -5,18 +5,18 @@
 import Database from "better-sqlite3"
 import { apiKeyReader, apiKeyWriter } from "./api-keys.ts"
 import { batchReader, batchWriter } from "./batches.ts"
+import { bucketUploadReader, bucketUploadWriter } from "./bucket-uploads.ts"
 import { bucketReader, bucketWriter } from "./buckets.ts"
 import { collectionReader, collectionWriter } from "./collections.ts"
 import { idempotencyReader, idempotencyWriter } from "./idempotency.ts"
 import { migrate } from "./migrate.ts"
 import { objectReader, objectWriter } from "./objects.ts"
 import { organizationReader, organizationWriter } from "./organizations.ts"
-import { partReader, partWriter } from "./parts.ts"
 import { partitionReader, partitionWriter } from "./partitions.ts"
+import { partReader, partWriter } from "./parts.ts"
 import { pluginReader, pluginWriter } from "./plugins.ts"
 import { processReader, processWriter } from "./processes.ts"
 import { taskReader, taskWriter } from "./tasks.ts"
-import { bucketUploadReader, bucketUploadWriter } from "./bucket-uploads.ts"
 
 export type Db = Database.Database
 

@@ -53,7 +53,10 @@ export function organizationReader(db: Db) {
   const removed = db.prepare<[], { namespace_id: string; org_id: string }>(
     "SELECT namespace_id, org_id FROM namespaces JOIN organizations USING (internal_id) WHERE deleted_at IS NOT NULL",
   )
-  const byId = db.prepare<[string], { namespace_id: string; namespace_name: string; internal_id: string; org_id: string }>(
+  const byId = db.prepare<
+    [string],
+    { namespace_id: string; namespace_name: string; internal_id: string; org_id: string }
+  >(
     `SELECT namespace_id, namespace_name, internal_id, org_id FROM namespaces JOIN organizations USING (internal_id)
      WHERE namespace_id = ?`,
   )
@@ -97,7 +100,9 @@ export function organizationWriter(db: Db) {
   const removeNamespace = db.prepare<[string, string]>(
     "UPDATE namespaces SET deleted_at = ? WHERE namespace_id = ? AND deleted_at IS NULL",
   )
-  const eraseNamespace = db.prepare<[string]>("DELETE FROM namespaces WHERE namespace_id = ? AND deleted_at IS NOT NULL")
+  const eraseNamespace = db.prepare<[string]>(
+    "DELETE FROM namespaces WHERE namespace_id = ? AND deleted_at IS NOT NULL",
+  )
   return {
     insert: (row: OrganizationRow) => void insert.run(row),
     insertNamespace: (row: NamespaceRow) => void insertNamespace.run(row),

@@ -39,7 +39,9 @@ export function partWriter(db: Db) {
      VALUES (@part_id, @collection_id, @batch_id, @plugin_id, @code_hash, @file, @features, @document_rows, @dead_file,
        @dead_rows, @size_bytes, @created_at)`,
   )
-  const supersede = db.prepare<[string, number, string]>("UPDATE parts SET dead_file = ?, dead_rows = ? WHERE part_id = ?")
+  const supersede = db.prepare<[string, number, string]>(
+    "UPDATE parts SET dead_file = ?, dead_rows = ? WHERE part_id = ?",
+  )
   const removeDead = db.prepare<[string]>("DELETE FROM parts WHERE part_id = ? AND dead_rows >= document_rows")
   const removeOf = db.prepare<[string]>("DELETE FROM parts WHERE collection_id = ?")
   return {

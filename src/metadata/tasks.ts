@@ -43,6 +43,7 @@ export function taskWriter(db: Db) {
   return {
     insert: (row: TaskRow) => void insert.run(row),
     finishDeletion: (namespaceId: string, at: string) => void finishDeletion.run(at, namespaceId),
-    move: (taskId: string, status: string, error: string | null, at: string) => void move.run(status, error, at, taskId),
+    move: (taskId: string, status: string, error: string | null, at: string) =>
+      void move.run(status, error, at, taskId),
   }
 }

@@ -8,6 +8,7 @@ const KEY_BYTES = 32
 export async function secretsKey(path: string): Promise<Uint8Array> {
   if (!existsSync(path)) await writeDurably(path, (file) => file.writeFile(randomBytes(KEY_BYTES)))
   const key = readFileSync(path)
-  if (key.byteLength !== KEY_BYTES) throw new Error(`${path} is damaged: ${key.byteLength} bytes in place of ${KEY_BYTES}. Restore it from a backup.`)
+  if (key.byteLength !== KEY_BYTES)
+    throw new Error(`${path} is damaged: ${key.byteLength} bytes in place of ${KEY_BYTES}. Restore it from a backup.`)
   return key
 }

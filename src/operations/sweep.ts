@@ -69,7 +69,13 @@ export function sweeper(deps: Deps) {
     }
   }
 
-  async function eraseNamespace({ namespace_id: id, org_id: orgId }: { namespace_id: string; org_id: string }): Promise<void> {
+  async function eraseNamespace({
+    namespace_id: id,
+    org_id: orgId,
+  }: {
+    namespace_id: string
+    org_id: string
+  }): Promise<void> {
     for (const batchId of metadata.read.batches.of(id)) {
       metadata.transact((tx) => tx.write.batches.erase(batchId))
       await nextTurn()

@@ -36,7 +36,8 @@ export function apiKeys({ metadata, now }: Deps) {
     permissions: JSON.parse(row.permissions),
     scopes: JSON.parse(row.scopes),
     rate_limit_override: row.rate_limit_override,
-    status: row.status === "active" && row.expires_at !== null && new Date(row.expires_at) <= now() ? "expired" : row.status,
+    status:
+      row.status === "active" && row.expires_at !== null && new Date(row.expires_at) <= now() ? "expired" : row.status,
     expires_at: row.expires_at,
     last_used_at: row.last_used_at,
     created_at: row.created_at,
@@ -96,7 +97,8 @@ export function apiKeys({ metadata, now }: Deps) {
           ...row,
           name: newName,
           description: changes.description ?? row.description,
-          permissions: changes.permissions == null ? row.permissions : JSON.stringify([...new Set(changes.permissions)]),
+          permissions:
+            changes.permissions == null ? row.permissions : JSON.stringify([...new Set(changes.permissions)]),
           scopes: changes.scopes == null ? row.scopes : JSON.stringify(changes.scopes),
           rate_limit_override:
             changes.rate_limit_override === undefined ? row.rate_limit_override : changes.rate_limit_override,
@@ -128,7 +130,12 @@ export function apiKeys({ metadata, now }: Deps) {
       metadata.transact((tx) => {
         const row = active(tx, owner, email, name)
         refuseProtected(row)
-        tx.write.apiKeys.update({ ...row, status: "revoked", revoked_at: now().toISOString(), revoked_by: owner.userEmail })
+        tx.write.apiKeys.update({
+          ...row,
+          status: "revoked",
+          revoked_at: now().toISOString(),
+          revoked_by: owner.userEmail,
+        })
       })
     },
   }
@@ -153,5 +160,7 @@ function refuseTaken(existing: ApiKeyRow | undefined, name: string): void {
 function expiry(value: string, at: Date): string {
   const when = new Date(value)
   if (when > at) return when.toISOString()
-  throw invalid("expires_at lies in the past.", [{ type: "past", location: ["body", "expires_at"], message: "lies in the past" }])
+  throw invalid("expires_at lies in the past.", [
+    { type: "past", location: ["body", "expires_at"], message: "lies in the past" },
+  ])
 }

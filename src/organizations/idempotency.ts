@@ -29,12 +29,16 @@ export function idempotency({ metadata, now }: Deps) {
       create: (remember: Remember) => Promise<object>,
     ): Promise<{ answer: object; replayed: boolean }> {
       if (key.length > 255) throw new ApplianceError("BadRequestError", "Idempotency-Key is over 255 characters.")
-      const fingerprint = createHash("sha256").update(`${request.method}\n${request.path}\n${request.body}`).digest("hex")
+      const fingerprint = createHash("sha256")
+        .update(`${request.method}\n${request.path}\n${request.body}`)
+        .digest("hex")
       const stored = metadata.read.idempotency.get(internalId, key)
       if (stored !== undefined && new Date(stored.created_at).getTime() > now().getTime() - RETENTION_MS) {
         if (stored.fingerprint !== fingerprint) {
           throw new ApplianceError("ValidationError", "This Idempotency-Key was used for another request.", {
-            details: { validation_errors: [{ type: "reused", location: ["header", "Idempotency-Key"], message: "reused" }] },
+            details: {
+              validation_errors: [{ type: "reused", location: ["header", "Idempotency-Key"], message: "reused" }],
+            },
           })
         }
         return { answer: JSON.parse(new TextDecoder().decode(Bun.gunzipSync(stored.body.slice()))), replayed: true }

@@ -24,14 +24,17 @@ interface Deps {
 export function namespaces({ metadata, now, onRemoved }: Deps) {
   const visible = (caller: Caller, row: NamespaceRow) => {
     const scopes = caller.scopes.filter((scope) => scope.resource_type === "namespace")
-    return scopes.length === 0 || scopes.some(({ resource_id: id }) => id === row.namespace_id || id === row.namespace_name)
+    return (
+      scopes.length === 0 || scopes.some(({ resource_id: id }) => id === row.namespace_id || id === row.namespace_name)
+    )
   }
   const find = (caller: Caller, identifier: string): NamespaceRow => {
     const row = metadata.read.organizations.namespace(caller.internalId, identifier)
     if (row === undefined || !visible(caller, row)) throw notFound("namespace", identifier)
     return row
   }
-  const list = (caller: Caller) => metadata.read.organizations.namespaces(caller.internalId).filter((row) => visible(caller, row))
+  const list = (caller: Caller) =>
+    metadata.read.organizations.namespaces(caller.internalId).filter((row) => visible(caller, row))
   const scope = (caller: Caller, row: NamespaceRow): Namespace => ({
     namespaceId: row.namespace_id,
     name: row.namespace_name,
@@ -150,7 +153,10 @@ function withExtractorId(reference: { feature_extractor_name: string; version: s
   return { ...reference, feature_extractor_id: pluginId(reference.feature_extractor_name, version) }
 }
 
-function model(row: NamespaceRow, counts: Pick<NamespaceModel, "document_count" | "bucket_count" | "collection_count" | "object_count">): NamespaceModel {
+function model(
+  row: NamespaceRow,
+  counts: Pick<NamespaceModel, "document_count" | "bucket_count" | "collection_count" | "object_count">,
+): NamespaceModel {
   return {
     object: "namespace",
     namespace_id: row.namespace_id,

@@ -33,7 +33,13 @@ export function organizations({ metadata, now }: Deps) {
         const existing = tx.read.organizations.byName(name)
         if (existing !== undefined) return { row: existing, created: false }
         const at = now().toISOString()
-        const row = { internal_id: newId("int"), org_id: newId("org"), organization_name: name, created_at: at, updated_at: at }
+        const row = {
+          internal_id: newId("int"),
+          org_id: newId("org"),
+          organization_name: name,
+          created_at: at,
+          updated_at: at,
+        }
         tx.write.organizations.insert(row)
         tx.write.organizations.insertNamespace({
           namespace_id: newId("ns"),

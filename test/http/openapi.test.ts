@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { Validator } from "@seriousme/openapi-schema-validator"
-import { type TestAppliance, startTestAppliance } from "../support/appliance.ts"
+import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 
 let appliance: TestAppliance
 

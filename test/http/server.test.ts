@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { connect } from "node:net"
-import { type TestAppliance, startTestAppliance } from "../support/appliance.ts"
+import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { textPlugin, upload } from "../support/plugins.ts"
 
 let appliance: TestAppliance
@@ -29,7 +29,12 @@ describe("the error envelope", () => {
   })
 
   test("no key, a malformed header, and an unknown key answer 401", async () => {
-    for (const headers of [{}, { Authorization: "Basic abc" }, { Authorization: "Bearer sk_unknown" }, { Authorization: "Bearer" }]) {
+    for (const headers of [
+      {},
+      { Authorization: "Basic abc" },
+      { Authorization: "Bearer sk_unknown" },
+      { Authorization: "Bearer" },
+    ]) {
       expectEnvelope(await appliance.call("GET", "/v1/namespaces", { key: null, headers }), 401, "UnauthorizedError")
     }
   })
@@ -37,7 +42,11 @@ describe("the error envelope", () => {
   test("a body that is not JSON answers 400, and deep nesting does not reach a parser", async () => {
     expectEnvelope(await appliance.call("POST", "/v1/buckets", { raw: "{" }), 400, "BadRequestError")
     expectEnvelope(await appliance.call("POST", "/v1/buckets", { raw: "[".repeat(100_000) }), 400, "BadRequestError")
-    expectEnvelope(await appliance.call("POST", "/v1/buckets", { raw: new Uint8Array([0x22, 0xff, 0x22]) }), 400, "BadRequestError")
+    expectEnvelope(
+      await appliance.call("POST", "/v1/buckets", { raw: new Uint8Array([0x22, 0xff, 0x22]) }),
+      400,
+      "BadRequestError",
+    )
   })
 
   test("an empty body answers 422 naming what is missing", async () => {
@@ -47,7 +56,9 @@ describe("the error envelope", () => {
   })
 
   test("a list with a JSON content type and no body works, as the SDK sends it", async () => {
-    const answer = await appliance.call("POST", "/v1/namespaces/list", { headers: { "Content-Type": "application/json" } })
+    const answer = await appliance.call("POST", "/v1/namespaces/list", {
+      headers: { "Content-Type": "application/json" },
+    })
     expect(answer.status).toBe(200)
   })
 
@@ -55,7 +66,10 @@ describe("the error envelope", () => {
     const headers = { "Content-Type": "application/x-www-form-urlencoded" }
     const taken = await appliance.call("POST", "/v1/namespaces/list", { headers, raw: '{"limit": 1}' })
     expect(taken.status).toBe(200)
-    const refused = await appliance.call("POST", "/v1/namespaces/list", { headers: { "Content-Type": "text/xml" }, raw: "<a/>" })
+    const refused = await appliance.call("POST", "/v1/namespaces/list", {
+      headers: { "Content-Type": "text/xml" },
+      raw: "<a/>",
+    })
     expectEnvelope(refused, 415, "UnsupportedMediaTypeError")
   })
 
@@ -100,14 +114,18 @@ describe("what is served without a key", () => {
 
 describe("slow requests", () => {
   test("a PUT that pauses for 15 seconds in the middle is taken whole", async () => {
-    const reserved = await appliance.call("POST", "/v1/namespaces/default/plugins/uploads", { body: { name: "slow_put", version: "1.0.0" } })
+    const reserved = await appliance.call("POST", "/v1/namespaces/default/plugins/uploads", {
+      body: { name: "slow_put", version: "1.0.0" },
+    })
     const target = new URL(reserved.body.presigned_url)
     const socket = connect(Number(target.port), target.hostname)
     let answer = ""
     socket.on("data", (chunk) => {
       answer += String(chunk)
     })
-    socket.write(`PUT ${target.pathname}${target.search} HTTP/1.1\r\nHost: ${target.host}\r\nConnection: close\r\nContent-Length: 10\r\n\r\n01234`)
+    socket.write(
+      `PUT ${target.pathname}${target.search} HTTP/1.1\r\nHost: ${target.host}\r\nConnection: close\r\nContent-Length: 10\r\n\r\n01234`,
+    )
     await Bun.sleep(15_000)
     socket.write("56789")
     await new Promise((resolve) => socket.once("close", resolve))
@@ -123,7 +141,9 @@ describe("slow requests", () => {
   }, 60_000)
 
   test("a 400 MB archive is streamed to disk and its MD5 is answered", async () => {
-    const reserved = await appliance.call("POST", "/v1/namespaces/default/plugins/uploads", { body: { name: "large_put", version: "1.0.0" } })
+    const reserved = await appliance.call("POST", "/v1/namespaces/default/plugins/uploads", {
+      body: { name: "large_put", version: "1.0.0" },
+    })
     const megabyte = new Uint8Array(1024 * 1024).fill(7)
     let left = 400
     const hash = new Bun.CryptoHasher("md5")

@@ -23,7 +23,7 @@ export interface CallOptions {
   readonly headers?: Record<string, string>
   /** Null sends no X-Namespace. */
   readonly namespace?: string | null
-  readonly raw?: BodyInit
+  readonly raw?: NonNullable<ConstructorParameters<typeof Response>[0]>
 }
 
 export interface Answer {
@@ -67,7 +67,8 @@ export async function startTestAppliance(options: ApplianceOptions = {}): Promis
   let running = await launch(dataDir, options)
   const adminKey = readFileSync(join(dataDir, "admin.key"), "utf8").trim()
   const otherKey = createOtherKey(dataDir)
-  const call = (method: string, path: string, request: CallOptions = {}) => callAt(running.url, adminKey, method, path, request)
+  const call = (method: string, path: string, request: CallOptions = {}) =>
+    callAt(running.url, adminKey, method, path, request)
   const namespaces = await callAt(running.url, adminKey, "GET", "/v1/namespaces", {})
   return {
     get url() {
@@ -127,7 +128,13 @@ async function launch(dataDir: string, options: ApplianceOptions) {
   throw new Error(`the appliance did not start (exit ${child.exitCode}):\n${out}\n${log}`)
 }
 
-async function callAt(url: string, adminKey: string, method: string, path: string, request: CallOptions): Promise<Answer> {
+async function callAt(
+  url: string,
+  adminKey: string,
+  method: string,
+  path: string,
+  request: CallOptions,
+): Promise<Answer> {
   const headers = new Headers(request.headers)
   const key = request.key === undefined ? adminKey : request.key
   if (key !== null) headers.set("Authorization", `Bearer ${key}`)
@@ -152,7 +159,10 @@ function shareEnvironments(dataDir: string): void {
   const shared = join(SHARED_DATA, "environments")
   if (!existsSync(shared)) {
     mkdirSync(SHARED_DATA, { recursive: true })
-    const setup = Bun.spawnSync([...commandLine(), "runtime", "setup", "--data", SHARED_DATA], { stderr: "pipe", stdout: "pipe" })
+    const setup = Bun.spawnSync([...commandLine(), "runtime", "setup", "--data", SHARED_DATA], {
+      stderr: "pipe",
+      stdout: "pipe",
+    })
     if (setup.exitCode !== 0) throw new Error(`runtime setup failed: ${setup.stderr.toString()}`)
   }
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
@@ -163,8 +173,18 @@ function shareEnvironments(dataDir: string): void {
 function createOtherKey(dataDir: string): string {
   const created = Bun.spawnSync(
     [
-      ...commandLine(), "keys", "create", "--data", dataDir, "--organization", "other", "--name", `test-${crypto.randomUUID()}`,
-      "--permissions", "read,write,delete,admin", "--json",
+      ...commandLine(),
+      "keys",
+      "create",
+      "--data",
+      dataDir,
+      "--organization",
+      "other",
+      "--name",
+      `test-${crypto.randomUUID()}`,
+      "--permissions",
+      "read,write,delete,admin",
+      "--json",
     ],
     { stderr: "pipe", stdout: "pipe" },
   )
@@ -173,7 +193,10 @@ function createOtherKey(dataDir: string): string {
 }
 
 /** Polls `check` until it gives something; a deadline, not a sleep, decides. */
-export async function eventually<T>(check: () => Promise<T | null | undefined | false>, deadlineMs = 60_000): Promise<T> {
+export async function eventually<T>(
+  check: () => Promise<T | null | undefined | false>,
+  deadlineMs = 60_000,
+): Promise<T> {
   const deadline = performance.now() + deadlineMs
   for (;;) {
     const value = await check()

@@ -1,6 +1,6 @@
 /** Steps that several tests and scripts take on the way to documents. */
 import { join, resolve } from "node:path"
-import { commandLine, eventually, type TestAppliance } from "./appliance.ts"
+import { commandLine, eventually, SHARED_DATA, type TestAppliance } from "./appliance.ts"
 
 const ROOT = resolve(import.meta.dir, "../..")
 
@@ -14,8 +14,20 @@ export async function publishSample(appliance: TestAppliance, category: string):
 export async function publishDirectory(appliance: TestAppliance, path: string): Promise<void> {
   const child = Bun.spawn(
     [
-      ...commandLine(), "plugin", "publish", "--path", path, "--namespace", appliance.namespaceId,
-      "--base-url", appliance.url, "--api-key", appliance.adminKey, "--yes",
+      ...commandLine(),
+      "plugin",
+      "publish",
+      "--path",
+      path,
+      "--namespace",
+      appliance.namespaceId,
+      "--base-url",
+      appliance.url,
+      "--api-key",
+      appliance.adminKey,
+      "--data",
+      SHARED_DATA,
+      "--yes",
     ],
     { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
   )
@@ -36,8 +48,12 @@ export async function loadTexts(appliance: TestAppliance, rows: number): Promise
   const texts = (await new Response(child.stdout).text()).split("\n").filter(Boolean)
   if (texts.length !== rows) throw new Error(`the corpus gave ${texts.length} texts in place of ${rows}`)
   for (let at = 0; at < rows; at += 100) {
-    const objects = texts.slice(at, at + 100).map((line) => ({ blobs: [{ property: "text", type: "text", data: JSON.parse(line).text }] }))
-    const answer = await appliance.call("POST", `/v1/buckets/${bucket.body.bucket_id}/objects/batch`, { body: { objects } })
+    const objects = texts
+      .slice(at, at + 100)
+      .map((line) => ({ blobs: [{ property: "text", type: "text", data: JSON.parse(line).text }] }))
+    const answer = await appliance.call("POST", `/v1/buckets/${bucket.body.bucket_id}/objects/batch`, {
+      body: { objects },
+    })
     if (answer.status !== 200 || answer.body.failed_count !== 0) throw new Error(answer.text)
   }
   return bucket.body.bucket_id

@@ -121,7 +121,9 @@ export async function upload(
   files: PluginFiles,
   { name = "my_extractor", version = "1.0.0", namespace = appliance.namespaceId } = {},
 ): Promise<Answer> {
-  const reserved = await appliance.call("POST", `/v1/namespaces/${namespace}/plugins/uploads`, { body: { name, version } })
+  const reserved = await appliance.call("POST", `/v1/namespaces/${namespace}/plugins/uploads`, {
+    body: { name, version },
+  })
   if (reserved.status !== 200) return reserved
   const put = await appliance.call("PUT", reserved.body.presigned_url, {
     key: null,

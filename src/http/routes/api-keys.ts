@@ -10,7 +10,13 @@ interface Deps {
 }
 
 const tags = ["API keys"]
-const UserParams = z.object({ user_email: z.string().min(3).max(254).regex(/^[^\s@]+@[^\s@]+$/, "an e-mail address") })
+const UserParams = z.object({
+  user_email: z
+    .string()
+    .min(3)
+    .max(254)
+    .regex(/^[^\s@]+@[^\s@]+$/, "an e-mail address"),
+})
 const KeyParams = UserParams.extend({ key_name: z.string().min(1).max(100) })
 const path = "/v1/organizations/users/{user_email}/api-keys"
 
@@ -59,9 +65,15 @@ const rotate = createRoute({
 })
 
 export function apiKeyRoutes(app: App, { apiKeys }: Deps): void {
-  app.openapi(create, (c) => c.json(apiKeys.create(c.get("caller"), c.req.valid("param").user_email, c.req.valid("json")), 200))
+  app.openapi(create, (c) =>
+    c.json(apiKeys.create(c.get("caller"), c.req.valid("param").user_email, c.req.valid("json")), 200),
+  )
   app.openapi(list, (c) => {
-    const results = apiKeys.list(c.get("caller"), c.req.valid("param").user_email, c.req.valid("query").include_revoked ?? false)
+    const results = apiKeys.list(
+      c.get("caller"),
+      c.req.valid("param").user_email,
+      c.req.valid("query").include_revoked ?? false,
+    )
     return c.json({ results, total_count: results.length }, 200)
   })
   app.openapi(update, (c) => {

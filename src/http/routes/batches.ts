@@ -121,15 +121,22 @@ export function batchRoutes(app: App, { batches, namespaces, idempotency }: Deps
     const namespace = namespaceOf(c, namespaces)
     const bucket = c.req.valid("param").bucket_identifier
     const request = c.req.valid("json")
-    return c.json(await createOnce(c, idempotency, 200, (remember) => batches.trigger(namespace, bucket, request, remember)), 200)
+    return c.json(
+      await createOnce(c, idempotency, 200, (remember) => batches.trigger(namespace, bucket, request, remember)),
+      200,
+    )
   })
-  app.openapi(list, (c) => c.json(batches.list(namespaceOf(c, namespaces), c.req.valid("param").bucket_identifier, c.req.valid("json")), 200))
+  app.openapi(list, (c) =>
+    c.json(batches.list(namespaceOf(c, namespaces), c.req.valid("param").bucket_identifier, c.req.valid("json")), 200),
+  )
   app.openapi(create, async (c) => {
     const namespace = namespaceOf(c, namespaces)
     const bucket = c.req.valid("param").bucket_identifier
     const request = c.req.valid("json")
     const skip = c.req.valid("query").skip_validation ?? false
-    const answer = await createOnce(c, idempotency, 200, (remember) => batches.create(namespace, bucket, request, skip, remember))
+    const answer = await createOnce(c, idempotency, 200, (remember) =>
+      batches.create(namespace, bucket, request, skip, remember),
+    )
     return c.json(answer, 200)
   })
   app.openapi(addObjects, (c) => {

@@ -17,7 +17,16 @@ import { selectRecords } from "../../filtering.ts"
 import type { Idempotency } from "../../organizations/idempotency.ts"
 import type { Namespace, Namespaces } from "../../organizations/namespaces.ts"
 import type { App } from "../app.ts"
-import { CONFLICT, createOnce, ERRORS, json, jsonRequest, NamespacedCreate, NamespaceHeader, namespaceOf } from "../route.ts"
+import {
+  CONFLICT,
+  createOnce,
+  ERRORS,
+  json,
+  jsonRequest,
+  NamespacedCreate,
+  NamespaceHeader,
+  namespaceOf,
+} from "../route.ts"
 
 interface Deps {
   collections: Collections
@@ -57,7 +66,14 @@ const listByGet = createRoute({
   request: { headers, query: PagingQuery },
   responses: listed,
 })
-const get = createRoute({ method: "get", path, tags, summary: "Get a collection", request: { headers, params: Params }, responses: found })
+const get = createRoute({
+  method: "get",
+  path,
+  tags,
+  summary: "Get a collection",
+  request: { headers, params: Params },
+  responses: found,
+})
 const update = createRoute({
   method: "patch",
   path,
@@ -105,7 +121,10 @@ export function collectionRoutes(app: App, { collections, batches, namespaces, i
     const namespace = namespaceOf(c, namespaces)
     const request = c.req.valid("json")
     c.get("allowSilence")(SLOW_PLUGIN_SECONDS)
-    return c.json(await createOnce(c, idempotency, 200, (remember) => collections.create(namespace, request, remember)), 200)
+    return c.json(
+      await createOnce(c, idempotency, 200, (remember) => collections.create(namespace, request, remember)),
+      200,
+    )
   })
   app.openapi(list, (c) => c.json(listing(namespaceOf(c, namespaces), c.req.valid("query"), c.req.valid("json")), 200))
   app.openapi(listByGet, (c) => c.json(listing(namespaceOf(c, namespaces), c.req.valid("query"), {}), 200))
@@ -121,7 +140,9 @@ export function collectionRoutes(app: App, { collections, batches, namespaces, i
     )
     return c.json(answer, 202)
   })
-  app.openapi(get, (c) => c.json(collections.get(namespaceOf(c, namespaces), c.req.valid("param").collection_identifier), 200))
+  app.openapi(get, (c) =>
+    c.json(collections.get(namespaceOf(c, namespaces), c.req.valid("param").collection_identifier), 200),
+  )
   app.openapi(update, async (c) => {
     c.get("allowSilence")(SLOW_PLUGIN_SECONDS)
     const { collection_identifier: identifier } = c.req.valid("param")
@@ -130,7 +151,10 @@ export function collectionRoutes(app: App, { collections, batches, namespaces, i
   app.openapi(remove, (c) => {
     const { collection_identifier: identifier } = c.req.valid("param")
     const removed = collections.remove(namespaceOf(c, namespaces), identifier)
-    return c.json({ success: true as const, ...removed, message: `Collection '${identifier}' and its documents are gone.` }, 200)
+    return c.json(
+      { success: true as const, ...removed, message: `Collection '${identifier}' and its documents are gone.` },
+      200,
+    )
   })
 }
 

@@ -1,5 +1,5 @@
-import bundle from "../../../node_modules/swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" }
 import style from "../../../node_modules/swagger-ui-dist/swagger-ui.css" with { type: "file" }
+import bundle from "../../../node_modules/swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" }
 import type { App } from "../app.ts"
 
 /** Interactive documentation from files inside the binary; the policy forbids the browser any outside request. */

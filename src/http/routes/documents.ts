@@ -47,7 +47,10 @@ export function documentRoutes(app: App, { documents, namespaces }: Deps): void 
   app.openapi(list, async (c) => {
     const body = c.req.valid("json")
     const page = pageOf(c.req.valid("query"), body)
-    return c.json(await documents.list(namespaceOf(c, namespaces), c.req.valid("param").collection_identifier, body, page), 200)
+    return c.json(
+      await documents.list(namespaceOf(c, namespaces), c.req.valid("param").collection_identifier, body, page),
+      200,
+    )
   })
   app.openapi(listByGet, async (c) => {
     const { return_vectors, return_presigned_urls, ...paging } = c.req.valid("query")

@@ -18,7 +18,11 @@ const health = createRoute({
   summary: "How the appliance is",
   security: [],
   request: { query: z.object({ deep: FlagQuery.optional(), metrics: FlagQuery.optional() }) },
-  responses: { 200: { description: "OK or DEGRADED", content: json(HealthResponse) }, 422: ERRORS[422], 500: ERRORS[500] },
+  responses: {
+    200: { description: "OK or DEGRADED", content: json(HealthResponse) },
+    422: ERRORS[422],
+    500: ERRORS[500],
+  },
 })
 const liveness = createRoute({
   method: "get",
@@ -26,7 +30,10 @@ const liveness = createRoute({
   tags,
   summary: "Whether the process answers",
   security: [],
-  responses: { 200: { description: "Alive", content: json(z.object({ status: z.literal("alive") })) }, 500: ERRORS[500] },
+  responses: {
+    200: { description: "Alive", content: json(z.object({ status: z.literal("alive") })) },
+    500: ERRORS[500],
+  },
 })
 
 export function healthRoutes(app: App, deps: Deps): void {

@@ -50,7 +50,14 @@ const listByGet = createRoute({
   request: { query: PagingQuery },
   responses: listed,
 })
-const get = createRoute({ method: "get", path, tags, summary: "Get a namespace", request: { params: NamespaceParams }, responses: found })
+const get = createRoute({
+  method: "get",
+  path,
+  tags,
+  summary: "Get a namespace",
+  request: { params: NamespaceParams },
+  responses: found,
+})
 const change = (method: "patch" | "put") =>
   createRoute({
     method,
@@ -81,7 +88,9 @@ export function namespaceRoutes(app: App, { namespaces, idempotency }: Deps): vo
   }
   app.openapi(create, async (c) => {
     const request = c.req.valid("json")
-    const answer = await createOnce(c, idempotency, 200, (remember) => namespaces.create(c.get("caller"), request, remember))
+    const answer = await createOnce(c, idempotency, 200, (remember) =>
+      namespaces.create(c.get("caller"), request, remember),
+    )
     return c.json(answer, 200)
   })
   app.openapi(list, (c) => c.json(listing(c.get("caller"), c.req.valid("query"), c.req.valid("json")), 200))

@@ -73,9 +73,13 @@ const NOT_ENABLED: readonly (readonly [method: string, path: string])[] = [
 export function notEnabledRoutes(app: App): void {
   for (const [method, path] of NOT_ENABLED) {
     app.on(method.toUpperCase(), path, (c) => {
-      throw new ApplianceError("NotEnabledError", `${c.req.method} ${path} is not offered by this version of the appliance yet.`, {
-        details: { operation: `${c.req.method} ${path}` },
-      })
+      throw new ApplianceError(
+        "NotEnabledError",
+        `${c.req.method} ${path} is not offered by this version of the appliance yet.`,
+        {
+          details: { operation: `${c.req.method} ${path}` },
+        },
+      )
     })
   }
 }

@@ -52,10 +52,17 @@ export function taskRoutes(app: App, { tasks }: Deps): void {
     const body = c.req.valid("json")
     const chosen = tasks
       .list(c.get("caller"))
-      .filter((task) => (body.status == null || task.status === body.status) && (body.task_type == null || task.task_type === body.task_type))
+      .filter(
+        (task) =>
+          (body.status == null || task.status === body.status) &&
+          (body.task_type == null || task.task_type === body.task_type),
+      )
     const all = selectRecords(chosen, body, ["task_id", "task_type"])
     const page = pageOf(c.req.valid("query"), body)
-    return c.json({ results: all.slice(page.offset, page.offset + page.limit), pagination: paginationOf(page, all.length) }, 200)
+    return c.json(
+      { results: all.slice(page.offset, page.offset + page.limit), pagination: paginationOf(page, all.length) },
+      200,
+    )
   })
   app.openapi(get, (c) => c.json(tasks.get(c.get("caller"), c.req.valid("param").task_id), 200))
   const done = { success: true as const, message: "The task is ended." }

@@ -1,0 +1,64 @@
+import { expect, test } from "bun:test"
+import { eventually, startTestAppliance } from "../support/appliance.ts"
+import { documentIds, loadTexts, publishSample, waitForBatch } from "../support/batch.ts"
+
+test("kill -9 in the middle of a batch, then a start, finishes it with no document lost or doubled", async () => {
+  await using appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "500" } })
+  await publishSample(appliance, "text")
+  const bucket = await loadTexts(appliance, 4000)
+  const collection = await appliance.call("POST", "/v1/collections", {
+    body: {
+      collection_name: "killed",
+      source: { type: "bucket", bucket_ids: [bucket] },
+      feature_extractor: { feature_extractor_name: "text_features", version: "1.0.0" },
+    },
+  })
+  const batch = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, {
+    body: { collection_ids: [collection.body.collection_id] },
+  })
+  const path = `/v1/buckets/${bucket}/batches/${batch.body.batch_id}`
+  // Twice: once with some partitions committed and others under way, once right after the restart.
+  await eventually(async () => (await appliance.call("GET", path)).body.rows_done >= 500)
+  await appliance.kill()
+  await appliance.start()
+  await appliance.kill()
+  await appliance.start()
+  const ended = await waitForBatch(appliance, bucket, batch.body.batch_id)
+  expect(ended).toMatchObject({ status: "COMPLETED", rows_in: 4000, rows_done: 4000, rows_failed: 0, rows_skipped: 0 })
+  const ids = await documentIds(appliance, collection.body.collection_id)
+  expect(ids).toHaveLength(4000)
+  expect(new Set(ids).size).toBe(4000)
+}, 180_000)
+
+test("SIGTERM ends the server cleanly within its grace and gives the batch back whole", async () => {
+  await using appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "500" } })
+  await publishSample(appliance, "text")
+  const bucket = await loadTexts(appliance, 2000)
+  const collection = await appliance.call("POST", "/v1/collections", {
+    body: {
+      collection_name: "stopped",
+      source: { type: "bucket", bucket_ids: [bucket] },
+      feature_extractor: { feature_extractor_name: "text_features", version: "1.0.0" },
+    },
+  })
+  const batch = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, { body: {} })
+  const started = performance.now()
+  expect(await appliance.stop()).toBe(0)
+  expect(performance.now() - started).toBeLessThan(15_000)
+  await appliance.start()
+  expect((await waitForBatch(appliance, bucket, batch.body.batch_id)).rows_done).toBe(2000)
+  expect(new Set(await documentIds(appliance, collection.body.collection_id)).size).toBe(2000)
+}, 180_000)
+
+test("a second server on the same directory is refused by the name of the holder", async () => {
+  await using appliance = await startTestAppliance()
+  const second = startTestAppliance({ dataDir: appliance.dataDir })
+  expect(second).rejects.toThrow(new RegExp(`in use by mixpeek server ${appliance.pid} at http`))
+  await second.catch(() => {})
+})
+
+test("an address beyond this machine is refused while plugin code is not isolated", async () => {
+  expect(startTestAppliance({ arguments: ["--host", "0.0.0.0"] })).rejects.toThrow(/--allow-unsandboxed/)
+  await using appliance = await startTestAppliance({ arguments: ["--host", "0.0.0.0", "--allow-unsandboxed"] })
+  expect((await appliance.call("GET", "/v1/health/liveness")).status).toBe(200)
+})
