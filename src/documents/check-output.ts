@@ -1,0 +1,177 @@
+/**
+ * Reads a worker's `scalars.parquet` once, into a table of ours, and checks the table. Nothing is asked of the file itself
+ * but its bytes: counts, statistics and order that a Parquet file claims may be lies, and DuckDB would believe them.
+ */
+import { ApplianceError } from "../errors.ts"
+import { checkSuspiciousJson } from "./check-json.ts"
+import type { Session } from "./database.ts"
+import { HostileOutput } from "./hostile-output.ts"
+import { Parameters } from "./parameters.ts"
+import { plainFileBytes } from "./part-files.ts"
+
+/** Per document, in UTF-8 bytes: the interface between worker and appliance. */
+export const MAX_FIELDS_BYTES = 1024 ** 2
+/** What one part may hold; a partition is a slice of some ten thousand rows, cut by bytes too (architecture.md §10). */
+export const DEFAULT_WRITE_LIMITS = {
+  rows_out: 16_000_000,
+  scalars_bytes: 2 * 1024 ** 3,
+  fields_bytes: 1024 ** 3,
+} as const
+export type WriteLimits = { readonly [Key in keyof typeof DEFAULT_WRITE_LIMITS]: number }
+
+const COLUMNS = new Map([
+  ["row", "BIGINT"],
+  ["output_index", "INTEGER"],
+  ["fields", "VARCHAR"],
+  ["missing_vectors", "VARCHAR[]"],
+])
+
+/**
+ * Leaves the temporary table `output (position, row, output_index, fields, missing_vectors)`, checked. Needs the tables
+ * `lineage` and `failed` of `write-part.ts`.
+ * @returns how many documents it holds
+ * @throws HostileOutput with the first reason not to take the file
+ */
+export async function readOutput(
+  session: Session,
+  scalars: string,
+  features: readonly string[],
+  limits: WriteLimits,
+): Promise<number> {
+  const bytes = await plainFileBytes(scalars)
+  if (bytes === null) throw new HostileOutput("'scalars.parquet' is no regular file of its own.")
+  if (bytes > limits.scalars_bytes) {
+    throw new HostileOutput(`'scalars.parquet' has ${bytes} bytes; at most ${limits.scalars_bytes} are taken.`)
+  }
+  await reading(() => takeIn(session, scalars, limits))
+  await checkRows(session)
+  await checkFields(session)
+  await checkMissing(session, features)
+  const [counted] = await session.rows<{ rows: number }>("SELECT count(*)::INTEGER AS rows FROM output")
+  return counted?.rows ?? 0
+}
+
+async function takeIn(session: Session, scalars: string, limits: WriteLimits): Promise<void> {
+  const source = (parameters: Parameters) =>
+    `read_parquet(${parameters.texts([scalars])}, hive_partitioning = false, file_row_number = true)`
+  const describe = new Parameters()
+  const columns = await session.rows<{ column_name: string; column_type: string }>(
+    `SELECT column_name, column_type FROM (DESCRIBE SELECT * EXCLUDE (file_row_number) FROM ${source(describe)})`,
+    describe,
+  )
+  checkColumns(columns)
+
+  // A dictionary makes gigabytes of a few bytes: sizes are added up in passing before anything is kept.
+  const measure = new Parameters()
+  const [sizes] = await session.rows<{ rows: number; fields: number; longest: number; missing: number }>(
+    `SELECT count(fields)::DOUBLE AS rows, coalesce(sum(strlen(fields)), 0)::DOUBLE AS fields,
+       coalesce(max(strlen(fields)), 0)::DOUBLE AS longest,
+       coalesce(sum(strlen(array_to_string(missing_vectors, ',')) + len(missing_vectors)), 0)::DOUBLE AS missing
+     FROM (SELECT fields, missing_vectors FROM ${source(measure)} LIMIT ${limits.rows_out + 1})`,
+    measure,
+  )
+  if (sizes === undefined) throw new HostileOutput("'scalars.parquet' cannot be read.")
+  if (sizes.rows > limits.rows_out) throw new HostileOutput(`There are more than ${limits.rows_out} outputs.`)
+  if (sizes.longest > MAX_FIELDS_BYTES) {
+    throw new HostileOutput(
+      `The fields of an output have ${sizes.longest} bytes; at most ${MAX_FIELDS_BYTES} are taken.`,
+    )
+  }
+  if (sizes.fields + sizes.missing > limits.fields_bytes) {
+    throw new HostileOutput(
+      `The fields have ${sizes.fields + sizes.missing} bytes; at most ${limits.fields_bytes} are taken.`,
+    )
+  }
+
+  const take = new Parameters()
+  await session.rows(
+    `CREATE TEMP TABLE output AS
+     SELECT file_row_number AS position, "row", output_index, fields, missing_vectors FROM ${source(take)}
+     LIMIT ${limits.rows_out + 1}`,
+    take,
+  )
+}
+
+function checkColumns(columns: readonly { readonly column_name: string; readonly column_type: string }[]): void {
+  const found = new Map(columns.map((column) => [column.column_name, column.column_type]))
+  for (const [name, type] of COLUMNS) {
+    const have = found.get(name)
+    if (have === undefined) throw new HostileOutput(`'scalars.parquet' has no column '${name}'.`)
+    if (have !== type) throw new HostileOutput(`Column '${name}' of 'scalars.parquet' is not of type ${type}.`)
+  }
+  if (columns.length !== COLUMNS.size)
+    throw new HostileOutput("'scalars.parquet' has columns that do not belong there.")
+}
+
+async function checkRows(session: Session): Promise<void> {
+  const [bad] = await session.rows<{ position: number; row: number | null; reason: string }>(
+    `SELECT position::INTEGER AS position, "row"::DOUBLE AS "row", CASE
+         WHEN "row" IS NULL OR output_index IS NULL OR fields IS NULL OR missing_vectors IS NULL THEN 'holds a null'
+         WHEN NOT known THEN 'answers a row that was not asked'
+         WHEN was_failed THEN 'answers a row that is reported as failed'
+         WHEN "row" < row_before THEN 'is out of order'
+         WHEN "row" = row_before AND output_index = index_before THEN 'is there twice'
+         ELSE 'has an output_index that does not count from 0' END AS reason
+     FROM (
+       SELECT o.position, o."row", o.output_index, o.fields, o.missing_vectors,
+         l."row" IS NOT NULL AS known, f."row" IS NOT NULL AS was_failed,
+         lag(o."row") OVER before AS row_before, lag(o.output_index) OVER before AS index_before
+       FROM output o LEFT JOIN lineage l ON l."row" = o."row" LEFT JOIN failed f ON f."row" = o."row"
+       WINDOW before AS (ORDER BY o.position)
+     )
+     WHERE "row" IS NULL OR output_index IS NULL OR fields IS NULL OR missing_vectors IS NULL OR NOT known OR was_failed
+        OR coalesce("row" < row_before, false)
+        OR output_index <> CASE WHEN "row" = row_before THEN index_before + 1 ELSE 0 END
+     ORDER BY position LIMIT 1`,
+  )
+  if (bad !== undefined) throw new HostileOutput(`Output ${bad.position} (row ${bad.row ?? "null"}) ${bad.reason}.`)
+
+  const [unanswered] = await session.rows<{ row: number }>(
+    `SELECT "row"::DOUBLE AS "row" FROM lineage
+     WHERE "row" NOT IN (SELECT "row" FROM output) AND "row" NOT IN (SELECT "row" FROM failed)
+     ORDER BY "row" LIMIT 1`,
+  )
+  if (unanswered !== undefined) {
+    throw new HostileOutput(`Row ${unanswered.row} has neither an output nor an error.`)
+  }
+}
+
+async function checkFields(session: Session): Promise<void> {
+  const [invalid] = await session.rows<{ row: number }>(
+    `SELECT "row"::DOUBLE AS "row" FROM output
+     WHERE CASE WHEN json_valid(fields) THEN json_type(fields) <> 'OBJECT' ELSE true END ORDER BY position LIMIT 1`,
+  )
+  if (invalid !== undefined) throw new HostileOutput(`The fields of row ${invalid.row} are no valid JSON object.`)
+  // Readers disagree on which of two equal keys counts.
+  const [repeated] = await session.rows<{ row: number }>(
+    `SELECT "row"::DOUBLE AS "row" FROM output
+     WHERE len(json_keys(fields)) <> len(list_distinct(json_keys(fields))) ORDER BY position LIMIT 1`,
+  )
+  if (repeated !== undefined) throw new HostileOutput(`The fields of row ${repeated.row} name a key twice.`)
+  await checkSuspiciousJson(session)
+}
+
+async function checkMissing(session: Session, features: readonly string[]): Promise<void> {
+  const parameters = new Parameters()
+  const [unknown] = await session.rows<{ row: number }>(
+    `SELECT "row"::DOUBLE AS "row" FROM output
+     WHERE len(missing_vectors) > 0 AND len(list_filter(missing_vectors,
+       lambda name: name IS NULL OR NOT list_contains(${parameters.texts(features)}, name))) > 0
+     ORDER BY position LIMIT 1`,
+    parameters,
+  )
+  if (unknown !== undefined) {
+    throw new HostileOutput(`Row ${unknown.row} says that a vector is missing which is no feature.`)
+  }
+}
+
+/** Whatever goes wrong while the hostile bytes are read is the file's fault, but for our own lack of time or memory. */
+async function reading(read: () => Promise<void>): Promise<void> {
+  try {
+    await read()
+  } catch (error) {
+    if (error instanceof HostileOutput || error instanceof ApplianceError) throw error
+    const [line = ""] = (error instanceof Error ? error.message : String(error)).split("\n")
+    throw new HostileOutput(`'scalars.parquet' cannot be read: ${line.slice(0, 300)}`, { cause: error })
+  }
+}

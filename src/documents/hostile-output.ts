@@ -1,0 +1,4 @@
+/** What a worker left is not what it must be. Becomes `{ ok: false, reason }`; never leaves the documents process. */
+export class HostileOutput extends Error {
+  override readonly name = "HostileOutput"
+}

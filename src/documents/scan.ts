@@ -1,0 +1,73 @@
+import { invalid } from "../errors.ts"
+import { parseFilter } from "../filtering.ts"
+import type { Session } from "./database.ts"
+import { compileFilter } from "./filters.ts"
+import { Parameters } from "./parameters.ts"
+import { deadMarks, scalarsFile } from "./part-files.ts"
+import type { PartRef } from "./protocol.ts"
+import { compileSearch } from "./search.ts"
+
+export interface Selection {
+  readonly filters?: unknown
+  readonly search?: string | null | undefined
+  readonly caseSensitive?: boolean | undefined
+}
+
+/** Adds the condition of a selection to a statement. */
+export interface Condition {
+  /** False when every document passes. */
+  readonly restricts: boolean
+  sql(parameters: Parameters): string
+}
+
+/**
+ * Understands filters and search once, and tries the caller's regular expressions.
+ * @throws ValidationError naming what cannot be understood
+ */
+export async function readSelection(session: Session, selection: Selection): Promise<Condition> {
+  const caseSensitive = selection.caseSensitive ?? false
+  const filter = parseFilter(selection.filters, caseSensitive)
+  const search = selection.search ?? ""
+  const sql = (parameters: Parameters) => {
+    const conditions = [
+      filter === null ? null : compileFilter(filter, parameters, caseSensitive).sql,
+      compileSearch(search, parameters, caseSensitive),
+    ].filter((condition) => condition !== null)
+    return conditions.length === 0 ? "true" : conditions.join(" AND ")
+  }
+  const patterns = filter === null ? [] : compileFilter(filter, new Parameters(), caseSensitive).patterns
+  for (const pattern of patterns) await tryPattern(session, pattern)
+  return { restricts: sql(new Parameters()) !== "true", sql }
+}
+
+async function tryPattern(session: Session, pattern: string): Promise<void> {
+  const parameters = new Parameters()
+  try {
+    await session.rows(`SELECT regexp_matches('', ${parameters.text(pattern)})`, parameters)
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith("Invalid Input")) throw error
+    const message = `is no regular expression (RE2): ${error.message.replace(/^Invalid Input Error: /, "").slice(0, 200)}`
+    throw invalid(`A filter's value ${message}`, [{ type: "filter", location: ["body", "filters"], message }])
+  }
+}
+
+/**
+ * The living documents of parts that pass, as `part` (index into `parts`), `position` and the columns asked for.
+ * Reads no other column than those and the condition's.
+ */
+export async function scan(
+  parts: readonly PartRef[],
+  condition: Condition,
+  columns: readonly string[],
+  parameters: Parameters,
+): Promise<string> {
+  const marks = await deadMarks(parts)
+  const alive =
+    marks === null
+      ? "true"
+      : `get_bit((${parameters.marks(marks)})[file_index::BIGINT + 1], file_row_number::INTEGER) = 0`
+  const paths = parameters.texts(parts.map((part) => scalarsFile(part.path)))
+  const selected = ["file_index::INTEGER AS part", "file_row_number::INTEGER AS position", ...columns]
+  return `SELECT ${selected.join(", ")} FROM read_parquet(${paths}, hive_partitioning = false)
+    WHERE ${alive} AND ${condition.sql(parameters)}`
+}

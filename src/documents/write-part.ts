@@ -1,0 +1,124 @@
+/**
+ * From a worker's files to a part: checked against the rows that were asked, joined with their lineage, sorted as they
+ * came, and landed whole. Memory is DuckDB's, which spills; a part written twice is the same bytes.
+ */
+import { mkdir, open, rm, stat } from "node:fs/promises"
+import { dirname } from "node:path"
+import { ApplianceError } from "../errors.ts"
+import { PARTIAL_SUFFIX, renameDurably } from "../write-durably.ts"
+import { DEFAULT_WRITE_LIMITS, readOutput, type WriteLimits } from "./check-output.ts"
+import { type Database, quote, type Session } from "./database.ts"
+import { HostileOutput } from "./hostile-output.ts"
+import { loadLineage } from "./lineage.ts"
+import { Parameters } from "./parameters.ts"
+import { scalarsFile, vectorsFile } from "./part-files.ts"
+import type { WritePartAnswer, WritePartRequest } from "./protocol.ts"
+import { copyVectors } from "./vectors.ts"
+
+/**
+ * Documents in a row group: what is decoded to read a single one, and what one filter in the file answers for. DuckDB's
+ * own vector size, below which a group would only cost.
+ */
+export const ROW_GROUP = 2048
+
+/**
+ * Hostile output is a value; a lack of disk or a broken lineage throws. Nothing is left of a part that is refused.
+ * @param deadlineMs for the whole of it; output that takes longer is refused
+ */
+export async function writePart(
+  database: Database,
+  request: WritePartRequest,
+  deadlineMs: number,
+): Promise<WritePartAnswer> {
+  try {
+    return await database.session(deadlineMs, (session) => withTables(session, () => write(session, request)))
+  } catch (error) {
+    if (error instanceof HostileOutput) return { ok: false, reason: error.message }
+    // Time and memory are bounded for the output's sake; asking again would meet the same bound.
+    if (error instanceof ApplianceError)
+      return { ok: false, reason: `The output is too much to check: ${error.message}` }
+    throw error
+  }
+}
+
+async function withTables<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  const drop = async () => {
+    for (const table of ["output", "lineage", "failed"]) await session.rows(`DROP TABLE IF EXISTS temp.${table}`)
+  }
+  await drop()
+  try {
+    return await work()
+  } finally {
+    // After an interrupt the deadline refuses this too; the connection's next part drops them first.
+    await drop().catch(() => {})
+  }
+}
+
+async function write(session: Session, request: WritePartRequest): Promise<WritePartAnswer> {
+  const limits: WriteLimits = {
+    rows_out: request.limits?.rows_out ?? DEFAULT_WRITE_LIMITS.rows_out,
+    scalars_bytes: request.limits?.scalars_bytes ?? DEFAULT_WRITE_LIMITS.scalars_bytes,
+    fields_bytes: request.limits?.fields_bytes ?? DEFAULT_WRITE_LIMITS.fields_bytes,
+  }
+  const names = request.vectors.map((vector) => vector.feature_name)
+  const { rows, failed } = await loadLineage(session, request.lineage, request.failed_rows ?? [])
+  if (failed.unknown !== null) throw new HostileOutput(`Row ${failed.unknown} is reported as failed and was not asked.`)
+  const rowsOut = await readOutput(session, request.scalars, names, limits)
+  await mkdir(dirname(request.part), { recursive: true, mode: 0o700 })
+  const landing = crypto.randomUUID()
+  const partial = (path: string) => `${path}.${landing}${PARTIAL_SUFFIX}`
+  const paths = [scalarsFile(request.part), ...request.vectors.map((_, index) => vectorsFile(request.part, index))]
+  try {
+    for (const [index, vector] of request.vectors.entries()) {
+      const target = partial(vectorsFile(request.part, index))
+      await copyVectors(vector.feature_name, vector.path, target, rowsOut * vector.embedding_dim)
+    }
+    if (rowsOut === 0) return { ok: true, rows_out: 0, rows_done: 0, bytes: 0 }
+    await copyScalars(session, request, partial(scalarsFile(request.part)))
+    let bytes = 0
+    for (const path of paths) bytes += (await stat(partial(path))).size
+    // The Parquet file last: who sees it sees a whole part.
+    for (const path of paths.toReversed()) await renameDurably(partial(path), path)
+    return { ok: true, rows_out: rowsOut, rows_done: rows - failed.count, bytes }
+  } finally {
+    for (const path of paths) await rm(partial(path), { force: true })
+  }
+}
+
+async function copyScalars(session: Session, request: WritePartRequest, target: string): Promise<void> {
+  const { collection_id, plugin_id, plugin_version, code_hash } = request.identity
+  const parameters = new Parameters()
+  const [collection, version, code] = [collection_id, plugin_version, code_hash].map((value) => parameters.text(value))
+  const identity = `concat_ws(chr(10), ${collection}, object_id, ${version}, ${code}, output_index::VARCHAR)`
+  // Dictionaries for all strings that are short on average bring filters by which one document id is found at once.
+  await session.rows(
+    `COPY (
+       SELECT 'doc_' || left(sha256(${identity}), 24) AS document_id, object_id, ${collection} AS collection_id,
+         ${parameters.text(plugin_id)} AS plugin_id, ${parameters.text(request.created_at)} AS created_at,
+         output_index, "row", ${MERGED_FIELDS} AS fields, missing_vectors, source
+       FROM (SELECT *, json(fields)::VARCHAR AS own FROM output JOIN lineage USING ("row"))
+       ORDER BY position
+     ) TO ${quote(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP},
+       DICTIONARY_SIZE_LIMIT ${ROW_GROUP}, STRING_DICTIONARY_PAGE_SIZE_LIMIT 131072, USE_TMP_FILE false)`,
+    parameters,
+  )
+  const file = await open(target, "r+")
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** `own`, the plugin's fields, over `passthrough`, key by key at the root: a plugin's null wins, nested objects do not mix. */
+const MERGED_FIELDS = `CASE
+  WHEN passthrough = '{}' THEN own
+  WHEN own = '{}' THEN passthrough
+  WHEN NOT list_has_any(json_keys(passthrough), json_keys(own))
+    THEN left(passthrough, length(passthrough) - 1) || ',' || substr(own, 2)
+  ELSE '{' || concat_ws('', array_to_string(list_transform(
+      list_filter(json_keys(passthrough), lambda name: NOT list_contains(json_keys(own), name)),
+      lambda name: to_json(name)::VARCHAR || ':'
+        || json_extract(passthrough, '/' || replace(replace(name, '~', '~0'), '/', '~1'))::VARCHAR || ','), ''),
+      substr(own, 2))
+  END`

@@ -1,0 +1,3 @@
+import { runDocumentsProcess } from "../../src/documents/child.ts"
+
+await runDocumentsProcess()

@@ -1,0 +1,175 @@
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { createHash } from "node:crypto"
+import { readdir, readFile } from "node:fs/promises"
+import { dirname } from "node:path"
+import { CREATED_AT, IDENTITY, startTestDocuments, type TestDocuments } from "./support.ts"
+
+let t: TestDocuments
+beforeAll(async () => {
+  t = await startTestDocuments()
+})
+afterAll(() => t[Symbol.asyncDispose]())
+
+test("a part answers its documents with fields, source and vectors under the id that identity gives", async () => {
+  const lineage = await t.writeLineage([
+    { row: 3, object_id: "obj_a", passthrough: { title: "A" }, source: { bucket_id: "bkt_1", blobs: [] } },
+    { row: 7, object_id: "obj_b" },
+    { row: 9, object_id: "obj_c" },
+  ])
+  const scalars = await t.writeScalars([
+    { row: 3, fields: '{"words": 2}' },
+    { row: 3, output_index: 1, fields: '{"words": 3}', missing_vectors: ["embedding"] },
+    { row: 9, fields: "{}" },
+  ])
+  const path = await t.writeVectors([
+    [1, 2],
+    [0, 0],
+    [0.5, -4],
+  ])
+  const request = t.request(lineage, scalars, {
+    vectors: [{ feature_name: "embedding", embedding_dim: 2, path }],
+    failed_rows: [7],
+  })
+  const answer = await t.documents.writePart(request)
+  expect(answer).toMatchObject({ ok: true, rows_out: 3, rows_done: 2 })
+
+  const part = {
+    part_id: "part_1",
+    path: request.part,
+    features: [{ feature_name: "embedding", embedding_dim: 2, file_index: 0 }],
+    rows: 3,
+  }
+  const { documents, next_cursor, total } = await t.documents.list({
+    parts: [part],
+    limit: 10,
+    includeTotal: true,
+    returnVectors: true,
+  })
+  expect(next_cursor).toBeUndefined()
+  expect(total).toBe(3)
+  const id = (object: string, index: number) =>
+    `doc_${createHash("sha256")
+      .update([IDENTITY.collection_id, object, IDENTITY.plugin_version, IDENTITY.code_hash, index].join("\n"))
+      .digest("hex")
+      .slice(0, 24)}`
+  const common = { plugin_id: IDENTITY.plugin_id, created_at: CREATED_AT }
+  const source = { bucket_id: "bkt_1", blobs: [] }
+  expect(documents).toEqual([
+    {
+      ...common,
+      document_id: id("obj_a", 0),
+      object_id: "obj_a",
+      output_index: 0,
+      fields: { title: "A", words: 2 },
+      source,
+      vectors: { embedding: [1, 2] },
+    },
+    {
+      ...common,
+      document_id: id("obj_a", 1),
+      object_id: "obj_a",
+      output_index: 1,
+      fields: { title: "A", words: 3 },
+      source,
+      vectors: {},
+    },
+    {
+      ...common,
+      document_id: id("obj_c", 0),
+      object_id: "obj_c",
+      output_index: 0,
+      fields: {},
+      source: { bucket_id: "bkt_1" },
+      vectors: { embedding: [0.5, -4] },
+    },
+  ])
+  const found = await t.documents.get({ parts: [part], documentId: id("obj_a", 1) })
+  expect(found?.fields).toEqual({ title: "A", words: 3 })
+  expect(found?.vectors).toBeUndefined()
+  expect(await t.documents.get({ parts: [part], documentId: "doc_none" })).toBeNull()
+})
+
+test("a plugin's fields stand over passthrough key by key, and its null and its nested objects replace", async () => {
+  const passthrough = { "a/b~c": 1, nested: { kept: true }, gone: "x", "": "empty", $: 1, ü: '\u0001"\\' }
+  const lineage = await t.writeLineage([
+    { row: 0, object_id: "o", passthrough },
+    { row: 1, object_id: "p", passthrough },
+  ])
+  const scalars = await t.writeScalars([
+    { row: 0, fields: JSON.stringify({ nested: { own: 1 }, gone: null, more: [1] }) },
+    { row: 1, fields: JSON.stringify({ more: "only" }) },
+  ])
+  const request = t.request(lineage, scalars)
+  expect(await t.documents.writePart(request)).toMatchObject({ ok: true })
+  const { documents } = await t.documents.list({
+    parts: [{ part_id: "p", path: request.part, features: [], rows: 2 }],
+    limit: 10,
+  })
+  expect(documents.map((document) => document.fields)).toEqual([
+    { ...passthrough, nested: { own: 1 }, gone: null, more: [1] },
+    { ...passthrough, more: "only" },
+  ])
+})
+
+test("the same request written twice leaves the same bytes and no other file", async () => {
+  const rows = Array.from({ length: 5000 }, (_, row) => row)
+  const lineage = await t.writeLineage(rows.map((row) => ({ row, object_id: `o${row}` })))
+  const scalars = await t.writeScalars(rows.map((row) => ({ row, fields: JSON.stringify({ row, text: `t${row}` }) })))
+  const path = await t.writeVectors(rows.map((row) => [row, -row]))
+  const request = t.request(lineage, scalars, { vectors: [{ feature_name: "e", embedding_dim: 2, path }] })
+  const first = await t.documents.writePart(request)
+  const bytes = [await readFile(`${request.part}.parquet`), await readFile(`${request.part}.0.f32`)]
+  expect(await t.documents.writePart(request)).toEqual(first)
+  expect([await readFile(`${request.part}.parquet`), await readFile(`${request.part}.0.f32`)]).toEqual(bytes)
+  const names = await readdir(dirname(request.part))
+  expect(names.filter((name) => name.includes("partial"))).toEqual([])
+  expect(first).toMatchObject({ ok: true, bytes: bytes.reduce((sum, file) => sum + file.byteLength, 0) })
+})
+
+test("a partition whose rows all failed makes no part", async () => {
+  const lineage = await t.writeLineage([{ row: 0, object_id: "o" }])
+  const scalars = await t.writeScalars([])
+  const request = t.request(lineage, scalars, { failed_rows: [0] })
+  expect(await t.documents.writePart(request)).toEqual({ ok: true, rows_out: 0, rows_done: 0, bytes: 0 })
+  expect(await Bun.file(`${request.part}.parquet`).exists()).toBe(false)
+})
+
+test("documents of done objects become dead in older parts and are gone from every answer", async () => {
+  const old = await t.part([{ n: 0 }, { n: 1 }, { n: 2 }], { name: "old", objects: ["x", "y", "z"] })
+  const lineage = await t.writeLineage([
+    { row: 5, object_id: "y" },
+    { row: 6, object_id: "z" },
+    { row: 7, object_id: "elsewhere" },
+  ])
+  const [superseded, ...more] = await t.documents.findSuperseded({ parts: [old], lineage, failed_rows: [6] })
+  expect(more).toEqual([])
+  expect(superseded).toMatchObject({ part_id: "old", dead_rows: 1 })
+  const dead = { ...old, dead_file: superseded?.dead_file }
+  expect(await t.documents.findSuperseded({ parts: [dead], lineage, failed_rows: [6] })).toEqual([])
+
+  const [further] = await t.documents.findSuperseded({ parts: [dead], lineage })
+  expect(further?.dead_rows).toBe(2)
+  const deader = { ...old, dead_file: further?.dead_file }
+  for (const [part, left] of [
+    [old, [0, 1, 2]],
+    [dead, [0, 2]],
+    [deader, [0]],
+  ] as const) {
+    expect(await t.documents.count({ parts: [part] })).toBe(left.length)
+    expect(await t.documents.count({ parts: [part], filters: { field: "n", operator: "gte", value: 0 } })).toBe(
+      left.length,
+    )
+    for (const request of [
+      {},
+      { sort: { field: "n", direction: "asc" as const } },
+      { filters: { NOT: [{ n: 99 }] } },
+    ]) {
+      const page = await t.documents.list({ parts: [part], limit: 10, includeTotal: true, ...request })
+      expect(page.documents.map((document) => document.fields.n)).toEqual([...left])
+      expect(page.total).toBe(left.length)
+    }
+  }
+  const y = (await t.documents.list({ parts: [old], limit: 10 })).documents[1]?.document_id ?? ""
+  expect(await t.documents.get({ parts: [old], documentId: y })).not.toBeNull()
+  expect(await t.documents.get({ parts: [dead], documentId: y })).toBeNull()
+})
