@@ -51,5 +51,3 @@ export function archivePaths(dataDir: string) {
     },
   }
 }
-
-export type ArchivePaths = ReturnType<typeof archivePaths>

@@ -27,7 +27,7 @@ const MAX_SOURCE_BYTES = 16 * 1024 * 1024
 /** Each takes a worker process and a core; more would only make all of them slow. */
 const AT_ONCE = 2
 
-export interface ConfirmationDeps {
+interface Deps {
   metadata: Pick<Metadata, "read">
   archives: PluginArchives
   registry: PluginRegistry
@@ -42,7 +42,7 @@ export interface ConfirmationDeps {
   now: () => Date
 }
 
-export function pluginConfirmation(deps: ConfirmationDeps) {
+export function pluginConfirmation(deps: Deps) {
   const { metadata, archives, registry, now } = deps
   const inTurn = inTurns()
   const withRoom = atMost(AT_ONCE)
@@ -107,7 +107,7 @@ function refuseOtherBytes(
 }
 
 async function validated(
-  deps: ConfirmationDeps,
+  deps: Deps,
   namespace: Namespace,
   upload: PluginUploadRow,
   staged: StagedArchive,
