@@ -29,6 +29,8 @@ export const syntax: Rule = ({ bindings: { tree } }) => {
 function problemOf(tree: PythonTree, node: number, kind: number): string | null {
   switch (kind) {
     case Kind.print_statement:
+      // `print >> stream, text` is an expression of Python 3 too; it fails when it runs.
+      return tree.kind[node + 1] === Kind.chevron ? null : (PYTHON_2.get(kind) ?? null)
     case Kind.exec_statement:
     case Kind["<>"]:
       return PYTHON_2.get(kind) ?? null
@@ -46,7 +48,7 @@ function problemOf(tree: PythonTree, node: number, kind: number): string | null 
     case Kind.continue_statement:
       return insideLoop(tree, node) ? null : "'continue' not properly in loop"
     case Kind.as_pattern:
-      return TARGETS.has(tree.kind[tree.parent[node] ?? 0] ?? Kind.other) ? null : "invalid syntax"
+      return mayBindHere(tree, node) ? null : "invalid syntax"
     case Kind.except_clause: {
       const parts = children(tree, node)
       return parts.length > 2 ? "multiple exception types must be parenthesized" : null
@@ -64,6 +66,15 @@ function problemOf(tree: PythonTree, node: number, kind: number): string | null 
     default:
       return null
   }
+}
+
+/** `as` stands in with, except and case; the grammar reads the brackets of a with statement as a tuple's. */
+function mayBindHere(tree: PythonTree, node: number): boolean {
+  let above = tree.parent[node] ?? 0
+  while (tree.kind[above] === Kind.parenthesized_expression || tree.kind[above] === Kind.tuple)
+    above = tree.parent[above] ?? 0
+  const directly = above === tree.parent[node]
+  return tree.kind[above] === Kind.with_item || (directly && TARGETS.has(tree.kind[above] ?? Kind.other))
 }
 
 function insideFunction(tree: PythonTree, node: number): boolean {
