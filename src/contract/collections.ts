@@ -24,13 +24,13 @@ const InputMapping = z.object({
   input_key: z.string().min(1).max(128),
   source_type: z.enum(["payload", "literal", "vector"]).default("payload"),
   path: z.string().min(1).max(256).nullish(),
-  override: z.unknown(),
+  override: z.unknown().optional(),
 })
 
 const Passthrough = z.object({
   source_path: z.string().min(1).max(256),
   target_path: z.string().min(1).max(256).nullish(),
-  default: z.unknown(),
+  default: z.unknown().optional(),
   required: z.boolean().default(false),
 })
 
