@@ -44,14 +44,14 @@ export function bucketReader(db: Db) {
     `SELECT ${COLUMNS} FROM buckets WHERE namespace_id = ? AND deleted_at IS NULL ORDER BY created_at, bucket_id`,
   )
   const place = db.prepare<[string], BucketPlace>(`${PLACE} WHERE b.bucket_id = ?`)
-  const removed = db.prepare<[], BucketPlace>(`${PLACE} WHERE b.deleted_at IS NOT NULL AND b.swept_at IS NULL`)
+  const removed = db.prepare<[], BucketPlace>(`${PLACE} WHERE coalesce(b.deleted_at, n.deleted_at) IS NOT NULL AND b.swept_at IS NULL`)
   return {
     /** By id or name; an id wins over another bucket's name. */
     get: (namespaceId: string, identifier: string) => get.get({ namespaceId, identifier }),
     list: (namespaceId: string) => list.all(namespaceId),
     /** Removed buckets too; `deleted_at` is also set when the bucket's namespace was removed. */
     place: (bucketId: string) => place.get(bucketId),
-    /** Deleted ones that still wait to be swept. */
+    /** Deleted ones, and those of deleted namespaces, that still wait to be swept. */
     removed: () => removed.all(),
   }
 }
@@ -74,14 +74,10 @@ export function bucketWriter(db: Db) {
   const remove = db.prepare<[string, string | null, string]>(
     "UPDATE buckets SET deleted_at = ?, removal_task_id = ? WHERE bucket_id = ? AND deleted_at IS NULL",
   )
-  const removeAll = db.prepare<[string, string]>(
-    "UPDATE buckets SET deleted_at = ? WHERE namespace_id = ? AND deleted_at IS NULL",
-  )
-  const swept = db.prepare<[string, string]>(
-    "UPDATE buckets SET swept_at = ? WHERE bucket_id = ? AND deleted_at IS NOT NULL",
+  const swept = db.prepare<{ at: string; bucketId: string }>(
+    "UPDATE buckets SET swept_at = @at, deleted_at = coalesce(deleted_at, @at) WHERE bucket_id = @bucketId",
   )
   const eraseAll = db.prepare<[string]>("DELETE FROM buckets WHERE namespace_id = ? AND swept_at IS NOT NULL")
-  const erase = db.prepare<[string]>("DELETE FROM buckets WHERE bucket_id = ? AND swept_at IS NOT NULL")
   return {
     insert: (row: BucketRow) => void insert.run(row),
     /** Name, description and metadata; counts have their own statement. False when the bucket is gone. */
@@ -91,12 +87,8 @@ export function bucketWriter(db: Db) {
       void count.run(objects, bytes, uploadedAt, bucketId),
     /** False when another request removed it first. */
     remove: (bucketId: string, at: string, taskId: string | null) => remove.run(at, taskId, bucketId).changes === 1,
-    /** With its namespace: no task of its own. */
-    removeAll: (namespaceId: string, at: string) => void removeAll.run(at, namespaceId),
     /** Its objects, uploads and files are gone. The row stays as long as batches and collections name it. */
-    swept: (bucketId: string, at: string) => void swept.run(at, bucketId),
-    /** For the sweep of a namespace, after its batches and collections. */
-    erase: (bucketId: string) => void erase.run(bucketId),
+    swept: (bucketId: string, at: string) => void swept.run({ at, bucketId }),
     /** Rows of a removed namespace, once its buckets are swept and nothing refers to them. */
     eraseAll: (namespaceId: string) => void eraseAll.run(namespaceId),
   }

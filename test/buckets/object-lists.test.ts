@@ -1,0 +1,205 @@
+import { expect, test } from "bun:test"
+import type { ListObjects } from "../../src/contract/objects.ts"
+import { matches, parseFilter } from "../../src/filtering.ts"
+import { nothing, openDomain, page, refusal } from "./support.ts"
+
+const OBJECTS = [
+  { name: "Ärger", tags: ["a", "B"], price: 1, metadata: { deep: { x: "One" }, on: true } },
+  { name: "banana", tags: [], price: 2.5, metadata: { deep: { x: null }, on: false } },
+  { name: "Cherry pie", tags: ["b"], price: 10, metadata: { 'odd "key"': "q" } },
+  { name: "date", price: "10", metadata: { deep: "text" } },
+  { name: null, tags: null, extra: { nested: [{ y: 1 }] } },
+  {},
+]
+
+async function filled() {
+  const domain = openDomain()
+  const { bucket_id: bucketId } = domain.bucket({
+    bucket_schema: { properties: { content: { type: "text" }, link: { type: "image" } } },
+  })
+  const requests = OBJECTS.map((object, index) => ({
+    ...object,
+    key_prefix: `/p/${index}`,
+    blobs: [
+      { property: "content", type: "text", data: `Body ${index}` },
+      { property: "link", type: "image", data: `https://example.com/${index}.png` },
+    ],
+  }))
+  const { succeeded } = await domain.objects.createMany(domain.namespace, bucketId, requests, { autoProcess: false }, nothing)
+  const ids = succeeded.map((object) => object.object_id)
+  const list = (listing: Partial<ListObjects>, query: Parameters<typeof page>[0] = { limit: 100 }) =>
+    domain.objects.list(domain.namespace, bucketId, page(query), listing)
+  const positions = (listing: Partial<ListObjects>) => list(listing).results.map((object) => ids.indexOf(object.object_id))
+  return { domain, bucketId, ids, list, positions, [Symbol.dispose]: () => domain[Symbol.dispose]() }
+}
+
+const FILTERS: readonly unknown[] = [
+  { name: "banana" },
+  { name: "ÄRGER" },
+  { AND: [{ field: "name", value: "ärger" }], case_sensitive: true },
+  { field: "name", operator: "ne", value: "banana" },
+  { field: "name", operator: "eq", value: null },
+  { field: "tags", value: "b" },
+  { field: "tags", operator: "exists" },
+  { field: "tags", operator: "is_null", value: true },
+  { field: "tags", operator: "nin", value: ["a"] },
+  { field: "tags", operator: "contains", value: "B" },
+  { field: "name", operator: "contains", value: "AN" },
+  { field: "price", operator: "gt", value: 1 },
+  { field: "price", operator: "gte", value: "1" },
+  { field: "price", operator: "lt", value: 10 },
+  { field: "price", operator: "in", value: [1, "10", null, true] },
+  { field: "metadata.on", value: true },
+  { field: "metadata.on", value: 1 },
+  { field: "metadata.deep.x", value: "one" },
+  { field: "metadata.deep.x", operator: "exists", value: false },
+  { field: "metadata.deep", value: "text" },
+  { field: 'metadata.odd "key"', value: "q" },
+  { field: "name", operator: "starts_with", value: "CH" },
+  { field: "name", operator: "starts_with", value: "" },
+  { field: "name", operator: "ends_with", value: "E" },
+  { field: "name", operator: "text", value: "pie" },
+  { field: "name", operator: "words", value: "pie cherry" },
+  { field: "content", value: "body 3" },
+  { field: "link", operator: "ends_with", value: "/2.png" },
+  { OR: [{ name: "date" }, { field: "price", operator: "lte", value: 1 }], NOT: [{ field: "metadata.on", value: true }] },
+  { NOT: [{ field: "name", operator: "exists" }] },
+  { AND: [] },
+]
+
+test("every filter selects in SQL what the filter means over plain records", async () => {
+  using bucket = await filled()
+  const records = OBJECTS.map((object, index) => ({ ...object, content: `Body ${index}`, link: `https://example.com/${index}.png` }))
+  for (const filters of FILTERS) {
+    const filter = parseFilter(filters)
+    const expected = records.flatMap((record, index) => (matches(filter, record) ? [index] : []))
+    const got = bucket.positions({ filters: filters as Record<string, unknown> })
+    expect({ filters, got }).toEqual({ filters, got: expected })
+    const slice = bucket.domain.metadata.read.objects.membershipSlice(bucket.bucketId, 0, 1_000_000, 100, filter)
+    expect(slice.map((member) => bucket.ids.indexOf(member.object_id))).toEqual(expected)
+  }
+})
+
+test("ids, columns and blobs can be filtered by; what is not offered is refused", async () => {
+  using bucket = await filled()
+  const { ids } = bucket
+  expect(bucket.positions({ filters: { object_id: ids[2] } })).toEqual([2])
+  expect(bucket.positions({ filters: { field: "object_id", operator: "in", value: [ids[4], ids[1], "obj_none"] } })).toEqual([1, 4])
+  expect(bucket.positions({ filters: { field: "key_prefix", operator: "ends_with", value: "/5" } })).toEqual([5])
+  expect(bucket.positions({ filters: { status: "draft" } })).toHaveLength(6)
+  expect(bucket.positions({ filters: { "blobs.properties.data": "body 1" } })).toEqual([1])
+  expect(bucket.positions({ filters: { field: "blobs.details.mime_type", value: "image/png" } })).toHaveLength(6)
+  expect(bucket.positions({ filters: { field: "blobs.details.nothing", operator: "exists" } })).toEqual([])
+  for (const filters of [{ field: "name", operator: "regex", value: "a+" }, { field: "name", operator: "near", value: 1 }]) {
+    expect((await refusal(() => bucket.list({ filters }))).type).toBe("ValidationError")
+  }
+  expect((await refusal(() => bucket.list({ sort: { field: "blobs.type", direction: "asc" } }))).type).toBe("ValidationError")
+})
+
+test("a value of a filter is never SQL", async () => {
+  using bucket = await filled()
+  for (const text of ["') OR 1=1 --", '"; DROP TABLE objects; --', "$.x", "'"]) {
+    expect(bucket.positions({ filters: { name: text } })).toEqual([])
+    expect(bucket.positions({ filters: { field: text.replaceAll(".", ""), value: "x" } })).toEqual([])
+    expect(bucket.positions({ search: text })).toEqual([])
+    expect(bucket.positions({ sort: { field: text.replaceAll(".", ""), direction: "asc" } })).toHaveLength(6)
+  }
+})
+
+test("search goes over ids, prefixes, texts in fields and blobs, with a wildcard", async () => {
+  using bucket = await filled()
+  expect(bucket.positions({ search: "CHERRY*pie" })).toEqual([2])
+  expect(bucket.positions({ search: "body 4" })).toEqual([4])
+  expect(bucket.positions({ search: "/p/3" })).toEqual([3])
+  expect(bucket.positions({ search: "one" })).toEqual([0])
+  expect(bucket.positions({ search: "one", case_sensitive: true })).toEqual([])
+  expect(bucket.positions({ search: String(bucket.ids[5]) })).toEqual([5])
+})
+
+test("pages by cursor go through all objects once in every order, nulls last", async () => {
+  using bucket = await filled()
+  const orders: (ListObjects["sort"] | null)[] = [
+    null,
+    { field: "name", direction: "asc" },
+    { field: "name", direction: "desc" },
+    { field: "price", direction: "asc" },
+    { field: "price", direction: "desc" },
+    { field: "key_prefix", direction: "desc" },
+    { field: "content", direction: "desc" },
+  ]
+  for (const sort of orders) {
+    const whole = bucket.positions({ sort })
+    expect([...whole].sort()).toEqual([0, 1, 2, 3, 4, 5])
+    const paged: number[] = []
+    let cursor: string | null = null
+    do {
+      const { results, pagination } = bucket.list({ sort }, { limit: 2, cursor: cursor ?? undefined })
+      paged.push(...results.map((object) => bucket.ids.indexOf(object.object_id)))
+      cursor = pagination.next_cursor
+    } while (cursor !== null)
+    expect(paged).toEqual(whole)
+  }
+  expect(bucket.positions({ sort: { field: "price", direction: "asc" } })).toEqual([0, 1, 2, 3, 4, 5])
+  expect(bucket.positions({ sort: { field: "price", direction: "desc" } })).toEqual([3, 2, 1, 0, 5, 4])
+})
+
+test("a cursor of another order is refused; an offset and a total are answered", async () => {
+  using bucket = await filled()
+  const { pagination } = bucket.list({}, { limit: 2, offset: 2, include_total: true })
+  expect(pagination).toMatchObject({ total: 6, total_pages: 3, page: 2, page_size: 2 })
+  expect(bucket.list({}, { limit: 2, offset: 4 }).pagination.next_cursor).toBeNull()
+  const total = bucket.list({ filters: { name: "date" } }, { limit: 1, include_total: true }).pagination.total
+  expect(total).toBe(1)
+  const sort = { field: "name", direction: "asc" as const }
+  for (const cursor of [pagination.next_cursor ?? "", "garbage", Buffer.from("[1,2,3,4]").toString("base64url")]) {
+    expect((await refusal(() => bucket.list({ sort }, { limit: 2, cursor }))).type).toBe("ValidationError")
+  }
+})
+
+test("select keeps the named paths and the ids", async () => {
+  using bucket = await filled()
+  const [first] = bucket.list({ select: ["name", "metadata.deep.x", "nothing"] }, { limit: 1 }).results
+  expect(first).toEqual({
+    object_id: String(bucket.ids[0]),
+    bucket_id: bucket.bucketId,
+    name: "Ärger",
+    metadata: { deep: { x: "One" } },
+  })
+})
+
+test("a page of large objects ends early and goes on by its cursor", async () => {
+  using domain = openDomain()
+  const { bucket_id: bucketId } = domain.bucket()
+  const large = { blobs: [{ property: "content", type: "text", data: "x".repeat(3 * 1024 * 1024) }] }
+  const requests = Array.from({ length: 13 }, () => large)
+  await domain.objects.createMany(domain.namespace, bucketId, requests, { autoProcess: false }, nothing)
+  const first = domain.objects.list(domain.namespace, bucketId, page({ limit: 100 }), {})
+  expect(first.results.length).toBeLessThan(13)
+  const cursor = first.pagination.next_cursor ?? ""
+  const second = domain.objects.list(domain.namespace, bucketId, page({ limit: 100, cursor }), {})
+  expect(first.results.length + second.results.length).toBe(13)
+})
+
+test("a partition reads its members in order and shows those that are gone as null", async () => {
+  using bucket = await filled()
+  const { domain, bucketId, ids } = bucket
+  const at = "2026-01-10T12:00:00.000Z"
+  domain.metadata.transact((tx) => {
+    tx.write.batches.insert({
+      batch_id: "btch_x", namespace_id: domain.namespace.namespaceId, bucket_id: bucketId, batch_name: null, status: "DRAFT",
+      membership: "explicit", membership_filters: null, membership_limit: null, membership_next: 0, membership_end: null,
+      object_count: 0, collection_ids: null, metadata: "{}", lifecycle_reason: null, error: null, task_id: null,
+      created_at: at, updated_at: at, submitted_at: null, finished_at: null,
+    })
+    tx.write.batches.addMembers("btch_x", 0, ids)
+  })
+  domain.objects.remove(domain.namespace, bucketId, String(ids[1]))
+  const rows = domain.metadata.read.objects.forPartition("btch_x", 1, 3)
+  expect(rows.map((row) => [row.ordinal, row.object_id, row.fields === null])).toEqual([
+    [1, String(ids[1]), true],
+    [2, String(ids[2]), false],
+  ])
+  expect(JSON.parse(rows[1]?.blobs ?? "[]")[0]).toMatchObject({ property: "content", data: "Body 2" })
+  expect(domain.metadata.read.objects.unknown(bucketId, ids)).toEqual([String(ids[1])])
+  expect(domain.metadata.read.objects.lastSeq(bucketId)).toBe(6)
+})
