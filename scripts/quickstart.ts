@@ -176,7 +176,11 @@ async function makeCollection(bucket: string): Promise<string> {
   const created = await api<{ collection_id: string }>("POST", "/v1/collections", {
     collection_name: "docstring_features",
     source: { type: "bucket", bucket_ids: [bucket] },
-    feature_extractor: { feature_extractor_name: PLUGIN, version: "1.0.0", field_passthrough: ["name", "kind"] },
+    feature_extractor: {
+      feature_extractor_name: PLUGIN,
+      version: "1.0.0",
+      field_passthrough: ["name", "kind", "text"],
+    },
   })
   return created.collection_id
 }
@@ -217,9 +221,21 @@ async function show(collection: string): Promise<void> {
   const { results, pagination } = await api<{ results: Record<string, unknown>[]; pagination: { total: number } }>(
     "POST",
     `/v1/collections/${collection}/documents/list`,
-    { limit: 3, include_total: true, return_vectors: true, filters: { field: "kind", operator: "eq", value: "class" } },
+    {
+      limit: 3,
+      include_total: true,
+      return_vectors: true,
+      filters: {
+        AND: [
+          { field: "kind", operator: "eq", value: "class" },
+          { field: "word_count", operator: "gte", value: 40 },
+        ],
+      },
+    },
   )
-  console.log(`\n${pagination.total} documents of classes; the first ${results.length}:\n`)
+  console.log(
+    `\n${pagination.total} documents are classes with 40 words of documentation or more; the first ${results.length}:\n`,
+  )
   for (const document of results) console.log(JSON.stringify(shortened(document), null, 2))
   const stopped = options.keep ? "" : "  (the server is stopped; run with --keep to leave it up)"
   console.log(`
@@ -241,12 +257,14 @@ function shortened(document: Record<string, unknown>): Record<string, unknown> {
       .filter(([name]) => !hidden.test(name))
       .map(([name, value]) => [
         name,
-        Array.isArray(value) && typeof value[0] === "number" && value.length > 8
-          ? `[${value
-              .slice(0, 4)
-              .map((number) => Number(number).toFixed(4))
-              .join(", ")}, … ${value.length} numbers]`
-          : value,
+        typeof value === "string" && value.length > 100
+          ? `${value.slice(0, 100)}…`
+          : Array.isArray(value) && typeof value[0] === "number" && value.length > 8
+            ? `[${value
+                .slice(0, 4)
+                .map((number) => Number(number).toFixed(4))
+                .join(", ")}, … ${value.length} numbers]`
+            : value,
       ]),
   )
 }
