@@ -1,7 +1,9 @@
-import { expect, test } from "bun:test"
+import { expect, setDefaultTimeout, test } from "bun:test"
 import manifest from "../../package.json" with { type: "json" }
 import { commandLine } from "../support/appliance.ts"
-import { mixpeek, preparedData } from "./run.ts"
+import { mixpeek, PROCESSES_MS, preparedData } from "./run.ts"
+
+setDefaultTimeout(PROCESSES_MS)
 
 test("--version prints name and version", async () => {
   const { code, stdout } = await mixpeek(["--version"])

@@ -1,8 +1,10 @@
-import { expect, test } from "bun:test"
+import { expect, setDefaultTimeout, test } from "bun:test"
 import { chmod, mkdir, readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { lockDirectory } from "../../src/metadata/directory-lock.ts"
-import { mixpeek, preparedData, temporaryDirectory } from "./run.ts"
+import { mixpeek, PROCESSES_MS, preparedData, temporaryDirectory } from "./run.ts"
+
+setDefaultTimeout(PROCESSES_MS)
 
 type Finding = { name: string; status: string; value: string; advice: string | null }
 

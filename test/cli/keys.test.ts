@@ -1,9 +1,11 @@
-import { expect, test } from "bun:test"
+import { expect, setDefaultTimeout, test } from "bun:test"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { openMetadata } from "../../src/metadata/open.ts"
 import { authentication } from "../../src/organizations/authentication.ts"
-import { mixpeek, temporaryDirectory } from "./run.ts"
+import { mixpeek, PROCESSES_MS, temporaryDirectory } from "./run.ts"
+
+setDefaultTimeout(PROCESSES_MS)
 
 const now = () => new Date()
 

@@ -1,7 +1,9 @@
-import { describe, expect, test } from "bun:test"
+import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import { readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { mixpeek, preparedData, temporaryDirectory } from "./run.ts"
+import { mixpeek, PROCESSES_MS, preparedData, temporaryDirectory } from "./run.ts"
+
+setDefaultTimeout(PROCESSES_MS)
 
 const CATEGORIES = ["text", "image", "video", "audio", "document", "multimodal"]
 

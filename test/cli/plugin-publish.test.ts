@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, expect, test } from "bun:test"
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
-import { mixpeek, preparedData, temporaryDirectory } from "./run.ts"
+import { mixpeek, PROCESSES_MS, preparedData, temporaryDirectory } from "./run.ts"
+
+setDefaultTimeout(PROCESSES_MS)
 
 let appliance: TestAppliance
 beforeAll(async () => {

@@ -1,10 +1,12 @@
-import { expect, test } from "bun:test"
+import { expect, setDefaultTimeout, test } from "bun:test"
 import { existsSync, readFileSync } from "node:fs"
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { samplePng } from "../../src/cli/sample-media.ts"
 import { commandLine, eventually } from "../support/appliance.ts"
-import { mixpeek, preparedData, temporaryDirectory } from "./run.ts"
+import { mixpeek, PROCESSES_MS, preparedData, temporaryDirectory } from "./run.ts"
+
+setDefaultTimeout(PROCESSES_MS)
 
 type Check = { name: string; status: string; summary: string; findings: string[]; details: string[] }
 

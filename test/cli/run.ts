@@ -1,12 +1,14 @@
 /** Runs the real command line: the binary when MIXPEEK_BINARY names one, the sources otherwise. */
-import { setDefaultTimeout } from "bun:test"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { commandLine, SHARED_DATA } from "../support/appliance.ts"
 
-/** Every test here starts processes, and one of them may have to install the Python environment. */
-setDefaultTimeout(120_000)
+/**
+ * For `setDefaultTimeout`, which holds for one file: every test here starts processes, and one of them may have to
+ * install the Python environment.
+ */
+export const PROCESSES_MS = 120_000
 
 export interface Outcome {
   readonly code: number
