@@ -5,7 +5,7 @@ import type { HttpEnv } from "./app.ts"
 
 /** Routes under /v1 that need no key: a signed URL is its own credential. */
 const PUBLIC = [
-  /^\/v1\/health(\/liveness)?$/,
+  /^\/v1\/health(\/deep|\/liveness)?$/,
   /^\/v1\/presigned\//,
   /^\/v1\/collections\/features\/extractors(\/[^/]+)?$/,
 ]

@@ -5,6 +5,9 @@ import type { Metadata } from "../metadata/open.ts"
 import type { OrganizationRow } from "../metadata/organizations.ts"
 import type { Caller } from "./authentication.ts"
 
+/** Requests per minute when nothing limits them: the field is a positive integer and cannot be null. */
+const UNLIMITED = 2_147_483_647
+
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   now: () => Date
@@ -18,9 +21,16 @@ export function organizations({ metadata, now }: Deps) {
       return {
         organization_id: row.org_id,
         organization_name: row.organization_name,
-        // A self-hosted appliance has no tiers and no credits (api.md §1.6); the SDK wants the fields.
+        // A self-hosted appliance has no tiers, credits or limits by kind of request (api.md §1.6); the SDK wants the fields.
         account_type: "enterprise",
         credit_count: 0,
+        rate_limits: {
+          metadata: UNLIMITED,
+          data: UNLIMITED,
+          search: UNLIMITED,
+          upload: UNLIMITED,
+          compute: UNLIMITED,
+        },
         metadata: {},
         created_at: row.created_at,
         updated_at: row.updated_at,

@@ -24,6 +24,12 @@ const health = createRoute({
     500: ERRORS[500],
   },
 })
+/** The SDK's way to ask the same thing. */
+const deepHealth = createRoute({
+  ...health,
+  path: "/v1/health/deep",
+  summary: "How the appliance is, asking the child processes",
+})
 const liveness = createRoute({
   method: "get",
   path: "/v1/health/liveness",
@@ -38,5 +44,6 @@ const liveness = createRoute({
 
 export function healthRoutes(app: App, deps: Deps): void {
   app.openapi(health, async (c) => c.json(await deps.health(c.req.valid("query").deep ?? false), 200))
+  app.openapi(deepHealth, async (c) => c.json(await deps.health(true), 200))
   app.openapi(liveness, (c) => c.json({ status: "alive" as const }, 200))
 }
