@@ -19,7 +19,7 @@ import type { Namespace } from "../organizations/namespaces.ts"
 import type { BlobFiles } from "./blob-files.ts"
 import { downloadUrl, type SignUrl } from "./object-answer.ts"
 import { assembleDraft, type DraftDeps, type OpenBucket, openBucket, prepareBlobs } from "./object-drafts.ts"
-import { writeObject } from "./object-writes.ts"
+import { countWritten, writeObject } from "./object-writes.ts"
 import { uploadAnswer, uploadTotals } from "./upload-answer.ts"
 import { uploadTarget } from "./upload-target.ts"
 
@@ -189,6 +189,7 @@ export function bucketUploads({ metadata, blobs, files, signUrl, uploadBytes, no
         const choice = { policy: bucket.uniqueKey?.default_policy ?? ("insert" as const), skipDuplicates: false }
         const written = draft === null ? null : writeObject(tx, bucket, draft, choice, at)
         if (written?.kind === "refused") throw written.error
+        if (written !== null) countWritten(tx, bucket, [written], at)
         const objectId = written?.row.object_id ?? null
         if (!tx.write.bucketUploads.complete(uploadId, sha256, objectId, null, at)) throw changed(uploadId)
         return written !== null && "released" in written ? written.released : []

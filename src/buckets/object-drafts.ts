@@ -42,8 +42,11 @@ export interface OpenBucket {
 
 export interface Draft {
   readonly keyPrefix: string | null
-  readonly fields: Readonly<Record<string, unknown>>
-  readonly blobs: readonly StoredBlob[]
+  /** JSON, as the row holds it. */
+  readonly fields: string
+  readonly blobs: string
+  /** Hashes of the files that the blobs name. */
+  readonly files: readonly string[]
   readonly uniqueValue: string | null
   readonly contentHash: string | null
   readonly sizeBytes: number
@@ -240,7 +243,9 @@ export function assembleDraft(
       problems,
     )
   }
-  const inline = Buffer.byteLength(JSON.stringify(fields)) + Buffer.byteLength(JSON.stringify(blobs))
+  const fieldsJson = JSON.stringify(fields)
+  const blobsJson = JSON.stringify(blobs)
+  const inline = Buffer.byteLength(fieldsJson) + Buffer.byteLength(blobsJson)
   if (inline > MAX_INLINE_BYTES) {
     throw invalid(
       `The object's fields and inline values have ${inline} bytes; at most ${MAX_INLINE_BYTES} are taken. Send large content as a file.`,
@@ -249,8 +254,9 @@ export function assembleDraft(
   }
   return {
     keyPrefix,
-    fields,
-    blobs,
+    fields: fieldsJson,
+    blobs: blobsJson,
+    files: [...new Set(blobs.flatMap((blob) => (blob.sha256 === undefined ? [] : [blob.sha256])))],
     uniqueValue: bucket.uniqueKey === null ? null : uniqueValue(bucket.uniqueKey, fields, blobs),
     contentHash: contentHash(blobs),
     sizeBytes: blobs.reduce((sum, blob) => sum + (blob.details.size_bytes ?? 0), 0),

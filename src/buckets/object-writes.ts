@@ -1,16 +1,21 @@
-/** The writes of objects inside a transaction; bucket counts move with them and stay exact. */
+/** The writes of objects inside a transaction. `countWritten` ends each: the bucket's counts move with its objects. */
 import type { UniqueKeyPolicy } from "../contract/buckets.ts"
 import { ApplianceError } from "../errors.ts"
 import { newId } from "../identifiers.ts"
 import type { ObjectRow } from "../metadata/objects.ts"
 import type { Transaction } from "../metadata/open.ts"
 import type { Draft, OpenBucket } from "./object-drafts.ts"
-import type { StoredBlob } from "./stored-blob.ts"
 
 export type NewRow = Omit<ObjectRow, "seq">
 
 export type Written =
-  | { readonly kind: "created" | "updated"; readonly row: NewRow; readonly released: readonly string[] }
+  | {
+      readonly kind: "created" | "updated"
+      readonly row: NewRow
+      /** Files that this object no longer names. */
+      readonly released: readonly string[]
+      readonly addedBytes: number
+    }
   /** An object with the same blobs was there already, and the request asked not to repeat it. */
   | { readonly kind: "existing"; readonly row: NewRow }
   | { readonly kind: "refused"; readonly error: ApplianceError }
@@ -48,9 +53,8 @@ export function writeObject(tx: Transaction, bucket: OpenBucket, draft: Draft, c
     created_at: at,
     updated_at: at,
   }
-  tx.write.objects.insert(row, filesOf(draft.blobs))
-  tx.write.buckets.count(bucket.bucketId, 1, draft.sizeBytes, at)
-  return { kind: "created", row, released: [] }
+  tx.write.objects.insert(row, draft.files)
+  return { kind: "created", row, released: [], addedBytes: draft.sizeBytes }
 }
 
 /** Gives a stored object new content. */
@@ -67,26 +71,30 @@ export function rewriteObject(
   }
   const { seq: _, ...rest } = stored
   const row: NewRow = { ...rest, ...columns(draft), updated_at: at }
-  const files = filesOf(draft.blobs)
+  const files = draft.files
   const released = tx.read.objects.files(stored.object_id).filter((sha256) => !files.includes(sha256))
   tx.write.objects.update(row, files)
-  tx.write.buckets.count(bucket.bucketId, 0, draft.sizeBytes - stored.size_bytes, at)
-  return { kind: "updated", row, released }
+  return { kind: "updated", row, released, addedBytes: draft.sizeBytes - stored.size_bytes }
+}
+
+/** One update of the bucket's row for all that a transaction wrote into it. */
+export function countWritten(tx: Transaction, bucket: OpenBucket, written: readonly Written[], at: string): void {
+  const changed = written.flatMap((one) => (one.kind === "created" || one.kind === "updated" ? [one] : []))
+  if (changed.length === 0) return
+  const objects = changed.filter((one) => one.kind === "created").length
+  const bytes = changed.reduce((sum, one) => sum + one.addedBytes, 0)
+  tx.write.buckets.count(bucket.bucketId, objects, bytes, at)
 }
 
 function columns(draft: Draft) {
   return {
     key_prefix: draft.keyPrefix,
-    fields: JSON.stringify(draft.fields),
-    blobs: JSON.stringify(draft.blobs),
+    fields: draft.fields,
+    blobs: draft.blobs,
     unique_value: draft.uniqueValue,
     content_hash: draft.contentHash,
     size_bytes: draft.sizeBytes,
   }
-}
-
-function filesOf(blobs: readonly StoredBlob[]): string[] {
-  return [...new Set(blobs.flatMap((blob) => (blob.sha256 === undefined ? [] : [blob.sha256])))]
 }
 
 function duplicate(bucket: OpenBucket, objectId: string): ApplianceError {

@@ -31,7 +31,7 @@ import {
   userFields,
 } from "./object-drafts.ts"
 import { listObjects } from "./object-listing.ts"
-import { rewriteObject, type Written, writeObject } from "./object-writes.ts"
+import { countWritten, rewriteObject, type Written, writeObject } from "./object-writes.ts"
 import { policyFor } from "./unique-key.ts"
 
 /** Objects of one bulk request whose bytes are decoded and landed at the same time. */
@@ -144,6 +144,7 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
       const row = findObject(tx.read, bucket.bucketId, objectId)
       const rewritten = rewriteObject(tx, bucket, row, join(bucket, row, fields, stored), at)
       if (rewritten.kind === "refused") throw rewritten.error
+      countWritten(tx, bucket, [rewritten], at)
       for (const blob of request.blobs ?? [])
         if (blob.upload_id != null) tx.write.bucketUploads.adopt(blob.upload_id, objectId)
       return rewritten
@@ -171,8 +172,10 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
       if ("error" in prepared) throw prepared.error
       const { written, answer } = metadata.transact((tx) => {
         findBucket(tx.read, namespace, bucket.bucketId)
-        const one = write(tx, bucket, prepared, policy, now().toISOString())
+        const at = now().toISOString()
+        const one = write(tx, bucket, prepared, policy, at)
         if (one.kind === "refused") throw one.error
+        countWritten(tx, bucket, [one], at)
         const created = objectAnswer(one.row, null)
         remember(tx, created)
         return { written: one, answer: created }
@@ -201,6 +204,7 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
         findBucket(tx.read, namespace, bucket.bucketId)
         const at = now().toISOString()
         const all = prepared.map((one) => write(tx, bucket, one, policy, at))
+        countWritten(tx, bucket, all, at)
         const response = bulkAnswer(all)
         remember(tx, response)
         return { written: all, answer: response }
@@ -214,14 +218,14 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
       return objectAnswer(findObject(metadata.read, bucketId, objectId), presign ? presigner(bucketId) : null)
     },
 
-    list(
+    async list(
       namespace: Namespace,
       bucketIdentifier: string,
       page: Page,
       listing: Partial<ListObjects>,
-    ): ListObjectsResponse {
+    ): Promise<ListObjectsResponse> {
       const { bucket_id: bucketId, object_count: count } = findBucket(metadata.read, namespace, bucketIdentifier)
-      const { rows, pagination } = listObjects(metadata.read, bucketId, count, page, listing)
+      const { rows, pagination } = await listObjects(metadata.read, bucketId, count, page, listing)
       const presign = listing.return_presigned_urls === true || listing.return_url === true ? presigner(bucketId) : null
       const answers = rows.map((row) => objectAnswer(row, presign))
       const { select } = listing

@@ -44,7 +44,9 @@ export function bucketReader(db: Db) {
     `SELECT ${COLUMNS} FROM buckets WHERE namespace_id = ? AND deleted_at IS NULL ORDER BY created_at, bucket_id`,
   )
   const place = db.prepare<[string], BucketPlace>(`${PLACE} WHERE b.bucket_id = ?`)
-  const removed = db.prepare<[], BucketPlace>(`${PLACE} WHERE coalesce(b.deleted_at, n.deleted_at) IS NOT NULL AND b.swept_at IS NULL`)
+  const removed = db.prepare<[], BucketPlace>(
+    `${PLACE} WHERE coalesce(b.deleted_at, n.deleted_at) IS NOT NULL AND b.swept_at IS NULL`,
+  )
   return {
     /** By id or name; an id wins over another bucket's name. */
     get: (namespaceId: string, identifier: string) => get.get({ namespaceId, identifier }),

@@ -33,29 +33,23 @@ export interface PartitionObject {
   created_at: string | null
 }
 
-export interface ObjectQuery {
+/** Which objects of a bucket, and by what they are to be ordered. */
+export interface ObjectSelection {
   readonly bucketId: string
   readonly filter: Filter | null
   readonly search: string | null
   readonly caseSensitive: boolean
-  readonly sort: { readonly field: string; readonly direction: "asc" | "desc" } | null
-  readonly limit: number
-  readonly offset: number
-  /** Where the last page ended: [seq], or [0|1 is null, value, seq] when sorted. */
-  readonly after: readonly SqlValue[] | null
-  /** A page ends early when its rows are larger than this together. */
-  readonly maxBytes: number
+  readonly sortField: string | null
 }
 
-export interface ObjectPage {
-  readonly rows: readonly ObjectRow[]
-  /** Position of the last row; null when nothing follows. */
-  readonly next: readonly SqlValue[] | null
+/** Place of a selected object: its arrival, and its value of the sort field (null without one). */
+export interface ObjectKey {
+  readonly seq: number
+  readonly value: SqlValue
 }
 
 const COLUMNS = `seq, object_id, bucket_id, key_prefix, fields, blobs, unique_value, content_hash, size_bytes, status, error,
   created_at, updated_at`
-const PAGE_COLUMNS = COLUMNS.replaceAll(/(\w+)/g, "o.$1")
 
 export function objectReader(db: Db) {
   registerFilterFunctions(db)
@@ -75,6 +69,12 @@ export function objectReader(db: Db) {
   const fileOwner = db.prepare<[string, string], { blobs: string }>(
     `SELECT o.blobs FROM object_files f JOIN objects o ON o.object_id = f.object_id
      WHERE f.bucket_id = ? AND f.sha256 = ? LIMIT 1`,
+  )
+  const bySeq = db.prepare<[string, number], ObjectRow>(
+    `SELECT ${COLUMNS} FROM objects WHERE bucket_id = ? AND seq = ?`,
+  )
+  const scanEnd = db.prepare<[string, number, number], { seq: number | null }>(
+    "SELECT max(seq) AS seq FROM (SELECT seq FROM objects WHERE bucket_id = ? AND seq > ? ORDER BY seq LIMIT ?)",
   )
   const lastSeq = db.prepare<[string], { seq: number | null }>(
     "SELECT max(seq) AS seq FROM objects WHERE bucket_id = ?",
@@ -110,30 +110,20 @@ export function objectReader(db: Db) {
     present: (bucketId: string, objectIds: readonly string[]) =>
       present.all(JSON.stringify(objectIds), bucketId).map((row) => row.object_id),
 
-    /** @throws ValidationError for a filter or sort that is not offered */
-    page(query: ObjectQuery): ObjectPage {
-      const { text, values } = pageSql(query)
-      const rows: ObjectRow[] = []
-      let bytes = 0
-      let last: PageRow | null = null
-      for (const row of db.prepare<SqlValue[], PageRow>(text).iterate(...values)) {
-        if (last !== null && (rows.length === query.limit || bytes > query.maxBytes)) {
-          const { sort_null: isNull, sort_value: value, seq } = last
-          return { rows, next: query.sort === null ? [seq] : [isNull, value, seq] }
-        }
-        rows.push(row)
-        bytes += row.fields.length + row.blobs.length
-        last = row
-      }
-      return { rows, next: null }
-    },
+    bySeq: (bucketId: string, seq: number) => bySeq.get(bucketId, seq),
 
-    count(query: Pick<ObjectQuery, "bucketId" | "filter" | "search" | "caseSensitive">): number {
-      const where = whereSql(query)
-      const statement = db.prepare<SqlValue[], { count: number }>(
-        `SELECT count(*) AS count FROM objects AS o WHERE ${where.text}`,
-      )
-      return statement.get(...where.values)?.count ?? 0
+    /** The seq up to which the next `rows` objects of the bucket reach; null when none follows. */
+    scanEnd: (bucketId: string, afterSeq: number, rows: number) => scanEnd.get(bucketId, afterSeq, rows)?.seq ?? null,
+
+    /**
+     * Reads the selected keys with afterSeq < seq <= throughSeq, in the order of arrival. It looks at every object of that
+     * span in one turn of the event loop: `scanEnd` says how far to go.
+     * @throws ValidationError for a filter or sort that is not offered
+     */
+    scanner(selection: ObjectSelection): (afterSeq: number, throughSeq: number) => ObjectKey[] {
+      const { text, values } = scanSql(selection)
+      const statement = db.prepare<SqlValue[], ObjectKey>(text)
+      return (afterSeq, throughSeq) => statement.all(...values, selection.bucketId, afterSeq, throughSeq)
     },
 
     /** Objects of the ordinals [firstOrdinal, endOrdinal) of a batch, in order. */
@@ -159,43 +149,13 @@ export function objectReader(db: Db) {
   }
 }
 
-type PageRow = ObjectRow & { sort_null: number; sort_value: SqlValue }
-
-function whereSql({
-  bucketId,
-  filter,
-  search,
-  caseSensitive,
-}: Pick<ObjectQuery, "bucketId" | "filter" | "search" | "caseSensitive">): Sql {
-  const parts: Sql[] = [{ text: "o.bucket_id = ?", values: [bucketId] }, filterSql(filter, caseSensitive)]
-  if (search !== null) parts.push(searchSql(search, caseSensitive))
-  return { text: parts.map((part) => part.text).join(" AND "), values: parts.flatMap((part) => part.values) }
-}
-
-/** By a field, nulls last in both directions, then by arrival in the same direction: a total order that a cursor can name. */
-function pageSql(query: ObjectQuery): Sql {
-  const where = whereSql(query)
-  const limits = [query.limit + 1, query.offset]
-  if (query.sort === null) {
-    const after = query.after === null ? { text: "", values: [] } : { text: " AND o.seq > ?", values: query.after }
-    return {
-      text: `SELECT ${PAGE_COLUMNS} FROM objects AS o WHERE ${where.text}${after.text} ORDER BY o.seq LIMIT ? OFFSET ?`,
-      values: [...where.values, ...after.values, ...limits],
-    }
-  }
-  const key = sortSql(query.sort.field)
-  const [flag, sign, order] = query.sort.direction === "asc" ? ["IS NULL", ">", "ASC"] : ["IS NOT NULL", "<", "DESC"]
-  const after =
-    query.after === null
-      ? { text: "", values: [] }
-      : { text: `WHERE (sort_null, sort_value, seq) ${sign} (?, ?, ?)`, values: query.after }
+function scanSql({ filter, search, caseSensitive, sortField }: ObjectSelection): Sql {
+  const value = sortField === null ? { text: "NULL", values: [] } : sortSql(sortField)
+  const tests = [filterSql(filter, caseSensitive), ...(search === null ? [] : [searchSql(search, caseSensitive)])]
   return {
-    text: `SELECT * FROM (
-        SELECT ${PAGE_COLUMNS}, k.v ${flag} AS sort_null, coalesce(k.v, 0) AS sort_value FROM (
-          SELECT o.seq AS at, ${key.text} AS v FROM objects AS o WHERE ${where.text}
-        ) AS k JOIN objects AS o ON o.seq = k.at
-      ) ${after.text} ORDER BY sort_null ${order}, sort_value ${order}, seq ${order} LIMIT ? OFFSET ?`,
-    values: [...key.values, ...where.values, ...after.values, ...limits],
+    text: `SELECT o.seq, ${value.text} AS value FROM objects AS o
+      WHERE ${tests.map((test) => test.text).join(" AND ")} AND o.bucket_id = ? AND o.seq > ? AND o.seq <= ? ORDER BY o.seq`,
+    values: [...value.values, ...tests.flatMap((test) => test.values)],
   }
 }
 

@@ -29,7 +29,9 @@ test("a file that landed before a crash, without its row, is swept at the next s
   writeFileSync(join(strange, "b".repeat(64)), "x")
 
   expect(await domain.files.sweepBlobs(new Date(Date.now() - 60_000))).toBe(3)
-  expect(domain.blobPaths()).toEqual([String(named), join(directory, "incoming", "running.partial").slice(domain.dataDir.length + 1)].sort())
+  expect(domain.blobPaths()).toEqual(
+    [String(named), join(directory, "incoming", "running.partial").slice(domain.dataDir.length + 1)].sort(),
+  )
 })
 
 test("a sweep beside a running create takes nothing that the create is about to name", async () => {

@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto"
 import { expect, test } from "bun:test"
+import { createHash } from "node:crypto"
 import { CreateBucketUpload } from "../../src/contract/bucket-uploads.ts"
 import { nothing, openDomain, PNG, places, refusal, streamOf, UPLOAD_BYTES } from "./support.ts"
 
@@ -30,8 +30,16 @@ test("an upload is reserved with a signed PUT, received in chunks, and confirmed
 
   const { etag } = await send(domain, upload.upload_id, PNG.subarray(0, 20), PNG.subarray(20, 21), PNG.subarray(21))
   expect(etag).toBe(md5(PNG))
-  const confirmed = await confirm(domain, bucketId, upload.upload_id, { etag: `"${etag}"`, file_size_bytes: PNG.byteLength })
-  expect(confirmed).toMatchObject({ status: "COMPLETED", etag, file_size_bytes: PNG.byteLength, file_hash: sha256(PNG) })
+  const confirmed = await confirm(domain, bucketId, upload.upload_id, {
+    etag: `"${etag}"`,
+    file_size_bytes: PNG.byteLength,
+  })
+  expect(confirmed).toMatchObject({
+    status: "COMPLETED",
+    etag,
+    file_size_bytes: PNG.byteLength,
+    file_hash: sha256(PNG),
+  })
 
   const object = domain.objects.get(domain.namespace, bucketId, confirmed.object_id ?? "", true)
   expect(object.metadata).toEqual({ a: 1 })
@@ -40,12 +48,17 @@ test("an upload is reserved with a signed PUT, received in chunks, and confirmed
     type: "image",
     details: { filename: "dot.png", mime_type: "image/png", size_bytes: PNG.byteLength, hash: sha256(PNG) },
   })
-  expect(String(object.blobs?.[0]?.properties.presigned_url)).toContain(`/v1/presigned/blobs/${bucketId}/${sha256(PNG)}?expires=`)
+  expect(String(object.blobs?.[0]?.properties.presigned_url)).toContain(
+    `/v1/presigned/blobs/${bucketId}/${sha256(PNG)}?expires=`,
+  )
   const download = await domain.files.open(bucketId, sha256(PNG))
   expect(new Uint8Array(await download.file.arrayBuffer())).toEqual(new Uint8Array(PNG))
   expect(download).toMatchObject({ mimeType: "image/png", filename: "dot.png" })
   expect(await confirm(domain, bucketId, upload.upload_id)).toEqual(confirmed)
-  expect(domain.buckets.get(domain.namespace, bucketId)).toMatchObject({ object_count: 1, total_size_bytes: PNG.byteLength })
+  expect(domain.buckets.get(domain.namespace, bucketId)).toMatchObject({
+    object_count: 1,
+    total_size_bytes: PNG.byteLength,
+  })
 })
 
 test("a text file becomes an inline text, and its bytes go", async () => {
@@ -56,18 +69,24 @@ test("a text file becomes an inline text, and its bytes go", async () => {
   await send(domain, upload.upload_id, Buffer.from("grüße"))
   const { object_id: id } = await confirm(domain, bucketId, upload.upload_id)
   const object = domain.objects.get(domain.namespace, bucketId, id ?? "", false)
-  expect(object.blobs?.[0]).toMatchObject({ properties: { data: "grüße" }, details: { filename: "content.txt", size_bytes: 7 } })
+  expect(object.blobs?.[0]).toMatchObject({
+    properties: { data: "grüße" },
+    details: { filename: "content.txt", size_bytes: 7 },
+  })
   expect(domain.blobPaths()).toEqual([])
 })
 
 test("an upload that could not become a blob is refused when it is reserved", async () => {
   using domain = openDomain()
   const { bucket_id: bucketId } = domain.bucket()
-  const place = async (request: Record<string, unknown>) => places(await refusal(() => reserve(domain, bucketId, request)))
+  const place = async (request: Record<string, unknown>) =>
+    places(await refusal(() => reserve(domain, bucketId, request)))
   expect(await place({ blob_property: "other" })).toEqual(["body.blob_property"])
   expect(await place({ blob_property: "content" })).toEqual(["body.blob_property"])
   expect(await place({ blob_type: "drawing" })).toEqual(["body.blob_type"])
-  expect((await refusal(() => reserve(domain, bucketId, { file_size_bytes: UPLOAD_BYTES + 1 }))).type).toBe("PayloadTooLargeError")
+  expect((await refusal(() => reserve(domain, bucketId, { file_size_bytes: UPLOAD_BYTES + 1 }))).type).toBe(
+    "PayloadTooLargeError",
+  )
   for (const wrong of [
     { filename: "../x" },
     { filename: "" },
@@ -180,8 +199,12 @@ test("an upload is given up with its bytes, unless it is completed", async () =>
   await confirm(domain, bucketId, done.upload_id)
   domain.uploads.remove(domain.namespace, bucketId, open.upload_id)
   expect(domain.blobPaths()).toHaveLength(1)
-  expect((await refusal(() => domain.uploads.get(domain.namespace, bucketId, open.upload_id, false))).type).toBe("NotFoundError")
-  expect((await refusal(() => domain.uploads.remove(domain.namespace, bucketId, done.upload_id))).type).toBe("BadRequestError")
+  expect((await refusal(() => domain.uploads.get(domain.namespace, bucketId, open.upload_id, false))).type).toBe(
+    "NotFoundError",
+  )
+  expect((await refusal(() => domain.uploads.remove(domain.namespace, bucketId, done.upload_id))).type).toBe(
+    "BadRequestError",
+  )
   expect((await refusal(() => send(domain, open.upload_id, PNG))).type).toBe("NotFoundError")
 })
 

@@ -1,10 +1,12 @@
 import { expect, test } from "bun:test"
 import { existsSync } from "node:fs"
-import { nothing, openDomain, page, places, PNG, refusal } from "./support.ts"
+import { nothing, openDomain, PNG, page, places, refusal } from "./support.ts"
 
 test("a bucket is found by id and by name, with json and binary fields answered as object", () => {
   using domain = openDomain()
-  const schema = { properties: { body: { type: "TEXT", required: true }, extra: { type: "json" }, raw: { type: "binary" } } }
+  const schema = {
+    properties: { body: { type: "TEXT", required: true }, extra: { type: "json" }, raw: { type: "binary" } },
+  }
   const bucket = domain.buckets.create(domain.namespace, { name: "catalog", schema, metadata: { team: "a" } }, nothing)
   expect(bucket.bucket_schema.properties).toEqual({
     body: { type: "text", required: true },
@@ -18,7 +20,9 @@ test("a bucket is found by id and by name, with json and binary fields answered 
 
 test("a schema names every field that it cannot have", async () => {
   using domain = openDomain()
-  const schema = { properties: { a: { type: "nothing" }, b: { type: "array", items: { type: "odd" } }, c: { type: "text" } } }
+  const schema = {
+    properties: { a: { type: "nothing" }, b: { type: "array", items: { type: "odd" } }, c: { type: "text" } },
+  }
   const error = await refusal(() => domain.bucket({ bucket_schema: schema }))
   expect(error.type).toBe("ValidationError")
   expect(places(error)).toEqual(["body.bucket_schema.properties.a.type", "body.bucket_schema.properties.b.items.type"])
@@ -70,7 +74,9 @@ test("PUT replaces metadata, PATCH adds to it, and the schema stays", async () =
   )
   expect(replaced).toMatchObject({ metadata: { c: 3 }, bucket_name: "renamed", description: null })
   const other = { properties: { content: { type: "integer" } } }
-  const error = await refusal(() => domain.buckets.update(domain.namespace, "renamed", { bucket_schema: other }, "merge"))
+  const error = await refusal(() =>
+    domain.buckets.update(domain.namespace, "renamed", { bucket_schema: other }, "merge"),
+  )
   expect(error.type).toBe("ValidationError")
 })
 

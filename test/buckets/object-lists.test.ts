@@ -25,11 +25,18 @@ async function filled() {
       { property: "link", type: "image", data: `https://example.com/${index}.png` },
     ],
   }))
-  const { succeeded } = await domain.objects.createMany(domain.namespace, bucketId, requests, { autoProcess: false }, nothing)
+  const { succeeded } = await domain.objects.createMany(
+    domain.namespace,
+    bucketId,
+    requests,
+    { autoProcess: false },
+    nothing,
+  )
   const ids = succeeded.map((object) => object.object_id)
   const list = (listing: Partial<ListObjects>, query: Parameters<typeof page>[0] = { limit: 100 }) =>
     domain.objects.list(domain.namespace, bucketId, page(query), listing)
-  const positions = (listing: Partial<ListObjects>) => list(listing).results.map((object) => ids.indexOf(object.object_id))
+  const positions = async (listing: Partial<ListObjects>) =>
+    (await list(listing)).results.map((object) => ids.indexOf(object.object_id))
   return { domain, bucketId, ids, list, positions, [Symbol.dispose]: () => domain[Symbol.dispose]() }
 }
 
@@ -62,18 +69,25 @@ const FILTERS: readonly unknown[] = [
   { field: "name", operator: "words", value: "pie cherry" },
   { field: "content", value: "body 3" },
   { field: "link", operator: "ends_with", value: "/2.png" },
-  { OR: [{ name: "date" }, { field: "price", operator: "lte", value: 1 }], NOT: [{ field: "metadata.on", value: true }] },
+  {
+    OR: [{ name: "date" }, { field: "price", operator: "lte", value: 1 }],
+    NOT: [{ field: "metadata.on", value: true }],
+  },
   { NOT: [{ field: "name", operator: "exists" }] },
   { AND: [] },
 ]
 
 test("every filter selects in SQL what the filter means over plain records", async () => {
   using bucket = await filled()
-  const records = OBJECTS.map((object, index) => ({ ...object, content: `Body ${index}`, link: `https://example.com/${index}.png` }))
+  const records = OBJECTS.map((object, index) => ({
+    ...object,
+    content: `Body ${index}`,
+    link: `https://example.com/${index}.png`,
+  }))
   for (const filters of FILTERS) {
     const filter = parseFilter(filters)
     const expected = records.flatMap((record, index) => (matches(filter, record) ? [index] : []))
-    const got = bucket.positions({ filters: filters as Record<string, unknown> })
+    const got = await bucket.positions({ filters: filters as Record<string, unknown> })
     expect({ filters, got }).toEqual({ filters, got: expected })
     const slice = bucket.domain.metadata.read.objects.membershipSlice(bucket.bucketId, 0, 1_000_000, 100, filter)
     expect(slice.map((member) => bucket.ids.indexOf(member.object_id))).toEqual(expected)
@@ -83,37 +97,44 @@ test("every filter selects in SQL what the filter means over plain records", asy
 test("ids, columns and blobs can be filtered by; what is not offered is refused", async () => {
   using bucket = await filled()
   const { ids } = bucket
-  expect(bucket.positions({ filters: { object_id: ids[2] } })).toEqual([2])
-  expect(bucket.positions({ filters: { field: "object_id", operator: "in", value: [ids[4], ids[1], "obj_none"] } })).toEqual([1, 4])
-  expect(bucket.positions({ filters: { field: "key_prefix", operator: "ends_with", value: "/5" } })).toEqual([5])
-  expect(bucket.positions({ filters: { status: "draft" } })).toHaveLength(6)
-  expect(bucket.positions({ filters: { "blobs.properties.data": "body 1" } })).toEqual([1])
-  expect(bucket.positions({ filters: { field: "blobs.details.mime_type", value: "image/png" } })).toHaveLength(6)
-  expect(bucket.positions({ filters: { field: "blobs.details.nothing", operator: "exists" } })).toEqual([])
-  for (const filters of [{ field: "name", operator: "regex", value: "a+" }, { field: "name", operator: "near", value: 1 }]) {
+  expect(await bucket.positions({ filters: { object_id: ids[2] } })).toEqual([2])
+  expect(
+    await bucket.positions({ filters: { field: "object_id", operator: "in", value: [ids[4], ids[1], "obj_none"] } }),
+  ).toEqual([1, 4])
+  expect(await bucket.positions({ filters: { field: "key_prefix", operator: "ends_with", value: "/5" } })).toEqual([5])
+  expect(await bucket.positions({ filters: { status: "draft" } })).toHaveLength(6)
+  expect(await bucket.positions({ filters: { "blobs.properties.data": "body 1" } })).toEqual([1])
+  expect(await bucket.positions({ filters: { field: "blobs.details.mime_type", value: "image/png" } })).toHaveLength(6)
+  expect(await bucket.positions({ filters: { field: "blobs.details.nothing", operator: "exists" } })).toEqual([])
+  for (const filters of [
+    { field: "name", operator: "regex", value: "a+" },
+    { field: "name", operator: "near", value: 1 },
+  ]) {
     expect((await refusal(() => bucket.list({ filters }))).type).toBe("ValidationError")
   }
-  expect((await refusal(() => bucket.list({ sort: { field: "blobs.type", direction: "asc" } }))).type).toBe("ValidationError")
+  expect((await refusal(() => bucket.list({ sort: { field: "blobs.type", direction: "asc" } }))).type).toBe(
+    "ValidationError",
+  )
 })
 
 test("a value of a filter is never SQL", async () => {
   using bucket = await filled()
   for (const text of ["') OR 1=1 --", '"; DROP TABLE objects; --', "$.x", "'"]) {
-    expect(bucket.positions({ filters: { name: text } })).toEqual([])
-    expect(bucket.positions({ filters: { field: text.replaceAll(".", ""), value: "x" } })).toEqual([])
-    expect(bucket.positions({ search: text })).toEqual([])
-    expect(bucket.positions({ sort: { field: text.replaceAll(".", ""), direction: "asc" } })).toHaveLength(6)
+    expect(await bucket.positions({ filters: { name: text } })).toEqual([])
+    expect(await bucket.positions({ filters: { field: text.replaceAll(".", ""), value: "x" } })).toEqual([])
+    expect(await bucket.positions({ search: text })).toEqual([])
+    expect(await bucket.positions({ sort: { field: text.replaceAll(".", ""), direction: "asc" } })).toHaveLength(6)
   }
 })
 
 test("search goes over ids, prefixes, texts in fields and blobs, with a wildcard", async () => {
   using bucket = await filled()
-  expect(bucket.positions({ search: "CHERRY*pie" })).toEqual([2])
-  expect(bucket.positions({ search: "body 4" })).toEqual([4])
-  expect(bucket.positions({ search: "/p/3" })).toEqual([3])
-  expect(bucket.positions({ search: "one" })).toEqual([0])
-  expect(bucket.positions({ search: "one", case_sensitive: true })).toEqual([])
-  expect(bucket.positions({ search: String(bucket.ids[5]) })).toEqual([5])
+  expect(await bucket.positions({ search: "CHERRY*pie" })).toEqual([2])
+  expect(await bucket.positions({ search: "body 4" })).toEqual([4])
+  expect(await bucket.positions({ search: "/p/3" })).toEqual([3])
+  expect(await bucket.positions({ search: "one" })).toEqual([0])
+  expect(await bucket.positions({ search: "one", case_sensitive: true })).toEqual([])
+  expect(await bucket.positions({ search: String(bucket.ids[5]) })).toEqual([5])
 })
 
 test("pages by cursor go through all objects once in every order, nulls last", async () => {
@@ -128,27 +149,27 @@ test("pages by cursor go through all objects once in every order, nulls last", a
     { field: "content", direction: "desc" },
   ]
   for (const sort of orders) {
-    const whole = bucket.positions({ sort })
+    const whole = await bucket.positions({ sort })
     expect([...whole].sort()).toEqual([0, 1, 2, 3, 4, 5])
     const paged: number[] = []
     let cursor: string | null = null
     do {
-      const { results, pagination } = bucket.list({ sort }, { limit: 2, cursor: cursor ?? undefined })
+      const { results, pagination } = await bucket.list({ sort }, { limit: 2, cursor: cursor ?? undefined })
       paged.push(...results.map((object) => bucket.ids.indexOf(object.object_id)))
       cursor = pagination.next_cursor
     } while (cursor !== null)
     expect(paged).toEqual(whole)
   }
-  expect(bucket.positions({ sort: { field: "price", direction: "asc" } })).toEqual([0, 1, 2, 3, 4, 5])
-  expect(bucket.positions({ sort: { field: "price", direction: "desc" } })).toEqual([3, 2, 1, 0, 5, 4])
+  expect(await bucket.positions({ sort: { field: "price", direction: "asc" } })).toEqual([0, 1, 2, 3, 4, 5])
+  expect(await bucket.positions({ sort: { field: "price", direction: "desc" } })).toEqual([3, 2, 1, 0, 5, 4])
 })
 
 test("a cursor of another order is refused; an offset and a total are answered", async () => {
   using bucket = await filled()
-  const { pagination } = bucket.list({}, { limit: 2, offset: 2, include_total: true })
+  const { pagination } = await bucket.list({}, { limit: 2, offset: 2, include_total: true })
   expect(pagination).toMatchObject({ total: 6, total_pages: 3, page: 2, page_size: 2 })
-  expect(bucket.list({}, { limit: 2, offset: 4 }).pagination.next_cursor).toBeNull()
-  const total = bucket.list({ filters: { name: "date" } }, { limit: 1, include_total: true }).pagination.total
+  expect((await bucket.list({}, { limit: 2, offset: 4 })).pagination.next_cursor).toBeNull()
+  const total = (await bucket.list({ filters: { name: "date" } }, { limit: 1, include_total: true })).pagination.total
   expect(total).toBe(1)
   const sort = { field: "name", direction: "asc" as const }
   for (const cursor of [pagination.next_cursor ?? "", "garbage", Buffer.from("[1,2,3,4]").toString("base64url")]) {
@@ -158,7 +179,7 @@ test("a cursor of another order is refused; an offset and a total are answered",
 
 test("select keeps the named paths and the ids", async () => {
   using bucket = await filled()
-  const [first] = bucket.list({ select: ["name", "metadata.deep.x", "nothing"] }, { limit: 1 }).results
+  const [first] = (await bucket.list({ select: ["name", "metadata.deep.x", "nothing"] }, { limit: 1 })).results
   expect(first).toEqual({
     object_id: String(bucket.ids[0]),
     bucket_id: bucket.bucketId,
@@ -173,10 +194,10 @@ test("a page of large objects ends early and goes on by its cursor", async () =>
   const large = { blobs: [{ property: "content", type: "text", data: "x".repeat(3 * 1024 * 1024) }] }
   const requests = Array.from({ length: 13 }, () => large)
   await domain.objects.createMany(domain.namespace, bucketId, requests, { autoProcess: false }, nothing)
-  const first = domain.objects.list(domain.namespace, bucketId, page({ limit: 100 }), {})
+  const first = await domain.objects.list(domain.namespace, bucketId, page({ limit: 100 }), {})
   expect(first.results.length).toBeLessThan(13)
   const cursor = first.pagination.next_cursor ?? ""
-  const second = domain.objects.list(domain.namespace, bucketId, page({ limit: 100, cursor }), {})
+  const second = await domain.objects.list(domain.namespace, bucketId, page({ limit: 100, cursor }), {})
   expect(first.results.length + second.results.length).toBe(13)
 })
 
@@ -186,10 +207,26 @@ test("a partition reads its members in order and shows those that are gone as nu
   const at = "2026-01-10T12:00:00.000Z"
   domain.metadata.transact((tx) => {
     tx.write.batches.insert({
-      batch_id: "btch_x", namespace_id: domain.namespace.namespaceId, bucket_id: bucketId, batch_name: null, status: "DRAFT",
-      membership: "explicit", membership_filters: null, membership_limit: null, membership_next: 0, membership_end: null,
-      object_count: 0, collection_ids: null, metadata: "{}", lifecycle_reason: null, error: null, task_id: null,
-      created_at: at, updated_at: at, submitted_at: null, finished_at: null,
+      batch_id: "btch_x",
+      namespace_id: domain.namespace.namespaceId,
+      bucket_id: bucketId,
+      batch_name: null,
+      status: "DRAFT",
+      membership: "explicit",
+      membership_filters: null,
+      membership_limit: null,
+      membership_next: 0,
+      membership_end: null,
+      object_count: 0,
+      collection_ids: null,
+      metadata: "{}",
+      lifecycle_reason: null,
+      error: null,
+      task_id: null,
+      created_at: at,
+      updated_at: at,
+      submitted_at: null,
+      finished_at: null,
     })
     tx.write.batches.addMembers("btch_x", 0, ids)
   })

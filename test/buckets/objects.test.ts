@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import type { CreateObject } from "../../src/contract/objects.ts"
-import { nothing, openDomain, page, places, PNG, refusal } from "./support.ts"
+import { nothing, openDomain, PNG, page, places, refusal } from "./support.ts"
 
 type Domain = ReturnType<typeof openDomain>
 
@@ -47,7 +47,9 @@ test("a text that is an address stays a text; a file type takes it as a referenc
   using domain = openDomain()
   const { bucket_id: bucketId } = domain.bucket()
   const address = "https://cdn.example.com/a/hero.jpg?x=1"
-  const created = await create(domain, bucketId, { blobs: [text(address), { property: "picture", type: "IMAGE", data: address }] })
+  const created = await create(domain, bucketId, {
+    blobs: [text(address), { property: "picture", type: "IMAGE", data: address }],
+  })
   expect(created.blobs?.[0]?.properties).toEqual({ data: address })
   expect(created.blobs?.[1]).toMatchObject({
     type: "image",
@@ -136,7 +138,9 @@ test("required fields, field types, enums and defaults of the schema hold, and t
   expect(await refused({ title: "x", status: "new" })).toEqual(["body.status"])
   expect(await create(domain, bucketId, { title: "x", color: "red" })).toMatchObject({ title: "x", kind: "plain" })
   expect(await create(domain, bucketId, { metadata: { title: "x" } })).toMatchObject({ metadata: { title: "x" } })
-  expect(await create(domain, bucketId, { blobs: [{ property: "title", type: "text", data: "x" }] })).toMatchObject({ kind: "plain" })
+  expect(await create(domain, bucketId, { blobs: [{ property: "title", type: "text", data: "x" }] })).toMatchObject({
+    kind: "plain",
+  })
 })
 
 test("an object whose inline content is over 4 MiB is refused", async () => {
@@ -157,9 +161,15 @@ test("bulk creates what is right and tells what is wrong, in one transaction", a
     { blobs: [{ property: "picture", type: "image", data: { base64 } }] },
   ]
   let remembered: object | null = null
-  const answer = await domain.objects.createMany(domain.namespace, bucketId, requests, { autoProcess: true }, (_, answered) => {
-    remembered = answered
-  })
+  const answer = await domain.objects.createMany(
+    domain.namespace,
+    bucketId,
+    requests,
+    { autoProcess: true },
+    (_, answered) => {
+      remembered = answered
+    },
+  )
   expect(answer).toMatchObject({ total_requested: 5, succeeded_count: 2, failed_count: 3 })
   expect(answer.failed.map((entry) => [entry.object_index, entry.error_type])).toEqual([
     [1, "ValidationError"],
@@ -236,7 +246,11 @@ test("PUT replaces what it names, PATCH merges deeply, and counts follow", async
   expect(patched.key_prefix).toBe("/a")
   expect(patched.blobs?.map((blob) => blob.property).sort()).toEqual(["content", "picture"])
   expect(counts(domain, bucketId)).toEqual({ objects: 1, bytes: 11 + PNG.byteLength })
-  const replaced = await domain.objects.replace(domain.namespace, bucketId, id, { metadata: { c: 1 }, blobs: [text("end")], key_prefix: null })
+  const replaced = await domain.objects.replace(domain.namespace, bucketId, id, {
+    metadata: { c: 1 },
+    blobs: [text("end")],
+    key_prefix: null,
+  })
   expect(replaced).toMatchObject({ metadata: { c: 1 }, key_prefix: null })
   expect(replaced.blobs).toHaveLength(1)
   expect(counts(domain, bucketId)).toEqual({ objects: 1, bytes: 3 })
@@ -260,8 +274,12 @@ test("deleting an object leaves no trace, but keeps a file that another object h
   domain.objects.remove(domain.namespace, bucketId, copied.object_id)
   expect(domain.blobPaths()).toEqual([])
   expect(counts(domain, bucketId)).toEqual({ objects: 0, bytes: 0 })
-  expect((await refusal(() => domain.objects.get(domain.namespace, bucketId, first.object_id, false))).type).toBe("NotFoundError")
-  expect((await refusal(() => domain.objects.remove(domain.namespace, bucketId, first.object_id))).type).toBe("NotFoundError")
+  expect((await refusal(() => domain.objects.get(domain.namespace, bucketId, first.object_id, false))).type).toBe(
+    "NotFoundError",
+  )
+  expect((await refusal(() => domain.objects.remove(domain.namespace, bucketId, first.object_id))).type).toBe(
+    "NotFoundError",
+  )
 })
 
 test("an object of another bucket is not found under this one", async () => {
@@ -292,5 +310,5 @@ test("bulk calls of 100 take milliseconds and hold no memory", async () => {
   for (let round = 20; round < 60; round++) await call(round)
   expect((performance.now() - started) / 40).toBeLessThan(60)
   expect(counts(domain, bucketId).objects).toBe(6000)
-  expect(domain.objects.list(domain.namespace, bucketId, page({ limit: 1000 }), {}).results).toHaveLength(1000)
+  expect((await domain.objects.list(domain.namespace, bucketId, page({ limit: 1000 }), {})).results).toHaveLength(1000)
 })

@@ -162,14 +162,17 @@ export function objectRoutes(app: App, { objects, blobFiles, presignedUrls, name
     )
     return c.json(answer, 200)
   })
-  app.openapi(list, (c) => {
+  app.openapi(list, async (c) => {
     const body = c.req.valid("json")
     const page = pageOf(c.req.valid("query"), body)
-    return c.json(objects.list(namespaceOf(c, namespaces), c.req.valid("param").bucket_identifier, page, body), 200)
+    return c.json(
+      await objects.list(namespaceOf(c, namespaces), c.req.valid("param").bucket_identifier, page, body),
+      200,
+    )
   })
-  app.openapi(listByGet, (c) => {
+  app.openapi(listByGet, async (c) => {
     const page = pageOf(c.req.valid("query"))
-    return c.json(objects.list(namespaceOf(c, namespaces), c.req.valid("param").bucket_identifier, page, {}), 200)
+    return c.json(await objects.list(namespaceOf(c, namespaces), c.req.valid("param").bucket_identifier, page, {}), 200)
   })
   app.openapi(get, (c) => {
     const { bucket_identifier: bucket, object_identifier: object } = c.req.valid("param")
