@@ -1,8 +1,6 @@
 /** The plugin's own modules: which file an import names, and the values its names have. */
 import { dirname, join, normalize } from "node:path/posix"
-
-/** Values that stand for a module of the plugin: the path of its file, or of its folder. */
-const OWN = "@"
+import { ownModule } from "./values.ts"
 
 export class OwnModules {
   private readonly folders = new Set<string>([""])
@@ -11,11 +9,6 @@ export class OwnModules {
     for (const file of files) {
       for (let folder = dirname(file); folder !== "."; folder = dirname(folder)) this.folders.add(folder)
     }
-  }
-
-  /** The path inside the plugin that a value stands for, or null when it is no module of the plugin. */
-  static pathOf(value: string): string | null {
-    return value.startsWith(OWN) ? value.slice(OWN.length) : null
   }
 
   /** The module of a dotted name below a folder (`""` for the top), or null when the plugin has none. */
@@ -32,9 +25,9 @@ export class OwnModules {
 
   private at(path: string): string | null {
     for (const file of [`${path}.py`, path === "" ? "__init__.py" : `${path}/__init__.py`]) {
-      if (this.files.has(file)) return OWN + file
+      if (this.files.has(file)) return ownModule(file)
     }
-    return this.folders.has(path) ? OWN + path : null
+    return this.folders.has(path) ? ownModule(path) : null
   }
 
   /** A submodule reached as an attribute or by a from-import. */

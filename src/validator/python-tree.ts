@@ -4,114 +4,8 @@
  * Comments and most punctuation are left out, so that a node's parts are found by their place among its children.
  */
 import type { Language, Parser, TreeCursor } from "web-tree-sitter"
-
-const KINDS = [
-  "other",
-  "argument_list",
-  "as_pattern",
-  "as_pattern_target",
-  "assert_statement",
-  "assignment",
-  "attribute",
-  "aliased_import",
-  "augmented_assignment",
-  "await",
-  "block",
-  "boolean_operator",
-  "break_statement",
-  "call",
-  "case_clause",
-  "case_pattern",
-  "chevron",
-  "class_definition",
-  "class_pattern",
-  "comparison_operator",
-  "concatenated_string",
-  "conditional_expression",
-  "constrained_type",
-  "continue_statement",
-  "decorated_definition",
-  "decorator",
-  "default_parameter",
-  "delete_statement",
-  "dict_pattern",
-  "dictionary",
-  "dictionary_comprehension",
-  "dictionary_splat",
-  "dictionary_splat_pattern",
-  "dotted_name",
-  "elif_clause",
-  "else_clause",
-  "except_clause",
-  "exec_statement",
-  "expression_list",
-  "expression_statement",
-  "finally_clause",
-  "float",
-  "for_in_clause",
-  "for_statement",
-  "format_expression",
-  "function_definition",
-  "future_import_statement",
-  "generator_expression",
-  "generic_type",
-  "global_statement",
-  "identifier",
-  "if_statement",
-  "import_from_statement",
-  "import_prefix",
-  "import_statement",
-  "integer",
-  "interpolation",
-  "keyword_argument",
-  "keyword_pattern",
-  "lambda",
-  "lambda_parameters",
-  "list",
-  "list_comprehension",
-  "list_pattern",
-  "list_splat",
-  "list_splat_pattern",
-  "match_statement",
-  "member_type",
-  "module",
-  "named_expression",
-  "nonlocal_statement",
-  "pair",
-  "parameters",
-  "parenthesized_expression",
-  "pattern_list",
-  "print_statement",
-  "relative_import",
-  "return_statement",
-  "set",
-  "set_comprehension",
-  "slice",
-  "splat_pattern",
-  "string",
-  "subscript",
-  "try_statement",
-  "tuple",
-  "tuple_pattern",
-  "type",
-  "type_alias_statement",
-  "type_parameter",
-  "typed_default_parameter",
-  "typed_parameter",
-  "union_pattern",
-  "while_statement",
-  "wildcard_import",
-  "with_clause",
-  "with_item",
-  "with_statement",
-  "yield",
-  "<>",
-] as const
-
-type KindName = (typeof KINDS)[number]
-
-/** Number of each kind of node in `PythonTree.kind`; a grammar node of any other kind is `other`. */
-export const Kind = Object.fromEntries(KINDS.map((name, index) => [name, index])) as Readonly<Record<KindName, number>>
+import { joinBracketedLines } from "./joined-lines.ts"
+import { KINDS, Kind, type KindName } from "./node-kinds.ts"
 
 /** Left out of the arrays: they hold no names, or their text is read from their parent. */
 const SKIPPED = new Set([
@@ -136,21 +30,22 @@ export interface PythonTree {
   readonly parent: Int32Array
 }
 
-export interface SyntaxProblem {
+export interface SourceProblem {
   readonly index: number
-  readonly reason: string
+  readonly message: string
 }
 
 /** `problem` is the first place tree-sitter could not read, or the limit the file goes past; null for a sound tree. */
 export interface ParsedSource {
   readonly tree: PythonTree | null
-  readonly problem: SyntaxProblem | null
+  readonly problem: SourceProblem | null
 }
 
-/** CPython's tokenizer refuses more than 200 open brackets (MAXLEVEL). */
+/** CPython's tokenizer refuses more than 200 open brackets (MAXLEVEL) and 99 levels of indentation (MAXINDENT). */
 const MAX_BRACKETS = 200
-/** CPython's own limits lie lower (its parser's stack, the compiler's recursion); past this nothing it accepts remains. */
-const MAX_DEPTH = 20_000
+const MAX_BLOCKS = 100
+/** The deepest expression that any of CPython 3.10 to 3.13 compiles has 9,996 levels (3.13), and stands in blocks. */
+const MAX_DEPTH = 10_300
 /** The parser reports progress every hundred steps or so; sound Python takes under 0.1 reports a character. */
 const PROGRESS_PER_CHARACTER = 1
 const PROGRESS_FLOOR = 20_000
@@ -185,28 +80,28 @@ export function kindTable(language: Language): Int16Array {
 }
 
 /** Parses one file. Time and memory are linear in the text; the tree-sitter tree does not outlive the call. */
-export function parsePython(parser: Parser, kinds: Int16Array, text: string): ParsedSource {
-  const first = parseOnce(parser, kinds, text)
+export function parsePython(parser: Parser, kinds: Int16Array, text: string, maxNodes: number): ParsedSource {
+  const first = parseOnce(parser, kinds, text, maxNodes)
   if (first.problem === null || first.tree === null) return first
   // The grammar ends a statement at a line that starts left of its block even between brackets, where CPython does not
   // care. Lines joined there read the same to CPython and are sound to the grammar.
   const joined = joinBracketedLines(text)
   if (joined === null || joined === text) return first
-  const second = parseOnce(parser, kinds, joined)
+  const second = parseOnce(parser, kinds, joined, maxNodes)
   return second.problem === null && second.tree !== null ? { tree: { ...second.tree, text }, problem: null } : first
 }
 
-function parseOnce(parser: Parser, kinds: Int16Array, text: string): ParsedSource {
+function parseOnce(parser: Parser, kinds: Int16Array, text: string, maxNodes: number): ParsedSource {
   let steps = Math.max(PROGRESS_FLOOR, text.length * PROGRESS_PER_CHARACTER)
   const tree = parser.parse(text, null, { progressCallback: () => --steps < 0 })
   if (tree === null) {
     parser.reset()
-    return { tree: null, problem: { index: 0, reason: "the file is too complex to parse" } }
+    return { tree: null, problem: tooComplex(0) }
   }
   try {
     const cursor = tree.walk()
     try {
-      const flat = flatten(cursor, kinds, text)
+      const flat = flatten(cursor, kinds, text, maxNodes)
       if (flat.problem !== null || !tree.rootNode.hasError) return flat
       cursor.reset(tree.rootNode)
       return { tree: flat.tree, problem: firstBroken(cursor) }
@@ -218,7 +113,7 @@ function parseOnce(parser: Parser, kinds: Int16Array, text: string): ParsedSourc
   }
 }
 
-function flatten(cursor: TreeCursor, kinds: Int16Array, text: string): ParsedSource {
+function flatten(cursor: TreeCursor, kinds: Int16Array, text: string, maxNodes: number): ParsedSource {
   // Sound Python has about one kept node for every five characters; the arrays grow when a file has more.
   let room = Math.max(64, text.length >> 2)
   let kind = new Int16Array(room)
@@ -229,10 +124,12 @@ function flatten(cursor: TreeCursor, kinds: Int16Array, text: string): ParsedSou
   let size = 0
   const open: number[] = []
   let brackets = 0
+  let blocks = 0
   let current = -1
   for (;;) {
     const found = kinds[cursor.nodeTypeId] ?? Kind.other
     if (found !== SKIP) {
+      if (size === maxNodes) return { tree: null, problem: tooComplex(cursor.startIndex) }
       if (size === room) {
         room *= 2
         kind = grown(kind, new Int16Array(room))
@@ -249,6 +146,7 @@ function flatten(cursor: TreeCursor, kinds: Int16Array, text: string): ParsedSou
       const node = size++
       if (cursor.gotoFirstChild()) {
         if (BRACKETED.has(found) && ++brackets > MAX_BRACKETS) return tooDeep(from, "too many nested parentheses")
+        if (found === Kind.block && ++blocks > MAX_BLOCKS) return tooDeep(from, "too many levels of indentation")
         if (open.length > MAX_DEPTH) return tooDeep(from, "the code is nested too deeply")
         open.push(node)
         current = node
@@ -261,7 +159,9 @@ function flatten(cursor: TreeCursor, kinds: Int16Array, text: string): ParsedSou
       const closed = open.pop()
       if (closed === undefined) break
       last[closed] = size
-      if (BRACKETED.has(kind[closed] ?? 0)) brackets--
+      const closedKind = kind[closed] ?? Kind.other
+      if (BRACKETED.has(closedKind)) brackets--
+      else if (closedKind === Kind.block) blocks--
       current = open.at(-1) ?? -1
       cursor.gotoParent()
       more = cursor.gotoNextSibling()
@@ -271,7 +171,15 @@ function flatten(cursor: TreeCursor, kinds: Int16Array, text: string): ParsedSou
 }
 
 function tooDeep(index: number, reason: string): ParsedSource {
-  return { tree: null, problem: { index, reason } }
+  return { tree: null, problem: syntaxError(index, reason) }
+}
+
+function tooComplex(index: number): SourceProblem {
+  return { index, message: "Too complex: the code cannot be read within its budget. Keep data out of the code" }
+}
+
+function syntaxError(index: number, reason: string): SourceProblem {
+  return { index, message: `Syntax error: ${reason}` }
 }
 
 function grown<T extends Int16Array | Int32Array>(from: T, into: T): T {
@@ -280,15 +188,15 @@ function grown<T extends Int16Array | Int32Array>(from: T, into: T): T {
 }
 
 /** The innermost broken place on the way to the first one: an error node may span everything from the file's start. */
-function firstBroken(cursor: TreeCursor): SyntaxProblem {
-  let broken: SyntaxProblem | null = null
+function firstBroken(cursor: TreeCursor): SourceProblem {
+  let broken: SourceProblem | null = null
   let brokenEnd = 0
   let depth = 0
   for (;;) {
     if (broken !== null && cursor.startIndex >= brokenEnd) return broken
-    if (cursor.nodeIsMissing) return { index: cursor.startIndex, reason: `expected '${cursor.nodeType}'` }
+    if (cursor.nodeIsMissing) return syntaxError(cursor.startIndex, `expected '${cursor.nodeType}'`)
     if (cursor.nodeType === "ERROR") {
-      broken = { index: cursor.startIndex, reason: "invalid syntax" }
+      broken = syntaxError(cursor.startIndex, "invalid syntax")
       brokenEnd = cursor.endIndex
     }
     if (cursor.gotoFirstChild()) {
@@ -296,59 +204,11 @@ function firstBroken(cursor: TreeCursor): SyntaxProblem {
       continue
     }
     while (!cursor.gotoNextSibling()) {
-      if (depth === 0) return broken ?? { index: 0, reason: "invalid syntax" }
+      if (depth === 0) return broken ?? syntaxError(0, "invalid syntax")
       cursor.gotoParent()
       depth--
     }
   }
-}
-
-const OPENING = new Set(["(", "[", "{"])
-const CLOSING = new Set([")", "]", "}"])
-
-/** Same length, with blanks for the line ends and comments inside brackets; null when the brackets do not match up. */
-function joinBracketedLines(text: string): string | null {
-  const parts: string[] = []
-  let kept = 0
-  let depth = 0
-  let at = 0
-  const blank = (from: number, to: number) => {
-    parts.push(text.slice(kept, from), " ".repeat(to - from))
-    kept = to
-  }
-  while (at < text.length) {
-    const character = text.charAt(at)
-    if (character === '"' || character === "'") {
-      at = endOfString(text, at)
-    } else if (character === "#") {
-      const lineEnd = text.indexOf("\n", at)
-      const to = lineEnd < 0 ? text.length : lineEnd
-      if (depth > 0) blank(at, to)
-      at = to
-    } else {
-      if (OPENING.has(character)) depth++
-      if (CLOSING.has(character) && --depth < 0) return null
-      if (character === "\n" && depth > 0) blank(at, at + 1)
-      at++
-    }
-  }
-  if (depth !== 0) return null
-  parts.push(text.slice(kept))
-  return parts.join("")
-}
-
-/** Index after the string that opens at `at`. A string nested in an f-string of 3.12 ends early here; the parse decides. */
-function endOfString(text: string, at: number): number {
-  const quote = text.charAt(at)
-  const triple = text.startsWith(quote.repeat(3), at)
-  const closing = triple ? quote.repeat(3) : quote
-  for (let index = at + closing.length; index < text.length; index++) {
-    const character = text.charAt(index)
-    if (character === "\\") index++
-    else if (!triple && character === "\n") return index
-    else if (text.startsWith(closing, index)) return index + closing.length
-  }
-  return text.length
 }
 
 /** Direct children in order. */

@@ -2,8 +2,9 @@
  * Whether a module's (or class's) own name is surely bound when a piece of code reads it. Until it is, Python falls through
  * to the builtin, so a binding that comes later, sits in a branch or may have failed does not hide `open`.
  */
-import type { FileBindings } from "./bindings.ts"
-import { children, Kind, nameOf, type PythonTree } from "./python-tree.ts"
+import type { FileBindings } from "./binding-records.ts"
+import { Kind } from "./node-kinds.ts"
+import { children, nameOf, type PythonTree } from "./python-tree.ts"
 import type { Scope, Slot } from "./scopes.ts"
 
 const SEQUENCES = new Set<number>([Kind.module, Kind.block])
@@ -20,10 +21,13 @@ const UNSURE_EXPRESSIONS = new Set<number>([
   Kind.assert_statement,
 ])
 const NEVER = Number.POSITIVE_INFINITY
+/** Bindings looked at for one file, all its reads together. Sound code needs a few for each read of a builtin's name. */
+const BUDGET = 5_000_000
 
 export class Reachability {
   private readonly tree: PythonTree
   private runs: Map<string, number> | null = null
+  private budget = BUDGET
 
   constructor(private readonly file: FileBindings) {
     this.tree = file.tree
@@ -31,7 +35,8 @@ export class Reachability {
 
   /** False only when `slot` of `owner` is bound on every path by the time `node`, in `scope`, can run. */
   mayBeUnbound(owner: Scope, slot: Slot, node: number, scope: Scope): boolean {
-    if (slot.bindings.some(({ kind }) => kind === "deletion" || kind === "exception")) return true
+    this.budget -= slot.bindings.length
+    if (this.budget < 0 || slot.bindings.some(({ kind }) => kind === "deletion" || kind === "exception")) return true
     const point = this.readingPoint(owner, node, scope)
     const binding = slot.bindings
       .filter(({ kind, from }) => kind !== "annotation" && from === owner)
@@ -93,7 +98,7 @@ export class Reachability {
         if (settled.has(name)) continue
         settled.add(name)
         runs.set(name, at)
-        pending.push(...(mentionedBy.get(name) ?? []))
+        for (const mentioned of mentionedBy.get(name) ?? []) pending.push(mentioned)
       }
     }
     return runs
@@ -131,7 +136,8 @@ export class Reachability {
   private surelyBinds(node: number, all: readonly number[]): boolean {
     const stop = this.tree.last[node] ?? 0
     const inside = all.filter((binding) => binding >= node && binding < stop)
-    if (inside.length === 0) return false
+    this.budget -= all.length
+    if (inside.length === 0 || this.budget < 0) return false
     const parts = children(this.tree, node)
     const kindOf = (part: number) => this.tree.kind[part] ?? Kind.other
     const binds = (part: number) => this.surelyBinds(part, inside)

@@ -3,9 +3,11 @@
  * Python would, and each rule of `rules/` looks at what was found. Pure: files in, violations out, no Python involved.
  */
 import { Language, Parser } from "web-tree-sitter"
-import { collectBindings, type FileBindings } from "./bindings.ts"
+import type { FileBindings } from "./binding-records.ts"
+import { collectBindings } from "./bindings.ts"
 import { kindTable, parsePython } from "./python-tree.ts"
 import { resolveReferences } from "./references.ts"
+import { computedNames } from "./rules/computed-names.ts"
 import { dunderWarnings } from "./rules/dunder-warnings.ts"
 import { forbiddenBuiltins } from "./rules/forbidden-builtins.ts"
 import { forbiddenModules } from "./rules/forbidden-modules.ts"
@@ -22,6 +24,10 @@ export const RULE_SET_VERSION = "seed-2026-01"
 
 /** Handwritten modules lie far below; generated data belongs in a file that is not code. */
 export const MAX_SOURCE_BYTES = 2 * 1024 * 1024
+/** Of all Python files of a plugin together; the largest of the well-known libraries' plugins stay under a tenth. */
+export const MAX_PLUGIN_SOURCE_BYTES = 10 * 1024 * 1024
+/** Some hundred bytes of memory each while scanning. Handwritten Python has one for every five to ten characters. */
+const MAX_PLUGIN_NODES = 3_000_000
 /** A person fixes the first hundreds; past this the answer would only cost memory. */
 export const MAX_VIOLATIONS = 10_000
 
@@ -57,6 +63,7 @@ const RULES: readonly Rule[] = [
   osFunctions,
   forbiddenBuiltins,
   importlibFunctions,
+  computedNames,
   unpickling,
   pickleWarnings,
   dunderWarnings,
@@ -83,47 +90,50 @@ function scanFiles(
 ): Scan {
   const violations: Violation[] = []
   const parsed = new Map<string, FileBindings>()
+  let sourceBytes = 0
+  let nodes = 0
   for (const [file, bytes] of files) {
     if (!/\.py$/i.test(file)) continue
-    const { bindings, problems } = readFile(parser, kinds, file, bytes)
-    violations.push(...problems)
-    if (bindings !== null) parsed.set(file, bindings)
+    sourceBytes += bytes.length
+    if (bytes.length > MAX_SOURCE_BYTES || sourceBytes > MAX_PLUGIN_SOURCE_BYTES) {
+      violations.push(tooLarge(file, bytes.length))
+      continue
+    }
+    const source = decodeSource(bytes)
+    if (!source.ok) {
+      const { line, column, reason } = source
+      violations.push({ file, line, column, message: `Syntax error: ${reason}`, severity: "error" })
+      continue
+    }
+    const { tree, problem } = parsePython(parser, kinds, source.text, MAX_PLUGIN_NODES - nodes)
+    if (problem !== null) violations.push(...placed(file, source.text, [{ ...problem, severity: "error" }]))
+    if (tree === null) continue
+    nodes += tree.size
+    parsed.set(file, collectBindings(tree))
   }
   const ruleOptions: RuleOptions = { strict: options.strict, allowIntrospection: options.allowIntrospection ?? false }
   const { byFile, settled } = resolveReferences(parsed)
   for (const [file, bindings] of parsed) {
     const references = byFile.get(file) ?? new Map<number, readonly string[]>()
-    const findings = RULES.flatMap((rule) => rule({ bindings, references }, ruleOptions))
-    violations.push(...placed(file, bindings.tree.text, findings))
+    for (const rule of RULES) {
+      const findings = rule({ bindings, references }, ruleOptions)
+      for (const violation of placed(file, bindings.tree.text, findings)) violations.push(violation)
+    }
     if (!settled) violations.push(atTop(file, "Too complex: its names cannot be followed. Assign each name once"))
   }
   const sorted = withoutDuplicates(violations.sort(byPlace)).slice(0, MAX_VIOLATIONS)
-  if (sorted.some(({ severity }) => severity === "error")) return { passed: false, violations: sorted }
+  // Errors past the cut fail the scan too.
+  if (violations.some(({ severity }) => severity === "error")) return { passed: false, violations: sorted }
   return { passed: true, warnings: sorted }
 }
 
-interface ReadFile {
-  readonly bindings: FileBindings | null
-  readonly problems: Violation[]
-}
-
-function readFile(parser: Parser, kinds: Int16Array, file: string, bytes: Uint8Array): ReadFile {
-  if (bytes.length > MAX_SOURCE_BYTES) {
-    const limit = MAX_SOURCE_BYTES / (1024 * 1024)
-    return {
-      bindings: null,
-      problems: [atTop(file, `Too large: a Python file may have ${limit} MiB. Keep data out of the code`)],
-    }
-  }
-  const source = decodeSource(bytes)
-  if (!source.ok) {
-    const { line, column, reason } = source
-    return { bindings: null, problems: [{ file, line, column, message: `Syntax error: ${reason}`, severity: "error" }] }
-  }
-  const { tree, problem } = parsePython(parser, kinds, source.text)
-  const findings: Finding[] =
-    problem === null ? [] : [{ index: problem.index, message: `Syntax error: ${problem.reason}`, severity: "error" }]
-  return { bindings: tree === null ? null : collectBindings(tree), problems: placed(file, source.text, findings) }
+function tooLarge(file: string, bytes: number): Violation {
+  const inMiB = (limit: number) => `${limit / (1024 * 1024)} MiB`
+  const limit =
+    bytes > MAX_SOURCE_BYTES
+      ? `a Python file may have ${inMiB(MAX_SOURCE_BYTES)}`
+      : `a plugin's Python files may have ${inMiB(MAX_PLUGIN_SOURCE_BYTES)} together`
+  return atTop(file, `Too large: ${limit}. Keep data out of the code`)
 }
 
 function placed(file: string, text: string, findings: readonly Finding[]): Violation[] {

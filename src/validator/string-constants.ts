@@ -1,4 +1,5 @@
-import { children, Kind, type PythonTree } from "./python-tree.ts"
+import { Kind } from "./node-kinds.ts"
+import { children, type PythonTree } from "./python-tree.ts"
 
 const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
   n: "\n",

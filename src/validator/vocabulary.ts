@@ -11,6 +11,17 @@ export const EXTERNAL = "~"
 export const BUILTINS = "builtins"
 export const MODULES_BY_NAME = "sys.modules"
 const NAMESPACE = ".__dict__"
+/** Ends the name of a module's member that only the run will tell. */
+export const COMPUTED = ".*"
+
+/** Modules of whose members some are forbidden, so that a computed member may be one. */
+export const SENSITIVE_MODULES: ReadonlySet<string> = new Set([
+  ...OS_MODULES,
+  BUILTINS,
+  "importlib",
+  "pickle",
+  "marshal",
+])
 
 /** Modules whose functions are followed. Importing them is allowed; `os.path` is one so that `os.path.os` is found. */
 const FOLLOWED_MODULES: ReadonlySet<string> = new Set([
@@ -70,12 +81,18 @@ export function attributeOf(value: string, attribute: string): string | null {
   return null
 }
 
-/** What `value[key]` is for the dictionaries that hold modules or a module's names, or null. */
-export function itemOf(value: string, key: string): string | null {
-  if (value === MODULES_BY_NAME) return reachedModule(key)
+/**
+ * What `value[key]` is for the dictionaries that hold modules or a module's names; `key` is null when only the run will
+ * tell it. `sys.modules[__name__]` is common and harmless, so a computed key of `sys.modules` leads nowhere.
+ */
+export function itemOf(value: string, key: string | null): string[] {
+  if (value === MODULES_BY_NAME) return key === null ? [] : [reachedModule(key)]
   // `__builtins__` is the module in one file and its dictionary in every other.
-  if (value === BUILTINS) return attributeOf(value, key)
-  return value.endsWith(NAMESPACE) ? attributeOf(value.slice(0, -NAMESPACE.length), key) : null
+  const module = value === BUILTINS ? BUILTINS : value.endsWith(NAMESPACE) ? value.slice(0, -NAMESPACE.length) : null
+  if (module === null) return []
+  if (key === null) return SENSITIVE_MODULES.has(module) ? [module + COMPUTED] : []
+  const member = attributeOf(module, key)
+  return member === null ? [] : [member]
 }
 
 function isForbidden(name: string): boolean {

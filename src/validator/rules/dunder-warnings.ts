@@ -1,5 +1,6 @@
 /** Attributes that lead from any object to the interpreter's insides warn; in strict mode they fail. */
-import { children, Kind, nameOf } from "../python-tree.ts"
+import { Kind } from "../node-kinds.ts"
+import { children, nameOf } from "../python-tree.ts"
 import type { Finding, Rule } from "./rule.ts"
 
 const DUNDERS: ReadonlySet<string> = new Set([

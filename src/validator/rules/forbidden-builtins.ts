@@ -1,5 +1,5 @@
 /** Builtins no plugin may name. Methods and own functions of the same name are not builtins and pass. */
-import { Kind } from "../python-tree.ts"
+import { Kind } from "../node-kinds.ts"
 import type { Finding, ForbiddenName, Rule } from "./rule.ts"
 
 const dynamicCode: ForbiddenName = {

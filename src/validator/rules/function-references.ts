@@ -1,4 +1,4 @@
-import { Kind } from "../python-tree.ts"
+import { Kind } from "../node-kinds.ts"
 import type { Finding, ForbiddenName, ScannedFile } from "./rule.ts"
 
 /** Errors for every reference to a function of `table`, called or not, and for every from-import that names one. */

@@ -1,4 +1,4 @@
-import type { FileBindings } from "../bindings.ts"
+import type { FileBindings } from "../binding-records.ts"
 
 /** One Python file with every reference in it resolved. */
 export interface ScannedFile {

@@ -2,7 +2,8 @@
  * Spellings that the grammar reads but CPython 3.10 to 3.13 refuses. A file that CPython cannot compile never runs, so a
  * spelling missing here lets nothing dangerous through; it only leaves the mistake to be found later.
  */
-import { children, Kind, type PythonTree } from "../python-tree.ts"
+import { Kind } from "../node-kinds.ts"
+import { children, type PythonTree } from "../python-tree.ts"
 import type { Finding, Rule } from "./rule.ts"
 
 const PYTHON_2: ReadonlyMap<number, string> = new Map([

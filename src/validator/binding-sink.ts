@@ -1,0 +1,137 @@
+/** Collects what a file binds; knows how targets of every shape take names apart. The visitors of `bindings.ts` fill it. */
+import type { AttributeFlow, ContainerFlow, FileBindings, Flow, Import, Passage } from "./binding-records.ts"
+import { Kind } from "./node-kinds.ts"
+import { children, nameOf, type PythonTree } from "./python-tree.ts"
+import { type BindingKind, newScope, nonlocalHome, type Scope, type Slot, slotOf } from "./scopes.ts"
+
+const UNPACKED = new Set<number>([
+  Kind.tuple_pattern,
+  Kind.list_pattern,
+  Kind.pattern_list,
+  Kind.tuple,
+  Kind.list,
+  Kind.expression_list,
+])
+const TRANSPARENT_TARGETS = new Set<number>([
+  Kind.as_pattern_target,
+  Kind.list_splat_pattern,
+  Kind.dictionary_splat_pattern,
+  Kind.list_splat,
+  Kind.parenthesized_expression,
+])
+const LITERAL_SEQUENCES = new Set<number>([Kind.tuple, Kind.list, Kind.expression_list, Kind.pattern_list])
+const SPLATS = new Set<number>([Kind.list_splat, Kind.list_splat_pattern])
+
+export class BindingSink {
+  readonly module: Scope
+  readonly loads = new Map<number, Scope>()
+  /** Expressions a value can pass through, in preorder. */
+  readonly expressions: number[] = []
+  readonly flows: Flow[] = []
+  readonly imports: Import[] = []
+  readonly definitions = new Map<number, Scope>()
+  /** Scopes by the node whose subtree runs in them; the walk enters them. */
+  readonly scopeAt = new Map<number, Scope>()
+  /** 1 for identifiers and dotted names that do not read a name. */
+  readonly handled: Uint8Array
+  /** The scope of the node that is being visited. */
+  scope: Scope
+  private readonly attributeFlows: AttributeFlow[] = []
+  private readonly containerFlows: ContainerFlow[] = []
+  private readonly nonlocalBindings: (() => void)[] = []
+
+  constructor(readonly tree: PythonTree) {
+    this.handled = new Uint8Array(tree.size)
+    this.module = newScope("module", 0, -1, null)
+    this.scope = this.module
+  }
+
+  /** To be called once, after the whole file was visited: only then is it known where a nonlocal name lives. */
+  finish(): FileBindings {
+    for (const bind of this.nonlocalBindings) bind()
+    const { tree, module, loads, expressions, flows, attributeFlows, containerFlows, imports, definitions } = this
+    return { tree, module, loads, expressions, flows, attributeFlows, containerFlows, imports, definitions }
+  }
+
+  parts(node: number): number[] {
+    return children(this.tree, node)
+  }
+
+  kindOf(node: number | undefined): number {
+    return node === undefined ? Kind.other : (this.tree.kind[node] ?? Kind.other)
+  }
+
+  ignore(node: number | undefined): void {
+    if (node !== undefined && node >= 0) this.handled[node] = 1
+  }
+
+  load(node: number): void {
+    this.loads.set(node, this.scope)
+    this.expressions.push(node)
+  }
+
+  /** Binds the name of an identifier node in the scope it belongs to, which `global` and `nonlocal` move. */
+  bind(node: number, kind: BindingKind, from = -1, passage: Passage = "whole", scope = this.scope): void {
+    this.ignore(node)
+    const name = nameOf(this.tree, node)
+    this.bindName(name, node, kind, scope, (slot) => {
+      if (from >= 0) this.flows.push({ into: slot, from, passage })
+    })
+    // What a class body binds is read through its instances as an attribute.
+    if (scope.kind === "class" && from >= 0) this.attributeFlows.push({ attribute: name, from, passage })
+  }
+
+  bindName(name: string, node: number, kind: BindingKind, scope: Scope, then: (slot: Slot) => void): void {
+    const callable = (kind === "definition" ? this.definitions.get(this.tree.parent[node] ?? -1) : undefined) ?? null
+    const place = (home: Scope) => {
+      const slot = slotOf(home, name)
+      slot.bindings.push({ kind, node, from: scope, callable })
+      then(slot)
+    }
+    if (scope.globals.has(name)) place(this.module)
+    else if (scope.nonlocals.has(name)) this.nonlocalBindings.push(() => place(nonlocalHome(scope, name)))
+    else place(scope)
+  }
+
+  /** An assignment target of any shape. `from` is the value's node, -1 when nothing is known of it. */
+  target(root: number, kind: BindingKind, from: number, passage: Passage, scope = this.scope): void {
+    const pending: { node: number; from: number; passage: Passage }[] = [{ node: root, from, passage }]
+    for (let item = pending.pop(); item !== undefined; item = pending.pop()) {
+      const nodeKind = this.kindOf(item.node)
+      if (nodeKind === Kind.identifier) this.bind(item.node, kind, item.from, item.passage, scope)
+      else if (TRANSPARENT_TARGETS.has(nodeKind)) {
+        for (const part of this.parts(item.node)) pending.push({ ...item, node: part })
+      } else if (UNPACKED.has(nodeKind)) {
+        const targets = this.parts(item.node)
+        const values = item.passage === "whole" ? this.elementwise(targets, item.from) : null
+        targets.forEach((part, index) => {
+          const value = values?.[index]
+          if (value !== undefined) pending.push({ node: part, from: value, passage: "whole" })
+          else pending.push({ node: part, from: item.from, passage: item.from < 0 ? "whole" : "element" })
+        })
+      } else if (nodeKind === Kind.attribute && item.from >= 0) {
+        const attribute = this.parts(item.node).at(-1)
+        if (attribute !== undefined) {
+          this.attributeFlows.push({ attribute: nameOf(this.tree, attribute), from: item.from, passage: item.passage })
+        }
+      } else if (nodeKind === Kind.subscript && item.from >= 0) {
+        const container = this.parts(item.node)[0]
+        if (container !== undefined) this.containerFlows.push({ container, from: item.from })
+      }
+    }
+  }
+
+  /** The values of `a, b = x, y` one by one; null unless both sides are plain and of the same length. */
+  private elementwise(targets: number[], from: number): number[] | null {
+    if (from < 0 || !LITERAL_SEQUENCES.has(this.kindOf(from))) return null
+    const values = this.parts(from)
+    const plain = (nodes: number[]) => nodes.every((node) => !SPLATS.has(this.kindOf(node)))
+    return values.length === targets.length && plain(targets) && plain(values) ? values : null
+  }
+
+  functionScope(): Scope {
+    let scope = this.scope
+    while (scope.kind === "comprehension" && scope.parent !== null) scope = scope.parent
+    return scope
+  }
+}

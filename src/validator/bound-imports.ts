@@ -1,0 +1,60 @@
+/** Names that import statements bind. */
+import type { BindingSink } from "./binding-sink.ts"
+import { Kind } from "./node-kinds.ts"
+import { dottedNameOf, nameOf } from "./python-tree.ts"
+
+export function importStatement(sink: BindingSink, node: number): void {
+  for (const item of sink.parts(node)) {
+    const { name, alias } = importedName(sink, item)
+    const module = dottedNameOf(sink.tree, name)
+    const bound = alias === undefined ? (module.split(".", 1)[0] ?? module) : nameOf(sink.tree, alias)
+    sink.bindName(bound, item, "import", sink.scope, (into) => {
+      const bindsTop = alias === undefined
+      sink.imports.push({
+        statement: node,
+        node: item,
+        level: 0,
+        module,
+        name: null,
+        into,
+        bindsTop,
+        scope: sink.scope,
+      })
+    })
+  }
+}
+
+export function importFrom(sink: BindingSink, node: number, kind: number): void {
+  const parts = sink.parts(node)
+  const source = kind === Kind.future_import_statement ? undefined : parts.shift()
+  const { level, module } = source === undefined ? { level: 0, module: "__future__" } : importSource(sink, source)
+  for (const item of parts) {
+    const common = { statement: node, node: item, level, module, bindsTop: false, scope: sink.scope }
+    if (sink.kindOf(item) === Kind.wildcard_import) {
+      sink.imports.push({ ...common, name: "*", into: null })
+      continue
+    }
+    const { name: named, alias } = importedName(sink, item)
+    const name = dottedNameOf(sink.tree, named)
+    const bound = alias === undefined ? name : nameOf(sink.tree, alias)
+    sink.bindName(bound, item, "import", sink.scope, (into) => sink.imports.push({ ...common, name, into }))
+  }
+}
+
+function importedName(sink: BindingSink, item: number): { name: number; alias: number | undefined } {
+  const [name = item, alias] = sink.kindOf(item) === Kind.aliased_import ? sink.parts(item) : [item]
+  sink.ignore(name)
+  sink.ignore(alias)
+  return { name, alias }
+}
+
+function importSource(sink: BindingSink, node: number): { level: number; module: string } {
+  if (sink.kindOf(node) === Kind.dotted_name) {
+    sink.ignore(node)
+    return { level: 0, module: dottedNameOf(sink.tree, node) }
+  }
+  const [prefix = node, name] = sink.parts(node)
+  sink.ignore(name)
+  const dots = sink.tree.text.slice(sink.tree.start[prefix], sink.tree.end[prefix])
+  return { level: dots.split(".").length - 1, module: name === undefined ? "" : dottedNameOf(sink.tree, name) }
+}

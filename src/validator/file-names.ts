@@ -1,0 +1,315 @@
+/** The names of one file: what each of its expressions may stand for, given what the whole plugin knows so far. */
+import type { FileBindings, Passage } from "./binding-records.ts"
+import { memberNamed, moduleImportedBy } from "./dynamic-access.ts"
+import { Kind } from "./node-kinds.ts"
+import { OwnModules } from "./own-modules.ts"
+import { children, nameOf } from "./python-tree.ts"
+import { Reachability } from "./reachability.ts"
+import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
+import { stringConstant } from "./string-constants.ts"
+import { contained, isContained, isModule, NOTHING, uncontained, unique, type Values } from "./values.ts"
+import { builtinValue, EXTERNAL, itemOf, moduleValue } from "./vocabulary.ts"
+
+/** What the files of a plugin share; see `references.ts`. */
+export interface SharedNames {
+  readonly own: OwnModules
+  spend(steps: number): boolean
+  add(slot: Slot, values: Values): void
+  addStar(stars: Set<string>, module: string): void
+  attributeSlot(name: string): Slot
+  attribute(value: string, attribute: string): string[]
+  slotsOfAttribute(value: string, attribute: string): Slot[]
+}
+
+const COMPREHENSIONS = new Set<number>([
+  Kind.list_comprehension,
+  Kind.set_comprehension,
+  Kind.dictionary_comprehension,
+  Kind.generator_expression,
+])
+const CONTAINERS = new Set<number>([
+  Kind.tuple,
+  Kind.list,
+  Kind.set,
+  Kind.dictionary,
+  Kind.expression_list,
+  ...COMPREHENSIONS,
+])
+/** Expressions that name something; the others only hand a value on, and reporting them would repeat it. */
+const NAMING = new Set<number>([
+  Kind.identifier,
+  Kind.attribute,
+  Kind.member_type,
+  Kind.dotted_name,
+  Kind.aliased_import,
+  Kind.subscript,
+  Kind.call,
+])
+const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem__"])
+const VIEW_METHODS = new Set(["values", "items", "copy"])
+const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
+
+export class FileNames {
+  /** Modules that the file imports everything from. */
+  readonly stars = new Set<string>()
+  /** Absent means none. */
+  private readonly values = new Map<number, Values>()
+  private readonly reachability: Reachability
+  private readonly lookups = new Map<Scope, Map<string, Lookup>>()
+  private readonly builtins = new Map<number, string | null>()
+
+  constructor(
+    private readonly plugin: SharedNames,
+    private readonly path: string,
+    readonly bindings: FileBindings,
+  ) {
+    this.reachability = new Reachability(bindings)
+  }
+
+  references(): Map<number, Values> {
+    const { kind } = this.bindings.tree
+    return new Map([...this.values].filter(([node]) => NAMING.has(kind[node] ?? Kind.other)))
+  }
+
+  round(): void {
+    const { expressions, flows, attributeFlows, containerFlows } = this.bindings
+    this.importNames()
+    for (let index = expressions.length - 1; index >= 0; index--) {
+      const node = expressions[index] ?? 0
+      const values = this.evaluate(node)
+      if (values.length > 0) this.values.set(node, values)
+    }
+    for (const { into, from, passage } of flows) this.plugin.add(into, this.passed(from, passage))
+    for (const { attribute, from, passage } of attributeFlows) {
+      // Functions are reported where they are named; on unknown objects, following them too would cry wolf.
+      const modules = this.passed(from, passage).filter(isModule)
+      if (modules.length > 0) this.plugin.add(this.plugin.attributeSlot(attribute), modules)
+    }
+    for (const { container, from } of containerFlows) {
+      const stored = this.passed(from, "stored")
+      if (stored.length > 0) for (const slot of this.containerSlots(container)) this.plugin.add(slot, stored)
+    }
+  }
+
+  importNames(): void {
+    for (const { node, level, module, name, into, bindsTop } of this.bindings.imports) {
+      const modules = this.modulesNamed(level, bindsTop && name === null ? (module.split(".", 1)[0] ?? module) : module)
+      if (name === "*") {
+        for (const value of modules) this.plugin.addStar(this.stars, value)
+      } else if (into !== null) {
+        const values = name === null ? modules : modules.flatMap((value) => this.plugin.attribute(value, name))
+        this.plugin.add(into, values)
+        if (name !== null && values.length > 0) this.values.set(node, unique(values))
+      }
+    }
+  }
+
+  private modulesNamed(level: number, module: string): string[] {
+    const { own } = this.plugin
+    if (level > 0) {
+      const relative = own.find(OwnModules.packageOf(this.path, level), module)
+      return relative === null ? [] : [relative]
+    }
+    // A plugin's files import one another absolutely too, by the folder they lie in or by the plugin's top.
+    const absolute = [own.find("", module), own.find(OwnModules.packageOf(this.path, 1), module)]
+    return unique([moduleValue(module), ...absolute.filter((found) => found !== null)])
+  }
+
+  private valuesOf(node: number | undefined): Values {
+    return node === undefined ? NOTHING : (this.values.get(node) ?? NOTHING)
+  }
+
+  private passed(from: number, passage: Passage): Values {
+    const values = this.valuesOf(from)
+    if (values.length === 0 || passage === "whole") return values
+    return values.map(passage === "element" ? uncontained : contained)
+  }
+
+  private evaluate(node: number): Values {
+    const { tree } = this.bindings
+    const kind = tree.kind[node] ?? Kind.other
+    if (kind === Kind.identifier) return this.name(node)
+    const parts = children(tree, node)
+    const [first, second] = parts
+    switch (kind) {
+      case Kind.attribute:
+      case Kind.member_type:
+        return this.attribute(first, second)
+      case Kind.dotted_name:
+        return this.dottedName(parts)
+      case Kind.subscript:
+        return this.item(this.valuesOf(first), second)
+      case Kind.call:
+        return this.call(first, second)
+      case Kind.conditional_expression:
+        return this.union([first, parts[2]].filter((part) => part !== undefined))
+      case Kind.named_expression:
+      case Kind.pair:
+        return this.valuesOf(second)
+      case Kind.list_splat:
+      case Kind.dictionary_splat:
+        return this.valuesOf(first).map(uncontained)
+      default: {
+        const values = this.union(COMPREHENSIONS.has(kind) ? parts.slice(0, 1) : parts)
+        return CONTAINERS.has(kind) ? unique(values.map(contained)) : values
+      }
+    }
+  }
+
+  private union(nodes: readonly number[]): Values {
+    let found: string[] | null = null
+    for (const node of nodes) {
+      const values = this.values.get(node)
+      if (values === undefined) continue
+      this.plugin.spend(values.length)
+      found = found === null ? [...values] : unique([...found, ...values])
+    }
+    return found ?? NOTHING
+  }
+
+  private name(node: number): Values {
+    const scope = this.bindings.loads.get(node)
+    if (scope === undefined) return NOTHING
+    const name = nameOf(this.bindings.tree, node)
+    const lookup = this.lookUp(scope, name)
+    const found: string[] = []
+    for (const slot of lookup.slots) found.push(...slot.values)
+    if (!lookup.local) {
+      for (const star of this.stars)
+        found.push(...this.plugin.attribute(star, name).filter((value) => value !== EXTERNAL))
+      const builtin = this.builtin(node, name, scope, lookup)
+      if (builtin !== null) found.push(builtin)
+    }
+    if (found.length === 0) return NOTHING
+    this.plugin.spend(found.length)
+    return unique(found)
+  }
+
+  private lookUp(scope: Scope, name: string): Lookup {
+    let byName = this.lookups.get(scope)
+    if (byName === undefined) {
+      byName = new Map()
+      this.lookups.set(scope, byName)
+    }
+    let lookup = byName.get(name)
+    if (lookup === undefined) {
+      lookup = lookUp(scope, name)
+      byName.set(name, lookup)
+    }
+    return lookup
+  }
+
+  private builtin(node: number, name: string, scope: Scope, { mayBeUnbound }: Lookup): string | null {
+    const value = builtinValue(name)
+    if (value === null) return null
+    const known = this.builtins.get(node)
+    if (known !== undefined) return known
+    const hidden = mayBeUnbound.some((owner) => {
+      const slot = owner.slots.get(name)
+      return slot !== undefined && !this.reachability.mayBeUnbound(owner, slot, node, scope)
+    })
+    this.builtins.set(node, hidden ? null : value)
+    return hidden ? null : value
+  }
+
+  private attribute(object: number | undefined, attribute: number | undefined): Values {
+    if (object === undefined || attribute === undefined) return NOTHING
+    const name = nameOf(this.bindings.tree, attribute)
+    const values = this.valuesOf(object)
+    if (values.length > 0) return unique(values.flatMap((value) => this.plugin.attribute(value, name)))
+    return [...this.plugin.attributeSlot(name).values]
+  }
+
+  private dottedName([first, ...rest]: readonly number[]): Values {
+    let values = this.valuesOf(first)
+    for (const part of rest) {
+      const name = nameOf(this.bindings.tree, part)
+      values = values.flatMap((value) => this.plugin.attribute(value, name))
+    }
+    return values
+  }
+
+  private item(values: Values, key: number | undefined): Values {
+    if (values.length === 0) return NOTHING
+    const constant = key === undefined ? null : stringConstant(this.bindings.tree, key)
+    return unique(values.flatMap((value) => (isContained(value) ? [uncontained(value)] : itemOf(value, constant))))
+  }
+
+  private call(callee: number | undefined, list: number | undefined): Values {
+    if (callee === undefined || list === undefined) return NOTHING
+    const { tree } = this.bindings
+    const args = tree.kind[list] === Kind.argument_list ? children(tree, list) : []
+    const [first, second] = args
+    const found: string[] = []
+    for (const value of this.valuesOf(callee)) {
+      found.push(...moduleImportedBy(value, first === undefined ? null : stringConstant(tree, first)))
+      if (value === "builtins.getattr") found.push(...this.memberNamed(this.valuesOf(first), second))
+      if (value === "builtins.vars")
+        found.push(...this.valuesOf(first).flatMap((of) => this.plugin.attribute(of, "__dict__")))
+    }
+    if (tree.kind[callee] === Kind.attribute) found.push(...this.methodCall(callee, first))
+    for (const scope of this.callables(callee)) {
+      this.passArguments(scope, args)
+      found.push(...scope.returns.values)
+    }
+    return found.length === 0 ? NOTHING : unique(found)
+  }
+
+  private memberNamed(values: Values, name: number | undefined): string[] {
+    const constant = name === undefined ? null : stringConstant(this.bindings.tree, name)
+    return values.flatMap((value) => (constant === null ? memberNamed(value) : this.plugin.attribute(value, constant)))
+  }
+
+  private methodCall(callee: number, argument: number | undefined): Values {
+    const [object, method] = children(this.bindings.tree, callee)
+    const values = this.valuesOf(object)
+    if (values.length === 0 || method === undefined) return NOTHING
+    const name = nameOf(this.bindings.tree, method)
+    if (ITEM_METHODS.has(name)) return this.item(values, argument)
+    if (VIEW_METHODS.has(name)) return values.filter(isContained)
+    return ATTRIBUTE_METHODS.has(name) ? this.memberNamed(values, argument) : NOTHING
+  }
+
+  /** The functions of the plugin that a call surely may mean: named straight, or a lambda in place. */
+  private callables(callee: number): Scope[] {
+    const { tree, definitions } = this.bindings
+    let node = callee
+    while (tree.kind[node] === Kind.parenthesized_expression) node++
+    if (tree.kind[node] === Kind.lambda) return [definitions.get(node)].filter((scope) => scope !== undefined)
+    const found: Scope[] = []
+    for (const { bindings } of this.slotsRead(node)) {
+      if (!this.plugin.spend(bindings.length)) return found
+      for (const { callable } of bindings) if (callable !== null) found.push(callable)
+    }
+    return found
+  }
+
+  private slotsRead(node: number): readonly Slot[] {
+    const { tree, loads } = this.bindings
+    const scope = loads.get(node)
+    if (scope !== undefined) return this.lookUp(scope, nameOf(tree, node)).slots
+    if (tree.kind[node] !== Kind.attribute) return []
+    const [object, attribute] = children(tree, node)
+    if (attribute === undefined) return []
+    return this.valuesOf(object).flatMap((value) => this.plugin.slotsOfAttribute(value, nameOf(tree, attribute)))
+  }
+
+  private passArguments(scope: Scope, args: readonly number[]): void {
+    const { tree } = this.bindings
+    args.forEach((argument, index) => {
+      const keyword = tree.kind[argument] === Kind.keyword_argument
+      const [name, value] = keyword ? children(tree, argument) : [undefined, argument]
+      const values = this.valuesOf(value)
+      if (values.length === 0) return
+      const parameter = name === undefined ? scope.parameters[index] : scope.slots.get(nameOf(tree, name))
+      if (parameter !== undefined) this.plugin.add(parameter, values)
+    })
+  }
+
+  private containerSlots(node: number): readonly Slot[] {
+    const { tree } = this.bindings
+    if (tree.kind[node] !== Kind.attribute) return this.slotsRead(node)
+    const attribute = children(tree, node)[1]
+    return attribute === undefined ? [] : [this.plugin.attributeSlot(nameOf(tree, attribute))]
+  }
+}
