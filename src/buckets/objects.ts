@@ -117,7 +117,15 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
     const changed = written.flatMap((one) =>
       one.kind === "created" || one.kind === "updated" ? [one.row.object_id] : [],
     )
-    if (autoProcess && changed.length > 0) await startBatch(namespace, bucketId, changed)
+    if (!autoProcess || changed.length === 0) return {}
+    try {
+      await startBatch(namespace, bucketId, changed)
+      return {}
+    } catch (error) {
+      // The objects are there, and a refusal now would have them sent again: the answer says that nothing processes them.
+      if (error instanceof ApplianceError) return { auto_process_error: error.message }
+      throw error
+    }
   }
 
   /** Prepares blobs outside, joins them with the stored object inside the transaction. */
@@ -180,8 +188,7 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
         remember(tx, created)
         return { written: one, answer: created }
       })
-      await settle(namespace, bucket.bucketId, [written], options.autoProcess)
-      return answer
+      return { ...answer, ...(await settle(namespace, bucket.bucketId, [written], options.autoProcess)) }
     },
 
     /** Up to 100 in one transaction; what is wrong with some is told beside those that were created. */
@@ -209,8 +216,7 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
         remember(tx, response)
         return { written: all, answer: response }
       })
-      await settle(namespace, bucket.bucketId, written, options.autoProcess)
-      return answer
+      return { ...answer, ...(await settle(namespace, bucket.bucketId, written, options.autoProcess)) }
     },
 
     get(namespace: Namespace, bucketIdentifier: string, objectId: string, presign: boolean): ObjectModel {

@@ -84,6 +84,10 @@ export const BlobModel = z
   .openapi("BlobModel")
 export type BlobModel = z.output<typeof BlobModel>
 
+const AutoProcessError = z.string().optional().openapi({
+  description: "With auto_process: why no batch was started over what was created",
+})
+
 /** The user's fields stand at the root beside these. With `select`, only the two ids are sure to be there. */
 export const ObjectModel = z
   .looseObject({
@@ -96,6 +100,7 @@ export const ObjectModel = z
     error: z.string().nullish(),
     created_at: z.string().optional(),
     updated_at: z.string().optional(),
+    auto_process_error: AutoProcessError,
   })
   .openapi("ObjectResponse")
 export type ObjectModel = z.output<typeof ObjectModel>
@@ -113,6 +118,7 @@ export const CreateObjectsResponse = z
     total_requested: z.int(),
     succeeded_count: z.int(),
     failed_count: z.int(),
+    auto_process_error: AutoProcessError,
   })
   .openapi("CreateObjectsBatchResponse")
 export type CreateObjectsResponse = z.output<typeof CreateObjectsResponse>

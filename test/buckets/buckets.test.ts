@@ -110,3 +110,18 @@ test("a deleted bucket is invisible at once and swept in bounded slices, its fil
   expect(domain.buckets.removed()).toEqual([])
   expect(await domain.buckets.sweepBucket(bucket.bucket_id, 10)).toBe(false)
 })
+
+test("buckets of a removed namespace are swept without a task of their own", async () => {
+  using domain = openDomain()
+  const { bucket_id: bucketId } = domain.bucket()
+  const blobs = [{ property: "picture", type: "image", data: { base64: PNG.toString("base64") } }]
+  await domain.objects.create(domain.namespace, bucketId, { blobs }, { autoProcess: false }, nothing)
+  const { namespaceId } = domain.namespace
+  domain.metadata.transact((tx) => tx.write.organizations.removeNamespace(namespaceId, "2026-01-10T12:00:00.000Z"))
+  expect(domain.buckets.removed().map((place) => place.bucket_id)).toEqual([bucketId])
+  while (await domain.buckets.sweepBucket(bucketId, 1)) {}
+  expect(domain.buckets.removed()).toEqual([])
+  expect(domain.blobPaths()).toEqual([])
+  domain.metadata.transact((tx) => tx.write.buckets.eraseAll(namespaceId))
+  expect(domain.metadata.read.buckets.place(bucketId)).toBeUndefined()
+})

@@ -181,6 +181,18 @@ test("bulk creates what is right and tells what is wrong, in one transaction", a
   expect(domain.started).toEqual([{ bucketId, objectIds: answer.succeeded.map((object) => object.object_id) }])
 })
 
+test("auto_process hands new objects over after they are there, and tells why no batch could start", async () => {
+  using domain = openDomain()
+  const { bucket_id: bucketId } = domain.bucket()
+  const { object_id: id } = await create(domain, bucketId, { blobs: [text("x")] }, { autoProcess: true })
+  expect(domain.started).toEqual([{ bucketId, objectIds: [id] }])
+  using refusing = openDomain({ refuseBatches: true })
+  const bucket = refusing.bucket()
+  const created = await create(refusing, bucket.bucket_id, { blobs: [text("x")] }, { autoProcess: true })
+  expect(created.auto_process_error).toContain("No enabled collection")
+  expect(counts(refusing, bucket.bucket_id).objects).toBe(1)
+})
+
 test("a unique key inserts once, updates what is there, upserts either way, and needs a policy", async () => {
   using domain = openDomain()
   const schema = { properties: { sku: { type: "string" }, content: { type: "text" } } }

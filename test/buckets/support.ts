@@ -25,7 +25,7 @@ export const PNG = Buffer.from(
 
 export const nothing = () => {}
 
-export function openDomain() {
+export function openDomain({ refuseBatches = false } = {}) {
   const dataDir = mkdtempSync(join(tmpdir(), "mixpeek-buckets-"))
   const clock = { now: new Date("2026-01-10T12:00:00Z") }
   const now = () => clock.now
@@ -53,7 +53,10 @@ export function openDomain() {
       blobs,
       files,
       signUrl: urls.sign,
-      startBatch: (_, bucketId, objectIds) => void started.push({ bucketId, objectIds }),
+      startBatch: (_, bucketId, objectIds) => {
+        if (refuseBatches) throw new ApplianceError("BadRequestError", "No enabled collection has this bucket.")
+        started.push({ bucketId, objectIds })
+      },
       now,
     }),
     uploads: bucketUploads({ metadata, blobs, files, signUrl: urls.sign, uploadBytes: UPLOAD_BYTES, now }),
