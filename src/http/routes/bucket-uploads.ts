@@ -12,12 +12,12 @@ import {
   RemoveUploadQuery,
 } from "../../contract/bucket-uploads.ts"
 import { PagingQuery, pageOf, paginationOf } from "../../contract/pagination.ts"
-import { ApplianceError } from "../../errors.ts"
 import { selectRecords } from "../../filtering.ts"
 import type { Idempotency } from "../../organizations/idempotency.ts"
 import type { Namespaces } from "../../organizations/namespaces.ts"
 import type { PresignedUrls } from "../../presigned-urls.ts"
 import type { App } from "../app.ts"
+import { demandSignature, SignatureQuery } from "../presigned.ts"
 import {
   CONFLICT,
   createOnce,
@@ -99,7 +99,7 @@ const receive = createRoute({
   security: [],
   request: {
     params: z.object({ upload_id: z.string().regex(/^upl_[a-zA-Z0-9_-]{1,64}$/) }),
-    query: z.object({ expires: z.string().optional(), signature: z.string().optional() }),
+    query: SignatureQuery,
   },
   responses: {
     200: { description: "Stored; the ETag header is the MD5 of the bytes" },
@@ -152,9 +152,7 @@ export function bucketUploadRoutes(app: App, { bucketUploads, presignedUrls, nam
   })
   app.openapi(receive, async (c) => {
     const { upload_id: uploadId } = c.req.valid("param")
-    const { expires, signature } = c.req.valid("query")
-    const verdict = presignedUrls.verify("PUT", `objects/${uploadId}`, expires, signature)
-    if (verdict !== "valid") throw new ApplianceError("ForbiddenError", `The signed URL is ${verdict}.`)
+    demandSignature(presignedUrls, "PUT", `objects/${uploadId}`, c.req.valid("query"))
     c.get("allowSilence")(UPLOAD_SILENCE)
     const length = c.req.header("content-length")
     const announced = length === undefined || !/^\d{1,15}$/.test(length) ? null : Number(length)

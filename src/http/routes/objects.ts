@@ -14,12 +14,12 @@ import {
   ReplaceObject,
 } from "../../contract/objects.ts"
 import { PagingQuery, pageOf } from "../../contract/pagination.ts"
-import { ApplianceError } from "../../errors.ts"
 import type { Idempotency } from "../../organizations/idempotency.ts"
 import type { Namespaces } from "../../organizations/namespaces.ts"
 import type { PresignedUrls } from "../../presigned-urls.ts"
 import type { App } from "../app.ts"
 import { byteRange } from "../byte-range.ts"
+import { demandSignature, SignatureQuery } from "../presigned.ts"
 import {
   CONFLICT,
   createOnce,
@@ -131,7 +131,7 @@ const download = createRoute({
   security: [],
   request: {
     params: z.object({ bucket_id: z.string().max(64), sha256: z.string().regex(/^[a-f0-9]{64}$/) }),
-    query: z.object({ expires: z.string().optional(), signature: z.string().optional() }),
+    query: SignatureQuery,
   },
   responses: {
     200: { description: "The bytes", content: { "application/octet-stream": { schema: z.string() } } },
@@ -194,9 +194,7 @@ export function objectRoutes(app: App, { objects, blobFiles, presignedUrls, name
   })
   app.openapi(download, async (c) => {
     const { bucket_id: bucketId, sha256 } = c.req.valid("param")
-    const { expires, signature } = c.req.valid("query")
-    const verdict = presignedUrls.verify("GET", `blobs/${bucketId}/${sha256}`, expires, signature)
-    if (verdict !== "valid") throw new ApplianceError("ForbiddenError", `The signed URL is ${verdict}.`)
+    demandSignature(presignedUrls, "GET", `blobs/${bucketId}/${sha256}`, c.req.valid("query"))
     const found = await blobFiles.open(bucketId, sha256)
     return downloadResponse(found, c.req.header("range"), c.get("requestId"))
   })
