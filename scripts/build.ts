@@ -117,9 +117,11 @@ const result = await Bun.build({
   entrypoints: [join(ROOT, "src/main.ts")],
   target: "bun",
   minify: true,
+  // One chunk per lazily loaded command: `--version` does not parse the appliance.
+  splitting: true,
   plugins: [embedNativeLibraries],
   compile: native
-    ? { outfile }
+    ? { outfile, execArgv: ["--smol"] }
     : { outfile, target: target.bun, executablePath: join(platformPackage(target.bunPackage), "bin/bun") },
 })
 if (!result.success) {

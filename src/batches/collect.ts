@@ -7,7 +7,7 @@ import { open } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
 
-const CHUNK_BYTES = 1024 * 1024
+const CHUNK_BYTES = 256 * 1024
 /** Per row: a document's fields are at most 1 MiB, checked again where they are read. */
 const SCALARS_BYTES = 2 * 1024 ** 3
 const ERRORS_BYTES = 256 * 1024 ** 2

@@ -21,8 +21,11 @@ import { taskReader, taskWriter } from "./tasks.ts"
 export type Db = Database.Database
 
 const BUSY_TIMEOUT_MS = 5000
-/** 64 MiB of page cache, in KiB as SQLite wants it: negative. */
-const CACHE_KIB = -65_536
+/**
+ * 8 MiB of page cache, in KiB as SQLite wants it: negative. The ledger's pages are touched in order and the operating
+ * system caches the file anyway; a larger cache only makes the server grow with the number of objects.
+ */
+const CACHE_KIB = -8192
 
 export function openMetadata(path: string, now: () => Date) {
   const db = new Database(path, { timeout: BUSY_TIMEOUT_MS })
