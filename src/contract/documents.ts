@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi"
-import { ListBody, Pagination } from "./pagination.ts"
+import { Filters, FlagQuery, ListBody, Pagination, SearchQuery, Sort } from "./pagination.ts"
 
 export const ListDocuments = ListBody.extend({
   return_url: z.boolean().nullish(),
@@ -9,6 +9,42 @@ export const ListDocuments = ListBody.extend({
   select: z.array(z.string().min(1).max(256)).max(200).nullish(),
 }).openapi("ListDocumentsRequest")
 export type ListDocuments = z.output<typeof ListDocuments>
+
+const json = z
+  .string()
+  .max(65_536)
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown
+    } catch {
+      context.addIssue({ code: "custom", message: "not JSON" })
+      return z.NEVER
+    }
+  })
+
+const SortText = z
+  .string()
+  .regex(/^[^:{}]+(:(asc|desc))?$/)
+  .transform((text) => {
+    const [field, direction] = text.split(":")
+    return { field, direction }
+  })
+
+export const DocumentFlags = z.object({
+  return_presigned_urls: FlagQuery.optional(),
+  return_vectors: FlagQuery.optional(),
+})
+
+export const ListDocumentsQuery = SearchQuery.extend({
+  ...DocumentFlags.shape,
+  filters: json.pipe(Filters).optional().openapi({ type: "string", description: "Filters as JSON" }),
+  sort: z
+    .union([SortText, json])
+    .pipe(Sort)
+    .optional()
+    .openapi({ type: "string", description: "`field:desc`, or an object as JSON" }),
+})
+export type ListDocumentsQuery = z.output<typeof ListDocumentsQuery>
 
 const BlobRef = z.looseObject({
   field: z.string(),

@@ -12,15 +12,21 @@ const Cursor = z.string().max(1024)
 
 const QueryFlag = z.enum(["true", "false", "1", "0"]).transform((value) => value === "true" || value === "1")
 
-/** Paging may come in the query or in the body; the body wins. */
+const Search = z.string().max(256)
+
+/** Paging may come in the query or in the body; the query wins. */
 export const PagingQuery = z.object({
   limit: Limit.optional(),
   offset: Offset.optional(),
   cursor: Cursor.optional(),
+  next_cursor: Cursor.optional().openapi({ description: "Alias of cursor" }),
+  after: Cursor.optional().openapi({ description: "Alias of cursor" }),
   page: Page.optional(),
   page_size: Limit.optional(),
   include_total: QueryFlag.optional(),
 })
+
+export const SearchQuery = PagingQuery.extend({ search: Search.optional() })
 
 export const FlagQuery = QueryFlag
 
@@ -43,7 +49,7 @@ export const Filters = z.record(z.string(), z.unknown()).openapi({ description: 
 export const ListBody = PagingBody.extend({
   filters: Filters.nullish(),
   sort: Sort.nullish(),
-  search: z.string().max(256).nullish(),
+  search: Search.nullish(),
   case_sensitive: z.boolean().nullish(),
 })
 export type ListBody = z.output<typeof ListBody>
@@ -68,18 +74,22 @@ export interface Page {
   readonly includeTotal: boolean
 }
 
-type PagingInput = { [Key in keyof z.output<typeof PagingBody>]?: z.output<typeof PagingBody>[Key] | undefined }
+type QueryInput = Partial<z.output<typeof PagingQuery>>
+type BodyInput = { [Key in keyof z.output<typeof PagingBody>]?: z.output<typeof PagingBody>[Key] | undefined }
 
-/** Joins query and body into one page; `page`/`page_size` become an offset. */
-export function pageOf(query: PagingInput, body: PagingInput = {}, defaultLimit = DEFAULT_LIMIT): Page {
-  const limit = body.limit ?? body.page_size ?? query.limit ?? query.page_size ?? defaultLimit
-  const page = body.page ?? query.page ?? null
-  const offset = body.offset ?? query.offset ?? (page === null ? 0 : (page - 1) * limit)
+/**
+ * Joins query and body into one page; `page`/`page_size` become an offset. The query wins: the SDK's request models put
+ * their defaults (`limit: 10, offset: 0`) into every body, its query holds only what the caller asked for.
+ */
+export function pageOf(query: QueryInput, body: BodyInput = {}, defaultLimit = DEFAULT_LIMIT): Page {
+  const limit = query.limit ?? query.page_size ?? body.limit ?? body.page_size ?? defaultLimit
+  const start = (page: number | null | undefined) => (page == null ? null : (page - 1) * limit)
+  const offset = query.offset ?? start(query.page) ?? body.offset ?? start(body.page) ?? 0
   return {
     limit,
     offset: Math.min(offset, MAX_OFFSET),
-    cursor: body.cursor ?? query.cursor ?? null,
-    includeTotal: body.include_total ?? query.include_total ?? false,
+    cursor: query.cursor ?? query.next_cursor ?? query.after ?? body.cursor ?? null,
+    includeTotal: query.include_total ?? body.include_total ?? false,
   }
 }
 

@@ -34,13 +34,15 @@ const path = "/v1/buckets/{bucket_identifier}/batches"
 const found = { 200: { description: "The batch", content: json(BatchModel) }, ...ERRORS }
 const tasked = { 200: { description: "The batch's task", content: json(TaskModel) }, ...ERRORS }
 const Validation = z.object({ skip_validation: FlagQuery.optional() })
+/** The SDK offers these beside the body's fields of the same names. */
+const CreateQuery = Validation.extend({ auto_submit: FlagQuery.optional(), trigger_processing: FlagQuery.optional() })
 
 const create = createRoute({
   method: "post",
   path,
   tags,
   summary: "Create a batch as a draft",
-  request: { headers: NamespacedCreate, params: BucketParams, query: Validation, body: jsonRequest(CreateBatch) },
+  request: { headers: NamespacedCreate, params: BucketParams, query: CreateQuery, body: jsonRequest(CreateBatch) },
   responses: found,
 })
 const trigger = createRoute({
@@ -132,8 +134,9 @@ export function batchRoutes(app: App, { batches, namespaces, idempotency }: Deps
   app.openapi(create, async (c) => {
     const namespace = namespaceOf(c, namespaces)
     const bucket = c.req.valid("param").bucket_identifier
-    const request = c.req.valid("json")
-    const skip = c.req.valid("query").skip_validation ?? false
+    const body = c.req.valid("json")
+    const { skip_validation: skip = false, auto_submit: submit, trigger_processing: process } = c.req.valid("query")
+    const request = submit === true || process === true ? { ...body, auto_submit: true } : body
     const answer = await createOnce(c, idempotency, 200, (remember) =>
       batches.create(namespace, bucket, request, skip, remember),
     )

@@ -8,7 +8,7 @@ import {
   ListBucketsResponse,
   UpdateBucket,
 } from "../../contract/buckets.ts"
-import { type ListBody, PagingQuery, pageOf, paginationOf } from "../../contract/pagination.ts"
+import { type ListBody, PagingQuery, pageOf, paginationOf, SearchQuery } from "../../contract/pagination.ts"
 import { selectRecords } from "../../filtering.ts"
 import type { Idempotency } from "../../organizations/idempotency.ts"
 import type { Namespace, Namespaces } from "../../organizations/namespaces.ts"
@@ -59,7 +59,7 @@ const listByGet = createRoute({
   path: "/v1/buckets",
   tags,
   summary: "List buckets",
-  request: { headers: NamespaceHeader, query: PagingQuery },
+  request: { headers: NamespaceHeader, query: SearchQuery },
   responses: listed,
 })
 const get = createRoute({
@@ -108,7 +108,10 @@ export function bucketRoutes(app: App, { buckets, namespaces, idempotency }: Dep
     )
   })
   app.openapi(list, (c) => c.json(listing(namespaceOf(c, namespaces), c.req.valid("query"), c.req.valid("json")), 200))
-  app.openapi(listByGet, (c) => c.json(listing(namespaceOf(c, namespaces), c.req.valid("query"), {}), 200))
+  app.openapi(listByGet, (c) => {
+    const query = c.req.valid("query")
+    return c.json(listing(namespaceOf(c, namespaces), query, { search: query.search }), 200)
+  })
   app.openapi(get, (c) => c.json(buckets.get(namespaceOf(c, namespaces), c.req.valid("param").bucket_identifier), 200))
   app.openapi(change("put", "Change a bucket; metadata is replaced"), (c) => {
     const identifier = c.req.valid("param").bucket_identifier

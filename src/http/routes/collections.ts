@@ -12,7 +12,7 @@ import {
   TriggerCollectionResponse,
   UpdateCollection,
 } from "../../contract/collections.ts"
-import { type ListBody, PagingQuery, pageOf, paginationOf } from "../../contract/pagination.ts"
+import { type ListBody, PagingQuery, pageOf, paginationOf, SearchQuery } from "../../contract/pagination.ts"
 import { selectRecords } from "../../filtering.ts"
 import type { Idempotency } from "../../organizations/idempotency.ts"
 import type { Namespace, Namespaces } from "../../organizations/namespaces.ts"
@@ -63,7 +63,7 @@ const listByGet = createRoute({
   path: "/v1/collections",
   tags,
   summary: "List collections",
-  request: { headers, query: PagingQuery },
+  request: { headers, query: SearchQuery },
   responses: listed,
 })
 const get = createRoute({
@@ -127,7 +127,10 @@ export function collectionRoutes(app: App, { collections, batches, namespaces, i
     )
   })
   app.openapi(list, (c) => c.json(listing(namespaceOf(c, namespaces), c.req.valid("query"), c.req.valid("json")), 200))
-  app.openapi(listByGet, (c) => c.json(listing(namespaceOf(c, namespaces), c.req.valid("query"), {}), 200))
+  app.openapi(listByGet, (c) => {
+    const query = c.req.valid("query")
+    return c.json(listing(namespaceOf(c, namespaces), query, { search: query.search }), 200)
+  })
   app.openapi(features, (c) =>
     c.json(collections.features(namespaceOf(c, namespaces), c.req.valid("param").collection_identifier), 200),
   )

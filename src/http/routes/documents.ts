@@ -1,7 +1,13 @@
 import { createRoute, z } from "@hono/zod-openapi"
 import type { CollectionDocuments } from "../../collections/documents.ts"
-import { DocumentModel, ListDocuments, ListDocumentsResponse } from "../../contract/documents.ts"
-import { FlagQuery, PagingQuery, pageOf } from "../../contract/pagination.ts"
+import {
+  DocumentFlags,
+  DocumentModel,
+  ListDocuments,
+  ListDocumentsQuery,
+  ListDocumentsResponse,
+} from "../../contract/documents.ts"
+import { pageOf } from "../../contract/pagination.ts"
 import type { Namespaces } from "../../organizations/namespaces.ts"
 import type { App } from "../app.ts"
 import { ERRORS, json, jsonRequest, NamespaceHeader, namespaceOf } from "../route.ts"
@@ -16,14 +22,13 @@ const headers = NamespaceHeader
 const Params = z.object({ collection_identifier: z.string().min(1).max(128) })
 const path = "/v1/collections/{collection_identifier}/documents"
 const listed = { 200: { description: "Documents", content: json(ListDocumentsResponse) }, ...ERRORS }
-const Flags = z.object({ return_presigned_urls: FlagQuery.optional(), return_vectors: FlagQuery.optional() })
 
 const list = createRoute({
   method: "post",
   path: `${path}/list`,
   tags,
   summary: "List, filter, search and page documents",
-  request: { headers, params: Params, query: PagingQuery, body: jsonRequest(ListDocuments) },
+  request: { headers, params: Params, query: ListDocumentsQuery, body: jsonRequest(ListDocuments) },
   responses: listed,
 })
 const listByGet = createRoute({
@@ -31,7 +36,7 @@ const listByGet = createRoute({
   path,
   tags,
   summary: "List documents",
-  request: { headers, params: Params, query: PagingQuery.extend(Flags.shape) },
+  request: { headers, params: Params, query: ListDocumentsQuery },
   responses: listed,
 })
 const get = createRoute({
@@ -39,24 +44,22 @@ const get = createRoute({
   path: `${path}/{document_id}`,
   tags,
   summary: "Get a document",
-  request: { headers, params: Params.extend({ document_id: z.string().min(1).max(128) }), query: Flags },
+  request: { headers, params: Params.extend({ document_id: z.string().min(1).max(128) }), query: DocumentFlags },
   responses: { 200: { description: "The document", content: json(DocumentModel) }, ...ERRORS },
 })
 
 export function documentRoutes(app: App, { documents, namespaces }: Deps): void {
   app.openapi(list, async (c) => {
+    const { collection_identifier: identifier } = c.req.valid("param")
+    const query = c.req.valid("query")
     const body = c.req.valid("json")
-    const page = pageOf(c.req.valid("query"), body)
-    return c.json(
-      await documents.list(namespaceOf(c, namespaces), c.req.valid("param").collection_identifier, body, page),
-      200,
-    )
+    const page = pageOf(query, body)
+    return c.json(await documents.list(namespaceOf(c, namespaces), identifier, joined(query, body), page), 200)
   })
   app.openapi(listByGet, async (c) => {
-    const { return_vectors, return_presigned_urls, ...paging } = c.req.valid("query")
-    const request = { return_vectors: return_vectors ?? false, return_presigned_urls: return_presigned_urls ?? false }
     const { collection_identifier: identifier } = c.req.valid("param")
-    return c.json(await documents.list(namespaceOf(c, namespaces), identifier, request, pageOf(paging)), 200)
+    const query = c.req.valid("query")
+    return c.json(await documents.list(namespaceOf(c, namespaces), identifier, joined(query, {}), pageOf(query)), 200)
   })
   app.openapi(get, async (c) => {
     const { collection_identifier: identifier, document_id: id } = c.req.valid("param")
@@ -64,4 +67,16 @@ export function documentRoutes(app: App, { documents, namespaces }: Deps): void 
     const options = { returnVectors: return_vectors ?? false, presigned: return_presigned_urls ?? false }
     return c.json(await documents.get(namespaceOf(c, namespaces), identifier, id, options), 200)
   })
+}
+
+/** What a list asks for in its query and in its body; a flag set in either is set, else the body wins. */
+function joined(query: ListDocumentsQuery, body: Partial<ListDocuments>): Partial<ListDocuments> {
+  return {
+    ...body,
+    filters: body.filters ?? query.filters,
+    sort: body.sort ?? query.sort,
+    search: body.search ?? query.search,
+    return_vectors: body.return_vectors === true || query.return_vectors === true,
+    return_presigned_urls: body.return_presigned_urls === true || query.return_presigned_urls === true,
+  }
 }
