@@ -5,19 +5,32 @@
 import { ApplianceError } from "../errors.ts"
 import { checkSuspiciousJson } from "./check-json.ts"
 import type { Session } from "./database.ts"
-import { HostileOutput } from "./hostile-output.ts"
+import { HostileOutput, OutputTooLarge } from "./hostile-output.ts"
 import { Parameters } from "./parameters.ts"
 import { plainFileBytes } from "./part-files.ts"
 
 /** Per document, in UTF-8 bytes: the interface between worker and appliance. */
 export const MAX_FIELDS_BYTES = 1024 ** 2
-/** What one part may hold; a partition is a slice of some ten thousand rows, cut by bytes too (architecture.md §10). */
-export const DEFAULT_WRITE_LIMITS = {
-  rows_out: 16_000_000,
-  scalars_bytes: 2 * 1024 ** 3,
-  fields_bytes: 1024 ** 3,
-} as const
-export type WriteLimits = { readonly [Key in keyof typeof DEFAULT_WRITE_LIMITS]: number }
+/** What one part may hold. */
+export interface WriteLimits {
+  readonly rows_out: number
+  readonly scalars_bytes: number
+  /**
+   * UTF-8 bytes of all fields, with what the appliance adds to each document. DuckDB holds some copies of 2,048 rows at
+   * once, however large they are: measured, an eighth of its memory limit is written and read without trouble.
+   */
+  readonly fields_bytes: number
+}
+
+/** At most as many bytes, or one row, are looked at in one statement. */
+const SLICE_BYTES = 4 * 1024 ** 2
+const SLICE_ROWS = 65_536
+
+/** Rows of the output that are looked at together: positions, both included. */
+export interface Slice {
+  readonly first: number
+  readonly last: number
+}
 
 const COLUMNS = new Map([
   ["row", "BIGINT"],
@@ -29,7 +42,7 @@ const COLUMNS = new Map([
 /**
  * Leaves the temporary table `output (position, row, output_index, fields, missing_vectors)`, checked. Needs the tables
  * `lineage` and `failed` of `write-part.ts`.
- * @returns how many documents it holds
+ * @returns how many documents it holds, and in which slices it is to be gone through
  * @throws HostileOutput with the first reason not to take the file
  */
 export async function readOutput(
@@ -37,7 +50,7 @@ export async function readOutput(
   scalars: string,
   features: readonly string[],
   limits: WriteLimits,
-): Promise<number> {
+): Promise<{ rows: number; slices: Slice[] }> {
   const bytes = await plainFileBytes(scalars)
   if (bytes === null) throw new HostileOutput("'scalars.parquet' is no regular file of its own.")
   if (bytes > limits.scalars_bytes) {
@@ -45,10 +58,28 @@ export async function readOutput(
   }
   await reading(() => takeIn(session, scalars, limits))
   await checkRows(session)
-  await checkFields(session)
   await checkMissing(session, features)
-  const [counted] = await session.rows<{ rows: number }>("SELECT count(*)::INTEGER AS rows FROM output")
-  return counted?.rows ?? 0
+  const [counted] = await session.rows<{ rows: number; bytes: number }>(
+    `SELECT count(*)::INTEGER AS rows, coalesce(sum(${DOCUMENT_BYTES}), 0)::DOUBLE AS bytes
+     FROM output JOIN lineage USING ("row")`,
+  )
+  const { rows, bytes: total } = counted ?? { rows: 0, bytes: 0 }
+  // What is added to each output of a row multiplies: a text passed through to a thousand chunks of it.
+  if (total > limits.fields_bytes) throw tooLarge(total, limits)
+  const slices = await session.rows<Slice>(
+    `SELECT min(position)::INTEGER AS first, max(position)::INTEGER AS last FROM (
+       SELECT position, sum(${DOCUMENT_BYTES}) OVER (ORDER BY position) // ${SLICE_BYTES} AS slice
+       FROM output JOIN lineage USING ("row")
+     ) GROUP BY slice, position // ${SLICE_ROWS} ORDER BY first`,
+  )
+  for (const slice of slices) await checkFields(session, slice)
+  return { rows, slices }
+}
+
+const DOCUMENT_BYTES = "(strlen(fields) + strlen(passthrough) + strlen(source))"
+
+function tooLarge(bytes: number, limits: WriteLimits): OutputTooLarge {
+  return new OutputTooLarge(`The documents have ${bytes} bytes; at most ${limits.fields_bytes} are taken at once.`)
 }
 
 async function takeIn(session: Session, scalars: string, limits: WriteLimits): Promise<void> {
@@ -71,16 +102,14 @@ async function takeIn(session: Session, scalars: string, limits: WriteLimits): P
     measure,
   )
   if (sizes === undefined) throw new HostileOutput("'scalars.parquet' cannot be read.")
-  if (sizes.rows > limits.rows_out) throw new HostileOutput(`There are more than ${limits.rows_out} outputs.`)
+  if (sizes.rows > limits.rows_out) throw new OutputTooLarge(`There are more than ${limits.rows_out} outputs.`)
   if (sizes.longest > MAX_FIELDS_BYTES) {
     throw new HostileOutput(
       `The fields of an output have ${sizes.longest} bytes; at most ${MAX_FIELDS_BYTES} are taken.`,
     )
   }
   if (sizes.fields + sizes.missing > limits.fields_bytes) {
-    throw new HostileOutput(
-      `The fields have ${sizes.fields + sizes.missing} bytes; at most ${limits.fields_bytes} are taken.`,
-    )
+    throw tooLarge(sizes.fields + sizes.missing, limits)
   }
 
   const take = new Parameters()
@@ -136,19 +165,21 @@ async function checkRows(session: Session): Promise<void> {
   }
 }
 
-async function checkFields(session: Session): Promise<void> {
+async function checkFields(session: Session, slice: Slice): Promise<void> {
+  const within = `position BETWEEN ${slice.first} AND ${slice.last}`
   const [invalid] = await session.rows<{ row: number }>(
     `SELECT "row"::DOUBLE AS "row" FROM output
-     WHERE CASE WHEN json_valid(fields) THEN json_type(fields) <> 'OBJECT' ELSE true END ORDER BY position LIMIT 1`,
+     WHERE ${within} AND CASE WHEN json_valid(fields) THEN json_type(fields) <> 'OBJECT' ELSE true END
+     ORDER BY position LIMIT 1`,
   )
   if (invalid !== undefined) throw new HostileOutput(`The fields of row ${invalid.row} are no valid JSON object.`)
   // Readers disagree on which of two equal keys counts.
   const [repeated] = await session.rows<{ row: number }>(
     `SELECT "row"::DOUBLE AS "row" FROM output
-     WHERE len(json_keys(fields)) <> len(list_distinct(json_keys(fields))) ORDER BY position LIMIT 1`,
+     WHERE ${within} AND len(json_keys(fields)) <> len(list_distinct(json_keys(fields))) ORDER BY position LIMIT 1`,
   )
   if (repeated !== undefined) throw new HostileOutput(`The fields of row ${repeated.row} name a key twice.`)
-  await checkSuspiciousJson(session)
+  await checkSuspiciousJson(session, within)
 }
 
 async function checkMissing(session: Session, features: readonly string[]): Promise<void> {

@@ -119,6 +119,7 @@ export async function openDatabase({ memoryLimitMb, threads, temporaryDir, direc
 
   return {
     version: duckdb.version(),
+    memoryBytes: memoryLimitMb * 1024 ** 2,
 
     /**
      * Lends one connection; its temporary tables are the caller's to drop. Waiting for it and all its statements together

@@ -121,9 +121,14 @@ function comparison(operator: Compared, value: unknown, parameters: Parameters, 
       return order("<=", value, parameters, fold)
     case "contains": {
       // In a list: an element that is the value. In a text: a piece of it.
-      const equal = equality(value, parameters, fold)
       const piece = like((text, wanted) => `contains(${text}, ${wanted})`, String(value))
-      return (actual, place) => (place === "element" ? equal(actual, place) : piece(actual, place))
+      let equal: Test | null = null
+      return (actual, place) => {
+        if (place === "single") return piece(actual, place)
+        // Bound only where it is used: a statement has no parameter too many.
+        equal ??= equality(value, parameters, fold)
+        return equal(actual, place)
+      }
     }
     case "text":
     case "phrase":

@@ -2,3 +2,6 @@
 export class HostileOutput extends Error {
   override readonly name = "HostileOutput"
 }
+
+/** Nothing is wrong with the output but its amount: of fewer rows it would be taken. */
+export class OutputTooLarge extends HostileOutput {}

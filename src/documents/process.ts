@@ -181,7 +181,11 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
         } catch (error) {
           if (!(error instanceof DocumentsDied)) throw error
           if (ending.signal.aborted) throw unavailable("Documents are being stopped.", error)
-          return { ok: false, reason: `The documents process died twice over this output. ${error.message}` }
+          return {
+            ok: false,
+            reason: `The documents process died twice over this output. ${error.message}`,
+            too_large: false,
+          }
         }
       }),
     async findSuperseded(request) {

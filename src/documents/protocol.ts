@@ -55,7 +55,7 @@ const WritePart = z.object({
   failed_rows: Rows.optional(),
   /** ISO 8601; stands on every document of the part. */
   created_at: z.string().min(1).max(64),
-  /** Lower or raise what is taken from a worker; the defaults stand in `check-output.ts`. */
+  /** Lower or raise what is taken from a worker; the defaults stand in `write-part.ts`. */
   limits: z
     .object({
       rows_out: z
@@ -159,7 +159,12 @@ const PartWritten = z.discriminatedUnion("ok", [
     rows_done: z.int(),
     bytes: z.int(),
   }),
-  z.object({ type: z.literal("part_written"), ok: z.literal(false), reason: z.string().max(4096) }),
+  z.object({
+    type: z.literal("part_written"),
+    ok: z.literal(false),
+    reason: z.string().max(4096),
+    too_large: z.boolean(),
+  }),
 ])
 const Superseded = z.object({
   type: z.literal("superseded"),
@@ -190,7 +195,8 @@ export type FromDocuments = z.output<typeof FromDocuments>
 
 export type WritePartAnswer =
   | { readonly ok: true; readonly rows_out: number; readonly rows_done: number; readonly bytes: number }
-  | { readonly ok: false; readonly reason: string }
+  /** `too_large`: nothing is wrong but the amount; of fewer rows the same output would be taken. */
+  | { readonly ok: false; readonly reason: string; readonly too_large: boolean }
 export interface SupersededPart {
   readonly part_id: string
   /** Documents of the part that are dead now, earlier ones included. */

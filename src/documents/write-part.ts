@@ -6,9 +6,9 @@ import { mkdir, open, rm, stat } from "node:fs/promises"
 import { dirname } from "node:path"
 import { ApplianceError } from "../errors.ts"
 import { PARTIAL_SUFFIX, renameDurably } from "../write-durably.ts"
-import { DEFAULT_WRITE_LIMITS, readOutput, type WriteLimits } from "./check-output.ts"
+import { readOutput, type Slice, type WriteLimits } from "./check-output.ts"
 import { type Database, quote, type Session } from "./database.ts"
-import { HostileOutput } from "./hostile-output.ts"
+import { HostileOutput, OutputTooLarge } from "./hostile-output.ts"
 import { loadLineage } from "./lineage.ts"
 import { Parameters } from "./parameters.ts"
 import { scalarsFile, vectorsFile } from "./part-files.ts"
@@ -31,19 +31,25 @@ export async function writePart(
   deadlineMs: number,
 ): Promise<WritePartAnswer> {
   try {
-    return await database.session(deadlineMs, (session) => withTables(session, () => write(session, request)))
+    return await database.session(deadlineMs, (session) =>
+      withTables(session, () => write(session, request, limitsOf(request, database))),
+    )
   } catch (error) {
-    if (error instanceof HostileOutput) return { ok: false, reason: error.message }
+    if (error instanceof HostileOutput) {
+      return { ok: false, reason: error.message, too_large: error instanceof OutputTooLarge }
+    }
     // Time and memory are bounded for the output's sake; asking again would meet the same bound.
-    if (error instanceof ApplianceError)
-      return { ok: false, reason: `The output is too much to check: ${error.message}` }
+    if (error instanceof ApplianceError) {
+      return { ok: false, reason: `The output is too much to check: ${error.message}`, too_large: true }
+    }
     throw error
   }
 }
 
 async function withTables<T>(session: Session, work: () => Promise<T>): Promise<T> {
   const drop = async () => {
-    for (const table of ["output", "lineage", "failed"]) await session.rows(`DROP TABLE IF EXISTS temp.${table}`)
+    for (const table of ["output", "lineage", "failed", "part"])
+      await session.rows(`DROP TABLE IF EXISTS temp.${table}`)
   }
   await drop()
   try {
@@ -54,16 +60,24 @@ async function withTables<T>(session: Session, work: () => Promise<T>): Promise<
   }
 }
 
-async function write(session: Session, request: WritePartRequest): Promise<WritePartAnswer> {
-  const limits: WriteLimits = {
-    rows_out: request.limits?.rows_out ?? DEFAULT_WRITE_LIMITS.rows_out,
-    scalars_bytes: request.limits?.scalars_bytes ?? DEFAULT_WRITE_LIMITS.scalars_bytes,
-    fields_bytes: request.limits?.fields_bytes ?? DEFAULT_WRITE_LIMITS.fields_bytes,
+/** Room for a hostile file; the copy of it is capped before. */
+const SCALARS_BYTES = 2 * 1024 ** 3
+/** A partition of some ten thousand rows, cut into hundreds of pieces each. */
+const ROWS_OUT = 4_000_000
+
+function limitsOf({ limits }: WritePartRequest, database: Database): WriteLimits {
+  return {
+    rows_out: limits?.rows_out ?? ROWS_OUT,
+    scalars_bytes: limits?.scalars_bytes ?? SCALARS_BYTES,
+    fields_bytes: limits?.fields_bytes ?? database.memoryBytes / 8,
   }
+}
+
+async function write(session: Session, request: WritePartRequest, limits: WriteLimits): Promise<WritePartAnswer> {
   const names = request.vectors.map((vector) => vector.feature_name)
   const { rows, failed } = await loadLineage(session, request.lineage, request.failed_rows ?? [])
   if (failed.unknown !== null) throw new HostileOutput(`Row ${failed.unknown} is reported as failed and was not asked.`)
-  const rowsOut = await readOutput(session, request.scalars, names, limits)
+  const { rows: rowsOut, slices } = await readOutput(session, request.scalars, names, limits)
   await mkdir(dirname(request.part), { recursive: true, mode: 0o700 })
   const landing = crypto.randomUUID()
   const partial = (path: string) => `${path}.${landing}${PARTIAL_SUFFIX}`
@@ -74,7 +88,8 @@ async function write(session: Session, request: WritePartRequest): Promise<Write
       await copyVectors(vector.feature_name, vector.path, target, rowsOut * vector.embedding_dim)
     }
     if (rowsOut === 0) return { ok: true, rows_out: 0, rows_done: 0, bytes: 0 }
-    await copyScalars(session, request, partial(scalarsFile(request.part)))
+    await joinDocuments(session, request, slices)
+    await copyScalars(session, partial(scalarsFile(request.part)))
     let bytes = 0
     for (const path of paths) bytes += (await stat(partial(path))).size
     // The Parquet file last: who sees it sees a whole part.
@@ -85,22 +100,33 @@ async function write(session: Session, request: WritePartRequest): Promise<Write
   }
 }
 
-async function copyScalars(session: Session, request: WritePartRequest, target: string): Promise<void> {
+/** Leaves the temporary table `part`, slice by slice: a statement's memory goes with the rows it sees, not with the limit. */
+async function joinDocuments(session: Session, request: WritePartRequest, slices: readonly Slice[]): Promise<void> {
   const { collection_id, plugin_id, plugin_version, code_hash } = request.identity
-  const parameters = new Parameters()
-  const [collection, version, code] = [collection_id, plugin_version, code_hash].map((value) => parameters.text(value))
-  const identity = `concat_ws(chr(10), ${collection}, object_id, ${version}, ${code}, output_index::VARCHAR)`
-  // Dictionaries for all strings that are short on average bring filters by which one document id is found at once.
-  await session.rows(
-    `COPY (
+  for (const [index, { first, last }] of slices.entries()) {
+    const parameters = new Parameters()
+    const [collection, version, code] = [collection_id, plugin_version, code_hash].map((value) =>
+      parameters.text(value),
+    )
+    const identity = `concat_ws(chr(10), ${collection}, object_id, ${version}, ${code}, output_index::VARCHAR)`
+    await session.rows(
+      `${index === 0 ? "CREATE TEMP TABLE part AS" : "INSERT INTO part"}
        SELECT 'doc_' || left(sha256(${identity}), 24) AS document_id, object_id, ${collection} AS collection_id,
          ${parameters.text(plugin_id)} AS plugin_id, ${parameters.text(request.created_at)} AS created_at,
          output_index, "row", ${MERGED_FIELDS} AS fields, missing_vectors, source
-       FROM (SELECT *, json(fields)::VARCHAR AS own FROM output JOIN lineage USING ("row"))
-       ORDER BY position
-     ) TO ${quote(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP},
+       FROM (SELECT *, json(fields)::VARCHAR AS own FROM output JOIN lineage USING ("row")
+         WHERE position BETWEEN ${first} AND ${last})
+       ORDER BY position`,
+      parameters,
+    )
+  }
+}
+
+async function copyScalars(session: Session, target: string): Promise<void> {
+  // Dictionaries for all strings that are short on average bring filters by which one document id is found at once.
+  await session.rows(
+    `COPY part TO ${quote(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP},
        DICTIONARY_SIZE_LIMIT ${ROW_GROUP}, STRING_DICTIONARY_PAGE_SIZE_LIMIT 131072, USE_TMP_FILE false)`,
-    parameters,
   )
   const file = await open(target, "r+")
   try {
