@@ -8,6 +8,10 @@ import { join, resolve } from "node:path"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { expectAnswer, expectForeign, expectMalformed, expectRefusals } from "./operations/entry.ts"
 import { type Fixtures, fixtures } from "./operations/fixtures.ts"
+import { foreignIdTests } from "./operations/foreign-ids.ts"
+import { idempotencyTests } from "./operations/idempotency.ts"
+import { keyTests } from "./operations/keys.ts"
+import { publicApiTests } from "./operations/public-api.ts"
 import { operationsOf, TABLE } from "./operations/table.ts"
 
 const DIST = resolve(import.meta.dir, "../../dist")
@@ -42,3 +46,8 @@ for (const entry of TABLE) {
   test(`${operation}: ${FOREIGN[foreign.is]}${why}`, () => expectForeign(f, entry))
   test(`${operation}: a malformed body ${bad}`, () => expectMalformed(f, entry))
 }
+
+publicApiTests(() => f)
+foreignIdTests(() => f)
+keyTests(() => f)
+idempotencyTests(() => f)

@@ -21,6 +21,7 @@ export interface Side {
   readonly blobSha256: string
   readonly blobUrl: string
   readonly uploadId: string
+  readonly pluginUploadId: string
   readonly collectionId: string
   readonly collectionName: string
   readonly batchId: string
@@ -86,6 +87,10 @@ async function side(appliance: TestAppliance, key: string, who: string): Promise
     namespace: namespaceId,
   })
   if (plugin.status !== 200) throw new Error(plugin.text)
+  const reserved = await make("POST", `/v1/namespaces/${namespaceId}/plugins/uploads`, {
+    name: `${who}_next`,
+    version: "1.0.0",
+  })
   const bucketName = `bucket-of-${who}`
   const bucket = await make("POST", "/v1/buckets", {
     bucket_name: bucketName,
@@ -123,6 +128,7 @@ async function side(appliance: TestAppliance, key: string, who: string): Promise
     blobSha256: withUrl.body.blobs[0].details.hash,
     blobUrl: withUrl.body.blobs[0].properties.presigned_url,
     uploadId: pending.body.upload_id,
+    pluginUploadId: reserved.body.upload_id,
     collectionId: collection.body.collection_id,
     collectionName,
     batchId: batch.body.batch_id,
