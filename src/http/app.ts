@@ -134,6 +134,9 @@ function pattern(path: string): RegExp {
 const BELOW_NAMESPACE =
   /^\/v1\/namespaces\/([^/]+)\/((?:buckets|collections|objects|retrievers|batches|inference)(?:\/.*)?)$/
 
+/** Printable ASCII, escaped or not: anything else could neither be decoded for sure nor stand in a header. */
+const NAMESPACE_SEGMENT = /^[A-Za-z0-9](?:[!-$&-~]|%(?:[2-6][0-9A-F]|7[0-9A-E]))*$/i
+
 /**
  * The newer docs put the namespace into the path (`/v1/namespaces/{ns}/buckets…`); those are the same routes with the
  * namespace in its header (api.md §0.1).
@@ -145,6 +148,7 @@ export function withNamespaceFromPath(request: Request): Request {
   const [, namespace = "", rest = ""] = match
   url.pathname = `/v1/${rest}`
   const rewritten = new Request(url.href, request)
-  rewritten.headers.set("X-Namespace", decodeURIComponent(namespace))
+  // What is neither an id nor a name stays as it is, and no namespace is called that.
+  rewritten.headers.set("X-Namespace", NAMESPACE_SEGMENT.test(namespace) ? decodeURIComponent(namespace) : namespace)
   return rewritten
 }

@@ -39,6 +39,7 @@ const NOT_ENABLED: readonly (readonly [method: string, path: string])[] = [
   ["post", "/v1/retrievers/:retriever/execute/explain"],
   ["post", "/v1/inference"],
   ["post", "/v1/inference/:deployment"],
+  ["post", "/inference/:deployment"],
   ["post", "/v1/inference/custom/:name"],
   ["patch", "/v1/organizations"],
   ["post", "/v1/organizations/secrets"],
