@@ -21,13 +21,21 @@ const UNSURE_EXPRESSIONS = new Set<number>([
   Kind.assert_statement,
 ])
 const NEVER = Number.POSITIVE_INFINITY
-/** Bindings looked at for one file, all its reads together. Sound code needs a few for each read of a builtin's name. */
+/** Nodes looked at for one file, all its reads together. Sound code needs some tens for each read of a builtin's name. */
 const BUDGET = 5_000_000
+
+interface OwnerBindings {
+  /** Some code takes the name away again. */
+  readonly unbinds: boolean
+  /** Nodes that bind it in the owner's own code, ascending. */
+  readonly inline: readonly number[]
+}
 
 export class Reachability {
   private readonly tree: PythonTree
   private runs: Map<string, number> | null = null
   private budget = BUDGET
+  private readonly owners = new Map<Slot, OwnerBindings>()
 
   constructor(private readonly file: FileBindings) {
     this.tree = file.tree
@@ -35,14 +43,27 @@ export class Reachability {
 
   /** False only when `slot` of `owner` is bound on every path by the time `node`, in `scope`, can run. */
   mayBeUnbound(owner: Scope, slot: Slot, node: number, scope: Scope): boolean {
-    this.budget -= slot.bindings.length
-    if (this.budget < 0 || slot.bindings.some(({ kind }) => kind === "deletion" || kind === "exception")) return true
+    const { unbinds, inline } = this.bindingsOf(owner, slot)
+    if (unbinds) return true
     const point = this.readingPoint(owner, node, scope)
-    const binding = slot.bindings
-      .filter(({ kind, from }) => kind !== "annotation" && from === owner)
-      .map((found) => found.node)
-      .filter((found) => found < point)
-    return !binding.some((found) => this.boundBefore(found, point, binding))
+    // From the nearest backwards: that is the one that counts in sound code.
+    for (let index = firstAtLeast(inline, point) - 1; index >= 0 && this.budget > 0; index--) {
+      if (this.boundBefore(inline[index] ?? 0, point, inline)) return false
+    }
+    return true
+  }
+
+  private bindingsOf(owner: Scope, slot: Slot): OwnerBindings {
+    let known = this.owners.get(slot)
+    if (known === undefined) {
+      const inline = slot.bindings
+        .filter(({ kind, from }) => kind !== "annotation" && from === owner)
+        .map(({ node }) => node)
+      const unbinds = slot.bindings.some(({ kind }) => kind === "deletion" || kind === "exception")
+      known = { unbinds, inline: inline.sort((a, b) => a - b) }
+      this.owners.set(slot, known)
+    }
+    return known
   }
 
   /** The node at which the reading code can run first, in the order of the owner's own code. */
@@ -107,7 +128,10 @@ export class Reachability {
   private boundBefore(binding: number, point: number, all: readonly number[]): boolean {
     const { parent, kind } = this.tree
     let at = binding
-    for (let above = parent[at] ?? -1; above >= 0 && !this.contains(above, point); above = parent[at] ?? -1) at = above
+    for (let above = parent[at] ?? -1; above >= 0 && !this.contains(above, point); above = parent[at] ?? -1) {
+      at = above
+      this.budget--
+    }
     const around = parent[at] ?? -1
     if (around < 0) return false
     const aroundKind = kind[around] ?? Kind.other
@@ -135,12 +159,13 @@ export class Reachability {
   /** Whether running `node` to its end binds the name. The depth of the recursion is that of nested blocks. */
   private surelyBinds(node: number, all: readonly number[]): boolean {
     const stop = this.tree.last[node] ?? 0
-    const inside = all.filter((binding) => binding >= node && binding < stop)
-    this.budget -= all.length
-    if (inside.length === 0 || this.budget < 0) return false
+    const first = all[firstAtLeast(all, node)] ?? stop
+    if (first >= stop) return false
     const parts = children(this.tree, node)
+    this.budget -= parts.length
+    if (this.budget < 0) return false
     const kindOf = (part: number) => this.tree.kind[part] ?? Kind.other
-    const binds = (part: number) => this.surelyBinds(part, inside)
+    const binds = (part: number) => this.surelyBinds(part, all)
     switch (kindOf(node)) {
       case Kind.block:
       case Kind.else_clause:
@@ -161,16 +186,22 @@ export class Reachability {
         return body.some(binds) && of(Kind.except_clause).every((clause) => binds(clause) || this.leaves(clause))
       }
       case Kind.with_statement:
-        return parts.some(
-          (part) => kindOf(part) === Kind.with_clause && inside.some((found) => found < (this.tree.last[part] ?? 0)),
-        )
+        return parts.some((part) => kindOf(part) === Kind.with_clause && first < (this.tree.last[part] ?? 0))
       case Kind.for_statement:
       case Kind.while_statement:
       case Kind.match_statement:
         return false
       default:
-        return inside.some((binding) => this.unconditionalWithin(binding, node))
+        return this.bindsUnconditionally(node, all)
     }
+  }
+
+  private bindsUnconditionally(statement: number, all: readonly number[]): boolean {
+    const stop = this.tree.last[statement] ?? 0
+    for (let index = firstAtLeast(all, statement); (all[index] ?? stop) < stop; index++) {
+      if (this.unconditionalWithin(all[index] ?? 0, statement)) return true
+    }
+    return false
   }
 
   private unconditionalWithin(binding: number, statement: number): boolean {
@@ -197,4 +228,16 @@ function outermostFunction(scope: Scope, owner: Scope): Scope | null {
     if (at.kind === "function" && at.definition >= 0) found = at
   }
   return found
+}
+
+/** Index of the first of the ascending numbers that is `bound` or more. */
+function firstAtLeast(ascending: readonly number[], bound: number): number {
+  let low = 0
+  let high = ascending.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((ascending[middle] ?? 0) < bound) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -22,12 +22,12 @@ import { decodeSource, linePlaces } from "./source-text.ts"
 /** Names the tables a report was made with. Any change of what is found changes it. */
 export const RULE_SET_VERSION = "seed-2026-01"
 
-/** Handwritten modules lie far below; generated data belongs in a file that is not code. */
-export const MAX_SOURCE_BYTES = 2 * 1024 * 1024
-/** Of all Python files of a plugin together; the largest of the well-known libraries' plugins stay under a tenth. */
-export const MAX_PLUGIN_SOURCE_BYTES = 10 * 1024 * 1024
+/** The standard library's largest module has a quarter of it; generated data belongs in a file that is not code. */
+export const MAX_SOURCE_BYTES = 1024 * 1024
+/** Of all Python files of a plugin together: some 200,000 lines. */
+export const MAX_PLUGIN_SOURCE_BYTES = 8 * 1024 * 1024
 /** Some hundred bytes of memory each while scanning. Handwritten Python has one for every five to ten characters. */
-const MAX_PLUGIN_NODES = 3_000_000
+const MAX_PLUGIN_NODES = 1_500_000
 /** A person fixes the first hundreds; past this the answer would only cost memory. */
 export const MAX_VIOLATIONS = 10_000
 
@@ -115,16 +115,30 @@ function scanFiles(
   const { byFile, settled } = resolveReferences(parsed)
   for (const [file, bindings] of parsed) {
     const references = byFile.get(file) ?? new Map<number, readonly string[]>()
-    for (const rule of RULES) {
-      const findings = rule({ bindings, references }, ruleOptions)
-      for (const violation of placed(file, bindings.tree.text, findings)) violations.push(violation)
-    }
+    const findings = take(
+      MAX_VIOLATIONS,
+      RULES.map((rule) => rule({ bindings, references }, ruleOptions)),
+    )
+    for (const violation of placed(file, bindings.tree.text, findings)) violations.push(violation)
     if (!settled) violations.push(atTop(file, "Too complex: its names cannot be followed. Assign each name once"))
   }
   const sorted = withoutDuplicates(violations.sort(byPlace)).slice(0, MAX_VIOLATIONS)
   // Errors past the cut fail the scan too.
   if (violations.some(({ severity }) => severity === "error")) return { passed: false, violations: sorted }
   return { passed: true, warnings: sorted }
+}
+
+/** Up to `limit` of each rule, so that no rule crowds out another. */
+function take(limit: number, sources: readonly Iterable<Finding>[]): Finding[] {
+  const taken: Finding[] = []
+  for (const source of sources) {
+    let left = limit
+    for (const finding of source) {
+      if (left-- === 0) break
+      taken.push(finding)
+    }
+  }
+  return taken
 }
 
 function tooLarge(file: string, bytes: number): Violation {

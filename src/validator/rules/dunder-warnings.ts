@@ -1,7 +1,7 @@
 /** Attributes that lead from any object to the interpreter's insides warn; in strict mode they fail. */
 import { Kind } from "../node-kinds.ts"
 import { children, nameOf } from "../python-tree.ts"
-import type { Finding, Rule } from "./rule.ts"
+import type { Rule } from "./rule.ts"
 
 const DUNDERS: ReadonlySet<string> = new Set([
   "__builtins__",
@@ -13,8 +13,7 @@ const DUNDERS: ReadonlySet<string> = new Set([
   "__globals__",
 ])
 
-export const dunderWarnings: Rule = ({ bindings: { tree, loads, expressions } }, { strict }) => {
-  const findings: Finding[] = []
+export const dunderWarnings: Rule = function* ({ bindings: { tree, loads, expressions } }, { strict }) {
   for (const node of expressions) {
     const kind = tree.kind[node]
     const isAttribute = kind === Kind.attribute || kind === Kind.member_type
@@ -24,7 +23,6 @@ export const dunderWarnings: Rule = ({ bindings: { tree, loads, expressions } },
     // As a bare name only `__builtins__` leads anywhere; `__class__` there is the cell that `super()` uses.
     if (!DUNDERS.has(name) || (!isAttribute && name !== "__builtins__")) continue
     const message = `Use of ${name}: it leads to the interpreter's insides`
-    findings.push({ index: tree.start[named] ?? 0, message, severity: strict ? "error" : "warning" })
+    yield { index: tree.start[named] ?? 0, message, severity: strict ? "error" : "warning" }
   }
-  return findings
 }

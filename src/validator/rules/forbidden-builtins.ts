@@ -1,6 +1,6 @@
 /** Builtins no plugin may name. Methods and own functions of the same name are not builtins and pass. */
 import { Kind } from "../node-kinds.ts"
-import type { Finding, ForbiddenName, Rule } from "./rule.ts"
+import type { ForbiddenName, Rule } from "./rule.ts"
 
 const dynamicCode: ForbiddenName = {
   reason: "runs code made at run time",
@@ -48,9 +48,8 @@ export function forbiddenBuiltin(name: string): string | null {
   return FORBIDDEN_BUILTINS.has(builtin) ? builtin : null
 }
 
-export const forbiddenBuiltins: Rule = ({ bindings, references }, { allowIntrospection }) => {
+export const forbiddenBuiltins: Rule = function* ({ bindings, references }, { allowIntrospection }) {
   const { tree } = bindings
-  const findings: Finding[] = []
   for (const [node, names] of references) {
     for (const name of names) {
       const builtin = forbiddenBuiltin(name)
@@ -61,8 +60,7 @@ export const forbiddenBuiltins: Rule = ({ bindings, references }, { allowIntrosp
       const message = imported
         ? `Forbidden import: ${name}`
         : `Forbidden builtin: ${named} (${entry.reason}). ${entry.instead}`
-      findings.push({ index: tree.start[node] ?? 0, message, severity: "error" })
+      yield { index: tree.start[node] ?? 0, message, severity: "error" }
     }
   }
-  return findings
 }

@@ -1,5 +1,5 @@
 /** Modules no plugin may import, by any form of import or by reaching them through another module. */
-import type { Finding, ForbiddenName, Rule } from "./rule.ts"
+import type { ForbiddenName, Rule } from "./rule.ts"
 
 const process: ForbiddenName = { reason: "starts processes", instead: "Do the work in Python, or in a library." }
 const lowLevel: ForbiddenName = {
@@ -33,23 +33,21 @@ export const FORBIDDEN_MODULES: ReadonlyMap<string, ForbiddenName> = new Map([
   ["_socket", network],
 ])
 
-export const forbiddenModules: Rule = ({ bindings, references }) => {
+export const forbiddenModules: Rule = function* ({ bindings, references }) {
   const { tree, imports } = bindings
-  const findings: Finding[] = []
   for (const { statement, level, module } of imports) {
     // A relative import is of the plugin's own modules, whatever they are called.
     if (level > 0 || !isForbiddenModule(module)) continue
-    findings.push({ index: tree.start[statement] ?? 0, message: `Forbidden import: ${module}`, severity: "error" })
+    yield { index: tree.start[statement] ?? 0, message: `Forbidden import: ${module}`, severity: "error" }
   }
   // A module reached without importing it: `sys.modules["subprocess"]`, `logging.threading`.
   for (const [node, names] of references) {
     if (bindings.loads.has(node)) continue
     for (const name of names) {
       if (!FORBIDDEN_MODULES.has(name)) continue
-      findings.push({ index: tree.start[node] ?? 0, message: `Forbidden import: ${name}`, severity: "error" })
+      yield { index: tree.start[node] ?? 0, message: `Forbidden import: ${name}`, severity: "error" }
     }
   }
-  return findings
 }
 
 function isForbiddenModule(module: string): boolean {

@@ -2,12 +2,11 @@ import { Kind } from "../node-kinds.ts"
 import type { Finding, ForbiddenName, ScannedFile } from "./rule.ts"
 
 /** Errors for every reference to a function of `table`, called or not, and for every from-import that names one. */
-export function functionReferences(
+export function* functionReferences(
   { bindings, references }: ScannedFile,
   lookUp: (name: string) => ForbiddenName | null,
-): Finding[] {
+): Generator<Finding> {
   const { tree, imports } = bindings
-  const findings: Finding[] = []
   for (const [node, names] of references) {
     for (const name of names) {
       const entry = lookUp(name)
@@ -17,15 +16,14 @@ export function functionReferences(
       const message = imported
         ? `Forbidden import: ${name}`
         : `Forbidden function: ${name} (${entry.reason}). ${entry.instead}`
-      findings.push({ index, message, severity: "error" })
+      yield { index, message, severity: "error" }
     }
   }
   for (const { level, module, name, node } of imports) {
     const entry = level === 0 && name === null ? lookUp(module) : null
     if (entry !== null)
-      findings.push({ index: tree.start[node] ?? 0, message: `Forbidden import: ${module}`, severity: "error" })
+      yield { index: tree.start[node] ?? 0, message: `Forbidden import: ${module}`, severity: "error" }
   }
-  return findings
 }
 
 function isImportedName(parent: number | undefined): boolean {

@@ -19,8 +19,8 @@ export interface Finding {
   readonly severity: "error" | "warning"
 }
 
-/** A rule looks at resolved references only; how names are followed is no concern of it. */
-export type Rule = (file: ScannedFile, options: RuleOptions) => Finding[]
+/** A rule looks at resolved references only; how names are followed is no concern of it. Findings are taken as needed. */
+export type Rule = (file: ScannedFile, options: RuleOptions) => Iterable<Finding>
 
 /** One entry of a table of forbidden names. */
 export interface ForbiddenName {

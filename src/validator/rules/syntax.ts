@@ -4,7 +4,7 @@
  */
 import { Kind } from "../node-kinds.ts"
 import { children, type PythonTree } from "../python-tree.ts"
-import type { Finding, Rule } from "./rule.ts"
+import type { Rule } from "./rule.ts"
 
 const PYTHON_2: ReadonlyMap<number, string> = new Map([
   [Kind.print_statement, "print is a function; write print(…)"],
@@ -17,14 +17,11 @@ const TARGETS = new Set<number>([Kind.with_item, Kind.except_clause, Kind.case_p
 /** `0777` and `10L` are of Python 2; `00` is a zero. */
 const OLD_INTEGER = /^(?:0[0-9_]*[1-9][0-9_]*|.*[lL])$/
 
-export const syntax: Rule = ({ bindings: { tree } }) => {
-  const findings: Finding[] = []
+export const syntax: Rule = function* ({ bindings: { tree } }) {
   for (let node = 0; node < tree.size; node++) {
     const reason = problemOf(tree, node, tree.kind[node] ?? Kind.other)
-    if (reason !== null)
-      findings.push({ index: tree.start[node] ?? 0, message: `Syntax error: ${reason}`, severity: "error" })
+    if (reason !== null) yield { index: tree.start[node] ?? 0, message: `Syntax error: ${reason}`, severity: "error" }
   }
-  return findings
 }
 
 function problemOf(tree: PythonTree, node: number, kind: number): string | null {
@@ -37,6 +34,8 @@ function problemOf(tree: PythonTree, node: number, kind: number): string | null 
       return PYTHON_2.get(kind) ?? null
     case Kind.integer:
       return OLD_INTEGER.test(tree.text.slice(tree.start[node], tree.end[node])) ? "not an integer of Python 3" : null
+    case Kind.string:
+      return endsOnItsLine(tree, node) ? null : "unterminated string literal"
     case Kind.block:
       // The bodies of match statements hold clauses, so they count as filled too.
       return (tree.last[node] ?? 0) === node + 1 ? "expected an indented block" : null
@@ -76,6 +75,20 @@ function mayBindHere(tree: PythonTree, node: number): boolean {
     above = tree.parent[above] ?? 0
   const directly = above === tree.parent[node]
   return tree.kind[above] === Kind.with_item || (directly && TARGETS.has(tree.kind[above] ?? Kind.other))
+}
+
+/** Outside of an f-string's expressions, a string in single quotes goes on only behind a backslash. */
+function endsOnItsLine(tree: PythonTree, node: number): boolean {
+  const text = tree.text.slice(tree.start[node], tree.end[node])
+  if (!text.includes("\n") || /^[A-Za-z]*(?:"""|''')/.test(text)) return true
+  let at = tree.start[node] ?? 0
+  const holes = children(tree, node).filter((part) => tree.kind[part] === Kind.interpolation)
+  for (const hole of [...holes, -1]) {
+    const to = hole < 0 ? (tree.end[node] ?? at) : (tree.start[hole] ?? at)
+    if (/\n/.test(tree.text.slice(at, to).replace(/\\[\s\S]/g, ""))) return false
+    at = tree.end[hole] ?? at
+  }
+  return true
 }
 
 function insideFunction(tree: PythonTree, node: number): boolean {
