@@ -4,10 +4,14 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import { join, resolve } from "node:path"
+import { operationsTable } from "./operations-table.ts"
+import { readCases } from "./test-report.ts"
 
 const ROOT = resolve(import.meta.dir, "..")
 const BUN = process.execPath
 const REPORT = join(ROOT, "dist/test-report.xml")
+/** Written by test/http/operations.test.ts from /openapi.json. */
+const OPERATIONS = join(ROOT, "dist/operations.json")
 const DATA = join(ROOT, "dist/test-data")
 const narrowed = process.argv.slice(2)
 
@@ -52,6 +56,7 @@ function fail(what: string): void {
 
 function runTests(): void {
   rmSync(REPORT, { force: true })
+  rmSync(OPERATIONS, { force: true })
   const { exitCode } = Bun.spawnSync(
     [BUN, "test", "--timeout", "60000", "--reporter=junit", `--reporter-outfile=${REPORT}`, ...narrowed],
     {
@@ -65,7 +70,8 @@ function runTests(): void {
     fail(`the test runner left no report (exit ${exitCode})`)
     return
   }
-  const cases = readCases(readFileSync(REPORT, "utf8"))
+  const report = readFileSync(REPORT, "utf8")
+  const cases = readCases(report)
   for (const { file, name, outcome, reason } of cases) {
     if (outcome === "passed") tally.passed++
     else if (outcome === "skipped")
@@ -79,28 +85,17 @@ function runTests(): void {
     for (const file of new Bun.Glob("test/**/*.test.ts").scanSync(ROOT)) {
       if (!ran.has(file)) fail(`${file} did not run`)
     }
+    checkOperations(report)
   }
 }
 
-interface Case {
-  readonly file: string
-  readonly name: string
-  readonly outcome: "passed" | "failed" | "skipped"
-  readonly reason: string
-}
-
-function readCases(xml: string): Case[] {
-  return [...xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(
-    ([, attributes = "", body = ""]) => {
-      const attribute = (key: string) => unescapeXml(new RegExp(`\\b${key}="([^"]*)"`).exec(attributes)?.[1] ?? "")
-      const skipped = /<skipped\b(?:[^>]*message="([^"]*)")?/.exec(body)
-      const outcome = /<(failure|error)\b/.test(body) ? "failed" : skipped === null ? "passed" : "skipped"
-      return { file: attribute("file"), name: attribute("name"), outcome, reason: unescapeXml(skipped?.[1] ?? "") }
-    },
-  )
-}
-
-function unescapeXml(text: string): string {
-  const entities: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" }
-  return text.replace(/&(lt|gt|quot|apos|amp);/g, (_, name: string) => entities[name] ?? "")
+/** No route without a test: each missing cell of the table counts as failed. */
+function checkOperations(report: string): void {
+  if (!existsSync(OPERATIONS)) {
+    fail("no list of the operations that are served")
+    return
+  }
+  const { lines, missing } = operationsTable(report, JSON.parse(readFileSync(OPERATIONS, "utf8")))
+  for (const line of lines) console.log(line)
+  for (const cell of missing) fail(`no passed test of ${cell}`)
 }
