@@ -121,7 +121,7 @@ const result = await Bun.build({
   splitting: true,
   plugins: [embedNativeLibraries],
   compile: native
-    ? { outfile, execArgv: ["--smol"] }
+    ? { outfile }
     : { outfile, target: target.bun, executablePath: join(platformPackage(target.bunPackage), "bin/bun") },
 })
 if (!result.success) {

@@ -29,6 +29,7 @@ import { lockDirectory } from "./metadata/directory-lock.ts"
 import { type Metadata, openMetadata } from "./metadata/open.ts"
 import { buildTarget } from "./native-files.ts"
 import { health } from "./operations/health.ts"
+import { memoryValve } from "./operations/memory-valve.ts"
 import { secretsKey } from "./operations/secrets-key.ts"
 import { sweeper } from "./operations/sweep.ts"
 import { apiKeys } from "./organizations/api-keys.ts"
@@ -153,7 +154,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     dataDir,
     namespaceById: (id) => namespaceById(metadata, id),
     pluginById: registry.get,
-    blobDirectory: ({ orgId, namespaceId }, bucketId) => join(dataDir, "blobs", orgId, namespaceId, bucketId),
+    blobDirectory: blobs.directory,
     silenceMs: config.partitionDeadlineMs,
     log,
     now,
@@ -187,9 +188,18 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   }
   const once = idempotency({ metadata, now })
   const bucketDomain = buckets({ metadata, blobs, now, onRemoved: () => sweep.soon() })
+  const objectUploads = bucketUploads({
+    metadata,
+    blobs,
+    files,
+    signUrl: urls.sign,
+    uploadBytes: config.uploadBytes,
+    now,
+  })
   const sweep = sweeper({
     metadata,
     buckets: bucketDomain,
+    uploads: objectUploads,
     endBatches,
     removeCollectionFiles: (place) =>
       removeCollectionFiles(dataDir, place.org_id, place.namespace_id, place.collection_id),
@@ -240,7 +250,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       now,
     }),
     blobFiles: files,
-    bucketUploads: bucketUploads({ metadata, blobs, files, signUrl: urls.sign, uploadBytes: config.uploadBytes, now }),
+    bucketUploads: objectUploads,
     collections: collections({
       metadata,
       now,
@@ -253,6 +263,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     tasks: tasks({ metadata, cancelBatch: (batchId) => endBatches([batchId]) }),
   })
 
+  starting.use(memoryValve())
   await putFilesInOrder()
   const server = serveHttp(app.fetch, config.host, config.port)
   starting.defer(() => server.stop(config.shutdownGraceMs))

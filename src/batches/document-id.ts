@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto"
+import { sha256 } from "../sha256.ts"
 
 /**
  * `doc_` and 96 bits of SHA-256 over what makes a document what it is (architecture.md §4): a replay is the same document,
@@ -12,5 +12,5 @@ export function documentId(
   outputIndex: number,
 ): string {
   const parts = [collectionId, objectId, pluginVersion, codeHash, String(outputIndex)].join("\n")
-  return `doc_${createHash("sha256").update(parts).digest("hex").slice(0, 24)}`
+  return `doc_${sha256(parts).slice(0, 24)}`
 }

@@ -12,7 +12,7 @@ import type { Job } from "../scheduler/scheduler.ts"
 import type { Ledger } from "./ledger.ts"
 import type { PartitionRunner } from "./run-partition.ts"
 
-/** Members written per transaction: one of two million ids would block the event loop for seconds (architecture.md §4). */
+/** Objects looked at per transaction: one of two million ids would block the event loop for seconds (architecture.md §4). */
 const MEMBERSHIP_SLICE = 10_000
 /** A fault of ours (a full disk, a restarting child) gets another attempt; one that stays fails the run. */
 const MAX_FAULTS = 3
@@ -64,15 +64,16 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
         const current = tx.read.batches.byId(batch.batch_id)
         if (stopped || current === undefined || current.status !== "PENDING") return false
         const room = (current.membership_limit ?? Number.MAX_SAFE_INTEGER) - current.object_count
-        const limit = Math.min(MEMBERSHIP_SLICE, room)
-        if (limit <= 0) return false
-        const slice = tx.read.objects.membershipSlice(current.bucket_id, current.membership_next, end, limit, filter)
-        const last = slice.at(-1)
-        if (last === undefined) return false
+        if (room <= 0) return false
+        // A slice is bounded by what is looked at, not by what passes: a filter that fits little must not block the loop.
+        const through = tx.read.objects.scanEnd(current.bucket_id, current.membership_next, MEMBERSHIP_SLICE)
+        if (through === null) return false
+        const until = Math.min(through, end)
+        const slice = tx.read.objects.membershipSlice(current.bucket_id, current.membership_next, until, room, filter)
         const ids = slice.map((object) => object.object_id)
         const count = tx.write.batches.addMembers(batch.batch_id, current.object_count, ids)
-        tx.write.batches.setMembership(batch.batch_id, last.seq, count)
-        return slice.length === limit
+        tx.write.batches.setMembership(batch.batch_id, until, count)
+        return until < end
       })
       if (!more) return
       await nextTurn()

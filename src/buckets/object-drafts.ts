@@ -3,7 +3,6 @@
  * names them; the rest is checked against the bucket's schema without I/O, so that a change can be joined with the
  * stored object inside the transaction.
  */
-import { createHash } from "node:crypto"
 import type { BlobStore, Hold } from "../archives/blobs.ts"
 import type { BucketSchema, UniqueKey } from "../contract/buckets.ts"
 import type { CreateBlob, CreateObject } from "../contract/objects.ts"
@@ -12,6 +11,7 @@ import { newId } from "../identifiers.ts"
 import type { BucketUploadRow } from "../metadata/bucket-uploads.ts"
 import type { BucketRow } from "../metadata/buckets.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
+import { sha256 } from "../sha256.ts"
 import { blobContent } from "./blob-data.ts"
 import { HEAD_BYTES, mimeOfName, mimeType } from "./mime.ts"
 import { fieldType, isRecord, isTextType, type SchemaField, typesAgree, valueProblem } from "./schema.ts"
@@ -206,7 +206,7 @@ function inlineDetails(value: unknown): StoredBlob["details"] {
     filename: null,
     size_bytes: Buffer.byteLength(text),
     mime_type: typeof value === "string" ? "text/plain" : "application/json",
-    hash: createHash("sha256").update(text).digest("hex"),
+    hash: sha256(text),
   }
 }
 
@@ -288,5 +288,5 @@ function checkField(
 function contentHash(blobs: readonly StoredBlob[]): string | null {
   if (blobs.length === 0) return null
   const parts = blobs.map((blob) => `${blob.property}\n${blob.details.hash ?? blob.url ?? ""}`).sort()
-  return createHash("sha256").update(parts.join("\n\n")).digest("hex")
+  return sha256(parts.join("\n\n"))
 }

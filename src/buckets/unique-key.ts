@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto"
 import type { UniqueKey, UniqueKeyPolicy } from "../contract/buckets.ts"
 import { ApplianceError, type FieldProblem, invalid } from "../errors.ts"
 import { valueAt } from "../filtering.ts"
+import { sha256 } from "../sha256.ts"
 import { isRecord } from "./schema.ts"
 import type { StoredBlob } from "./stored-blob.ts"
 
@@ -21,7 +21,7 @@ export function uniqueValue(
   if (problems.length > 0)
     throw invalid(`The object has no value for the bucket's unique key (${names.join(", ")}).`, problems)
   const text = JSON.stringify(values)
-  return text.length <= MAX_KEY_CHARACTERS ? text : createHash("sha256").update(text).digest("hex")
+  return text.length <= MAX_KEY_CHARACTERS ? text : sha256(text)
 }
 
 /** A blob's value or hash, else a field, else one in `metadata`. */

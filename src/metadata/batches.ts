@@ -73,10 +73,10 @@ export function batchReader(db: Db) {
   const live = db.prepare<[], BatchRow>(`SELECT * FROM batches WHERE status IN ${LIVE} ORDER BY submitted_at, batch_id`)
   const liveOf = db.prepare<[string], { batch_id: string }>(
     `SELECT DISTINCT b.batch_id FROM batches b LEFT JOIN batch_runs r USING (batch_id)
-     WHERE b.status IN ${LIVE} AND ?1 IN (b.namespace_id, b.bucket_id, r.collection_id)`,
+     WHERE b.status IN ${LIVE} AND ? IN (b.namespace_id, b.bucket_id, r.collection_id)`,
   )
   const of = db.prepare<[string], { batch_id: string }>(
-    "SELECT batch_id FROM batches WHERE ?1 IN (namespace_id, bucket_id)",
+    "SELECT batch_id FROM batches WHERE ? IN (namespace_id, bucket_id)",
   )
   const objectIds = db.prepare<[string, number], { object_id: string }>(
     "SELECT object_id FROM batch_objects WHERE batch_id = ? ORDER BY ordinal LIMIT ?",

@@ -77,8 +77,8 @@ export function collectionWriter(db: Db) {
   )
   const eraseBuckets = db.prepare<[string]>("DELETE FROM collection_buckets WHERE collection_id = ?")
   const erase = db.prepare<[string]>(
-    `DELETE FROM collections WHERE collection_id = ?1 AND deleted_at IS NOT NULL
-     AND NOT EXISTS (SELECT 1 FROM batch_runs WHERE collection_id = ?1)`,
+    `DELETE FROM collections WHERE collection_id = ? AND deleted_at IS NOT NULL
+     AND NOT EXISTS (SELECT 1 FROM batch_runs r WHERE r.collection_id = collections.collection_id)`,
   )
   return {
     insert(row: CollectionRow, bucketIds: readonly string[]) {

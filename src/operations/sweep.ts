@@ -3,6 +3,7 @@
  * collections, expired idempotency keys. Everything it takes is invisible already, and every step may be repeated.
  */
 import { setImmediate as nextTurn } from "node:timers/promises"
+import type { BucketUploads } from "../buckets/bucket-uploads.ts"
 import type { Buckets } from "../buckets/buckets.ts"
 import type { Log } from "../log.ts"
 import type { Metadata } from "../metadata/open.ts"
@@ -13,6 +14,7 @@ const EVERY_MS = 60_000
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   buckets: Pick<Buckets, "removed" | "sweepBucket">
+  uploads: Pick<BucketUploads, "expire">
   /** Ends live batches and their workers. */
   endBatches: (batchIds: readonly string[]) => void
   removeCollectionFiles: (collection: { org_id: string; namespace_id: string; collection_id: string }) => Promise<void>
@@ -47,6 +49,7 @@ export function sweeper(deps: Deps) {
 
   async function sweep(): Promise<void> {
     deps.sweepIdempotency()
+    while (!stopped && deps.uploads.expire(SLICE_ROWS) === SLICE_ROWS) await nextTurn()
     const gone = metadata.read.organizations.removedNamespaces()
     for (const { namespace_id: id } of gone) {
       endBatches(metadata.read.batches.liveOf(id))

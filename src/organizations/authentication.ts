@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto"
 import { ApplianceError } from "../errors.ts"
 import type { Metadata } from "../metadata/open.ts"
+import { sha256 } from "../sha256.ts"
 
 export const PERMISSIONS = ["read", "write", "delete", "admin"] as const
 export type Permission = (typeof PERMISSIONS)[number]
@@ -30,7 +30,7 @@ interface Deps {
 const TOUCH_EVERY_MS = 60_000
 
 export function hashKey(key: string): string {
-  return createHash("sha256").update(key).digest("hex")
+  return sha256(key)
 }
 
 export function authentication({ metadata, now }: Deps) {
