@@ -12,24 +12,24 @@ export interface Field {
 }
 
 /** What stands at the root of a document beside a plugin's fields, and over them (collections/documents.ts, `model`). */
-const ROOT_COLUMNS: Readonly<Record<string, string>> = {
-  document_id: "document_id",
-  collection_id: "collection_id",
-  object_id: "object_id",
-  root_object_id: "object_id",
-  source_object_id: "object_id",
-  created_at: "created_at",
-}
+const ROOT_COLUMNS: ReadonlyMap<string, string> = new Map([
+  ["document_id", "document_id"],
+  ["collection_id", "collection_id"],
+  ["object_id", "object_id"],
+  ["root_object_id", "object_id"],
+  ["source_object_id", "object_id"],
+  ["created_at", "created_at"],
+])
 
-const INTERNAL_COLUMNS: Readonly<Record<string, string>> = {
-  document_id: "document_id",
-  collection_id: "collection_id",
-  created_at: "created_at",
-  updated_at: "created_at",
-  "lineage.root_object_id": "object_id",
-  "lineage.source_object_id": "object_id",
-  "processing.plugin_id": "plugin_id",
-}
+const INTERNAL_COLUMNS: ReadonlyMap<string, string> = new Map([
+  ["document_id", "document_id"],
+  ["collection_id", "collection_id"],
+  ["created_at", "created_at"],
+  ["updated_at", "created_at"],
+  ["lineage.root_object_id", "object_id"],
+  ["lineage.source_object_id", "object_id"],
+  ["processing.plugin_id", "plugin_id"],
+])
 
 /** Parts of `_internal` that a document's source block holds elsewhere. */
 const INTERNAL_SOURCE: readonly (readonly [string, string])[] = [
@@ -44,7 +44,7 @@ const INTERNAL = "_internal."
 
 /** `path` is dotted; a part that is a number also counts into a list, from 0. */
 export function fieldAt(path: string, parameters: Parameters): Field {
-  const column = path.startsWith(INTERNAL) ? INTERNAL_COLUMNS[path.slice(INTERNAL.length)] : ROOT_COLUMNS[path]
+  const column = path.startsWith(INTERNAL) ? INTERNAL_COLUMNS.get(path.slice(INTERNAL.length)) : ROOT_COLUMNS.get(path)
   if (column !== undefined) return { column, kind: "text", sql: column }
   if (path === "root_bucket_id") return json("source", "bucket_id", parameters)
   if (path === "source_blobs" || path === "document_blobs") return json("source", "blobs", parameters)

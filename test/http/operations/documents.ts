@@ -20,7 +20,20 @@ export const documents: readonly Entry[] = [
   {
     operation: `POST ${path}/list`,
     request: (f) => ({ ...ours(f), body: { filters: { object_id: f.ours.objectId }, limit: 10 } }),
-    answers: { what: "the documents that were filtered for", body: listed },
+    answers: {
+      what: "the documents that were filtered for",
+      body: listed,
+      check: async (_, { ours }) => {
+        // Names that every JavaScript object has are fields like any other.
+        for (const name of ["__proto__", "constructor", "toString"]) {
+          const list = (body: object) => ours.make("POST", `/v1/collections/${ours.collectionId}/documents/list`, body)
+          await list({ sort: { field: name } })
+          await list({ group_by: name })
+          const found = await list({ filters: { field: name, operator: "eq", value: "a" }, select: [name] })
+          expect(found.body.results).toEqual([])
+        }
+      },
+    },
     refuses: [
       unknown,
       invalid("a limit over 1000", { body: { limit: 1001 } }),
