@@ -20,7 +20,7 @@ const TRANSPARENT_TARGETS = new Set<number>([
   Kind.parenthesized_expression,
 ])
 const LITERAL_SEQUENCES = new Set<number>([Kind.tuple, Kind.list, Kind.expression_list, Kind.pattern_list])
-const SPLATS = new Set<number>([Kind.list_splat, Kind.list_splat_pattern])
+const STARRED = new Set<number>([Kind.list_splat, Kind.list_splat_pattern])
 
 export class BindingSink {
   readonly module: Scope
@@ -100,7 +100,9 @@ export class BindingSink {
       const nodeKind = this.kindOf(item.node)
       if (nodeKind === Kind.identifier) this.bind(item.node, kind, item.from, item.passage, scope)
       else if (TRANSPARENT_TARGETS.has(nodeKind)) {
-        for (const part of this.parts(item.node)) pending.push({ ...item, node: part })
+        // A starred target holds a list of the elements that are left.
+        const passage = STARRED.has(nodeKind) && item.passage === "element" ? "stored" : item.passage
+        for (const part of this.parts(item.node)) pending.push({ ...item, node: part, passage })
       } else if (UNPACKED.has(nodeKind)) {
         const targets = this.parts(item.node)
         const values = item.passage === "whole" ? this.elementwise(targets, item.from) : null
@@ -125,7 +127,7 @@ export class BindingSink {
   private elementwise(targets: number[], from: number): number[] | null {
     if (from < 0 || !LITERAL_SEQUENCES.has(this.kindOf(from))) return null
     const values = this.parts(from)
-    const plain = (nodes: number[]) => nodes.every((node) => !SPLATS.has(this.kindOf(node)))
+    const plain = (nodes: number[]) => nodes.every((node) => !STARRED.has(this.kindOf(node)))
     return values.length === targets.length && plain(targets) && plain(values) ? values : null
   }
 

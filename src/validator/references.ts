@@ -13,7 +13,7 @@ import { attributeOf } from "./vocabulary.ts"
 /** A round settles at least one link of a chain of names; code that a person wrote needs two or three. */
 const MAX_ROUNDS = 40
 /** Values moved into names, all files and rounds together. Large plugins need some ten thousand. */
-const BUDGET = 20_000_000
+const BUDGET = 4_000_000
 
 export interface PluginReferences {
   /** By file, then by node of the file's tree. */

@@ -109,6 +109,7 @@ function firstInvalidByte(bytes: Uint8Array): number {
 }
 
 function placeOf(bytes: Uint8Array, index: number): { line: number; column: number } {
-  const before = new TextDecoder("utf-8").decode(bytes.subarray(0, index)).replace(/\r\n?/g, "\n")
+  // Streaming leaves out a sequence that has only begun: its first byte is the place.
+  const before = new TextDecoder("utf-8").decode(bytes.subarray(0, index), { stream: true }).replace(/\r\n?/g, "\n")
   return positionAt(before, before.length)
 }
