@@ -5,7 +5,7 @@ import { HostileOutput } from "./hostile-output.ts"
 export const MAX_JSON_DEPTH = 64
 
 /**
- * DuckDB's parser takes more than JSON (NaN, Infinity) and any depth. Rows that may hold such a thing, which few do, are
+ * DuckDB's parser takes more than JSON (NaN, Infinity, a comma too many) and any depth. Rows that may hold such a thing, which few do, are
  * looked at one by one. `output` is the table of `check-output.ts`, `within` a condition on its rows: no more than fit into
  * memory.
  * @throws HostileOutput naming the row
@@ -15,7 +15,7 @@ export async function checkSuspiciousJson(session: Session, within: string): Pro
     `SELECT "row"::DOUBLE AS "row", fields FROM output
      WHERE ${within}
        AND (len(string_split(fields, '{')) + len(string_split(fields, '[')) > ${MAX_JSON_DEPTH + 2}
-         OR regexp_matches(fields, '[:\\[,]\\s*-?(?i:nan|inf)'))
+         OR regexp_matches(fields, '[:\\[,]\\s*-?(?i:nan|inf)|,\\s*[}\\]]'))
      ORDER BY position`,
   )
   for (const { row, fields } of suspicious) {

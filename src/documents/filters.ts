@@ -7,6 +7,7 @@
 import { invalid } from "../errors.ts"
 import type { Condition, Filter } from "../filtering.ts"
 import { type Field, fieldAt } from "./fields.ts"
+import { letting } from "./letting.ts"
 import type { Parameters } from "./parameters.ts"
 
 export interface CompiledFilter {
@@ -75,23 +76,41 @@ export function jsonValue(sql: string): Value {
 }
 
 function compileCondition(condition: Condition, field: Field, parameters: Parameters, sensitive: boolean): string {
+  if (field.kind === "text") return compileTest(condition, textValue(field.sql), parameters, sensitive)
+  const value = manyValues(condition) ? field.sql : "value"
+  const test = compileTest(condition, jsonValue(value), parameters, sensitive, value)
+  return value === "value" ? letting("value", field.sql, test) : test
+}
+
+/** Then a subquery is asked, which cannot stand in a lambda. */
+function manyValues({ value }: Condition): boolean {
+  return Array.isArray(value) && value.length > FEW_VALUES
+}
+
+/** `json`: the value in SQL when it may be a list. */
+function compileTest(
+  condition: Condition,
+  root: Value,
+  parameters: Parameters,
+  sensitive: boolean,
+  json: string | null = null,
+): string {
   const { operator, value } = condition
-  const root = field.kind === "text" ? textValue(field.sql) : jsonValue(field.sql)
   switch (operator) {
     case "exists":
-      return value === false ? root.isNull : `NOT ${root.isNull}`
+      return value === false ? root.isNull : `(NOT ${root.isNull})`
     case "is_null":
-      return value === false ? `NOT ${root.isNull}` : root.isNull
+      return value === false ? `(NOT ${root.isNull})` : root.isNull
     case "ne":
-      return `NOT ${compileCondition({ ...condition, operator: "eq" }, field, parameters, sensitive)}`
+      return `(NOT ${compileTest({ ...condition, operator: "eq" }, root, parameters, sensitive, json)})`
     case "nin":
-      return `NOT ${compileCondition({ ...condition, operator: "in" }, field, parameters, sensitive)}`
+      return `(NOT ${compileTest({ ...condition, operator: "in" }, root, parameters, sensitive, json)})`
     default: {
       const test = comparison(operator, value, parameters, sensitive)
-      if (field.kind === "text") return `coalesce(${test(root, "single")}, false)`
+      if (json === null) return `coalesce(${test(root, "single")}, false)`
       const element = test(jsonValue("item"), "element")
-      return `coalesce(CASE WHEN json_type(${field.sql}) = 'ARRAY'
-        THEN len(list_filter(CAST(${field.sql} AS JSON[]), lambda item: coalesce(${element}, false))) > 0
+      return `coalesce(CASE WHEN json_type(${json}) = 'ARRAY'
+        THEN len(list_filter(CAST(${json} AS JSON[]), lambda item: coalesce(${element}, false))) > 0
         ELSE ${test(root, "single")} END, false)`
     }
   }

@@ -1,12 +1,11 @@
 import { decodeSortCursor, encodeSortCursor, orderMark } from "./cursor.ts"
 import type { Session } from "./database.ts"
 import { fetchDocuments, type Position, type RawDocument } from "./fetch.ts"
-import { type Field, fieldAt } from "./fields.ts"
-import { jsonValue } from "./filters.ts"
+import { fieldAt } from "./fields.ts"
 import { Parameters } from "./parameters.ts"
 import type { ParsedList } from "./protocol.ts"
-import { type Condition, scan } from "./scan.ts"
-import { afterKey, orderBy, sortColumns } from "./sorting.ts"
+import { both, type Condition, scan } from "./scan.ts"
+import { afterKey, keyed, orderBy, sortKey } from "./sorting.ts"
 
 /** A page of groups, each with its first documents, is at most as large as the largest page of documents. */
 export const MAX_GROUPS = 100
@@ -61,24 +60,16 @@ export async function listGroups(
       count: group.count,
       documents: (byGroup.get(group.id) ?? []).map(([, document]) => document),
     })),
-    nextCursor: more ? encodeSortCursor({ order, key: sortKey(last), last: last.id }) : null,
+    nextCursor: more ? encodeSortCursor({ order, key: keyOf(last), last: last.id }) : null,
     total: request.includeTotal === true ? await countGroups(session, request, condition, path) : null,
   }
 }
 
-const sortKey = (row: GroupRow) => ({ rank: row.sort_rank, number: row.sort_number, text: row.sort_text })
+const keyOf = (row: GroupRow) => ({ rank: row.sort_rank, number: row.sort_number, text: row.sort_text })
 
 /** `id` tells values apart, long texts too; `key_json` is the value. */
-function groupColumns(field: Field): string[] {
-  const value = field.kind === "text" ? null : jsonValue(field.sql)
-  const whole = value === null ? field.sql : value.text
-  const json = value === null ? `to_json(${field.sql})` : `CASE WHEN ${value.isNull} THEN 'null' ELSE ${field.sql} END`
-  return [
-    sortColumns(field),
-    `md5(concat_ws(':', sort_rank, sort_number, CASE WHEN sort_rank IN (1, 3) THEN ${whole} END)) AS id`,
-    `(${json})::VARCHAR AS key_json`,
-  ]
-}
+const GROUP_ID = "md5(concat_ws(':', key.rank, key.number, key.text))"
+const GROUP_COLUMNS = [`${GROUP_ID} AS id`, "key.json AS key_json"]
 
 async function groupRows(
   session: Session,
@@ -89,12 +80,15 @@ async function groupRows(
   limit: number,
 ): Promise<GroupRow[]> {
   const parameters = new Parameters()
-  const columns = groupColumns(fieldAt(path, parameters))
+  const columns = [`${sortKey(fieldAt(path, parameters))} AS key`]
   const after = request.cursor == null ? null : decodeSortCursor(request.cursor, order)
+  const wanted =
+    after === null
+      ? condition
+      : both(condition, (values) => afterKey("asc", fieldAt(path, values), after.key, GROUP_ID, after.last, values))
   return session.rows<GroupRow>(
     `SELECT id, any_value(key_json) AS key_json, count(*)::DOUBLE AS count, sort_rank, sort_number, sort_text
-     FROM (${await scan(request.parts, condition, columns, parameters)})
-     ${after === null ? "" : `WHERE ${afterKey("asc", after.key, "id", after.last, parameters)}`}
+     FROM (${keyed(await scan(request.parts, wanted, columns, parameters), ...GROUP_COLUMNS)})
      GROUP BY id, sort_rank, sort_number, sort_text
      ORDER BY ${orderBy("asc", "id")} LIMIT ${limit + 1} OFFSET ${request.offset ?? 0}`,
     parameters,
@@ -110,15 +104,17 @@ async function firstDocuments(
 ): Promise<(Position & { id: string })[]> {
   if (groups.length === 0) return []
   const parameters = new Parameters()
-  const columns = groupColumns(fieldAt(path, parameters))
-  const grouped = `SELECT * FROM (${await scan(request.parts, condition, [...columns, "document_id", "fields", "source", "object_id", "collection_id", "created_at", "plugin_id"], parameters)})
-    WHERE id IN (SELECT unnest(${parameters.texts(groups.map((group) => group.id))}))`
   const sort = request.sort ?? null
+  const columns = [
+    "document_id",
+    `${sortKey(fieldAt(path, parameters))} AS key`,
+    ...(sort === null ? [] : [`${sortKey(fieldAt(sort.field, parameters))} AS sort_key`]),
+  ]
+  const scanned = await scan(request.parts, condition, columns, parameters)
+  const grouped = `SELECT * FROM (SELECT *, ${GROUP_COLUMNS.join(", ")} FROM (${scanned}))
+    WHERE id IN (SELECT unnest(${parameters.texts(groups.map((group) => group.id))}))`
   const sorted =
-    sort === null
-      ? `SELECT id, part, position, part AS place FROM (${grouped})`
-      : `SELECT id, part, position, document_id, ${sortColumns(fieldAt(sort.field, parameters))}
-         FROM (SELECT * EXCLUDE (sort_rank, sort_number, sort_text) FROM (${grouped}))`
+    sort === null ? grouped : keyed(`SELECT id, part, position, document_id, sort_key AS key FROM (${grouped})`)
   const within = sort === null ? "part, position" : `${orderBy(sort.direction, "document_id")}, part, position`
   const rows = await session.rows<Position & { id: string; place: number }>(
     `SELECT id, part, position FROM (
@@ -132,9 +128,9 @@ async function firstDocuments(
 
 async function countGroups(session: Session, request: ParsedList, condition: Condition, path: string): Promise<number> {
   const parameters = new Parameters()
-  const columns = groupColumns(fieldAt(path, parameters))
+  const columns = [`${sortKey(fieldAt(path, parameters))} AS key`]
   const [counted] = await session.rows<{ total: number }>(
-    `SELECT count(DISTINCT id)::DOUBLE AS total FROM (${await scan(request.parts, condition, columns, parameters)})`,
+    `SELECT count(DISTINCT id)::DOUBLE AS total FROM (${keyed(await scan(request.parts, condition, columns, parameters), ...GROUP_COLUMNS)})`,
     parameters,
   )
   return counted?.total ?? 0

@@ -12,8 +12,8 @@ import { cursorAfter, positionsInOrder } from "./pages.ts"
 import { Parameters } from "./parameters.ts"
 import { livingRows, readDead, scalarsFile } from "./part-files.ts"
 import type { CountRequest, GetRequest, ParsedList, PartRef } from "./protocol.ts"
-import { type Condition, readSelection, scan } from "./scan.ts"
-import { afterKey, orderBy, sortColumns } from "./sorting.ts"
+import { both, type Condition, readSelection, scan } from "./scan.ts"
+import { afterKey, keyed, orderBy, sortKey } from "./sorting.ts"
 
 export interface DocumentsPage {
   readonly documents: readonly RawDocument[]
@@ -112,11 +112,16 @@ async function sortedPage(
   if (request.parts.length === 0) return { documents: [], nextCursor: null }
   const order = orderMark(sort.field, sort.direction)
   const parameters = new Parameters()
-  const columns = ["document_id", sortColumns(fieldAt(sort.field, parameters))]
+  const columns = ["document_id", `${sortKey(fieldAt(sort.field, parameters))} AS key`]
   const after = request.cursor == null ? null : decodeSortCursor(request.cursor, order)
+  const wantedRows =
+    after === null
+      ? condition
+      : both(condition, (values) =>
+          afterKey(sort.direction, fieldAt(sort.field, values), after.key, "document_id", after.last, values),
+        )
   const rows = await session.rows<Position & { document_id: string } & SortedRow>(
-    `SELECT * FROM (${await scan(request.parts, condition, columns, parameters)})
-     ${after === null ? "" : `WHERE ${afterKey(sort.direction, after.key, "document_id", after.last, parameters)}`}
+    `SELECT * FROM (${keyed(await scan(request.parts, wantedRows, columns, parameters))})
      ORDER BY ${orderBy(sort.direction, "document_id")}, part, position
      LIMIT ${request.limit + 1} OFFSET ${request.offset ?? 0}`,
     parameters,

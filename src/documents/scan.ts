@@ -40,6 +40,11 @@ export async function readSelection(session: Session, selection: Selection): Pro
   return { restricts: sql(new Parameters()) !== "true", sql }
 }
 
+/** What passes both. */
+export function both(condition: Condition, sql: (parameters: Parameters) => string): Condition {
+  return { restricts: true, sql: (parameters) => `${condition.sql(parameters)} AND ${sql(parameters)}` }
+}
+
 async function tryPattern(session: Session, pattern: string): Promise<void> {
   const parameters = new Parameters()
   try {

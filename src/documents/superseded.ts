@@ -18,7 +18,7 @@ export async function findSuperseded(
   const found = await database.session(deadlineMs, async (session) => {
     const drop = () => session.rows("DROP TABLE IF EXISTS temp.lineage; DROP TABLE IF EXISTS temp.failed")
     await drop()
-    await loadLineage(session, lineage, failed_rows ?? [])
+    await loadLineage(session, lineage, failed_rows ?? [], Number.POSITIVE_INFINITY)
     const parameters = new Parameters()
     const paths = parameters.texts(parts.map((part) => scalarsFile(part.path)))
     const rows = await session.rows<{ part: number; position: number }>(

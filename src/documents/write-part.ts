@@ -6,7 +6,7 @@ import { mkdir, open, rm, stat } from "node:fs/promises"
 import { dirname } from "node:path"
 import { ApplianceError } from "../errors.ts"
 import { PARTIAL_SUFFIX, renameDurably } from "../write-durably.ts"
-import { readOutput, type Slice, type WriteLimits } from "./check-output.ts"
+import { JSON_SPACE, readOutput, type Slice, type WriteLimits } from "./check-output.ts"
 import { type Database, quote, type Session } from "./database.ts"
 import { HostileOutput, OutputTooLarge } from "./hostile-output.ts"
 import { loadLineage } from "./lineage.ts"
@@ -75,7 +75,7 @@ function limitsOf({ limits }: WritePartRequest, database: Database): WriteLimits
 
 async function write(session: Session, request: WritePartRequest, limits: WriteLimits): Promise<WritePartAnswer> {
   const names = request.vectors.map((vector) => vector.feature_name)
-  const { rows, failed } = await loadLineage(session, request.lineage, request.failed_rows ?? [])
+  const { rows, failed } = await loadLineage(session, request.lineage, request.failed_rows ?? [], limits.fields_bytes)
   if (failed.unknown !== null) throw new HostileOutput(`Row ${failed.unknown} is reported as failed and was not asked.`)
   const { rows: rowsOut, slices } = await readOutput(session, request.scalars, names, limits)
   await mkdir(dirname(request.part), { recursive: true, mode: 0o700 })
@@ -89,7 +89,7 @@ async function write(session: Session, request: WritePartRequest, limits: WriteL
     }
     if (rowsOut === 0) return { ok: true, rows_out: 0, rows_done: 0, bytes: 0 }
     await joinDocuments(session, request, slices)
-    await copyScalars(session, partial(scalarsFile(request.part)))
+    await copyScalars(session, slices, partial(scalarsFile(request.part)))
     let bytes = 0
     for (const path of paths) bytes += (await stat(partial(path))).size
     // The Parquet file last: who sees it sees a whole part.
@@ -103,7 +103,7 @@ async function write(session: Session, request: WritePartRequest, limits: WriteL
 /** Leaves the temporary table `part`, slice by slice: a statement's memory goes with the rows it sees, not with the limit. */
 async function joinDocuments(session: Session, request: WritePartRequest, slices: readonly Slice[]): Promise<void> {
   const { collection_id, plugin_id, plugin_version, code_hash } = request.identity
-  for (const [index, { first, last }] of slices.entries()) {
+  for (const [index, { first, last, firstRow, lastRow }] of slices.entries()) {
     const parameters = new Parameters()
     const [collection, version, code] = [collection_id, plugin_version, code_hash].map((value) =>
       parameters.text(value),
@@ -111,23 +111,32 @@ async function joinDocuments(session: Session, request: WritePartRequest, slices
     const identity = `concat_ws(chr(10), ${collection}, object_id, ${version}, ${code}, output_index::VARCHAR)`
     await session.rows(
       `${index === 0 ? "CREATE TEMP TABLE part AS" : "INSERT INTO part"}
-       SELECT 'doc_' || left(sha256(${identity}), 24) AS document_id, object_id, ${collection} AS collection_id,
+       SELECT position, 'doc_' || left(sha256(${identity}), 24) AS document_id, object_id, ${collection} AS collection_id,
          ${parameters.text(plugin_id)} AS plugin_id, ${parameters.text(request.created_at)} AS created_at,
          output_index, "row", ${MERGED_FIELDS} AS fields, missing_vectors, source
-       FROM (SELECT *, json(fields)::VARCHAR AS own FROM output JOIN lineage USING ("row")
-         WHERE position BETWEEN ${first} AND ${last})
+       FROM (
+         SELECT *, CASE WHEN starts_with(fields, '{') AND ends_with(fields, '}') THEN fields ELSE trim(fields, ${JSON_SPACE}) END AS own
+         FROM (FROM output WHERE position BETWEEN ${first} AND ${last})
+         JOIN (FROM lineage WHERE "row" BETWEEN ${firstRow} AND ${lastRow}) USING ("row")
+       )
        ORDER BY position`,
       parameters,
     )
   }
 }
 
-async function copyScalars(session: Session, target: string): Promise<void> {
+/** Each slice becomes a row group, or some of them: what one thread holds of the part when it is read. */
+async function copyScalars(session: Session, slices: readonly Slice[], target: string): Promise<void> {
+  const branches = slices.map(
+    ({ first, last }) => `SELECT * EXCLUDE (position) FROM part WHERE position BETWEEN ${first} AND ${last}`,
+  )
   // Dictionaries for all strings that are short on average bring filters by which one document id is found at once.
   await session.rows(
-    `COPY part TO ${quote(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP},
-       DICTIONARY_SIZE_LIMIT ${ROW_GROUP}, STRING_DICTIONARY_PAGE_SIZE_LIMIT 131072, USE_TMP_FILE false)`,
+    `COPY (${branches.join(" UNION ALL ")}) TO ${quote(target)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1,
+       ROW_GROUP_SIZE ${ROW_GROUP}, DICTIONARY_SIZE_LIMIT ${ROW_GROUP}, STRING_DICTIONARY_PAGE_SIZE_LIMIT 131072,
+       USE_TMP_FILE false)`,
   )
+  await checkOrder(session, target)
   const file = await open(target, "r+")
   try {
     await file.sync()
@@ -136,10 +145,23 @@ async function copyScalars(session: Session, target: string): Promise<void> {
   }
 }
 
+/** Vectors and dead positions count rows of the file: an order that DuckDB promises nowhere in one place is looked at. */
+async function checkOrder(session: Session, file: string): Promise<void> {
+  const parameters = new Parameters()
+  const [counted] = await session.rows<{ same: number; rows: number }>(
+    `SELECT count(*) FILTER (written."row" = part."row" AND written.output_index = part.output_index)::INTEGER AS same,
+       (SELECT count(*) FROM part)::INTEGER AS rows
+     FROM read_parquet(${parameters.texts([file])}, hive_partitioning = false, file_row_number = true) written
+     JOIN part ON part.position = written.file_row_number`,
+    parameters,
+  )
+  if (counted === undefined || counted.same !== counted.rows) throw new Error(`${file} is not in the order of its rows`)
+}
+
 /** `own`, the plugin's fields, over `passthrough`, key by key at the root: a plugin's null wins, nested objects do not mix. */
 const MERGED_FIELDS = `CASE
   WHEN passthrough = '{}' THEN own
-  WHEN own = '{}' THEN passthrough
+  WHEN len(json_keys(own)) = 0 THEN passthrough
   WHEN NOT list_has_any(json_keys(passthrough), json_keys(own))
     THEN left(passthrough, length(passthrough) - 1) || ',' || substr(own, 2)
   ELSE '{' || concat_ws('', array_to_string(list_transform(

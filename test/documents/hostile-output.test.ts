@@ -60,6 +60,8 @@ describe("a Parquet file is refused", () => {
     ["with fields that are two objects", `${ALL} UNION ALL ${ROW("2", "0", "'{}{}'")}`, /no valid JSON/],
     ["with NaN in JSON", `${ALL} UNION ALL ${ROW("2", "0", `'{"a": NaN}'`)}`, /no valid JSON/],
     ["with infinity in JSON", `${ALL} UNION ALL ${ROW("2", "0", `'{"a":[1,-iNf]}'`)}`, /no valid JSON/],
+    ["with a comma too many", `${ALL} UNION ALL ${ROW("2", "0", `'{"a":[1, ],"b":1}'`)}`, /no valid JSON/],
+    ["with a comma too many at the end", `${ALL} UNION ALL ${ROW("2", "0", `'{"a":1,}'`)}`, /no valid JSON/],
     ["with a lone surrogate", `${ALL} UNION ALL ${ROW("2", "0", `'{"a":"\\ud800"}'`)}`, /no valid JSON/],
     ["with a key twice", `${ALL} UNION ALL ${ROW("2", "0", `'{"a":1,"a":2}'`)}`, /name a key twice/],
     [

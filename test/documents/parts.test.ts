@@ -94,27 +94,35 @@ test("a plugin's fields stand over passthrough key by key, and its null and its 
   const lineage = await t.writeLineage([
     { row: 0, object_id: "o", passthrough },
     { row: 1, object_id: "p", passthrough },
+    { row: 2, object_id: "q", passthrough },
+    { row: 3, object_id: "r" },
   ])
   const scalars = await t.writeScalars([
     { row: 0, fields: JSON.stringify({ nested: { own: 1 }, gone: null, more: [1] }) },
-    { row: 1, fields: JSON.stringify({ more: "only" }) },
+    { row: 1, fields: ' \n{ "more" : "only" }\t' },
+    { row: 2, fields: " { } " },
+    { row: 3, fields: '{ "a":  1 }' },
   ])
   const request = t.request(lineage, scalars)
   expect(await t.documents.writePart(request)).toMatchObject({ ok: true })
   const { documents } = await t.documents.list({
-    parts: [{ part_id: "p", path: request.part, features: [], rows: 2 }],
+    parts: [{ part_id: "p", path: request.part, features: [], rows: 4 }],
     limit: 10,
   })
   expect(documents.map((document) => document.fields)).toEqual([
     { ...passthrough, nested: { own: 1 }, gone: null, more: [1] },
     { ...passthrough, more: "only" },
+    passthrough,
+    { a: 1 },
   ])
 })
 
 test("the same request written twice leaves the same bytes and no other file", async () => {
   const rows = Array.from({ length: 5000 }, (_, row) => row)
   const lineage = await t.writeLineage(rows.map((row) => ({ row, object_id: `o${row}` })))
-  const scalars = await t.writeScalars(rows.map((row) => ({ row, fields: JSON.stringify({ row, text: `t${row}` }) })))
+  const scalars = await t.writeScalars(
+    rows.map((row) => ({ row, fields: JSON.stringify({ row, text: `t${row} `.repeat(200) }) })),
+  )
   const path = await t.writeVectors(rows.map((row) => [row, -row]))
   const request = t.request(lineage, scalars, { vectors: [{ feature_name: "e", embedding_dim: 2, path }] })
   const first = await t.documents.writePart(request)
