@@ -68,7 +68,13 @@ export class FileNames {
 
   references(): Map<number, Values> {
     const { kind } = this.bindings.tree
-    return new Map([...this.values].filter(([node]) => NAMING.has(kind[node] ?? Kind.other)))
+    const found = new Map<number, Values>()
+    for (const [node, values] of this.values) {
+      // A container is not what it holds: that is reported where it is put in, and where it is taken out.
+      const named = NAMING.has(kind[node] ?? Kind.other) ? values.filter((value) => !isContained(value)) : NOTHING
+      if (named.length > 0) found.set(node, named)
+    }
+    return found
   }
 
   round(): void {
@@ -81,7 +87,7 @@ export class FileNames {
     }
     for (const { into, from, passage } of flows) this.plugin.add(into, this.passed(from, passage))
     for (const { attribute, from, passage } of attributeFlows) {
-      // Functions are reported where they are named; on unknown objects, following them too would cry wolf.
+      // On unknown objects following functions too would cry wolf; they, too, were reported where they were named.
       const modules = this.passed(from, passage).filter(isModule)
       if (modules.length > 0) this.plugin.add(this.plugin.attributeSlot(attribute), modules)
     }
@@ -122,7 +128,8 @@ export class FileNames {
   private passed(from: number, passage: Passage): Values {
     const values = this.valuesOf(from)
     if (values.length === 0 || passage === "whole") return values
-    return values.map(passage === "element" ? uncontained : contained)
+    // Which element it is nobody knows. A function was reported where it was named, so only modules are followed on.
+    return values.filter(isModule).map(passage === "element" ? uncontained : contained)
   }
 
   private evaluate(node: number): Values {

@@ -8,7 +8,7 @@ import { FileNames } from "./file-names.ts"
 import { OwnModules } from "./own-modules.ts"
 import { newSlot, type Slot } from "./scopes.ts"
 import { ownModulePath, type Values } from "./values.ts"
-import { attributeOf } from "./vocabulary.ts"
+import { attributeOf, COMPUTED } from "./vocabulary.ts"
 
 /** A round settles at least one link of a chain of names; code that a person wrote needs two or three. */
 const MAX_ROUNDS = 40
@@ -66,7 +66,8 @@ class PluginNames {
   add(slot: Slot, values: Values): void {
     this.spend(values.length)
     for (const value of values) {
-      if (slot.values.has(value)) continue
+      // Some unknown member of a module is reported where it is taken; handed on, it would accuse all that touches it.
+      if (slot.values.has(value) || value.endsWith(COMPUTED)) continue
       slot.values.add(value)
       this.changed = true
     }

@@ -77,6 +77,23 @@ test.each<[string, string, string[]]>([
   expect(briefly(scan(`${source}\n`))).toEqual(expected)
 })
 
+test.each([
+  [
+    "the keys of a dict that holds a function",
+    "d = {'a': eval}\nfor key, f in d.items():\n  print(key)",
+    ["1:10 Forbidden builtin: eval"],
+  ],
+  ["a dict that holds a module", "import os\nd = {'a': os}\nprint(d)", []],
+  [
+    "what a computed name gave",
+    "import os\nx = os.__dict__[y]\nprint(x, x.z)",
+    ["2:4 Forbidden access: a computed name of os. Name the attribute"],
+  ],
+  ["an attribute of the same name on another object", "self.load = pickle_free\nmodel.load(x)", []],
+])("what only comes near a forbidden name is not accused: %s", (_title, source, expected) => {
+  expect(briefly(scan(`${source}\n`))).toEqual(expected)
+})
+
 test("names read through getattr are followed when introspection is allowed", () => {
   const options = { allowIntrospection: true }
   expect(briefly(scan("import os\ngetattr(os, 'fork')\n", options))).toEqual(["2:0 Forbidden function: os.fork"])
