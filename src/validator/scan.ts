@@ -92,7 +92,8 @@ function scanFiles(
   const parsed = new Map<string, FileBindings>()
   let sourceBytes = 0
   let nodes = 0
-  for (const [file, bytes] of files) {
+  // In one order, so that the file that goes past a limit is the same one on every machine.
+  for (const [file, bytes] of [...files].sort((a, b) => compare(a[0], b[0]))) {
     if (!/\.py$/i.test(file)) continue
     sourceBytes += bytes.length
     if (bytes.length > MAX_SOURCE_BYTES || sourceBytes > MAX_PLUGIN_SOURCE_BYTES) {
