@@ -4,8 +4,18 @@ const Permission = z.enum(["read", "write", "delete", "admin"])
 
 const Scope = z.looseObject({
   resource_type: z.enum([
-    "organization", "user", "api_key", "namespace", "collection", "bucket", "retriever", "cluster", "taxonomy",
-    "storage_connection", "alert", "inference",
+    "organization",
+    "user",
+    "api_key",
+    "namespace",
+    "collection",
+    "bucket",
+    "retriever",
+    "cluster",
+    "taxonomy",
+    "storage_connection",
+    "alert",
+    "inference",
   ]),
   resource_id: z.string().min(1).max(100),
   operations: z.array(z.string().max(64)).max(32).nullish(),

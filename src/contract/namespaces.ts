@@ -15,7 +15,11 @@ const PayloadIndex = z.object({
 })
 
 /** The id of a namespace may stand wherever its name may, so a name must not look like one of our ids. */
-const NamespaceName = z.string().min(3).max(64).regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]*$/, "letters, digits, space, dot, dash and underscore")
+const NamespaceName = z
+  .string()
+  .min(3)
+  .max(64)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]*$/, "letters, digits, space, dot, dash and underscore")
 
 export const CreateNamespace = z
   .object({
@@ -28,7 +32,9 @@ export const CreateNamespace = z
   .openapi("CreateNamespaceRequest")
 export type CreateNamespace = z.output<typeof CreateNamespace>
 
-export const UpdateNamespace = CreateNamespace.omit({ feature_extractors: true }).partial().openapi("PatchNamespaceRequest")
+export const UpdateNamespace = CreateNamespace.omit({ feature_extractors: true })
+  .partial()
+  .openapi("PatchNamespaceRequest")
 export type UpdateNamespace = z.output<typeof UpdateNamespace>
 
 export const NamespaceModel = z
@@ -37,7 +43,9 @@ export const NamespaceModel = z
     namespace_id: z.string(),
     namespace_name: z.string(),
     description: z.string().nullable(),
-    feature_extractors: z.array(z.looseObject({ feature_extractor_name: z.string(), version: z.string(), feature_extractor_id: z.string() })),
+    feature_extractors: z.array(
+      z.looseObject({ feature_extractor_name: z.string(), version: z.string(), feature_extractor_id: z.string() }),
+    ),
     payload_indexes: z.array(z.looseObject({})).nullable(),
     auto_create_indexes: z.boolean(),
     namespace_ready: z.boolean(),

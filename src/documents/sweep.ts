@@ -23,6 +23,11 @@ export async function sweepDocumentFiles(dataDir: string, named: ReadonlySet<str
 }
 
 /** Everything of one collection, once nothing names it. */
-export async function removeCollectionFiles(dataDir: string, orgId: string, namespaceId: string, collectionId: string): Promise<void> {
+export async function removeCollectionFiles(
+  dataDir: string,
+  orgId: string,
+  namespaceId: string,
+  collectionId: string,
+): Promise<void> {
   await rm(join(dataDir, "documents", orgId, namespaceId, collectionId), { recursive: true, force: true })
 }
