@@ -219,13 +219,14 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     onSubmitted: drive.planSoon,
     onCanceled: (batchId) => slots.abort((name) => name.startsWith(`${batchId}/`)),
   })
+  const namespaceDomain = namespaces({ metadata, now, onRemoved: () => sweep.soon() })
   const app = httpApp({
     log,
     authentication: authentication({ metadata, now }),
     idempotency: once,
     organizations: orgs,
     apiKeys: keys,
-    namespaces: namespaces({ metadata, now, onRemoved: () => sweep.soon() }),
+    namespaces: namespaceDomain,
     health: health({
       metadata,
       documentsAlive: () => documents.pid !== null,
@@ -260,7 +261,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     }),
     documents: collectionDocuments({ metadata, documents, dataDir, signUrl: urls.sign, now }),
     batches: batchDomain,
-    tasks: tasks({ metadata, cancelBatch: (batchId) => endBatches([batchId]) }),
+    tasks: tasks({ metadata, sees: namespaceDomain.sees, cancelBatch: (batchId) => endBatches([batchId]) }),
   })
 
   starting.use(memoryValve())

@@ -450,9 +450,12 @@ export function batches(deps: Deps) {
       namespace: Namespace,
       bucketIdentifier: string,
       batchId: string,
-      query: { collection_id?: string | undefined; limit: number; offset: number },
+      query: { collection_id?: string | undefined; tier_num?: number | undefined; limit: number; offset: number },
     ): FailedDocuments {
       find(namespace, batchId, bucketIdentifier)
+      // Tier 0 is all there is while sources are buckets.
+      if ((query.tier_num ?? 0) > 0)
+        return { batch_id: batchId, failed_documents: [], total: 0, limit: query.limit, offset: query.offset }
       const collectionId = query.collection_id ?? null
       return {
         batch_id: batchId,

@@ -2,23 +2,16 @@ import { z } from "@hono/zod-openapi"
 
 const Permission = z.enum(["read", "write", "delete", "admin"])
 
-const Scope = z.looseObject({
-  resource_type: z.enum([
-    "organization",
-    "user",
-    "api_key",
-    "namespace",
-    "collection",
-    "bucket",
-    "retriever",
-    "cluster",
-    "taxonomy",
-    "storage_connection",
-    "alert",
-    "inference",
-  ]),
+/**
+ * What a key may be confined to. Kinds that this version would not enforce are refused: a scope that restricts nothing is
+ * worse than none. `inference` leaves realtime calls only (api.md §10).
+ */
+const Scope = z.object({
+  resource_type: z.enum(["organization", "namespace", "inference"], {
+    error: "only organization, namespace and inference scopes are enforced by this version",
+  }),
   resource_id: z.string().min(1).max(100),
-  operations: z.array(z.string().max(64)).max(32).nullish(),
+  operations: z.array(z.string()).max(0, "operations of a scope are not enforced by this version").nullish(),
 })
 
 export const CreateApiKey = z

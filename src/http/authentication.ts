@@ -18,7 +18,7 @@ export function authentication(keys: Authentication): MiddlewareHandler<HttpEnv>
     const path = c.req.path
     if (!path.startsWith("/v1/") || PUBLIC.some((pattern) => pattern.test(path))) return next()
     const caller = keys.authenticate(c.req.header("authorization"))
-    keys.demand(caller, permissionFor(c.req.method, path))
+    keys.demand(caller, permissionFor(c.req.method, path), path.startsWith("/v1/inference"))
     c.set("caller", caller)
     return next()
   }

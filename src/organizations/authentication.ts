@@ -64,8 +64,13 @@ export function authentication({ metadata, now }: Deps) {
       }
     },
 
-    /** `admin` includes the other three. @throws ForbiddenError */
-    demand(caller: Caller, permission: Permission): void {
+    /** `admin` includes the other three; an inference scope leaves realtime calls only. @throws ForbiddenError */
+    demand(caller: Caller, permission: Permission, inference: boolean): void {
+      if (!inference && caller.scopes.some((scope) => scope.resource_type === "inference")) {
+        throw new ApplianceError("ForbiddenError", "This API key is for realtime inference only.", {
+          details: { scope: "inference" },
+        })
+      }
       if (caller.permissions.includes(permission) || caller.permissions.includes("admin")) return
       throw new ApplianceError("ForbiddenError", `This API key lacks the permission '${permission}'.`, {
         details: { required: permission, permissions: caller.permissions },

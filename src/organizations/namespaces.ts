@@ -57,7 +57,16 @@ export function namespaces({ metadata, now, onRemoved }: Deps) {
       })
     },
 
+    /** Whether the key may see what belongs to this namespace; null stands for the organization itself. */
+    sees(caller: Caller, namespaceId: string | null): boolean {
+      const confined = caller.scopes.some((scope) => scope.resource_type === "namespace")
+      return !confined || (namespaceId !== null && list(caller).some((row) => row.namespace_id === namespaceId))
+    },
+
     async create(caller: Caller, request: CreateNamespace, remember: Remember): Promise<NamespaceModel> {
+      if (!this.sees(caller, null)) {
+        throw new ApplianceError("ForbiddenError", "This API key is confined to a namespace; it cannot make another.")
+      }
       const at = now().toISOString()
       const row: NamespaceRow = {
         namespace_id: newId("ns"),

@@ -2,7 +2,7 @@
  * A real appliance for a test: the binary when MIXPEEK_BINARY names one, the sources otherwise, in a temporary data
  * directory, with the base environment that the gate built once.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 
@@ -157,7 +157,7 @@ function parse(text: string): unknown {
 
 function shareEnvironments(dataDir: string): void {
   const shared = join(SHARED_DATA, "environments")
-  if (!existsSync(shared)) {
+  if (!existsSync(shared) || !readdirSync(shared).some((name) => /^[0-9a-f]{32}$/.test(name))) {
     mkdirSync(SHARED_DATA, { recursive: true })
     const setup = Bun.spawnSync([...commandLine(), "runtime", "setup", "--data", SHARED_DATA], {
       stderr: "pipe",
