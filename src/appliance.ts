@@ -3,6 +3,7 @@
  * left, child processes, HTTP. Stop is the same stack in reverse.
  */
 import { access, chmod, constants, mkdir, rm } from "node:fs/promises"
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { blobStore } from "./archives/blobs.ts"
 import { pluginArchives } from "./archives/plugin-archives.ts"
@@ -116,7 +117,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       ],
       dataDir,
       memoryLimitMb: config.documentsMemoryMb,
-      threads: Math.max(1, config.workers - 1),
+      // Two at least: with one, DuckDB does not keep the order in which a part is written (documents/write-part.ts).
+      threads: Math.max(2, availableParallelism() - 1),
       temporaryDir: join(dataDir, "spool", "duckdb"),
       log,
     }),

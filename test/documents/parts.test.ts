@@ -181,3 +181,22 @@ test("documents of done objects become dead in older parts and are gone from eve
   expect(await t.documents.get({ parts: [old], documentId: y })).not.toBeNull()
   expect(await t.documents.get({ parts: [dead], documentId: y })).toBeNull()
 })
+
+test("a part of many slices is in the order of its rows, whatever the number of threads", async () => {
+  for (const threads of [1, 2, 3]) {
+    await using documents = await startTestDocuments({ threads })
+    const part = await documents.part(
+      Array.from({ length: 12_500 }, (_, position) => ({ position, padding: "x".repeat(1500) })),
+      { vectors: Array.from({ length: 12_500 }, (_, position) => [position]) },
+    )
+    for (const offset of [0, 2000, 6300, 9990]) {
+      const page = await documents.documents.list({ parts: [part], limit: 100, offset, returnVectors: true })
+      expect(page.documents.map(({ fields }) => fields.position)).toEqual(
+        Array.from({ length: 100 }, (_, index) => offset + index),
+      )
+      expect(page.documents.map(({ vectors }) => vectors?.embedding?.[0])).toEqual(
+        Array.from({ length: 100 }, (_, index) => offset + index),
+      )
+    }
+  }
+}, 60_000)

@@ -45,7 +45,9 @@ export interface PartOptions {
   readonly source?: (index: number) => Record<string, unknown>
 }
 
-export async function startTestDocuments(options: { queryDeadlineMs?: number } = {}): Promise<TestDocuments> {
+export async function startTestDocuments(
+  options: { queryDeadlineMs?: number; threads?: number } = {},
+): Promise<TestDocuments> {
   const directory = await mkdtemp(join(tmpdir(), "documents-"))
   await mkdir(join(directory, "spool"))
   const documents = await startDocuments({
