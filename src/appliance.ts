@@ -198,7 +198,16 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     uploadBytes: config.uploadBytes,
     now,
   })
+  const sweepDocuments = (minAgeMs: number) =>
+    sweepDocumentFiles(
+      dataDir,
+      new Set(
+        metadata.read.parts.files().flatMap(({ file, dead_file: dead }) => (dead === null ? [file] : [file, dead])),
+      ),
+      minAgeMs,
+    )
   const sweep = sweeper({
+    sweepDocuments,
     metadata,
     buckets: bucketDomain,
     uploads: objectUploads,
@@ -287,11 +296,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
 
   /** Files that no row names: whatever a kill left between a rename and its transaction. Nothing else runs yet. */
   async function putFilesInOrder(): Promise<void> {
-    const named = new Set(
-      metadata.read.parts.files().flatMap(({ file, dead_file: dead }) => (dead === null ? [file] : [file, dead])),
-    )
     const removed = {
-      documents: await sweepDocumentFiles(dataDir, named),
+      documents: await sweepDocuments(0),
       archives: await uploads.sweepArchives(),
       blobs: await files.sweepBlobs(now()),
     }

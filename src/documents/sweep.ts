@@ -1,22 +1,31 @@
 import { existsSync } from "node:fs"
-import { readdir, rm } from "node:fs/promises"
+import { readdir, rm, stat } from "node:fs/promises"
 import { join, relative } from "node:path"
 
 /**
- * Removes files below `<dataDir>/documents` that no row names: what a kill between rename and commit left, superseded
- * parts, deleted collections. `named` are part files (without ending) and dead files, relative to the data directory.
- * Call only while nothing is being committed. Answers how many were removed.
+ * Removes files below `<dataDir>/documents` that no row names: what a kill between rename and commit left, parts whose
+ * every row was superseded, deleted collections. `named` are part files (without ending) and dead files, relative to the
+ * data directory. Files that were written less than `minAgeMs` ago are left: at work, a part has its name before its row,
+ * and a query may still read what was superseded since it began. Answers how many were removed.
  */
-export async function sweepDocumentFiles(dataDir: string, named: ReadonlySet<string>): Promise<number> {
+export async function sweepDocumentFiles(
+  dataDir: string,
+  named: ReadonlySet<string>,
+  minAgeMs: number,
+): Promise<number> {
   const root = join(dataDir, "documents")
   if (!existsSync(root)) return 0
   let removed = 0
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue
-    const path = relative(dataDir, join(entry.parentPath, entry.name))
-    const part = path.replace(/\.(\d+\.f32|parquet)$/, "")
-    if (named.has(path) || named.has(part)) continue
-    await rm(join(dataDir, path), { force: true })
+    const file = join(entry.parentPath, entry.name)
+    const path = relative(dataDir, file)
+    if (named.has(path) || named.has(path.replace(/\.(\d+\.f32|parquet)$/, ""))) continue
+    if (minAgeMs > 0) {
+      const written = await stat(file).catch(() => null)
+      if (written === null || Date.now() - written.mtimeMs < minAgeMs) continue
+    }
+    await rm(file, { force: true })
     removed++
   }
   return removed

@@ -10,6 +10,8 @@ import type { Metadata } from "../metadata/open.ts"
 
 const SLICE_ROWS = 2000
 const EVERY_MS = 60_000
+/** Longer than any query or commit runs. */
+const DOCUMENT_FILES_MS = 3600_000
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
@@ -18,6 +20,8 @@ interface Deps {
   /** Ends live batches and their workers. */
   endBatches: (batchIds: readonly string[]) => void
   removeCollectionFiles: (collection: { org_id: string; namespace_id: string; collection_id: string }) => Promise<void>
+  /** Removes files of documents that no row names and that are older than this. */
+  sweepDocuments: (minAgeMs: number) => Promise<number>
   erasePlugins: (namespace: { orgId: string; namespaceId: string }) => Promise<void>
   sweepIdempotency: () => void
   now: () => Date
@@ -29,6 +33,7 @@ export function sweeper(deps: Deps) {
   let running: Promise<void> | null = null
   let again = false
   let stopped = false
+  let documentsSwept = now().getTime()
   const timer = setInterval(() => soon(), EVERY_MS)
 
   function soon(): void {
@@ -70,6 +75,9 @@ export function sweeper(deps: Deps) {
       if (stopped) return
       await eraseNamespace(namespace)
     }
+    if (now().getTime() - documentsSwept < DOCUMENT_FILES_MS) return
+    documentsSwept = now().getTime()
+    await deps.sweepDocuments(DOCUMENT_FILES_MS)
   }
 
   async function eraseNamespace({
