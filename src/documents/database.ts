@@ -10,6 +10,7 @@ import type { Parameters } from "./parameters.ts"
 
 export interface DatabaseOptions {
   readonly memoryLimitMb: number
+  /** At most; fewer where the memory limit is small. */
   readonly threads: number
   readonly temporaryDir: string
   /** Absolute, without a trailing slash; nothing else can be opened. */
@@ -18,6 +19,12 @@ export interface DatabaseOptions {
 
 /** Readers beside each other; each may use all threads, so more of them would only divide the same cores and memory. */
 const CONNECTIONS = 4
+/**
+ * What a thread may need: DuckDB's JSON functions hold some times the text of a row group. Measured on full parts, 128 MiB
+ * for two threads and 256 MiB for eight were too little for a sort over ordinary documents, 256 for two and 1,024 for
+ * eight did.
+ */
+const THREAD_MIB = 128
 /** What a spilling sort or a hostile file may fill of the disk. */
 const MAX_SPILL = "16GiB"
 
@@ -37,7 +44,7 @@ export async function openDatabase({ memoryLimitMb, threads, temporaryDir, direc
   await clearTemporary(temporaryDir)
   const instance = await duckdb.DuckDBInstance.create(":memory:", {
     memory_limit: `${memoryLimitMb}MiB`,
-    threads: String(threads),
+    threads: String(Math.max(1, Math.min(threads, Math.floor(memoryLimitMb / THREAD_MIB)))),
     temp_directory: temporaryDir,
     max_temp_directory_size: MAX_SPILL,
     autoinstall_known_extensions: "false",

@@ -37,8 +37,12 @@ export interface DocumentsOptions {
   readonly command: readonly string[]
   /** Absolute. Parts lie below `documents/`, inputs below `spool/`; the process can open nothing else. */
   readonly dataDir: string
-  /** For DuckDB's own memory; the process itself takes about 100 MB more. */
+  /**
+   * For DuckDB's own memory; the process itself takes about 100 MB more. Below 256 a sort or filter over documents of 30 KB
+   * and more may be refused with ServiceUnavailableError.
+   */
   readonly memoryLimitMb: number
+  /** At most: one for each 128 MB of the limit is used. */
   readonly threads: number
   /** Absolute, for what does not fit into memory. Created when missing. */
   readonly temporaryDir: string
