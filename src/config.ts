@@ -65,7 +65,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     allowUnsandboxed,
     python: options.python ?? text("MIXPEEK_PYTHON") ?? null,
     workers: integer("--workers", options.workers, "MIXPEEK_WORKERS", Math.max(1, cores), 1, 256),
-    documentsMemoryMb: integer(null, undefined, "MIXPEEK_DOCUMENTS_MEMORY_MB", 1024, 128, 1_048_576),
+    documentsMemoryMb: integer(null, undefined, "MIXPEEK_DOCUMENTS_MEMORY_MB", 1024, 256, 1_048_576),
     archiveBytes: integer(null, undefined, "MIXPEEK_ARCHIVE_MB", 500, 1, 10_240) * MEBIBYTE,
     uploadBytes: integer(null, undefined, "MIXPEEK_UPLOAD_MB", 2048, 1, 1_048_576) * MEBIBYTE,
     manifestDeadlineMs: integer(null, undefined, "MIXPEEK_MANIFEST_DEADLINE_SECONDS", 60, 1, 3600) * 1000,
