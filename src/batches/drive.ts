@@ -9,6 +9,7 @@ import type { BatchRow } from "../metadata/batches.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Job } from "../scheduler/scheduler.ts"
+import { isDiskFull } from "./disk-full.ts"
 import type { Ledger } from "./ledger.ts"
 import type { PartitionRunner } from "./run-partition.ts"
 
@@ -17,6 +18,8 @@ const MEMBERSHIP_SLICE = 10_000
 /** A fault of ours (a full disk, a restarting child) gets another attempt; one that stays fails the run. */
 const MAX_FAULTS = 3
 const FAULT_BACKOFF_MS = 1000
+/** A full disk is nobody's fault and ends: its partitions wait, visibly open, instead of failing what was acknowledged. */
+const MAX_BACKOFF_MS = 30_000
 /** Fewer rows than this are not worth a worker's hop. */
 const MIN_PARTITION_ROWS = 500
 
@@ -47,13 +50,26 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
     for (const batch of metadata.read.batches.live()) {
       if (stopped) return
       if (batch.status === "IN_PROGRESS") continue
-      if (batch.status === "QUEUED") {
-        metadata.transact((tx) => tx.write.batches.move(batch.batch_id, "QUEUED", "PENDING", now().toISOString()))
+      try {
+        await planBatch(batch)
+      } catch (error) {
+        // Nobody would ask again for what was acknowledged, and the batches behind it must not wait for it.
+        log.error(
+          { event: "planning_failed", batch_id: batch.batch_id, err: error },
+          "planning failed; it is tried again",
+        )
+        setTimeout(planSoon, FAULT_BACKOFF_MS)
       }
-      if (batch.membership === "bucket") await fillMembership(batch)
-      ledger.start(batch.batch_id, rowsPerPartition)
-      wakeScheduler()
     }
+  }
+
+  async function planBatch(batch: BatchRow): Promise<void> {
+    if (batch.status === "QUEUED") {
+      metadata.transact((tx) => tx.write.batches.move(batch.batch_id, "QUEUED", "PENDING", now().toISOString()))
+    }
+    if (batch.membership === "bucket") await fillMembership(batch)
+    ledger.start(batch.batch_id, rowsPerPartition)
+    wakeScheduler()
   }
 
   async function fillMembership(batch: BatchRow): Promise<void> {
@@ -81,6 +97,7 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
   }
 
   function planSoon(): void {
+    if (stopped) return
     if (planning !== null) {
       again = true
       return
@@ -103,23 +120,35 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
       failed(error) {
         const count = (faults.get(partition.partition_id) ?? 0) + 1
         faults.set(partition.partition_id, count)
-        if (count < MAX_FAULTS) {
-          setTimeout(() => {
-            if (stopped) return
-            ledger.release(partition)
-            wakeScheduler()
-          }, FAULT_BACKOFF_MS * count)
+        if (count < MAX_FAULTS || isDiskFull(error)) {
+          insist(Math.min(FAULT_BACKOFF_MS * count, MAX_BACKOFF_MS), () => ledger.release(partition))
           return
         }
         faults.delete(partition.partition_id)
-        ledger.failRun(partition.batch_id, partition.collection_id, {
-          error_type: "resource",
-          message: `The appliance failed ${count} times on a partition of this batch: ${error instanceof Error ? error.message : String(error)}`,
-          traceback: null,
-          stage: "appliance",
-        })
+        insist(0, () =>
+          ledger.failRun(partition.batch_id, partition.collection_id, {
+            error_type: "resource",
+            message: `The appliance failed ${count} times on a partition of this batch: ${error instanceof Error ? error.message : String(error)}`,
+            traceback: null,
+            stage: "appliance",
+          }),
+        )
       },
     }
+  }
+
+  /** A lease whose end cannot be written now (a full disk) would stay leased, and its batch open, until a restart. */
+  function insist(delayMs: number, step: () => void): void {
+    setTimeout(() => {
+      if (stopped) return
+      try {
+        step()
+        wakeScheduler()
+      } catch (error) {
+        log.error({ event: "ledger_failed", err: error }, "the ledger could not be written; it is tried again")
+        insist(FAULT_BACKOFF_MS, step)
+      }
+    }, delayMs)
   }
 
   return {

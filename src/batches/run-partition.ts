@@ -18,6 +18,7 @@ import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers } from "./batch-workers.ts"
 import { collectOutput, HostileOutput } from "./collect.ts"
+import { workerFoundDiskFull } from "./disk-full.ts"
 import { type InputPlan, inputPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
 import { type WrittenRows, writeRows } from "./rows.ts"
@@ -25,7 +26,7 @@ import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
 
 /** Outputs per input row that a plugin may emit on average over a partition (chunking). */
 const OUTPUTS_PER_ROW = 1000
-/** A run whose single rows kill this many workers in a row, with nothing done in between, is not tried further. */
+/** A run of which this many rows kill their worker or have their output refused, with nothing done in between, is not tried further. */
 const BREAKER_DEATHS = 10
 
 interface Deps {
@@ -61,7 +62,7 @@ export function partitionRunner(deps: Deps) {
   const committing = new Map<string, Promise<unknown>>()
 
   const spool = (partition: PartitionRow) =>
-    join(deps.dataDir, "spool", partition.batch_id, String(partition.partition_id), String(partition.attempt))
+    join(deps.dataDir, "spool", `${partition.partition_id}-${partition.attempt}`)
 
   async function run(partition: PartitionRow, signal: AbortSignal): Promise<void> {
     const context = prepare(partition)
@@ -156,6 +157,7 @@ export function partitionRunner(deps: Deps) {
           { silenceMs: deps.silenceMs, signal },
         )
         if (reply.type !== "failed") return { kind: "output", directory: output }
+        if (workerFoundDiskFull(reply.error)) throw new Error(reply.error.message)
         // What cannot be imported now cannot be imported for the next rows either.
         return { kind: "failed", error: reply.error, run: reply.error.error_type === "dependency" }
       } catch (error) {
@@ -191,7 +193,22 @@ export function partitionRunner(deps: Deps) {
       ledger.split(partition)
       return
     }
-    const fault = outcome.kind === "died" ? deathFault(outcome.error) : failureFault(outcome.error)
+    failAlone(
+      context,
+      partition,
+      rows,
+      outcome.kind === "died" ? deathFault(outcome.error) : failureFault(outcome.error),
+    )
+  }
+
+  /** The row stands alone: it failed. A run of which such rows are all there is ends. */
+  function failAlone(
+    { run }: PartitionRun,
+    partition: PartitionRow,
+    rows: WrittenRows,
+    fault: Omit<RowFault, "ordinal" | "object_id">,
+  ) {
+    const { batch_id: batchId, collection_id: collectionId } = partition
     const faults = [...rows.objectIds].map(([ordinal, object_id]) => ({ ...fault, ordinal, object_id }))
     ledger.commit(partition, {
       part: null,
@@ -203,11 +220,11 @@ export function partitionRunner(deps: Deps) {
     const key = `${batchId}/${collectionId}`
     const count = (deaths.get(key) ?? 0) + 1
     deaths.set(key, count)
-    if (count >= BREAKER_DEATHS && context.run.rows_done === 0) {
+    if (count >= BREAKER_DEATHS && run.rows_done === 0) {
       deaths.delete(key)
       ledger.failRun(batchId, collectionId, {
         error_type: "runtime",
-        message: `The plugin ended its worker on ${count} rows in a row and none succeeded; the last: ${fault.message}`,
+        message: `${count} rows failed alone, one after another, and none succeeded; the last: ${fault.message}`,
         traceback: fault.traceback,
         stage: fault.stage,
       })
@@ -294,20 +311,17 @@ export function partitionRunner(deps: Deps) {
         },
         "refused",
       )
-      const fault = {
+      // As with a death: the row whose output it is stands alone in the end, the others keep theirs.
+      if (partition.end_ordinal - partition.first_ordinal > 1) {
+        ledger.split(partition)
+        return
+      }
+      failAlone(context, partition, rows, {
         error_type: "runtime",
         exception: "OutputRefused",
         message: error.message,
         traceback: null,
         stage: "commit",
-      }
-      const faults = [...rows.objectIds].map(([ordinal, object_id]) => ({ ...fault, ordinal, object_id }))
-      ledger.commit(partition, {
-        part: null,
-        superseded: [],
-        faults: [...faults, ...ownFaults(rows)],
-        done: 0,
-        skipped: rows.skipped,
       })
     }
   }

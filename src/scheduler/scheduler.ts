@@ -12,6 +12,9 @@ export interface Job {
   failed(error: unknown): void
 }
 
+/** The ledger could not be asked (a full disk): nobody else would wake the slots again. */
+const RETRY_MS = 1000
+
 interface Deps {
   slots: number
   /** Leases the next job, or null when nothing waits. Synchronous: two slots never get the same job. */
@@ -23,9 +26,19 @@ export function scheduler({ slots, next, log }: Deps) {
   const stopping = new AbortController()
   const running = new Map<string, { done: Promise<void>; abort: AbortController }>()
 
+  const lease = (): Job | null => {
+    try {
+      return next()
+    } catch (error) {
+      log.error({ event: "lease_failed", err: error }, "no job could be leased; it is tried again")
+      setTimeout(fill, RETRY_MS)
+      return null
+    }
+  }
+
   const fill = () => {
     while (!stopping.signal.aborted && running.size < slots) {
-      const job = next()
+      const job = lease()
       if (job === null) return
       const abort = new AbortController()
       const done = job

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { documentIds, waitForBatch } from "../support/batch.ts"
 import { published, textPlugin, upload } from "../support/plugins.ts"
@@ -212,6 +214,52 @@ return batch`,
     expect(failed.body.failed_documents[0].error).toMatch(/4.*3|3.*4/)
   })
 
+  test("vectors of the wrong length in every row are told as that, not as a fault of the worker", async () => {
+    await published(appliance, {
+      name: "all_wrong",
+      call: `batch["all_wrong_embedding"] = [[1.0] * 3] * len(batch)
+return batch`,
+    })
+    const bucket = await bucketWith(words(20))
+    const batch = await runBatch(bucket, await collectionOver(bucket, "all_wrong"))
+    expect(counts(batch)).toEqual([20, 0, 20, 0])
+    expect(batch.error_summary).toEqual({ InvalidEmbedding: 20 })
+  })
+
+  test("a row whose output is refused costs the row alone", async () => {
+    await published(appliance, {
+      name: "floods_on_seven",
+      call: `floods = batch["text"].str.endswith(" 7")
+batch = batch.loc[batch.index.repeat([20000 if flood else 1 for flood in floods])].reset_index(drop=True)
+batch["floods_on_seven_embedding"] = [[1.0] * 4] * len(batch)
+return batch`,
+    })
+    const bucket = await bucketWith(words(10))
+    const collection = await collectionOver(bucket, "floods_on_seven")
+    const batch = await runBatch(bucket, collection)
+    expect(counts(batch)).toEqual([10, 9, 1, 0])
+    expect(batch.error_summary).toEqual({ OutputRefused: 1 })
+    expect(await documentIds(appliance, collection)).toHaveLength(9)
+  })
+
+  test("a value that is nested too deep costs the row alone", async () => {
+    await published(appliance, {
+      name: "deep_values",
+      call: `def nested(levels):
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+batch["deep"] = [nested(int(text.split(" ")[-1]) + 60) for text in batch["text"]]
+batch["deep_values_embedding"] = [[1.0] * 4] * len(batch)
+return batch`,
+    })
+    const bucket = await bucketWith(words(8))
+    const batch = await runBatch(bucket, await collectionOver(bucket, "deep_values"))
+    expect(counts(batch)).toEqual([8, 4, 4, 0])
+    expect(batch.error_summary).toEqual({ InvalidField: 4 })
+  })
+
   test("a plugin that was deleted fails later batches with a dependency error", async () => {
     await published(appliance, { name: "soon_gone" })
     const bucket = await bucketWith(words(2))
@@ -235,6 +283,12 @@ return batch`,
     })
     expect(counts(await waitForBatch(appliance, bucket, draft.body.batch_id))).toEqual([3, 2, 0, 1])
   })
+})
+
+test("nothing is left of a batch where its partitions were exchanged", async () => {
+  const bucket = await bucketWith(words(3))
+  await runBatch(bucket, await collectionOver(bucket, "plain_text"))
+  await eventually(async () => readdirSync(join(appliance.dataDir, "spool")).every((name) => name === "duckdb"))
 })
 
 describe("ending a batch early", () => {

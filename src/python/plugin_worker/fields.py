@@ -50,5 +50,6 @@ def _writer() -> Callable[[dict[str, Any]], bytes]:
 
 def _written_with_care(fields: dict[str, Any]) -> bytes:
     """Value by value, so that a failure names its column. Also for what the fast writer refuses: int keys, big ints."""
-    values = {name: to_json_value(value, name) for name, value in fields.items()}
+    # Depth 1: the object of the columns counts too, as it does for the documents process.
+    values = {name: to_json_value(value, name, 1) for name, value in fields.items()}
     return json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode("utf-8")

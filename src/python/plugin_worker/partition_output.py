@@ -80,6 +80,8 @@ class PartitionFiles:
             return
         failed = np.isin(origins, np.array(list(errors), dtype=np.int64))
         kept = np.flatnonzero(~failed)
+        if not len(kept):
+            return
         order = kept[np.argsort(origins[kept], kind="stable")]
         in_order = len(order) == len(origins) and bool((order[1:] > order[:-1]).all())
         self._write_scalars(np.array(row_ids, dtype=np.int64), origins[order], blocks, order)
@@ -91,8 +93,6 @@ class PartitionFiles:
     def _write_scalars(
         self, row_ids: np.ndarray, origins: np.ndarray, blocks: Sequence[OutputBlock], order: np.ndarray
     ) -> None:
-        if not len(order):
-            return
         fields = [text for block in blocks for text in block.fields]
         table = pa.Table.from_arrays(
             [

@@ -1,0 +1,16 @@
+import type { WorkerFailure } from "../workers/protocol.ts"
+
+/** The documents process, and DuckDB in it, say it in words only. */
+const IN_WORDS = /no space left on device|disk is full|disk quota exceeded/i
+
+/** What this machine lacks, not the batch: room on the disk. */
+export function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = "code" in error ? error.code : undefined
+  return code === "ENOSPC" || code === "EDQUOT" || code === "SQLITE_FULL" || IN_WORDS.test(error.message)
+}
+
+/** The worker itself could not write its result files; a step that could not write its own has the step's stage. */
+export function workerFoundDiskFull({ stage, exception, message }: WorkerFailure): boolean {
+  return stage === "worker, run_partition" && exception === "OSError" && IN_WORDS.test(message)
+}

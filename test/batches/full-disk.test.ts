@@ -1,0 +1,85 @@
+import { expect, test } from "bun:test"
+import { batchDrive } from "../../src/batches/drive.ts"
+import type { Ledger } from "../../src/batches/ledger.ts"
+import { createLog } from "../../src/log.ts"
+import type { BatchRow } from "../../src/metadata/batches.ts"
+import type { Metadata } from "../../src/metadata/open.ts"
+import type { PartitionRow } from "../../src/metadata/partitions.ts"
+import { scheduler } from "../../src/scheduler/scheduler.ts"
+import { eventually } from "../support/appliance.ts"
+
+const log = createLog("silent")
+const full = (code: string) => Object.assign(new Error("database or disk is full"), { code })
+
+/** A ledger of one submitted batch with one partition; each of `refusals` makes the next write of that kind fail. */
+function drive(refusals: Record<string, number>, runFails = 0) {
+  const said: string[] = []
+  const write = (kind: string) => {
+    refusals[kind] = (refusals[kind] ?? 0) - 1
+    if ((refusals[kind] ?? 0) >= 0) throw full("SQLITE_FULL")
+    said.push(kind)
+  }
+  const batch = { batch_id: "btch_1", status: "PENDING", membership: "explicit" } as BatchRow
+  let state: "planned" | "pending" | "leased" | "done" = "planned"
+  let runs = 0
+  const driven = batchDrive({
+    metadata: { read: { batches: { live: () => (state === "planned" ? [batch] : []) } } } as unknown as Metadata,
+    ledger: {
+      start() {
+        write("start")
+        state = "pending"
+      },
+      lease() {
+        if (state !== "pending") return null
+        write("lease")
+        state = "leased"
+        return { partition_id: 1, batch_id: "btch_1", collection_id: "col_1" } as PartitionRow
+      },
+      release() {
+        write("release")
+        state = "pending"
+      },
+      failRun() {
+        write("failRun")
+        state = "done"
+      },
+    } as unknown as Ledger,
+    runner: {
+      async run() {
+        if (++runs <= runFails) throw full("ENOSPC")
+        state = "done"
+        said.push("run")
+      },
+    },
+    ready: () => true,
+    partitionRows: 1000,
+    workers: 1,
+    wakeScheduler: () => slots.wake(),
+    log,
+    now: () => new Date(),
+  })
+  const slots = scheduler({ slots: 1, next: driven.next, log })
+  return { driven, slots, said }
+}
+
+test.each([
+  ["planning", { start: 1 }, 0, ["start", "lease", "run"]],
+  ["leasing", { lease: 1 }, 0, ["start", "lease", "run"]],
+  ["giving a lease back", { release: 1 }, 1, ["start", "lease", "release", "lease", "run"]],
+])("a disk that was full while %s leaves no batch behind once there is room", async (_, refusals, runFails, steps) => {
+  const { driven, slots, said } = drive({ ...refusals }, runFails)
+  await using _driven = driven
+  await using _slots = slots
+  driven.planSoon()
+  await eventually(async () => said.includes("run"), 10_000)
+  expect(said).toEqual(steps)
+})
+
+test("a disk that stays full makes a batch wait, not fail", async () => {
+  const { driven, slots, said } = drive({}, 3)
+  await using _driven = driven
+  await using _slots = slots
+  driven.planSoon()
+  await eventually(async () => said.includes("run"), 15_000)
+  expect(said).not.toContain("failRun")
+}, 20_000)
