@@ -7,9 +7,7 @@ import { join } from "node:path"
 import type { ExtractorConfig } from "../collections/extractor.ts"
 import type { Documents } from "../documents/process.ts"
 import { parseFilter } from "../filtering.ts"
-import { newId } from "../identifiers.ts"
 import type { Log } from "../log.ts"
-import type { RunRow } from "../metadata/batches.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
@@ -17,15 +15,15 @@ import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers } from "./batch-workers.ts"
-import { collectOutput, HostileOutput } from "./collect.ts"
+import { HostileOutput } from "./collect.ts"
 import { workerFoundDiskFull } from "./disk-full.ts"
-import { type InputPlan, inputPlan } from "./inputs.ts"
+import { inputPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
+import { ownFaults, partitionCommit } from "./partition-commit.ts"
+import { embeddings, missingPlugin, type PartitionRun } from "./partition-context.ts"
 import { type WrittenRows, writeRows } from "./rows.ts"
 import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
 
-/** Outputs per input row that a plugin may emit on average over a partition (chunking). */
-const OUTPUTS_PER_ROW = 1000
 /** A run of which this many rows kill their worker or have their output refused, with nothing done in between, is not tried further. */
 const BREAKER_DEATHS = 10
 
@@ -44,22 +42,13 @@ interface Deps {
   now: () => Date
 }
 
-export interface PartitionRun {
-  readonly run: RunRow
-  readonly plan: InputPlan
-  readonly plugin: RegisteredPlugin
-  readonly namespace: Namespace
-  readonly config: ExtractorConfig
-}
-
 export function partitionRunner(deps: Deps) {
-  const { metadata, ledger, documents, log } = deps
+  const { metadata, ledger, log } = deps
   /** Rows that workers have reported and no commit has counted yet, per partition: progress only. */
   const inProgress = new Map<number, { batchId: string; collectionId: string; rows: number }>()
   /** Single rows that killed their worker, per run, since the last commit with a row done. */
   const deaths = new Map<string, number>()
-  /** Commits of one collection go one by one: what a part supersedes must not change between look and commit. */
-  const committing = new Map<string, Promise<unknown>>()
+  const commitOutput = partitionCommit(deps)
 
   const spool = (partition: PartitionRow) =>
     join(deps.dataDir, "spool", `${partition.partition_id}-${partition.attempt}`)
@@ -78,7 +67,15 @@ export function partitionRunner(deps: Deps) {
         settleFailure(context, partition, rows, outcome)
         return
       }
-      await commit(context, partition, rows, outcome === null ? null : outcome, directory)
+      if (outcome === null) {
+        ledger.commit(partition, {
+          part: null,
+          superseded: [],
+          faults: ownFaults(rows),
+          done: 0,
+          skipped: rows.skipped,
+        })
+      } else await commit(context, partition, rows, outcome.directory, directory)
     } finally {
       inProgress.delete(partition.partition_id)
       await rm(directory, { recursive: true, force: true })
@@ -235,71 +232,13 @@ export function partitionRunner(deps: Deps) {
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
-    outcome: { readonly directory: string } | null,
-    directory: string,
+    output: string,
+    spooled: string,
   ): Promise<void> {
-    const { run, plugin, namespace } = context
-    if (outcome === null) {
-      ledger.commit(partition, { part: null, superseded: [], faults: ownFaults(rows), done: 0, skipped: rows.skipped })
-      return
-    }
-    const features = embeddings(plugin)
-    const copies = join(directory, "copies")
-    await mkdir(copies, { mode: 0o700 })
-    const partId = newId("part")
-    const file = join("documents", namespace.orgId, namespace.namespaceId, run.collection_id, partId)
+    const { run } = context
     try {
-      const collected = await collectOutput(
-        outcome.directory,
-        copies,
-        features,
-        rows.objectIds,
-        rows.rows * OUTPUTS_PER_ROW,
-      )
-      const failedRows = collected.failures.map((failure) => failure.row)
-      const written = await documents.writePart({
-        lineage: rows.lineage,
-        scalars: collected.scalars,
-        vectors: [...collected.vectors],
-        part: join(deps.dataDir, file),
-        identity: {
-          collection_id: run.collection_id,
-          plugin_id: run.plugin_id,
-          plugin_version: run.plugin_version,
-          code_hash: run.code_hash,
-        },
-        failed_rows: failedRows,
-        created_at: deps.now().toISOString(),
-      })
-      if (!written.ok) throw new HostileOutput(written.reason)
-      const faults = collected.failures.map((failure) => rowFault(failure, rows))
-      await oneByOne(run.collection_id, async () => {
-        const superseded = await findSuperseded(context, rows, failedRows)
-        ledger.commit(partition, {
-          part:
-            written.rows_out === 0
-              ? null
-              : {
-                  part_id: partId,
-                  collection_id: run.collection_id,
-                  batch_id: run.batch_id,
-                  plugin_id: run.plugin_id,
-                  code_hash: run.code_hash,
-                  file,
-                  features: JSON.stringify(features.map((feature, index) => ({ ...feature, file_index: index }))),
-                  document_rows: written.rows_out,
-                  dead_file: null,
-                  dead_rows: 0,
-                  size_bytes: written.bytes,
-                  created_at: deps.now().toISOString(),
-                },
-          superseded,
-          faults: [...faults, ...ownFaults(rows)],
-          done: written.rows_done,
-          skipped: rows.skipped,
-        })
-      })
-      if (written.rows_done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)
+      const done = await commitOutput(context, partition, rows, output, spooled)
+      if (done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)
     } catch (error) {
       if (!(error instanceof HostileOutput)) throw error
       log.warn(
@@ -326,37 +265,6 @@ export function partitionRunner(deps: Deps) {
     }
   }
 
-  /** A newer run of the same plugin over an object replaces the documents that older batches made of it. */
-  async function findSuperseded({ run }: PartitionRun, rows: WrittenRows, failedRows: readonly number[]) {
-    const older = metadata.read.parts
-      .ofCollection(run.collection_id)
-      .filter((part) => part.batch_id !== run.batch_id && part.plugin_id === run.plugin_id)
-    if (older.length === 0) return []
-    const found = await documents.findSuperseded({
-      parts: older.map((part) => ({
-        part_id: part.part_id,
-        path: join(deps.dataDir, part.file),
-        ...(part.dead_file === null ? {} : { dead_file: join(deps.dataDir, part.dead_file) }),
-        features: JSON.parse(part.features),
-        rows: part.document_rows,
-      })),
-      lineage: rows.lineage,
-      failed_rows: [...failedRows],
-    })
-    return found.map((dead) => ({ ...dead, dead_file: dead.dead_file.slice(deps.dataDir.length + 1) }))
-  }
-
-  async function oneByOne(collectionId: string, step: () => Promise<void>): Promise<void> {
-    const before = committing.get(collectionId) ?? Promise.resolve()
-    const mine = before.then(step, step)
-    committing.set(collectionId, mine)
-    try {
-      await mine
-    } finally {
-      if (committing.get(collectionId) === mine) committing.delete(collectionId)
-    }
-  }
-
   return {
     run,
     /** Rows under way in workers, per collection of a batch. */
@@ -373,36 +281,9 @@ export function partitionRunner(deps: Deps) {
 
 export type PartitionRunner = ReturnType<typeof partitionRunner>
 
-export function embeddings(plugin: RegisteredPlugin) {
-  return plugin.manifest.features
-    .filter((feature) => feature.feature_type === "embedding")
-    .map(({ feature_name, embedding_dim }) => ({ feature_name, embedding_dim }))
-}
-
 function assetRoots(deps: Deps, { run, namespace }: PartitionRun): Record<string, string> {
   const buckets = deps.metadata.read.collections.buckets(run.collection_id)
   return Object.fromEntries(buckets.map((bucketId) => [bucketId, deps.blobDirectory(namespace, bucketId)]))
-}
-
-export function missingPlugin(id: string, what: string): Omit<RunError, "timestamp"> {
-  return { error_type: "dependency", message: `'${id}' ${what}.`, traceback: null, stage: null }
-}
-
-function rowFault(failure: { row: number } & Omit<RowFault, "ordinal" | "object_id">, rows: WrittenRows): RowFault {
-  const { row, ...rest } = failure
-  return { ...rest, ordinal: row, object_id: rows.objectIds.get(row) ?? "" }
-}
-
-function ownFaults(rows: WrittenRows): RowFault[] {
-  return rows.failed.map(({ ordinal, object_id, message }) => ({
-    ordinal,
-    object_id,
-    error_type: "validation",
-    exception: "InputError",
-    message,
-    traceback: null,
-    stage: "input",
-  }))
 }
 
 function deathFault(error: WorkerDied) {

@@ -10,7 +10,7 @@ import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
-import { missingPlugin } from "./run-partition.ts"
+import { missingPlugin } from "./partition-context.ts"
 
 interface Deps {
   now: () => Date

@@ -1,0 +1,25 @@
+/** What one attempt at a partition works with, and why it may be missing. */
+import type { ExtractorConfig } from "../collections/extractor.ts"
+import type { RunRow } from "../metadata/batches.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { RegisteredPlugin } from "../plugins/registry.ts"
+import type { InputPlan } from "./inputs.ts"
+import type { RunError } from "./ledger.ts"
+
+export interface PartitionRun {
+  readonly run: RunRow
+  readonly plan: InputPlan
+  readonly plugin: RegisteredPlugin
+  readonly namespace: Namespace
+  readonly config: ExtractorConfig
+}
+
+export function embeddings(plugin: RegisteredPlugin) {
+  return plugin.manifest.features
+    .filter((feature) => feature.feature_type === "embedding")
+    .map(({ feature_name, embedding_dim }) => ({ feature_name, embedding_dim }))
+}
+
+export function missingPlugin(id: string, what: string): Omit<RunError, "timestamp"> {
+  return { error_type: "dependency", message: `'${id}' ${what}.`, traceback: null, stage: null }
+}
