@@ -51,7 +51,7 @@ import { scheduler } from "./scheduler/scheduler.ts"
 import { createScanner, RULE_SET_VERSION } from "./validator/scan.ts"
 import { VERSION } from "./version.ts"
 import { workerStarter } from "./workers/starter.ts"
-import { endLeftovers } from "./workers/terminate.ts"
+import { endLeftovers, type ProcessRecord, recordProcess } from "./workers/terminate.ts"
 import { type WorkerFacts, workerFacts } from "./workers/worker-facts.ts"
 
 /** How often work that waits for a Python environment looks whether there is one now. */
@@ -94,15 +94,26 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       pathVariable: searchPath(),
       ...(config.python === null ? {} : { override: config.python }),
     })
+  const recorded = ({ pid, startTime }: ProcessRecord, kind: string) =>
+    metadata.transact((tx) =>
+      tx.write.processes.insert({ pid, start_time: startTime, kind, created_at: now().toISOString() }),
+    )
+  const forgotten = ({ pid, startTime }: ProcessRecord) =>
+    metadata.transact((tx) => tx.write.processes.remove(pid, startTime))
+  /** Documents are read on a full disk too: a record that cannot be written only hides a leftover. */
+  const quietly = (step: () => void) => {
+    try {
+      step()
+    } catch (error) {
+      log.warn({ event: "process_not_recorded", err: error }, "a process could not be recorded")
+    }
+  }
   const starter = workerStarter({
     facts,
     pythonTree: runtime.pythonTree,
     scratchDir: join(dataDir, "scratch"),
-    started: ({ pid, startTime }) =>
-      metadata.transact((tx) =>
-        tx.write.processes.insert({ pid, start_time: startTime, kind: "worker", created_at: now().toISOString() }),
-      ),
-    ended: ({ pid, startTime }) => metadata.transact((tx) => tx.write.processes.remove(pid, startTime)),
+    started: (record) => recorded(record, "worker"),
+    ended: forgotten,
     log,
   })
   const firstFacts = await starter.current()
@@ -120,6 +131,12 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       // Two at least: with one, DuckDB does not keep the order in which a part is written (documents/write-part.ts).
       threads: Math.max(2, availableParallelism() - 1),
       temporaryDir: join(dataDir, "spool", "duckdb"),
+      onSpawn(pid) {
+        const record = recordProcess(pid)
+        if (record === null) return () => {}
+        quietly(() => recorded(record, "documents"))
+        return () => quietly(() => forgotten(record))
+      },
       log,
     }),
   )

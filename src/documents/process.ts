@@ -48,6 +48,8 @@ export interface DocumentsOptions {
   readonly temporaryDir: string
   /** For one list, get or count. */
   readonly queryDeadlineMs?: number
+  /** Each process that was started, so that one that hangs can be ended after our own death; answers what to do at its end. */
+  readonly onSpawn?: (pid: number) => () => void
   readonly log: Log
 }
 
@@ -89,6 +91,8 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
 
   const launch = async (): Promise<DocumentsChild> => {
     const child = spawnDocuments(options.command, log)
+    const ended = options.onSpawn?.(child.pid)
+    void child.exited.then(() => ended?.())
     try {
       await child.request(
         {

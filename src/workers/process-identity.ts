@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 
 /** A pid alone may by now be somebody else's; with its start time it names one process since the machine started. */
 export interface ProcessRecord {
@@ -12,14 +12,40 @@ export interface ProcessRecord {
  */
 export function processStartTime(pid: number): string | null {
   if (process.platform !== "linux") return printedStartTime(pid)
+  const stat = readStat(pid)
+  return stat === null ? null : `${bootId()}:${stat.ticks}`
+}
+
+/**
+ * True when the leader of a group of its own is gone and members live on. Linux only: its number is given to no other
+ * process before the last member ends, and members are no older than it. False on macOS.
+ */
+export function groupOutlives({ pid, startTime }: ProcessRecord): boolean {
+  if (process.platform !== "linux") return false
+  const [boot, ticks] = startTime.split(":")
+  if (boot !== bootId() || readStat(pid) !== null) return false
+  return readdirSync("/proc").some((name) => {
+    const member = /^\d+$/.test(name) ? readStat(Number(name)) : null
+    return member !== null && member.group === pid && member.session === pid && member.ticks >= Number(ticks)
+  })
+}
+
+interface Stat {
+  readonly group: number
+  readonly session: number
+  /** Its start, in clock ticks since boot. */
+  readonly ticks: number
+}
+
+/** Null when there is no such process, or only its unreaped remains. */
+function readStat(pid: number): Stat | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
     // Field 2 is the name in parentheses and may itself hold spaces and parentheses.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
     const [state] = fields
-    const ticks = fields[19]
-    if (state === "Z" || state === "X" || ticks === undefined) return null
-    return `${bootId()}:${ticks}`
+    if (state === "Z" || state === "X" || fields[19] === undefined) return null
+    return { group: Number(fields[2]), session: Number(fields[3]), ticks: Number(fields[19]) }
   } catch {
     return null
   }

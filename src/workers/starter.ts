@@ -44,6 +44,16 @@ export function workerStarter({ facts, pythonTree, scratchDir, started, ended, l
     return known
   }
 
+  /** A record or a directory that stays (the disk is full) is ended or removed at the next start. */
+  const forget = async (record: ProcessRecord | null, scratch: string) => {
+    try {
+      await rm(scratch, { recursive: true, force: true })
+      if (record !== null) ended(record)
+    } catch (error) {
+      log.warn({ event: "worker_not_forgotten", pid: record?.pid, err: error }, "what a worker left is not gone yet")
+    }
+  }
+
   return {
     current,
 
@@ -73,10 +83,7 @@ export function workerStarter({ facts, pythonTree, scratchDir, started, ended, l
           ...(options.signal === undefined ? {} : { signal: options.signal }),
         })
         if (worker.record !== null) started(worker.record)
-        void worker.exited.then(async () => {
-          if (worker.record !== null) ended(worker.record)
-          await rm(scratch, { recursive: true, force: true })
-        })
+        void worker.exited.then(() => forget(worker.record, scratch))
         return worker
       } catch (error) {
         await rm(scratch, { recursive: true, force: true })

@@ -2,7 +2,7 @@
  * The certain end of a process: signals go to its group, since libraries in a plugin fork helpers that would outlive it;
  * SIGTERM, a grace, SIGKILL, and always reaped.
  */
-import { isRunning, type ProcessRecord } from "./process-identity.ts"
+import { groupOutlives, isRunning, type ProcessRecord } from "./process-identity.ts"
 
 export { type ProcessRecord, recordProcess } from "./process-identity.ts"
 
@@ -40,15 +40,16 @@ export function signalGroup(pid: number, signal: "SIGTERM" | "SIGKILL"): boolean
 }
 
 /**
- * Ends what an earlier run of ours left behind, found by recorded pid and start time; a pid that was given to another
- * process since is left alone. Returns the records that were still running; they are gone when this resolves, or were
- * sent SIGKILL 10 s ago and hang in the kernel.
+ * Ends what an earlier run of ours left behind, found by recorded pid and start time, with its group or what is left of
+ * the group; a pid that was given to another process since is left alone. Returns the records that were still running;
+ * they are gone when this resolves, or were sent SIGKILL 10 s ago and hang in the kernel.
  */
 export async function endLeftovers(
   records: readonly ProcessRecord[],
   graceMs: number = LEFTOVER_GRACE_MS,
 ): Promise<ProcessRecord[]> {
-  const running = records.filter(isRunning)
+  // The worker dies with the appliance; a helper that a library forked does not, and waits for it for ever.
+  const running = records.filter((record) => isRunning(record) || groupOutlives(record))
   await Promise.all(running.map((record) => endGroup(record.pid, gone(record), graceMs)))
   return running
 }
@@ -74,5 +75,5 @@ export async function settlesWithin(promise: Promise<unknown>, milliseconds: num
 
 async function gone(record: ProcessRecord): Promise<void> {
   const deadline = performance.now() + LEFTOVER_DEADLINE_MS
-  while (isRunning(record) && performance.now() < deadline) await Bun.sleep(LEFTOVER_POLL_MS)
+  while ((isRunning(record) || groupOutlives(record)) && performance.now() < deadline) await Bun.sleep(LEFTOVER_POLL_MS)
 }

@@ -30,6 +30,17 @@ test("kill -9 in the middle of a batch, then a start, finishes it with no docume
   expect(new Set(ids).size).toBe(4000)
 }, 180_000)
 
+test("a documents process that hangs does not outlive a killed server and its next start", async () => {
+  await using appliance = await startTestAppliance()
+  const stopped = Number(
+    Bun.spawnSync(["pgrep", "-P", String(appliance.pid), "-f", "documents-process"]).stdout.toString(),
+  )
+  process.kill(stopped, "SIGSTOP")
+  await appliance.kill()
+  await appliance.start()
+  expect(() => process.kill(stopped, 0)).toThrow()
+}, 60_000)
+
 test("SIGTERM ends the server cleanly within its grace and gives the batch back whole", async () => {
   await using appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "500" } })
   await publishSample(appliance, "text")

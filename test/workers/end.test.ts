@@ -90,6 +90,25 @@ test("leftovers are ended by pid and start time; a process of the same pid but a
   expect(await endLeftovers([record])).toEqual([])
 })
 
+test.if(process.platform === "linux")(
+  "a helper that outlived its worker and the appliance is ended as a leftover",
+  async () => {
+    const leader = Bun.spawn(["sh", "-c", "sleep 600 <&- >&- 2>&- & echo $!; wait"], { detached: true, stdout: "pipe" })
+    const { value } = await leader.stdout.getReader().read()
+    const helper = Number(new TextDecoder().decode(value))
+    const record = recordProcess(leader.pid)
+    if (record === null) throw new Error("no record of a running process")
+    leader.kill("SIGKILL")
+    await leader.exited
+    expect(runs(helper)).toBe(true)
+    // A later process of the same number is no worker of ours, and neither is its group.
+    const [boot, ticks] = record.startTime.split(":")
+    expect(await endLeftovers([{ ...record, startTime: `${boot}:${Number(ticks) + 1_000_000}` }])).toEqual([])
+    expect(await endLeftovers([record])).toEqual([record])
+    expect(runs(helper)).toBe(false)
+  },
+)
+
 test("a worker's record names it", async () => {
   await using fake = await startFake()
   expect(fake.worker.record).toEqual(recordProcess(fake.worker.pid))
