@@ -10,7 +10,7 @@ import { pluginArchives } from "./archives/plugin-archives.ts"
 import { DEFAULT_ARCHIVE_LIMITS, unpackArchive } from "./archives/reader.ts"
 import { batchWorkers } from "./batches/batch-workers.ts"
 import { batches } from "./batches/batches.ts"
-import { batchDrive } from "./batches/drive.ts"
+import { batchDrive, jobName } from "./batches/drive.ts"
 import { ledger } from "./batches/ledger.ts"
 import { partitionRunner } from "./batches/run-partition.ts"
 import { tasks } from "./batches/tasks.ts"
@@ -205,6 +205,12 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       if (book.cancel(batchId)) slots.abort((name) => name.startsWith(`${batchId}/`))
     }
   }
+  const endRuns = (batchIds: readonly string[], collectionId: string) => {
+    for (const batchId of batchIds) {
+      const ended = new Set(book.cancelRun(batchId, collectionId).map((id) => jobName(batchId, id)))
+      slots.abort((name) => ended.has(name))
+    }
+  }
   const once = idempotency({ metadata, now })
   const bucketDomain = buckets({ metadata, blobs, now, onRemoved: () => sweep.soon() })
   const objectUploads = bucketUploads({
@@ -229,6 +235,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     buckets: bucketDomain,
     uploads: objectUploads,
     endBatches,
+    endRuns,
     removeCollectionFiles: (place) =>
       removeCollectionFiles(dataDir, place.org_id, place.namespace_id, place.collection_id),
     erasePlugins: uploads.eraseNamespace,

@@ -148,6 +148,20 @@ export function ledger({ metadata, now }: Deps) {
       })
     },
 
+    /** One collection's share ends, the others of the batch go on. Answers the partitions that were under way. */
+    cancelRun(batchId: string, collectionId: string): number[] {
+      const at = now().toISOString()
+      return metadata.transact((tx) => {
+        const leased = tx.read.partitions.leased()
+        tx.write.partitions.cancelOpen(batchId, collectionId, at)
+        tx.write.batches.finishRun(batchId, collectionId, "CANCELED", null, at)
+        settleBatch(tx, batchId, at)
+        return leased
+          .filter((row) => row.batch_id === batchId && row.collection_id === collectionId)
+          .map((row) => row.partition_id)
+      })
+    },
+
     /** Cuts the members into partitions for every run and starts the batch; a run that failed at submit stays failed. */
     start(batchId: string, partitionRows: (objects: number) => number): void {
       const at = now().toISOString()
@@ -157,6 +171,7 @@ export function ledger({ metadata, now }: Deps) {
         if (batch.task_id !== null) tx.write.tasks.move(batch.task_id, "IN_PROGRESS", null, at)
         const size = partitionRows(batch.object_count)
         for (const run of tx.read.batches.runs(batchId)) {
+          if (run.finished_at !== null) continue
           if (run.error !== null) {
             tx.write.batches.beginRun(batchId, run.collection_id, batch.object_count, at)
             failRun(tx, batchId, run.collection_id, JSON.parse(run.error) as RunError, at)

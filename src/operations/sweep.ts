@@ -19,6 +19,8 @@ interface Deps {
   uploads: Pick<BucketUploads, "expire">
   /** Ends live batches and their workers. */
   endBatches: (batchIds: readonly string[]) => void
+  /** Ends one collection's share of live batches and its workers; what the batches do for others goes on. */
+  endRuns: (batchIds: readonly string[], collectionId: string) => void
   removeCollectionFiles: (collection: { org_id: string; namespace_id: string; collection_id: string }) => Promise<void>
   /** Removes files of documents that no row names and that are older than this. */
   sweepDocuments: (minAgeMs: number) => Promise<number>
@@ -62,7 +64,7 @@ export function sweeper(deps: Deps) {
     }
     for (const collection of metadata.read.collections.removed()) {
       if (stopped) return
-      endBatches(metadata.read.batches.liveOf(collection.collection_id))
+      deps.endRuns(metadata.read.batches.liveOf(collection.collection_id), collection.collection_id)
       metadata.transact((tx) => tx.write.parts.removeOf(collection.collection_id))
       await deps.removeCollectionFiles(collection)
       metadata.transact((tx) => tx.write.collections.eraseIfUnreferenced(collection.collection_id))

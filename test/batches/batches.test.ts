@@ -311,6 +311,24 @@ describe("ending a batch early", () => {
     expect((await runBatch(next, await collectionOver(next, "plain_text"))).status).toBe("COMPLETED")
   })
 
+  test("deleting a collection ends its share of a batch, not that of the others", async () => {
+    await published(appliance, {
+      name: "takes_time",
+      call: `time.sleep(0.2)
+batch["takes_time_embedding"] = [[1.0] * 4] * len(batch)
+return batch`,
+    })
+    const bucket = await bucketWith(words(1000))
+    const [kept, deleted] = [await collectionOver(bucket, "takes_time"), await collectionOver(bucket, "never_done")]
+    const started = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, { body: {} })
+    const path = `/v1/buckets/${bucket}/batches/${started.body.batch_id}`
+    await eventually(async () => (await appliance.call("GET", path)).body.status === "IN_PROGRESS")
+    expect((await appliance.call("DELETE", `/v1/collections/${deleted}`)).status).toBe(200)
+    const batch = await waitForBatch(appliance, bucket, started.body.batch_id)
+    expect(counts(batch)).toEqual([2000, 1000, 0, 1000])
+    expect(await documentIds(appliance, kept)).toHaveLength(1000)
+  })
+
   test("killing the task cancels the batch and is idempotent", async () => {
     const bucket = await bucketWith(words(5))
     const collection = await collectionOver(bucket, "never_done")
