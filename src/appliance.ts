@@ -10,7 +10,7 @@ import { pluginArchives } from "./archives/plugin-archives.ts"
 import { DEFAULT_ARCHIVE_LIMITS, unpackArchive } from "./archives/reader.ts"
 import { batchWorkers } from "./batches/batch-workers.ts"
 import { batches } from "./batches/batches.ts"
-import { batchDrive, jobName } from "./batches/drive.ts"
+import { batchDrive } from "./batches/drive.ts"
 import { ledger } from "./batches/ledger.ts"
 import { partitionRunner } from "./batches/run-partition.ts"
 import { tasks } from "./batches/tasks.ts"
@@ -175,6 +175,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     pluginById: registry.get,
     blobDirectory: blobs.directory,
     silenceMs: config.partitionDeadlineMs,
+    onRunFailed: (batchId, collectionId) => slots.abort((name) => name.startsWith(`${batchId}/${collectionId}/`)),
     log,
     now,
   })
@@ -207,8 +208,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   }
   const endRuns = (batchIds: readonly string[], collectionId: string) => {
     for (const batchId of batchIds) {
-      const ended = new Set(book.cancelRun(batchId, collectionId).map((id) => jobName(batchId, id)))
-      slots.abort((name) => ended.has(name))
+      book.cancelRun(batchId, collectionId)
+      slots.abort((name) => name.startsWith(`${batchId}/${collectionId}/`))
     }
   }
   const once = idempotency({ metadata, now })

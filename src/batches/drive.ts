@@ -115,7 +115,7 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
 
   function job(partition: PartitionRow): Job {
     return {
-      name: jobName(partition.batch_id, partition.partition_id),
+      name: `${partition.batch_id}/${partition.collection_id}/${partition.partition_id}`,
       run: (signal) => runner.run(partition, signal),
       failed(error) {
         const count = (faults.get(partition.partition_id) ?? 0) + 1
@@ -168,7 +168,3 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
 }
 
 export type BatchDrive = ReturnType<typeof batchDrive>
-
-export function jobName(batchId: string, partitionId: number): string {
-  return `${batchId}/${partitionId}`
-}

@@ -148,17 +148,13 @@ export function ledger({ metadata, now }: Deps) {
       })
     },
 
-    /** One collection's share ends, the others of the batch go on. Answers the partitions that were under way. */
-    cancelRun(batchId: string, collectionId: string): number[] {
+    /** One collection's share ends, the others of the batch go on. */
+    cancelRun(batchId: string, collectionId: string): void {
       const at = now().toISOString()
-      return metadata.transact((tx) => {
-        const leased = tx.read.partitions.leased()
+      metadata.transact((tx) => {
         tx.write.partitions.cancelOpen(batchId, collectionId, at)
         tx.write.batches.finishRun(batchId, collectionId, "CANCELED", null, at)
         settleBatch(tx, batchId, at)
-        return leased
-          .filter((row) => row.batch_id === batchId && row.collection_id === collectionId)
-          .map((row) => row.partition_id)
       })
     },
 

@@ -26,6 +26,8 @@ import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
 
 /** A run of which this many rows kill their worker or have their output refused, with nothing done in between, is not tried further. */
 const BREAKER_DEATHS = 10
+/** The same for a run that has rows done: bad stretches of data exist, a spin of two starts a row must not. */
+const LATE_BREAKER_DEATHS = 100
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
@@ -38,6 +40,8 @@ interface Deps {
   blobDirectory: (namespace: Namespace, bucketId: string) => string
   /** Longest silence of a worker over a partition. */
   silenceMs: number
+  /** A run failed as a whole: its other workers end. */
+  onRunFailed: (batchId: string, collectionId: string) => void
   log: Log
   now: () => Date
 }
@@ -53,10 +57,15 @@ export function partitionRunner(deps: Deps) {
   const spool = (partition: PartitionRow) =>
     join(deps.dataDir, "spool", `${partition.partition_id}-${partition.attempt}`)
 
+  function fail({ batch_id: batchId, collection_id: collectionId }: PartitionRow, error: Omit<RunError, "timestamp">) {
+    ledger.failRun(batchId, collectionId, error)
+    deps.onRunFailed(batchId, collectionId)
+  }
+
   async function run(partition: PartitionRow, signal: AbortSignal): Promise<void> {
     const context = prepare(partition)
     if ("error_type" in context) {
-      ledger.failRun(partition.batch_id, partition.collection_id, context)
+      fail(partition, context)
       return
     }
     const directory = spool(partition)
@@ -180,10 +189,9 @@ export function partitionRunner(deps: Deps) {
       ledger.release(partition)
       return
     }
-    const { batch_id: batchId, collection_id: collectionId } = partition
     if (outcome.kind === "failed" && outcome.run) {
       const { error_type, message, traceback, stage } = outcome.error
-      ledger.failRun(batchId, collectionId, { error_type, message, traceback: traceback ?? null, stage: stage ?? null })
+      fail(partition, { error_type, message, traceback: traceback ?? null, stage: stage ?? null })
       return
     }
     if (partition.end_ordinal - partition.first_ordinal > 1) {
@@ -217,9 +225,9 @@ export function partitionRunner(deps: Deps) {
     const key = `${batchId}/${collectionId}`
     const count = (deaths.get(key) ?? 0) + 1
     deaths.set(key, count)
-    if (count >= BREAKER_DEATHS && run.rows_done === 0) {
+    if (count >= (run.rows_done === 0 ? BREAKER_DEATHS : LATE_BREAKER_DEATHS)) {
       deaths.delete(key)
-      ledger.failRun(batchId, collectionId, {
+      fail(partition, {
         error_type: "runtime",
         message: `${count} rows failed alone, one after another, and none succeeded; the last: ${fault.message}`,
         traceback: fault.traceback,

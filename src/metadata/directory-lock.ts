@@ -37,7 +37,12 @@ export function lockDirectory(dataDir: string, now: () => Date) {
     if (error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY")) {
       throw new DirectoryInUse(dataDir, readHolder(dataDir))
     }
-    throw error
+    throw new Error(
+      `The lock ${join(dataDir, "lock")} cannot be taken: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    )
   }
   const holder: Holder = { pid: process.pid, url: null, started_at: now().toISOString() }
   writeFileSync(holderPath(dataDir), JSON.stringify(holder), { mode: 0o600 })

@@ -35,16 +35,9 @@ export function partitionReader(db: Db) {
   const open = db.prepare<[string, string], { count: number }>(
     "SELECT count(*) AS count FROM partitions WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')",
   )
-  const leased = db.prepare<[], PartitionRow>("SELECT * FROM partitions WHERE state = 'leased'")
-  const openRows = db.prepare<[string, string], { rows: number }>(
-    `SELECT coalesce(sum(end_ordinal - first_ordinal), 0) AS rows FROM partitions
-     WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')`,
-  )
   return {
     next: () => next.get(),
     openCount: (batchId: string, collectionId: string) => open.get(batchId, collectionId)?.count ?? 0,
-    openRows: (batchId: string, collectionId: string) => openRows.get(batchId, collectionId)?.rows ?? 0,
-    leased: () => leased.all(),
   }
 }
 
