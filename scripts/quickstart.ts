@@ -11,13 +11,7 @@ const ROOT = resolve(import.meta.dir, "..")
 const BINARY = join(ROOT, "dist/mixpeek")
 const PLUGIN = "text_features"
 
-const { values: options } = parseArgs({
-  options: {
-    keep: { type: "boolean", default: false },
-    data: { type: "string", default: join(ROOT, "data") },
-    port: { type: "string", default: "8080" },
-  },
-})
+const options = readOptions()
 const dataDir = resolve(options.data)
 mkdirSync(dataDir, { recursive: true, mode: 0o700 })
 
@@ -40,6 +34,26 @@ try {
   }
 }
 process.exit(0)
+
+function readOptions() {
+  const usage = "usage: ./scripts/quickstart [--keep] [--data DIR] [--port N]"
+  try {
+    const { values } = parseArgs({
+      options: {
+        keep: { type: "boolean", default: false },
+        data: { type: "string", default: join(ROOT, "data") },
+        port: { type: "string", default: "8080" },
+        help: { type: "boolean", default: false },
+      },
+    })
+    if (!values.help) return values
+    console.log(usage)
+    process.exit(0)
+  } catch (error) {
+    console.error(`quickstart: ${error instanceof Error ? error.message : String(error)}\n${usage}`)
+    process.exit(2)
+  }
+}
 
 interface Server {
   readonly url: string
@@ -71,11 +85,14 @@ async function findOrStartServer(): Promise<Server> {
   throw new Error("the server did not answer within a minute")
 }
 
-function runningServer(pid?: number): string | null {
+function holder(): { pid: number; url: string | null } | null {
   const path = join(dataDir, "holder.json")
-  if (!existsSync(path)) return null
-  const holder: { pid: number; url: string | null } = JSON.parse(readFileSync(path, "utf8"))
-  return pid !== undefined && holder.pid !== pid ? null : holder.url
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : null
+}
+
+function runningServer(pid?: number): string | null {
+  const found = holder()
+  return found === null || (pid !== undefined && found.pid !== pid) ? null : found.url
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -237,7 +254,8 @@ async function show(collection: string): Promise<void> {
     `\n${pagination.total} documents are classes with 40 words of documentation or more; the first ${results.length}:\n`,
   )
   for (const document of results) console.log(JSON.stringify(shortened(document), null, 2))
-  const stopped = options.keep ? "" : "  (the server is stopped; run with --keep to leave it up)"
+  const up = options.keep || server.child === null
+  const stopped = up ? "" : "  (the server is stopped; run with --keep to leave it up)"
   console.log(`
 Go on with curl${stopped}:
 
@@ -245,7 +263,7 @@ Go on with curl${stopped}:
   curl -s ${server.url}/v1/collections/docstring_features/documents/list \\
     -H "Authorization: Bearer $API_KEY" -d '{"limit": 5, "filters": {"kind": "function"}}'
 
-  documentation: ${server.url}/docs
+  documentation: ${server.url}/docs${up ? `\n  stop the server: kill ${holder()?.pid}` : ""}
 `)
 }
 

@@ -2,7 +2,7 @@
  * The only place where parts are built and joined. Start: directory, lock, runtime, database, recovery of what a kill
  * left, child processes, HTTP. Stop is the same stack in reverse.
  */
-import { access, chmod, constants, mkdir, rm } from "node:fs/promises"
+import { access, constants, rm } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { blobStore } from "./archives/blobs.ts"
@@ -21,6 +21,7 @@ import { objects } from "./buckets/objects.ts"
 import { collections } from "./collections/collections.ts"
 import { collectionDocuments } from "./collections/documents.ts"
 import { type Config, ConfigError, isLoopback, searchPath } from "./config.ts"
+import { prepareDataDirectory } from "./data-directory.ts"
 import { startDocuments } from "./documents/process.ts"
 import { removeCollectionFiles, sweepDocumentFiles } from "./documents/sweep.ts"
 import { httpApp } from "./http/app.ts"
@@ -72,8 +73,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const { dataDir } = config
   await using starting = new AsyncDisposableStack()
 
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  await chmod(dataDir, 0o700)
+  await prepareDataDirectory(dataDir)
   const lock = starting.use(lockDirectory(dataDir, now))
   const runtime = await prepareRuntime(join(dataDir, "runtime"))
   const metadata = starting.use(openMetadata(join(dataDir, "metadata.sqlite"), now))
@@ -162,7 +162,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const blobs = blobStore({ dataDir })
   const files = blobFiles({ metadata, blobs, log })
 
-  const book = ledger({ metadata, now })
+  const book = ledger({ metadata, now, log })
   book.recover()
   const workers = starting.use(batchWorkers({ starter, log }))
   const runner = partitionRunner({

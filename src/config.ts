@@ -75,7 +75,9 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
   }
 }
 
+/** @throws ConfigError for an empty option: an unset variable must not make the working directory a data directory */
 export function dataDirectory(option?: string): string {
+  if (option === "") throw new ConfigError("--data is empty; name a directory")
   return resolve(option ?? text("MIXPEEK_DATA") ?? join(homedir(), ".mixpeek"))
 }
 

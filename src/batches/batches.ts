@@ -169,7 +169,14 @@ export function batches(deps: Deps) {
       }
       const filters = request.source_filters?.filters ?? request.source_filters ?? null
       parseFilter(filters)
-      const sources = metadata.read.collections.buckets(collection.collection_id)
+      const sources = metadata.read.collections
+        .buckets(collection.collection_id)
+        .filter((bucketId) => metadata.read.buckets.get(namespace.namespaceId, bucketId) !== undefined)
+      if (sources.length === 0) {
+        throw new ApplianceError("BadRequestError", "The bucket that this collection reads was deleted.", {
+          details: { collection_id: collection.collection_id },
+        })
+      }
       const included = request.include_buckets?.map((bucket) => bucketOf(namespace, bucket).bucket_id) ?? sources
       const foreign = included.find((bucketId) => !sources.includes(bucketId))
       if (foreign !== undefined) {

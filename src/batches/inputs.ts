@@ -118,6 +118,14 @@ export function prepareRow(plan: InputPlan, object: SourceObject, documentId: st
   row.mime_type = primary?.details.mime_type ?? null
   row.size_bytes = primary === null || isInline(primary) ? 0 : (primary.details.size_bytes ?? 0)
   row.data = primary === null ? null : blobValue(primary)
+  // Text in a field of the object, without a blob: as good as an inline text blob.
+  const field =
+    primary === null ? plan.inputs.map((input) => row[input]).find((value) => typeof value === "string") : null
+  if (field != null) {
+    row.data = field
+    row.blob_type = "text"
+    row.mime_type = "text/plain"
+  }
   row.source_url = primary?.url ?? null
   return {
     kind: "row",
@@ -141,22 +149,21 @@ function objectRecord(object: SourceObject): Record<string, unknown> {
 function inputValue(plan: InputPlan, object: SourceObject, record: Record<string, unknown>, input: string): unknown {
   const mapping = plan.mappings.get(input)
   if (mapping?.source_type === "literal") return mapping.override
-  if (mapping?.path != null) {
-    const value = valueAt(record, mapping.path)
-    if (value !== undefined && value !== null) return value
-    if (mapping.override !== null && mapping.override !== undefined) return mapping.override
-  }
+  // Who says where an input comes from does not want another blob in its place.
+  if (mapping?.path != null) return valueAt(record, mapping.path) ?? mapping.override ?? null
   if (record[input] !== undefined && record[input] !== null) return record[input]
   const pattern = TYPE_NAMES[input]
   if (pattern !== undefined) {
-    const typed = object.blobs.find((blob) => pattern.test(blob.details.mime_type ?? ""))
+    const typed = object.blobs.find((blob) => fits(blob, input, pattern))
     return typed === undefined ? null : blobValue(typed)
   }
-  if (plan.inputs.length === 1) {
-    const fitting = fittingBlob(plan, object)
-    return fitting === null ? null : blobValue(fitting)
-  }
-  return null
+  const fitting = plan.inputs.length === 1 ? fittingBlob(plan, object) : null
+  return fitting === null ? null : blobValue(fitting)
+}
+
+/** A text input takes text, never the reference of a file that calls itself text. */
+function fits(blob: StoredBlob, type: string, pattern: RegExp): boolean {
+  return pattern.test(blob.details.mime_type ?? "") && (type !== "text" || isInline(blob))
 }
 
 /** The blob that an input maps to, in schema order; else the first of a supported type; else the first. */
@@ -166,13 +173,15 @@ function primaryBlob(plan: InputPlan, object: SourceObject): StoredBlob | null {
     const mapped = object.blobs.find((blob) => blob.property === property)
     if (mapped !== undefined) return mapped
   }
-  return fittingBlob(plan, object)
+  return fittingBlob(plan, object) ?? object.blobs[0] ?? null
 }
 
 function fittingBlob(plan: InputPlan, object: SourceObject): StoredBlob | null {
-  const patterns = plan.inputTypes.flatMap((type) => (TYPE_NAMES[type] === undefined ? [] : [TYPE_NAMES[type]]))
-  const fitting = object.blobs.find((blob) => patterns.some((pattern) => pattern.test(blob.details.mime_type ?? "")))
-  return fitting ?? object.blobs[0] ?? null
+  const types = plan.inputTypes.flatMap((type) => {
+    const pattern = TYPE_NAMES[type]
+    return pattern === undefined ? [] : [{ type, pattern }]
+  })
+  return object.blobs.find((blob) => types.some(({ type, pattern }) => fits(blob, type, pattern))) ?? null
 }
 
 function isInline(blob: StoredBlob): boolean {

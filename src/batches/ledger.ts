@@ -2,6 +2,8 @@
  * The transactions of a batch's ledger: every change of a partition, run and batch is here, each decided in its WHERE.
  * In = done + failed + skipped, per partition, run and batch, whatever happens.
  */
+import type { Log } from "../log.ts"
+import type { RunRow } from "../metadata/batches.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { PartRow } from "../metadata/parts.ts"
@@ -36,9 +38,10 @@ export interface Commit {
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   now: () => Date
+  log: Log
 }
 
-export function ledger({ metadata, now }: Deps) {
+export function ledger({ metadata, now, log }: Deps) {
   /** Ends a run when none of its partitions is open, and the batch when none of its runs is. */
   const settle = (tx: Transaction, batchId: string, collectionId: string, at: string) => {
     const run = tx.read.batches.run(batchId, collectionId)
@@ -55,11 +58,20 @@ export function ledger({ metadata, now }: Deps) {
     const statuses = new Set(runs.map((run) => run.status))
     const status = statuses.size === 1 ? ([...statuses][0] ?? "COMPLETED") : "COMPLETED_WITH_ERRORS"
     const failed = runs.find((run) => run.error !== null)
-    const error = failed?.error == null ? null : (JSON.parse(failed.error) as RunError).message
+    const reason = failed?.error == null ? null : (JSON.parse(failed.error) as RunError).message
+    const error = reason ?? (status === "FAILED" ? allRowsFailed(tx, batchId) : null)
     if (tx.write.batches.finish(batchId, status, error, at)) {
+      log.info({ event: "batch_finished", batch_id: batchId, status, ...totals(runs) }, "batch finished")
       const task = tx.read.batches.byId(batchId)?.task_id
       if (task != null) tx.write.tasks.move(task, status, error, at)
     }
+  }
+
+  const allRowsFailed = (tx: Transaction, batchId: string): string | null => {
+    const [first] = tx.read.batches.errors(batchId, null, 1, 0)
+    return first === undefined
+      ? null
+      : `All ${tx.read.batches.errorCount(batchId, null)} rows failed; the first: ${first.exception}: ${first.message}`
   }
 
   const failRun = (
@@ -166,6 +178,7 @@ export function ledger({ metadata, now }: Deps) {
         if (batch === undefined || !tx.write.batches.move(batchId, "PENDING", "IN_PROGRESS", at)) return
         if (batch.task_id !== null) tx.write.tasks.move(batch.task_id, "IN_PROGRESS", null, at)
         const size = partitionRows(batch.object_count)
+        log.info({ event: "batch_started", batch_id: batchId, objects: batch.object_count }, "batch started")
         for (const run of tx.read.batches.runs(batchId)) {
           if (run.finished_at !== null) continue
           if (run.error !== null) {
@@ -191,3 +204,8 @@ export function ledger({ metadata, now }: Deps) {
 }
 
 export type Ledger = ReturnType<typeof ledger>
+
+function totals(runs: readonly RunRow[]) {
+  const sum = (key: "rows_done" | "rows_failed" | "rows_skipped") => runs.reduce((total, run) => total + run[key], 0)
+  return { rows_done: sum("rows_done"), rows_failed: sum("rows_failed"), rows_skipped: sum("rows_skipped") }
+}

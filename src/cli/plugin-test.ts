@@ -32,6 +32,9 @@ export async function pluginTest(options: TestOptions): Promise<void> {
   report.finish()
 }
 
+/** Code that the scan refuses is not run to look at it: it may be somebody else's. */
+const NOT_RUN = "not run: the security scan found errors"
+
 async function runChecks(
   plugin: PluginDirectory,
   python: LocalPython,
@@ -40,6 +43,12 @@ async function runChecks(
 ): Promise<void> {
   // Scanned before anything of it runs, told in the order of the list.
   const { check: scan } = await checkScan(plugin, { strict: options.strict })
+  if (scan.status === "failed") {
+    report.add(check("Manifest", "skipped", NOT_RUN))
+    report.add(scan)
+    for (const name of ["Pipeline", "Sample run", "Realtime", "Tests"]) report.add(check(name, "skipped", NOT_RUN))
+    return
+  }
   await using worker = await survived("Manifest", python, report, () => python.start(plugin, report.hear))
   const read =
     worker === null ? null : await survived("Manifest", python, report, () => checkManifest(worker, python.signal))

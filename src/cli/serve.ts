@@ -28,7 +28,7 @@ export function serveCommand(): Command {
       if (appliance.firstKey !== null) {
         print(`admin key: ${appliance.firstKey}`)
         print(`           shown this once; kept in ${config.dataDir}/admin.key`)
-      }
+      } else print(`admin key: in ${config.dataDir}/admin.key`)
       for (const notice of appliance.notices) print(notice)
       print(`mixpeek is listening on ${appliance.url}   (documentation: ${appliance.url}/docs)`)
       const signal = await stopSignal()

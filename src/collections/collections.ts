@@ -133,6 +133,7 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
     async update(namespace: Namespace, identifier: string, changes: UpdateCollection): Promise<CollectionModel> {
       const { collection_id: id, feature_extractor: stored } = find(namespace, identifier)
       refuseApplications(changes)
+      refuseOtherExtractor(stored, changes.feature_extractor ?? null)
       const moved =
         changes.feature_extractor?.version == null ? null : movedExtractor(stored, changes.feature_extractor.version)
       const target = moved === null ? null : findPlugin(namespace, moved.feature_extractor_name, moved.version)
@@ -292,6 +293,30 @@ function outputFields(
         ]),
       )
   return { ...passed, ...schemaFields(plugin.manifest.output_schema) }
+}
+
+/** A collection keeps its extractor and parameters; only the version moves (api.md §4.1). */
+function refuseOtherExtractor(stored: string, changes: Record<string, unknown> | null): void {
+  if (changes === null) return
+  const config: ExtractorConfig = JSON.parse(stored)
+  const { feature_extractor_name: name, version: _, feature_extractor_id: __, ...others } = changes
+  const other = Object.keys(others)[0]
+  if (name !== undefined && name !== config.feature_extractor_name) {
+    throw invalid(
+      `This collection keeps its extractor, ${config.feature_extractor_name}; create another collection for '${name}'.`,
+      [
+        {
+          type: "immutable",
+          location: ["body", "feature_extractor", "feature_extractor_name"],
+          message: "cannot change",
+        },
+      ],
+    )
+  }
+  if (other === undefined) return
+  throw invalid(`Only the version of a collection's extractor can change, not '${other}'; create another collection.`, [
+    { type: "immutable", location: ["body", "feature_extractor", other], message: "cannot change" },
+  ])
 }
 
 function movedExtractor(stored: string, version: string): ExtractorConfig {

@@ -76,7 +76,7 @@ export function extractorConfig(
       feature_extractor_id: plugin.pluginId,
       parameters: ownParameters(request.parameters ?? {}, plugin.name),
       params: request.params ?? {},
-      input_mappings: mappings(request.input_mappings ?? null),
+      input_mappings: knownInputs(mappings(request.input_mappings ?? null), plugin),
       field_passthrough: (request.field_passthrough ?? []).map((entry) => {
         const item =
           typeof entry === "string" ? { source_path: entry, target_path: null, default: null, required: false } : entry
@@ -144,6 +144,26 @@ function mappings(given: FeatureExtractor["input_mappings"] | null): InputMappin
       override: mapping.override ?? null,
     }
   })
+}
+
+/** A misspelt input would leave the plugin without what it was meant to get, silently. */
+function knownInputs(given: InputMapping[], plugin: RegisteredPlugin): InputMapping[] {
+  const properties = plugin.manifest.input_schema?.properties
+  if (typeof properties !== "object" || properties === null) return given
+  const inputs = Object.keys(properties)
+  const index = given.findIndex(({ input_key: key }) => !inputs.includes(key))
+  const unknown = given[index]
+  if (unknown === undefined) return given
+  throw invalid(
+    `input_mappings names '${unknown.input_key}', which is no input of ${plugin.name}: ${inputs.join(", ")}.`,
+    [
+      {
+        type: "unknown",
+        location: [...ENTRY, "input_mappings", unknown.input_key],
+        message: `must be one of ${inputs.join(", ")}`,
+      },
+    ],
+  )
 }
 
 /** `$.payload.x`, `payload.x` and `x` are one path. */

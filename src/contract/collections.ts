@@ -77,7 +77,10 @@ export const UpdateCollection = z
     enabled: z.boolean().nullish(),
     metadata: FreeObject.nullish(),
     taxonomy_applications: Applications.taxonomy_applications,
-    feature_extractor: FeatureExtractor.pick({ version: true }).partial().loose().nullish(),
+    feature_extractor: FeatureExtractor.pick({ feature_extractor_name: true, version: true })
+      .partial()
+      .loose()
+      .nullish(),
   })
   .openapi("PatchCollectionRequest")
 export type UpdateCollection = z.output<typeof UpdateCollection>

@@ -1,3 +1,4 @@
+import { ConfigError } from "../config.ts"
 import type { App } from "./app.ts"
 import { withNamespaceFromPath } from "./app.ts"
 
@@ -13,9 +14,9 @@ export interface HttpServer {
   stop(graceMs: number): Promise<void>
 }
 
-/** @throws when the address is taken or not ours */
+/** @throws ConfigError when the address is taken or not ours */
 export function serveHttp(fetch: App["fetch"], host: string, port: number): HttpServer {
-  const server = Bun.serve({
+  const server = listen({
     hostname: host,
     port,
     idleTimeout: IDLE_SECONDS,
@@ -36,5 +37,23 @@ export function serveHttp(fetch: App["fetch"], host: string, port: number): Http
       clearTimeout(timer)
       await server.stop(true)
     },
+  }
+}
+
+type ServeOptions = Bun.Serve.HostnamePortServeOptions<undefined> & {
+  fetch: (request: Request, self: Bun.Server<undefined>) => Response | Promise<Response>
+}
+
+function listen(options: ServeOptions): Bun.Server<undefined> {
+  try {
+    return Bun.serve(options)
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined
+    if (code === "EADDRINUSE") {
+      throw new ConfigError(`Port ${options.port} on ${options.hostname} is taken; --port names another, 0 a free one.`)
+    }
+    throw new ConfigError(
+      `The server cannot listen on ${options.hostname}:${options.port}: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
 }

@@ -1,3 +1,4 @@
+import { dirname } from "node:path"
 import { type BaseEnvironment, baseEnvironment } from "./environment.ts"
 import { findInterpreter, type InterpreterSearch, type InterpreterSearchOptions } from "./interpreters.ts"
 import { ISOLATION } from "./worker.ts"
@@ -26,8 +27,9 @@ export async function workerFacts(
     return { interpreter, environment: null, isolation: ISOLATION, ready: false, problem: interpreter.problem }
   }
   const environment = baseEnvironment({ environmentsDir, interpreter: interpreter.chosen })
+  const setup = `mixpeek runtime setup --data ${dirname(environmentsDir)}`
   const problem = environment.ready
     ? null
-    : `The base packages for Python ${interpreter.chosen.version} are not installed. Run 'mixpeek runtime setup'; without a package index, 'mixpeek runtime setup --wheels DIR'.`
+    : `The base packages for Python ${interpreter.chosen.version} are not installed. Run '${setup}'; without a package index, '${setup} --wheels DIR'.`
   return { interpreter, environment, isolation: ISOLATION, ready: environment.ready, problem }
 }

@@ -177,13 +177,21 @@ test("5 sample run: rows that raise are told with their exception, and the trace
 
 test("5 sample run: a plugin that ends its process fails that check and no other", async () => {
   const { code, statuses, named } = await check({
-    "pipeline.py": PIPELINE.replace(
-      "    batch[",
-      "    import sys, threading\n    sys.exit(3) if False else __import__('os')._exit(3)\n    batch[",
-    ),
+    "pipeline.py": PIPELINE.replace("    batch[", "    import os\n    os._exit(3)\n    batch["),
   })
   expect(named("Sample run")?.status).toBe("failed")
   expect(statuses).toMatchObject({ Manifest: "passed", Pipeline: "passed" })
+  expect(code).toBe(1)
+})
+
+test("code that the scan refuses is not run, not even to look at it", async () => {
+  const { code, statuses } = await check({ "pipeline.py": `import subprocess\n${PIPELINE}` })
+  expect(statuses).toMatchObject({
+    "Security scan": "failed",
+    Manifest: "skipped",
+    Pipeline: "skipped",
+    Tests: "skipped",
+  })
   expect(code).toBe(1)
 })
 

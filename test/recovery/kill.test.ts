@@ -1,6 +1,9 @@
 import { expect, test } from "bun:test"
+import { chmodSync, mkdtempSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { processStartTime } from "../../src/workers/process-identity.ts"
-import { eventually, startTestAppliance } from "../support/appliance.ts"
+import { commandLine, eventually, startTestAppliance } from "../support/appliance.ts"
 import { documentIds, loadTexts, publishSample, waitForBatch } from "../support/batch.ts"
 
 test("kill -9 in the middle of a batch, then a start, finishes it with no document lost or doubled", async () => {
@@ -74,4 +77,22 @@ test("an address beyond this machine is refused while plugin code is not isolate
   expect(startTestAppliance({ arguments: ["--host", "0.0.0.0"] })).rejects.toThrow(/--allow-unsandboxed/)
   await using appliance = await startTestAppliance({ arguments: ["--host", "0.0.0.0", "--allow-unsandboxed"] })
   expect((await appliance.call("GET", "/v1/health/liveness")).status).toBe(200)
+})
+
+test("a directory that holds something else is not taken over, and an empty --data is refused", async () => {
+  const foreign = mkdtempSync(join(tmpdir(), "mixpeek-foreign-"))
+  writeFileSync(join(foreign, "thesis.txt"), "years of work")
+  chmodSync(foreign, 0o755)
+  expect(startTestAppliance({ dataDir: foreign })).rejects.toThrow(/holds 'thesis.txt'/)
+  await startTestAppliance({ dataDir: foreign }).catch(() => {})
+  expect(statSync(foreign).mode & 0o777).toBe(0o755)
+  const empty = Bun.spawnSync([...commandLine(), "serve", "--data", ""], { stderr: "pipe" })
+  expect(empty.exitCode).toBe(2)
+  expect(empty.stderr.toString()).toContain("--data is empty")
+})
+
+test("a port that is taken is named, with the way out", async () => {
+  await using appliance = await startTestAppliance()
+  const port = new URL(appliance.url).port
+  expect(startTestAppliance({ arguments: ["--port", port] })).rejects.toThrow(new RegExp(`Port ${port} .* is taken`))
 })

@@ -22,6 +22,7 @@ export function docsRoutes(app: App): void {
       const headers = { "Content-Type": type, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff" }
       return new Response(body(), { headers })
     })
+  app.get("/", (c) => c.redirect("/docs"))
   serve("/docs", "text/html; charset=utf-8", () => PAGE)
   serve("/docs/start.js", "text/javascript; charset=utf-8", () => START)
   serve("/docs/swagger-ui-bundle.js", "text/javascript; charset=utf-8", () => Bun.file(bundle))
