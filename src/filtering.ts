@@ -42,6 +42,7 @@ export type Filter = Condition | FilterTree
 
 /** Bounds on what a caller may make us evaluate. */
 const MAX_DEPTH = 16
+/** Each word of `words` and each tree counts like a condition: every one of them becomes a part of a statement. */
 const MAX_CONDITIONS = 200
 const MAX_VALUES = 10_000
 const MAX_PATTERN = 1000
@@ -67,6 +68,7 @@ function parse(
   const record = input as Record<string, unknown>
   if (typeof record.field === "string" && ("operator" in record || "value" in record))
     return condition(record, at, budget)
+  spend(1, at, budget)
   if ("AND" in record || "OR" in record || "NOT" in record) {
     const sensitive = typeof record.case_sensitive === "boolean" ? record.case_sensitive : caseSensitive
     const members = (key: "AND" | "OR" | "NOT") => {
@@ -85,8 +87,14 @@ function parse(
   return { kind: "tree", and, or: [], not: [], caseSensitive: sensitive }
 }
 
+function spend(parts: number, at: Location, budget: { conditions: number }): void {
+  budget.conditions -= parts
+  if (budget.conditions < 0) throw problem(at, `more than ${MAX_CONDITIONS} conditions, words and trees together`)
+}
+
 function condition(record: Record<string, unknown>, at: Location, budget: { conditions: number }): Condition {
-  if (--budget.conditions < 0) throw problem(at, `more than ${MAX_CONDITIONS} conditions`)
+  const words = record.operator === "words" ? String(record.value).split(/\s+/).length : 1
+  spend(words, at, budget)
   const field = String(record.field)
   if (field.length === 0 || field.length > 256 || field.split(".").some((part) => part === "")) {
     throw problem([...at, "field"], "must be a dotted path of 1 to 256 characters")

@@ -35,6 +35,7 @@ export async function readZip(archive: string, unpacking: Unpacking): Promise<vo
       records.push(record)
     }
     refuseOverlaps(records)
+    refuseSecondArchive(zip)
   } finally {
     zip.close()
   }
@@ -135,6 +136,22 @@ function refuseOverlaps(records: { start: number; end: number }[]): void {
     if (record.start < end) throw new ArchiveRefused(["The archive's entries overlap"])
     end = record.end
   }
+}
+
+/** 56 bytes of record and 20 of locator. */
+const ZIP64_END_BYTES = 76
+const END_BYTES = 22
+
+/**
+ * Behind the directory that was read comes the end record and nothing else: of two archives in one file, others would
+ * unpack the second. The library reads the directory from where the end record says, and has its cursor behind it now.
+ */
+function refuseSecondArchive(zip: ZipFile): void {
+  // Its types call this number a boolean.
+  const directoryEnd = Number(zip.readEntryCursor)
+  const between = zip.fileSize - directoryEnd - END_BYTES - Buffer.byteLength(zip.comment)
+  if (between !== 0 && between !== ZIP64_END_BYTES)
+    throw new ArchiveRefused(["The archive has something between its directory and its end"])
 }
 
 function unreadable(error: unknown): unknown {

@@ -94,7 +94,9 @@ export function mimeOfName(filename: string | null): string | null {
 }
 
 function usable(claimed: string | null): string | null {
-  return claimed === null || claimed === "application/octet-stream" || !/^[^\s/]+\/[^\s/]+$/.test(claimed)
+  return claimed === null ||
+    claimed === "application/octet-stream" ||
+    !/^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}$/.test(claimed)
     ? null
     : claimed
 }

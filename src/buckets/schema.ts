@@ -99,7 +99,7 @@ export function valueProblem(value: unknown, field: SchemaField, at: Location): 
   if (isRecord(value) && isRecord(field.properties)) {
     for (const [name, member] of Object.entries(field.properties)) {
       if (!isField(member)) continue
-      const inside = value[name]
+      const inside = Object.hasOwn(value, name) ? value[name] : undefined
       if (member.required && (inside === undefined || inside === null)) {
         return { type: "missing", location: [...at, name], message: "is required" }
       }

@@ -128,7 +128,7 @@ function noRoute(app: App, method: string, path: string): ApplianceError {
 }
 
 function pattern(path: string): RegExp {
-  return new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/:[A-Za-z_]+(\{[^}]*\})?/g, "[^/]+")}$`)
+  return new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/:[A-Za-z0-9_]+(\{[^}]*\})?/g, "[^/]+")}$`)
 }
 
 const BELOW_NAMESPACE =

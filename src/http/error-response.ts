@@ -32,6 +32,11 @@ export function errorResponse(c: Context<HttpEnv>, thrown: unknown): Response {
   return c.json({ success: false, status, error: envelope(error, status), ...error.beside }, status)
 }
 
+/** The envelope for what never gets as far as the app: no request id, no log line. */
+export function bareFailure(status: 400 | 500, type: ErrorType, message: string): Response {
+  return Response.json({ success: false, status, error: { message, type, code: String(status) } }, { status })
+}
+
 function envelope(error: ApplianceError, status: number) {
   return {
     message: error.message,

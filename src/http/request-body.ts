@@ -58,7 +58,7 @@ async function readBounded(request: Request, limit: number): Promise<Uint8Array<
   if (request.body === null) return new Uint8Array()
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of request.body) {
+  for await (const chunk of arriving(request.body)) {
     size += chunk.byteLength
     if (size > limit) throw tooLarge(limit)
     chunks.push(chunk)
@@ -70,6 +70,15 @@ async function readBounded(request: Request, limit: number): Promise<Uint8Array<
     at += chunk.byteLength
   }
   return bytes
+}
+
+/** A sender that goes away is no fault of ours. */
+async function* arriving(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body
+  } catch (cause) {
+    throw new ApplianceError("BadRequestError", "The body ended early.", { cause })
+  }
 }
 
 export function tooLarge(limitBytes: number): ApplianceError {

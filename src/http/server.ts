@@ -1,6 +1,7 @@
 import { ConfigError } from "../config.ts"
 import type { App } from "./app.ts"
 import { withNamespaceFromPath } from "./app.ts"
+import { bareFailure } from "./error-response.ts"
 
 /** A connection may be silent this long while a request is open, in seconds; routes that need longer say so. */
 const IDLE_SECONDS = 30
@@ -21,7 +22,12 @@ export function serveHttp(fetch: App["fetch"], host: string, port: number): Http
     port,
     idleTimeout: IDLE_SECONDS,
     maxRequestBodySize: BODY_BYTES,
+    // Bun's own page for a failure shows this program's sources and paths to whoever asks.
+    development: false,
+    error: () => bareFailure(500, "InternalServerError", "The appliance failed on this request."),
     fetch(request, self) {
+      // The address is made of the Host header, which may be anything.
+      if (!URL.canParse(request.url)) return bareFailure(400, "BadRequestError", "The Host header is not a host.")
       const allowSilence = (seconds: number) => self.timeout(request, Math.min(seconds, 255))
       return fetch(withNamespaceFromPath(request), { allowSilence })
     },

@@ -18,9 +18,12 @@ export function idempotencyReader(db: Db) {
 }
 
 export function idempotencyWriter(db: Db) {
+  // What is there under the key has expired and was not swept yet: whoever asks for a live one never gets here.
   const insert = db.prepare<IdempotencyRow>(
     `INSERT INTO idempotency_keys (internal_id, key, fingerprint, status, body, created_at)
-     VALUES (@internal_id, @key, @fingerprint, @status, @body, @created_at)`,
+     VALUES (@internal_id, @key, @fingerprint, @status, @body, @created_at)
+     ON CONFLICT (internal_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
+       body = excluded.body, created_at = excluded.created_at`,
   )
   const sweep = db.prepare<[string]>("DELETE FROM idempotency_keys WHERE created_at < ?")
   return {

@@ -71,6 +71,12 @@ export function authentication({ metadata, now }: Deps) {
           details: { scope: "inference" },
         })
       }
+      // A key made with it would not be confined any more.
+      if (permission === "admin" && caller.scopes.some((scope) => scope.resource_type === "namespace")) {
+        throw new ApplianceError("ForbiddenError", "This API key is confined to a namespace; it cannot manage keys.", {
+          details: { scope: "namespace" },
+        })
+      }
       if (caller.permissions.includes(permission) || caller.permissions.includes("admin")) return
       throw new ApplianceError("ForbiddenError", `This API key lacks the permission '${permission}'.`, {
         details: { required: permission, permissions: caller.permissions },

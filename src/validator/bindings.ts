@@ -4,7 +4,15 @@
  */
 import type { FileBindings } from "./binding-records.ts"
 import { BindingSink } from "./binding-sink.ts"
-import { asPattern, assignment, augmentedAssignment, dottedName, forStatement, walrus } from "./bound-assignments.ts"
+import {
+  asPattern,
+  assignment,
+  augmentedAssignment,
+  capture,
+  dottedName,
+  forStatement,
+  walrus,
+} from "./bound-assignments.ts"
 import { classDefinition, comprehension, functionDefinition, lambda, typeAlias } from "./bound-definitions.ts"
 import { importFrom, importStatement } from "./bound-imports.ts"
 import { Kind } from "./node-kinds.ts"
@@ -109,7 +117,7 @@ function visit(sink: BindingSink, node: number, kind: number): void {
       asPattern(sink, node)
       break
     case Kind.splat_pattern:
-      for (const name of sink.parts(node)) sink.bind(name, "assignment")
+      for (const name of sink.parts(node)) capture(sink, name, node)
       break
     case Kind.delete_statement:
       for (const target of sink.parts(node)) sink.target(target, "deletion", -1, "whole")

@@ -224,6 +224,12 @@ describe("zip", () => {
     expect((await refusalOf(shifted))[0]).toContain("starts with something else")
   })
 
+  test("of two archives in one file neither is unpacked: others would take the other one", async () => {
+    const archive = (text: string) => zipOf([{ name: "a.py", data: text, stored: true }])
+    const twice = Buffer.concat([archive("x = 1\n"), archive("x = 2\n")])
+    expect((await refusalOf(twice))[0]).toContain("between its directory and its end")
+  })
+
   test("stored entries unpack like deflated ones", async () => {
     expect((await unpack(zipOf([{ name: "a.py", data: "x = 1\n", stored: true }]))).files).toEqual([
       { path: "a.py", bytes: 6 },

@@ -324,3 +324,10 @@ test("bulk calls of 100 take milliseconds and hold no memory", async () => {
   expect(counts(domain, bucketId).objects).toBe(6000)
   expect((await domain.objects.list(domain.namespace, bucketId, page({ limit: 1000 }), {})).results).toHaveLength(1000)
 })
+
+test("a member named like something every object inherits is missing when it was not given", async () => {
+  using domain = openDomain()
+  const nested = { type: "object", properties: { constructor: { type: "text" } } }
+  const { bucket_id: bucketId } = domain.bucket({ bucket_schema: { properties: { n: nested } } })
+  expect(await create(domain, bucketId, { n: {} })).toMatchObject({ n: {} })
+})

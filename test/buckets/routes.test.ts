@@ -143,6 +143,26 @@ test("a body that is no JSON, the wrong type or nested too deep is refused with 
   }
 })
 
+test("a blob whose name or type no header can hold is downloaded all the same", async () => {
+  const { path } = await newBucket()
+  for (const [index, named] of [
+    { filename: "\ud800.svg" },
+    { mime_type: "a/b\u0000" },
+    { mime_type: "é/ü" },
+  ].entries()) {
+    const data = { base64: Buffer.from(`<svg>${index}</svg>`).toString("base64"), ...named }
+    const body = { blobs: [{ property: "picture", type: "image", data }] }
+    const { body: created } = await appliance.call("POST", `${path}/objects`, { body })
+    const { body: object } = await appliance.call(
+      "GET",
+      `${path}/objects/${created.object_id}?return_presigned_urls=true`,
+    )
+    const download = await appliance.call("GET", object.blobs[0].properties.presigned_url, { key: null })
+    expect([download.status, download.text]).toEqual([200, `<svg>${index}</svg>`])
+    expect(download.headers.get("content-disposition")).toStartWith("attachment")
+  }
+})
+
 test("a blob is downloaded by its signed URL as an attachment, whole or in a range, and by no other URL", async () => {
   const { path } = await newBucket()
   const { body: created } = await appliance.call("POST", `${path}/objects`, { body: { blobs: [picture] } })

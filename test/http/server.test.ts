@@ -93,6 +93,39 @@ describe("the error envelope", () => {
   })
 })
 
+describe("what no route is asked with", () => {
+  /** Raw, as no client would send it; the connection ends with the answer. */
+  async function exchange(request: string): Promise<string> {
+    const { port, hostname } = new URL(appliance.url)
+    const socket = connect(Number(port), hostname)
+    let answer = ""
+    socket.on("data", (chunk) => {
+      answer += String(chunk)
+    })
+    socket.write(request)
+    await new Promise((resolve) => socket.once("close", resolve))
+    return answer
+  }
+
+  test("a Host that is no host answers 400 in the envelope, and nothing of the program", async () => {
+    for (const host of ["[", "a b/../..:99999"]) {
+      const answer = await exchange(`GET /v1/health HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+      expect(answer).toStartWith("HTTP/1.1 400")
+      expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))).toMatchObject({
+        success: false,
+        status: 400,
+        error: { type: "BadRequestError" },
+      })
+      expect(answer.length).toBeLessThan(1000)
+    }
+  })
+
+  test("another method on a signed address is 405", async () => {
+    const answer = await appliance.call("PUT", `/v1/presigned/blobs/bkt_1/${"a".repeat(64)}`, { key: null, raw: "x" })
+    expectEnvelope(answer, 405, "MethodNotAllowedError")
+  })
+})
+
 describe("what is served without a key", () => {
   test("health tells the isolation level and liveness answers", async () => {
     const health = await appliance.call("GET", "/v1/health?deep=true", { key: null })

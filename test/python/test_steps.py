@@ -149,6 +149,30 @@ class Prepare(unittest.TestCase):
 
 
 class Assets(unittest.TestCase):
+    def test_a_row_that_names_a_file_of_this_machine_does_not_get_it(self) -> None:
+        text = """
+from shared.plugins import download_asset, open_asset
+import os, tempfile
+def read(batch):
+    sizes = []
+    for url in batch["data"]:
+        if url.startswith("own:"):
+            handle, url = tempfile.mkstemp()
+            os.close(handle)
+        with open_asset(url) as path:
+            sizes.append(os.path.getsize(path))
+    batch["size"] = sizes
+    return batch
+steps = [read]
+"""
+        with tempfile.TemporaryDirectory() as root, WorkerProcess(plugin_of(HEAD + text)) as worker:
+            os.symlink("/etc/passwd", os.path.join(root, "link"))
+            worker.build()
+            urls = ["own:", "/etc/passwd", "file:///etc/passwd", os.path.join(root, "link"), f"{root}/../../etc/passwd"]
+            result = worker.run([{"data": url} for url in urls], asset_roots={"bkt_1": root})
+        self.assertEqual(result.fields, [{"size": 0}])
+        self.assertEqual({row: error["exception"] for row, error in result.errors.items()}, dict.fromkeys(range(1, 5), "ValueError"))
+
     def test_a_binary_row_is_read_through_its_asset_url(self) -> None:
         text = """
 from shared.plugins import download_asset, open_asset

@@ -54,6 +54,18 @@ test.each<[string, string, string[]]>([
     ["6:2 Forbidden function: os.fork"],
   ],
   ["a match", "import os\nmatch x:\n  case os.fork: pass", ["3:7 Forbidden function: os.fork"]],
+  ["a match's capture", "import os\nmatch os:\n  case o: o.fork", ["3:10 Forbidden function: os.fork"]],
+  [
+    "captures of a match, as and starred and inside a pattern",
+    "import os\nmatch os, (os,), {'k': os}:\n  case _ as a, (b, *c), {'k': d, **e}: a.fork, b.kill, c[0].popen, d.fork, e['x'].kill",
+    [
+      "3:39 Forbidden function: os.fork",
+      "3:47 Forbidden function: os.kill",
+      "3:55 Forbidden function: os.popen",
+      "3:67 Forbidden function: os.fork",
+      "3:75 Forbidden function: os.kill",
+    ],
+  ],
   ["a decorator", "@eval\ndef f(): pass", ["1:1 Forbidden builtin: eval"]],
   ["an annotation", "def f(x: eval): pass", ["1:9 Forbidden builtin: eval"]],
   ["another module's own import", "import logging\nlogging.os.fork", ["2:0 Forbidden function: os.fork"]],

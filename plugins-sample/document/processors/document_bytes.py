@@ -11,7 +11,7 @@ NAMES = ("s3://", "http://", "https://", "data:")
 
 
 def read_document(value: Any, mime_type: Any, limit_bytes: int) -> Optional[bytes]:
-    """Bytes of an asset URL, a data URL, an http(s) URL, a local file, or the text itself; None for nothing.
+    """Bytes of an asset URL, a data URL, an http(s) URL, or the text itself; None for nothing.
 
     Raises ValueError for an empty document, one of more than `limit_bytes`, and a broken data URL.
     """

@@ -9,7 +9,7 @@ from shared.plugins import open_asset
 
 
 def read_asset(value: Any, limit_bytes: int) -> Optional[bytes]:
-    """Bytes of an asset URL, a data URL, an http(s) URL or a local file; None when the row names nothing.
+    """Bytes of an asset URL, a data URL or an http(s) URL; None when the row names nothing.
 
     Raises ValueError for an empty asset, one of more than `limit_bytes`, and a broken data URL.
     """

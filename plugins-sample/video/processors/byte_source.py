@@ -29,7 +29,7 @@ class ByteSource:
 
 @contextmanager
 def open_bytes(value: Any) -> Iterator[Optional[ByteSource]]:
-    """The bytes of an asset URL, a data URL, an http(s) URL or a local file; None when the row names nothing.
+    """The bytes of an asset URL, a data URL or an http(s) URL; None when the row names nothing.
 
     Raises ValueError for an empty asset and a broken data URL.
     """

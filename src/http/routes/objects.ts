@@ -200,13 +200,16 @@ export function objectRoutes(app: App, { objects, blobFiles, presignedUrls, name
   })
 }
 
+/** What may stand in a header (RFC 9110 §8.3.1): a type is what somebody said of their file, and older rows hold any text. */
+const SENDABLE_TYPE = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}$/
+
 /** The bytes are a stranger's: never shown by a browser as a page of this origin. */
 function downloadResponse(found: BlobDownload, rangeHeader: string | undefined, requestId: string): Response {
   const headers = new Headers({
     "Accept-Ranges": "bytes",
-    "Content-Disposition": `attachment; filename*=UTF-8''${encodeURIComponent(found.filename).replaceAll("'", "%27")}`,
+    "Content-Disposition": `attachment; filename*=UTF-8''${encodeURIComponent(found.filename.toWellFormed()).replaceAll("'", "%27")}`,
     "Content-Security-Policy": "sandbox",
-    "Content-Type": found.mimeType,
+    "Content-Type": SENDABLE_TYPE.test(found.mimeType) ? found.mimeType : "application/octet-stream",
     ETag: `"${found.sha256}"`,
     "X-Content-Type-Options": "nosniff",
     "X-Request-Id": requestId,

@@ -76,6 +76,22 @@ export function keyTests(fixtures: () => Fixtures): void {
     })
   }
 
+  test("an admin's key scoped to one namespace neither makes nor reads keys: one made with it would not be scoped", async () => {
+    const f = fixtures()
+    const { key } = await keyWith(f, {
+      permissions: ["admin"],
+      scopes: [{ resource_type: "namespace", resource_id: f.ours.namespaceId }],
+    })
+    const path = `/v1/organizations/users/${f.ours.email}/api-keys`
+    for (const answer of [
+      await f.appliance.call("POST", path, { key, body: { name: fresh("key"), permissions: ["admin"] } }),
+      await f.appliance.call("GET", path, { key }),
+    ]) {
+      expectRefused(answer, forbidden("keys", {}))
+    }
+    expect((await f.appliance.call("GET", "/v1/buckets", { key })).status).toBe(200)
+  })
+
   test("a key scoped to one namespace does not see another one", async () => {
     const f = fixtures()
     const other = await freshNamespace(f)

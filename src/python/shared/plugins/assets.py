@@ -28,7 +28,9 @@ def use_asset_roots(roots: Mapping[str, str]) -> None:
 def download_asset(url: str, suffix: str | None = None) -> tuple[str, bool]:
     """Local path of `url` and whether it is a temporary file, which the caller then deletes.
 
-    `suffix` (".mp4") makes sure that the path ends so. Takes asset URLs, http(s) URLs and local paths.
+    `suffix` (".mp4") makes sure that the path ends so. Takes asset URLs, http(s) URLs, and paths of files that were handed
+    out here or lie in the worker's temporary directory: rows come from strangers, and one that names another file of this
+    machine does not get it.
     Raises ValueError for another URL, FileNotFoundError for a blob that is not stored here, OSError from the network.
     """
     if url.startswith(("http://", "https://")):
@@ -60,11 +62,9 @@ def open_asset(url: str, suffix: str | None = None) -> Iterator[str]:
 def _stored_path(url: str) -> str:
     asset = _ASSET_URL.fullmatch(url)
     if asset is None:
-        if "://" not in url and os.path.isfile(url):
+        if "://" not in url and _is_own_file(url):
             return url
-        raise ValueError(
-            f"{url[:200]!r} is not an asset URL (s3://<bucket id>/<sha256>), an http(s) URL or a local file."
-        )
+        raise ValueError(f"{url[:200]!r} is not an asset URL (s3://<bucket id>/<sha256>) or an http(s) URL.")
     bucket_id, digest = asset.groups()
     root = _roots.get(bucket_id)
     if root is None:
@@ -73,6 +73,14 @@ def _stored_path(url: str) -> str:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"Bucket {bucket_id} holds no blob {digest}.")
     return path
+
+
+def _is_own_file(path: str) -> bool:
+    if "\0" in path or not os.path.isfile(path):
+        return False
+    real = os.path.realpath(path)
+    places = [os.path.realpath(place) for place in (tempfile.gettempdir(), *_roots.values())]
+    return any(os.path.commonpath([place, real]) == place for place in places)
 
 
 def _fetch(url: str, suffix: str) -> str:

@@ -1,0 +1,18 @@
+import { expect, test } from "bun:test"
+import { parseFilter } from "../src/filtering.ts"
+
+const words = (count: number) => ({ field: "a", operator: "words", value: Array(count).fill("w").join(" ") })
+
+test.each<[string, unknown]>([
+  ["empty trees", { AND: Array(1000).fill({ AND: [] }) }],
+  ["words of one condition", words(201)],
+  ["words of many conditions", { AND: Array(5).fill(words(50)) }],
+  ["conditions", { OR: Array(201).fill({ field: "a", value: 1 }) }],
+])("a filter of too many %s is refused: each becomes a part of a statement", (_, filter) => {
+  expect(() => parseFilter(filter)).toThrow("more than 200 conditions")
+})
+
+test("a filter of 150 conditions, and one of 150 words, are taken", () => {
+  expect(parseFilter({ AND: Array(150).fill({ field: "a", value: 1 }) })).not.toBeNull()
+  expect(parseFilter(words(150))).not.toBeNull()
+})
