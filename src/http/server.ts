@@ -24,6 +24,8 @@ export function serveHttp(fetch: App["fetch"], host: string, port: number): Http
     maxRequestBodySize: BODY_BYTES,
     // Bun's own page for a failure shows this program's sources and paths to whoever asks.
     development: false,
+    // Without development Bun shares the port with whoever listens on it already, and requests go to either.
+    reusePort: false,
     error: () => bareFailure(500, "InternalServerError", "The appliance failed on this request."),
     fetch(request, self) {
       // The address is made of the Host header, which may be anything.
