@@ -49,7 +49,7 @@ import { pluginUploads } from "./plugins/uploads.ts"
 import { presignedUrls } from "./presigned-urls.ts"
 import { grammarBytes, prepareRuntime } from "./runtime.ts"
 import { scheduler } from "./scheduler/scheduler.ts"
-import { createScanner, RULE_SET_VERSION } from "./validator/scan.ts"
+import { createScanner } from "./validator/scan.ts"
 import { VERSION } from "./version.ts"
 import { workerStarter } from "./workers/starter.ts"
 import { endLeftovers, type ProcessRecord, recordProcess } from "./workers/terminate.ts"
@@ -153,8 +153,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     unpack: unpackArchive,
     limits: { ...DEFAULT_ARCHIVE_LIMITS, packedBytes: config.archiveBytes },
     scan: scanner.scan,
-    scanOptions: { strict: config.strictScan, allowIntrospection: config.allowIntrospection },
-    ruleSet: RULE_SET_VERSION,
+    scanOptions: { strict: config.strictScan, ruleSet: config.ruleSet },
     readManifest: probe.readManifest,
     now,
   })

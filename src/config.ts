@@ -5,6 +5,7 @@
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import { LOG_LEVELS, type LogLevel } from "./log.ts"
+import { DEFAULT_RULE_SET, RULE_SET_NAMES, type RuleSetName } from "./rule-set-names.ts"
 
 const MEBIBYTE = 1024 * 1024
 
@@ -16,8 +17,7 @@ export interface Config {
   readonly publicUrl: string | null
   readonly logLevel: LogLevel
   readonly strictScan: boolean
-  /** Lets plugins name getattr and hasattr (the newer docs do; the seed page does not). */
-  readonly allowIntrospection: boolean
+  readonly ruleSet: RuleSetName
   readonly allowUnsandboxed: boolean
   /** A Python interpreter to use instead of the one that discovery would choose. */
   readonly python: string | null
@@ -61,7 +61,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     publicUrl: publicUrl(options.publicUrl ?? text("MIXPEEK_PUBLIC_URL")),
     logLevel: logLevel(options.logLevel),
     strictScan: options.strictScan ?? flag("MIXPEEK_STRICT_SCAN"),
-    allowIntrospection: flag("MIXPEEK_ALLOW_INTROSPECTION"),
+    ruleSet: ruleSet(),
     allowUnsandboxed,
     python: options.python ?? text("MIXPEEK_PYTHON") ?? null,
     workers: integer("--workers", options.workers, "MIXPEEK_WORKERS", Math.max(1, cores), 1, 256),
@@ -91,6 +91,15 @@ export function logLevel(option?: string): LogLevel {
   const level = LOG_LEVELS.find((known) => known === value)
   if (level === undefined) throw new ConfigError(`log level '${value}' is not one of ${LOG_LEVELS.join(", ")}`)
   return level
+}
+
+/** Of the scan. The newer docs let plugins name getattr and hasattr (`compat-2026-03`); the seed page does not. */
+export function ruleSet(option?: string): RuleSetName {
+  const value = option ?? text("MIXPEEK_RULE_SET") ?? DEFAULT_RULE_SET
+  const known = RULE_SET_NAMES.find((name) => name === value)
+  if (known !== undefined) return known
+  const source = option === undefined ? "MIXPEEK_RULE_SET" : "--rule-set"
+  throw new ConfigError(`${source} is '${value}'; it takes ${RULE_SET_NAMES.join(" or ")}`)
 }
 
 /** The whole environment, for a program of the host that is started on a person's behalf (pip behind a proxy). */

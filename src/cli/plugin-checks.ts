@@ -3,7 +3,9 @@ import { readConfig } from "../config.ts"
 import { normalizeVersion } from "../identifiers.ts"
 import { judgeManifest } from "../plugins/manifest.ts"
 import { grammarBytes } from "../runtime.ts"
+import type { Note } from "../validator/notes.ts"
 import { createScanner, type Violation } from "../validator/scan.ts"
+import { modulesIn } from "../workers/environment-modules.ts"
 import type { Manifest } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import { type Check, check, count, failure } from "./check.ts"
@@ -80,29 +82,46 @@ function schemaLine(title: string, schema: Record<string, unknown> | null): stri
 
 export interface ScanCheck {
   readonly check: Check
-  readonly violations: readonly Violation[]
+  /** The server's own words: `violations` holds warnings too. */
+  readonly report: ScanReport
 }
 
-/** The server's own scan, on the author's files. The settings are the server's: the same environment variables. */
+export interface ScanReport {
+  readonly rule_set: string
+  readonly passed: boolean
+  readonly violations: readonly Violation[]
+  readonly notes: readonly Note[]
+}
+
+/**
+ * The server's own scan, on the author's files. The settings are the server's: the same environment variables.
+ * @param sitePackages folders of the environment in which the plugin will run; what is imported from elsewhere is noted
+ */
 export async function checkScan(
   plugin: PluginDirectory,
-  options: { strict?: boolean | undefined },
+  options: { strict?: boolean | undefined; sitePackages?: readonly string[] },
 ): Promise<ScanCheck> {
-  const { strictScan, allowIntrospection } = readConfig({}, 1)
+  const { strictScan, ruleSet } = readConfig({}, 1)
   const scanner = await createScanner(await grammarBytes())
-  const scan = scanner.scan(await sources(plugin), { strict: options.strict ?? strictScan, allowIntrospection })
+  const environment = options.sitePackages === undefined ? {} : { environment: modulesIn(options.sitePackages) }
+  const scan = scanner.scan(await sources(plugin), { strict: options.strict ?? strictScan, ruleSet, ...environment })
   const violations = scan.passed ? scan.warnings : scan.violations
   const errors = violations.filter(({ severity }) => severity === "error").length
   const warnings = violations.length - errors
   const counts = [
     ...(errors > 0 ? [count(errors, "error")] : []),
     ...(warnings > 0 ? [count(warnings, "warning")] : []),
+    ...(scan.notes.length > 0 ? [count(scan.notes.length, "note")] : []),
   ]
   return {
     check: check("Security scan", scan.passed ? "passed" : "failed", counts.join(", ") || "nothing forbidden", {
-      findings: violations.map(describeViolation),
+      findings: [
+        ...violations.map(describeViolation),
+        ...scan.notes.map(({ file, line, column, message }) => `${file}:${line}:${column} note: ${message}`),
+      ],
+      details: [`rules: ${scan.ruleSet} ('mixpeek plugin rules' explains them)`],
     }),
-    violations,
+    report: { rule_set: scan.ruleSet, passed: scan.passed, violations, notes: scan.notes },
   }
 }
 

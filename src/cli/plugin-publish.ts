@@ -105,7 +105,8 @@ async function checkLocally(
   if (structure.status === "failed") refuse(structure)
 
   // Scanned before the manifest is imported, as the server does it; told after it, as cli.md lists it.
-  const { check: scan, violations } = await checkScan(plugin, {})
+  const { check: scan, report } = await checkScan(plugin, { sitePackages: python.sitePackages })
+  const { violations } = report
   const read = scan.status === "failed" ? null : await readManifest(plugin, python)
   if (read !== null) {
     add(read.check)

@@ -4,7 +4,7 @@ import { type Check, check, count } from "./check.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { type LocalPython, openLocalPython } from "./local-python.ts"
 import { CHECK, colors, print, printJson } from "./output.ts"
-import { checkManifest, checkScan, checkStructure } from "./plugin-checks.ts"
+import { checkManifest, checkScan, checkStructure, type ScanReport } from "./plugin-checks.ts"
 import { type PluginDirectory, readPluginDirectory } from "./plugin-directory.ts"
 import { checkTests } from "./plugin-pytest.ts"
 import { checkPipeline, checkRealtime, checkSampleRun, sampleRows } from "./sample-run.ts"
@@ -42,7 +42,11 @@ async function runChecks(
   report: Reporter,
 ): Promise<void> {
   // Scanned before anything of it runs, told in the order of the list.
-  const { check: scan } = await checkScan(plugin, { strict: options.strict })
+  const { check: scan, report: scanned } = await checkScan(plugin, {
+    strict: options.strict,
+    sitePackages: python.sitePackages,
+  })
+  report.scanned(scanned)
   if (scan.status === "failed") {
     report.add(check("Manifest", "skipped", NOT_RUN))
     report.add(scan)
@@ -113,9 +117,12 @@ type Reporter = ReturnType<typeof reporter>
 function reporter(plugin: PluginDirectory, { json, verbose }: TestOptions) {
   const checks: Check[] = []
   let printed: string[] = []
+  let scan: ScanReport | null = null
   const failed = () => checks.filter(({ status }) => status === "failed").length
   return {
     failed: () => failed() > 0,
+    /** The whole report of the scan, for --json: what the server answers to the same files. */
+    scanned: (report: ScanReport) => void (scan = report),
     /** A line that the plugin printed; it belongs to the check that comes next. */
     hear: (line: string) => void printed.push(`| ${line}`),
     add(done: Check) {
@@ -129,7 +136,7 @@ function reporter(plugin: PluginDirectory, { json, verbose }: TestOptions) {
     },
     finish() {
       if (json === true) {
-        printJson({ success: failed() === 0, plugin: plugin.directory, checks })
+        printJson({ success: failed() === 0, plugin: plugin.directory, checks, scan })
       } else {
         print()
         const hint = verbose === true ? "" : " --verbose shows details and tracebacks."

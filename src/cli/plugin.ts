@@ -4,7 +4,8 @@ import { API_KEY, BASE_URL, DATA, JSON_OUTPUT, LOG_LEVEL, NAMESPACE, PLUGIN_PATH
 /** Declared together, loaded apart: `plugin init` knows no worker, `plugin list` no scanner. */
 export function pluginCommand(): Command {
   const plugin = new Command("plugin").description("make, test, publish and list feature-extractor plugins")
-  for (const command of [initCommand(), testCommand(), publishCommand(), listCommand()]) plugin.addCommand(command)
+  for (const command of [initCommand(), testCommand(), publishCommand(), listCommand(), rulesCommand()])
+    plugin.addCommand(command)
   return plugin
 }
 
@@ -59,6 +60,15 @@ function publishCommand(): Command {
     .addOption(JSON_OUTPUT())
     .addOption(LOG_LEVEL())
     .action(async (options) => (await import("./plugin-publish.ts")).pluginPublish(options))
+}
+
+function rulesCommand(): Command {
+  return new Command("rules")
+    .description("explain what the scan looks for, why, and what to use instead")
+    .option("--rule-set <name>", "seed-2026-01 or compat-2026-03 (default: MIXPEEK_RULE_SET, else seed-2026-01)")
+    .addOption(JSON_OUTPUT())
+    .addOption(LOG_LEVEL())
+    .action(async (options) => (await import("./plugin-rules.ts")).pluginRules(options))
 }
 
 function listCommand(): Command {

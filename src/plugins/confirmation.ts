@@ -13,6 +13,7 @@ import { pluginId } from "../identifiers.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PluginUploadRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
+import type { RuleSetName } from "../rule-set-names.ts"
 import type { Scanner } from "../validator/scan.ts"
 import type { PluginCode } from "../workers/starter.ts"
 import { manifestFailed, scanFailed, validationFailed } from "./failures.ts"
@@ -34,9 +35,8 @@ interface Deps {
   unpack: typeof unpackArchive
   limits: ArchiveLimits
   scan: Scanner["scan"]
-  scanOptions: { strict: boolean; allowIntrospection: boolean }
-  /** Version of the rules behind `scan`, stored with the verdict. */
-  ruleSet: string
+  /** The report of the scan names the rule set, which is stored with the plugin. */
+  scanOptions: { strict: boolean; ruleSet: RuleSetName }
   /** In a worker process that is gone when this resolves. A worker that died is a failure, not an exception. */
   readManifest: (plugin: PluginCode) => Promise<ManifestReading>
   now: () => Date
@@ -137,7 +137,7 @@ async function validated(
   return {
     staged,
     codeHash,
-    ruleSet: deps.ruleSet,
+    ruleSet: scan.ruleSet,
     warnings: [...scan.warnings.map(placed), ...answer.warnings.map(ofManifest)],
     manifest: judgement.manifest,
     hasRealtime: answer.hasRealtime,

@@ -15,3 +15,29 @@ export function moduleImportedBy(importer: string, name: string | null): string[
 export function memberNamed(module: string): string[] {
   return SENSITIVE_MODULES.has(module) ? [module + COMPUTED] : []
 }
+
+/** Marks what `operator.attrgetter("a.b")` answers; the attribute's name follows, empty when only the run will tell. */
+const GETTER = "getter:"
+const GETTERS = new Set([
+  "operator.attrgetter",
+  "operator.methodcaller",
+  "_operator.attrgetter",
+  "_operator.methodcaller",
+])
+
+/** What a call of `operator.attrgetter` or `methodcaller` answers: a function that reads an attribute. */
+export function getterOf(value: string, name: string | null): string[] {
+  return GETTERS.has(value) ? [GETTER + (name ?? "")] : []
+}
+
+/** What such a function answers for `objects`. */
+export function membersGot(
+  getter: string,
+  objects: readonly string[],
+  attribute: (object: string, name: string) => string[],
+): string[] {
+  if (!getter.startsWith(GETTER)) return []
+  const name = getter.slice(GETTER.length)
+  if (name === "") return objects.flatMap(memberNamed)
+  return name.split(".").reduce((found, part) => found.flatMap((object) => attribute(object, part)), [...objects])
+}

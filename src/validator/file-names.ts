@@ -1,6 +1,6 @@
 /** The names of one file: what each of its expressions may stand for, given what the whole plugin knows so far. */
 import type { FileBindings, Passage } from "./binding-records.ts"
-import { memberNamed, moduleImportedBy } from "./dynamic-access.ts"
+import { getterOf, memberNamed, membersGot, moduleImportedBy } from "./dynamic-access.ts"
 import { Kind } from "./node-kinds.ts"
 import { OwnModules } from "./own-modules.ts"
 import { children, nameOf } from "./python-tree.ts"
@@ -8,7 +8,7 @@ import { Reachability } from "./reachability.ts"
 import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
 import { stringConstant } from "./string-constants.ts"
 import { contained, isContained, isModule, NOTHING, uncontained, unique, type Values } from "./values.ts"
-import { builtinValue, EXTERNAL, itemOf, moduleValue } from "./vocabulary.ts"
+import { answerOf, attributeOfAny, builtinValue, EXTERNAL, itemOf, moduleValue } from "./vocabulary.ts"
 
 /** What the files of a plugin share; see `references.ts`. */
 export interface SharedNames {
@@ -223,8 +223,13 @@ export class FileNames {
     if (object === undefined || attribute === undefined) return NOTHING
     const name = nameOf(this.bindings.tree, attribute)
     const values = this.valuesOf(object)
-    if (values.length > 0) return unique(values.flatMap((value) => this.plugin.attribute(value, name)))
-    return [...this.plugin.attributeSlot(name).values]
+    const ofAny = attributeOfAny(name)
+    const found =
+      values.length > 0
+        ? values.flatMap((value) => this.plugin.attribute(value, name))
+        : [...this.plugin.attributeSlot(name).values]
+    if (ofAny !== null) found.push(ofAny)
+    return unique(found)
   }
 
   private dottedName([first, ...rest]: readonly number[]): Values {
@@ -251,6 +256,10 @@ export class FileNames {
     for (const value of this.valuesOf(callee)) {
       found.push(...moduleImportedBy(value, first === undefined ? null : stringConstant(tree, first)))
       if (value === "builtins.getattr") found.push(...this.memberNamed(this.valuesOf(first), second))
+      const answer = answerOf(value)
+      if (answer !== null) found.push(answer)
+      found.push(...getterOf(value, first === undefined ? null : stringConstant(tree, first)))
+      found.push(...membersGot(value, this.valuesOf(first), (of, name) => this.plugin.attribute(of, name)))
       if (value === "builtins.vars")
         found.push(...this.valuesOf(first).flatMap((of) => this.plugin.attribute(of, "__dict__")))
     }

@@ -3,24 +3,26 @@
  * Python would, and each rule of `rules/` looks at what was found. Pure: files in, violations out, no Python involved.
  */
 import { Language, Parser } from "web-tree-sitter"
+import { DEFAULT_RULE_SET, type RuleSetName } from "../rule-set-names.ts"
 import type { FileBindings } from "./binding-records.ts"
 import { collectBindings } from "./bindings.ts"
+import { type Note, unknownImports } from "./notes.ts"
 import { kindTable, parsePython } from "./python-tree.ts"
 import { resolveReferences } from "./references.ts"
+import { RULE_SETS } from "./rule-sets.ts"
 import { computedNames } from "./rules/computed-names.ts"
 import { dunderWarnings } from "./rules/dunder-warnings.ts"
+import { equalPower } from "./rules/equal-power.ts"
 import { forbiddenBuiltins } from "./rules/forbidden-builtins.ts"
 import { forbiddenModules } from "./rules/forbidden-modules.ts"
 import { importlibFunctions } from "./rules/importlib-functions.ts"
+import { modulesByName } from "./rules/modules-by-name.ts"
 import { osFunctions } from "./rules/os-functions.ts"
 import { pickleWarnings } from "./rules/pickle-warnings.ts"
 import type { Finding, Rule, RuleOptions } from "./rules/rule.ts"
 import { syntax } from "./rules/syntax.ts"
 import { unpickling } from "./rules/unpickling.ts"
 import { decodeSource, linePlaces } from "./source-text.ts"
-
-/** Names the tables a report was made with. Any change of what is found changes it. */
-export const RULE_SET_VERSION = "seed-2026-01"
 
 /** The standard library's largest module has a quarter of it; generated data belongs in a file that is not code. */
 export const MAX_SOURCE_BYTES = 1024 * 1024
@@ -43,13 +45,21 @@ export interface Violation {
 }
 
 /** `violations` holds errors and warnings, sorted by file, line, column and message. */
-export type Scan = { passed: true; warnings: Violation[] } | { passed: false; violations: Violation[] }
+export type Verdict = { passed: true; warnings: Violation[] } | { passed: false; violations: Violation[] }
+
+export type Scan = Verdict & {
+  ruleSet: RuleSetName
+  /** What is worth knowing and no violation, sorted by file and line. */
+  notes: Note[]
+}
 
 export interface ScanOptions {
   /** Warnings count as errors. */
   strict: boolean
-  /** `getattr` and `hasattr` are allowed; forbidden names read through them are still found. Off by default. */
-  allowIntrospection?: boolean
+  /** `seed-2026-01` by default. */
+  ruleSet?: RuleSetName
+  /** Top-level modules that the environment has beside the standard library. Without it nothing is noted as unknown. */
+  environment?: ReadonlySet<string>
 }
 
 export interface Scanner {
@@ -64,7 +74,9 @@ const RULES: readonly Rule[] = [
   forbiddenBuiltins,
   importlibFunctions,
   computedNames,
+  modulesByName,
   unpickling,
+  equalPower,
   pickleWarnings,
   dunderWarnings,
 ]
@@ -112,7 +124,8 @@ function scanFiles(
     nodes += tree.size
     parsed.set(file, collectBindings(tree))
   }
-  const ruleOptions: RuleOptions = { strict: options.strict, allowIntrospection: options.allowIntrospection ?? false }
+  const ruleSet = options.ruleSet ?? DEFAULT_RULE_SET
+  const ruleOptions: RuleOptions = { strict: options.strict, allows: RULE_SETS[ruleSet].allows }
   const { byFile, settled } = resolveReferences(parsed)
   for (const [file, bindings] of parsed) {
     const references = byFile.get(file) ?? new Map<number, readonly string[]>()
@@ -124,9 +137,13 @@ function scanFiles(
     if (!settled) violations.push(atTop(file, "Too complex: its names cannot be followed. Assign each name once"))
   }
   const sorted = withoutDuplicates(violations.sort(byPlace)).slice(0, MAX_VIOLATIONS)
+  const report = {
+    ruleSet,
+    notes: options.environment === undefined ? [] : unknownImports(parsed, options.environment),
+  }
   // Errors past the cut fail the scan too.
-  if (violations.some(({ severity }) => severity === "error")) return { passed: false, violations: sorted }
-  return { passed: true, warnings: sorted }
+  if (violations.some(({ severity }) => severity === "error")) return { ...report, passed: false, violations: sorted }
+  return { ...report, passed: true, warnings: sorted }
 }
 
 /** Up to `limit` of each rule, so that no rule crowds out another. */

@@ -1,4 +1,5 @@
 /** Which qualified names are worth following: the modules and functions that the rules' tables speak of. */
+import { LEADING_TO_EQUAL_POWER, moduleOfEqualPower, nameOfEqualPower } from "./equal-power/lookup.ts"
 import { FORBIDDEN_BUILTINS, forbiddenBuiltin } from "./rules/forbidden-builtins.ts"
 import { FORBIDDEN_MODULES } from "./rules/forbidden-modules.ts"
 import { importlibFunction } from "./rules/importlib-functions.ts"
@@ -21,6 +22,8 @@ export const SENSITIVE_MODULES: ReadonlySet<string> = new Set([
   "importlib",
   "pickle",
   "marshal",
+  "sys",
+  "gc",
 ])
 
 /** Modules whose functions are followed. Importing them is allowed; `os.path` is one so that `os.path.os` is found. */
@@ -33,6 +36,7 @@ const FOLLOWED_MODULES: ReadonlySet<string> = new Set([
   "_io",
   "sys",
   "os.path",
+  ...LEADING_TO_EQUAL_POWER,
 ])
 
 /**
@@ -49,12 +53,41 @@ const HANDED_ON: ReadonlySet<string> = new Set([
   "subprocess",
   "ctypes",
   "threading",
+  "asyncio",
+  "codeop",
+  "gc",
+  "inspect",
+  "operator",
+  "pkgutil",
+  "runpy",
+  "signal",
+  "socketserver",
+  "webbrowser",
+  "zipimport",
 ])
+/** Attributes of any function or frame that hold a module's names. */
+const NAMESPACES_OF_OTHERS: ReadonlySet<string> = new Set([".__globals__", ".f_globals", ".f_locals", ".f_builtins"])
 
 /** Builtin names that lead to something the tables speak of. */
 export function builtinValue(name: string): string | null {
   if (name === "__builtins__") return BUILTINS
-  return FORBIDDEN_BUILTINS.has(name) ? `${BUILTINS}.${name}` : null
+  const value = `${BUILTINS}.${name}`
+  if (FORBIDDEN_BUILTINS.has(name) || nameOfEqualPower(value) !== null) return value
+  return name.startsWith("__") ? attributeOfAny(name) : null
+}
+
+/** What an attribute of this name is on whatever object, or null. */
+export function attributeOfAny(attribute: string): string | null {
+  if (attribute === "__builtins__") return BUILTINS
+  const name = `.${attribute}`
+  if (NAMESPACES_OF_OTHERS.has(name) || FOLLOWED_MODULES.has(name)) return name
+  return nameOfEqualPower(name) === null ? null : name
+}
+
+/** What a call of `value` answers, when the tables speak of it. */
+export function answerOf(value: string): string | null {
+  const answer = `${value}()`
+  return FOLLOWED_MODULES.has(answer) ? answer : null
 }
 
 /** What `import module` gives. */
@@ -64,7 +97,8 @@ export function moduleValue(module: string): string {
 
 /** What a computed import or `sys.modules` gives: there forbidden modules count too, as no import statement names them. */
 export function reachedModule(module: string): string {
-  return FORBIDDEN_MODULES.has(module) || FOLLOWED_MODULES.has(module) ? module : EXTERNAL
+  const known = FORBIDDEN_MODULES.has(module) || FOLLOWED_MODULES.has(module) || moduleOfEqualPower(module) !== null
+  return known ? module : EXTERNAL
 }
 
 /** What `value.attribute` is, or null when nothing is known of it. */
@@ -78,7 +112,8 @@ export function attributeOf(value: string, attribute: string): string | null {
   const name = `${value}.${attribute}`
   if (attribute === "__dict__" || name === MODULES_BY_NAME || FOLLOWED_MODULES.has(name) || isForbidden(name))
     return name
-  return null
+  // `concurrent.futures.x.os`: what a module that is followed hands on is followed like that of any other.
+  return LEADING_TO_EQUAL_POWER.has(value) && !value.startsWith(".") && !value.endsWith("()") ? EXTERNAL : null
 }
 
 /**
@@ -87,6 +122,7 @@ export function attributeOf(value: string, attribute: string): string | null {
  */
 export function itemOf(value: string, key: string | null): string[] {
   if (value === MODULES_BY_NAME) return key === null ? [] : [reachedModule(key)]
+  if (NAMESPACES_OF_OTHERS.has(value)) return key === null ? [] : [namespaceItem(value, key)]
   // `__builtins__` is the module in one file and its dictionary in every other.
   const module = value === BUILTINS ? BUILTINS : value.endsWith(NAMESPACE) ? value.slice(0, -NAMESPACE.length) : null
   if (module === null) return []
@@ -95,11 +131,19 @@ export function itemOf(value: string, key: string | null): string[] {
   return member === null ? [] : [member]
 }
 
+function namespaceItem(namespace: string, key: string): string {
+  if (key === "__builtins__") return BUILTINS
+  const value = namespace === ".f_builtins" ? builtinValue(key) : HANDED_ON.has(key) ? key : null
+  return value ?? EXTERNAL
+}
+
 function isForbidden(name: string): boolean {
   return (
     osFunction(name) !== null ||
     forbiddenBuiltin(name) !== null ||
     importlibFunction(name) !== null ||
-    unpicklingFunction(name) !== null
+    unpicklingFunction(name) !== null ||
+    nameOfEqualPower(name) !== null ||
+    moduleOfEqualPower(name) !== null
   )
 }

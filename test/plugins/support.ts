@@ -20,7 +20,7 @@ import type { ManifestReading } from "../../src/plugins/probe.ts"
 import { pluginRegistry } from "../../src/plugins/registry.ts"
 import { pluginUploads } from "../../src/plugins/uploads.ts"
 import { grammarBytes } from "../../src/runtime.ts"
-import { createScanner, RULE_SET_VERSION } from "../../src/validator/scan.ts"
+import { createScanner } from "../../src/validator/scan.ts"
 import type { PluginCode } from "../../src/workers/starter.ts"
 import { pluginFiles, zip } from "./packing.ts"
 
@@ -52,8 +52,7 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
     unpack: unpackArchive,
     limits: DEFAULT_ARCHIVE_LIMITS,
     scan: scanner.scan,
-    scanOptions: { strict, allowIntrospection: false },
-    ruleSet: RULE_SET_VERSION,
+    scanOptions: { strict, ruleSet: "seed-2026-01" },
     readManifest,
     now,
   })

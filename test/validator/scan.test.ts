@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
-import { MAX_PLUGIN_SOURCE_BYTES, MAX_SOURCE_BYTES, RULE_SET_VERSION } from "../../src/validator/scan.ts"
-import { briefly, scan, scanner, violationsOf } from "./scanner.ts"
+import { MAX_PLUGIN_SOURCE_BYTES, MAX_SOURCE_BYTES } from "../../src/validator/scan.ts"
+import { briefly, report, scan, scanner, violationsOf } from "./scanner.ts"
 
 test("violations come sorted by file, line, column and message, each once, whatever the order of the files", () => {
   const sources = { "b.py": "eval(eval)\n", "a/z.py": "import socket, pty\n", "a.py": "x\nopen\n" }
@@ -45,8 +45,9 @@ test("comments that ask for silence do nothing", () => {
   expect(scan("eval(x)  # noqa: S307 nosec type: ignore\n").passed).toBe(false)
 })
 
-test("the rule set has a name", () => {
-  expect(RULE_SET_VERSION).toMatch(/^seed-\d{4}-\d{2}$/)
+test("the report names its rule set, the seed's when none is chosen", () => {
+  expect(report("x = 1\n").ruleSet).toBe("seed-2026-01")
+  expect(report("eval\n", { ruleSet: "compat-2026-03" })).toMatchObject({ passed: false, ruleSet: "compat-2026-03" })
 })
 
 describe("limits", () => {

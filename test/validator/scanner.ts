@@ -1,4 +1,4 @@
-import { createScanner, type Scan, type ScanOptions, type Violation } from "../../src/validator/scan.ts"
+import { createScanner, type Scan, type ScanOptions, type Verdict, type Violation } from "../../src/validator/scan.ts"
 
 const bytesOf = (file: string) => Bun.file(new URL(`../../node_modules/${file}`, import.meta.url)).bytes()
 
@@ -9,20 +9,25 @@ export const scanner = await createScanner({
 
 export type Sources = Record<string, string | Uint8Array>
 
-export function scan(sources: Sources | string, options: Partial<ScanOptions> = {}): Scan {
+export function report(sources: Sources | string, options: Partial<ScanOptions> = {}): Scan {
   const files = typeof sources === "string" ? { "core.py": sources } : sources
   const bytes = Object.entries(files).map(([path, source]) => [path, Buffer.from(source)] as const)
   return scanner.scan(new Map(bytes), { strict: false, ...options })
 }
 
-export function violationsOf(result: Scan): Violation[] {
+/** The report's verdict alone. */
+export function scan(sources: Sources | string, options: Partial<ScanOptions> = {}): Verdict {
+  const result = report(sources, options)
+  return result.passed ? { passed: true, warnings: result.warnings } : { passed: false, violations: result.violations }
+}
+
+export function violationsOf(result: Verdict): Violation[] {
   return result.passed ? result.warnings : result.violations
 }
 
 /** `line:column message`, the explanation behind a name left out. */
-export function briefly(result: Scan): string[] {
+export function briefly(result: Verdict): string[] {
   return violationsOf(result).map(
-    ({ line, column, message }) =>
-      `${line}:${column} ${message.replace(/ \(.*$|: it leads.*$|: what it reads.*$/, "")}`,
+    ({ line, column, message }) => `${line}:${column} ${message.replace(/ \(.*$|(?<=^Use of \S+): .*$/, "")}`,
   )
 }

@@ -215,7 +215,7 @@ describe.each(DUNDERS)("attribute %s", (name) => {
 
 test("introspection is allowed by option: getattr and hasattr, nothing else", () => {
   const source = "getattr(x, 'a'), hasattr(x, 'a'), setattr(x, 'a', 1), delattr(x, 'a')\n"
-  const found = briefly(scan(source, { allowIntrospection: true }))
+  const found = briefly(scan(source, { ruleSet: "compat-2026-03" }))
   expect(found).toEqual(["1:34 Forbidden builtin: setattr", "1:54 Forbidden builtin: delattr"])
 })
 

@@ -3,7 +3,7 @@ import { Kind } from "../node-kinds.ts"
 import { children, nameOf } from "../python-tree.ts"
 import type { Rule } from "./rule.ts"
 
-const DUNDERS: ReadonlySet<string> = new Set([
+export const DUNDERS: ReadonlySet<string> = new Set([
   "__builtins__",
   "__class__",
   "__bases__",

@@ -31,8 +31,6 @@ export const FORBIDDEN_BUILTINS: ReadonlyMap<string, ForbiddenName> = new Map([
   ["delattr", attributes],
   ["hasattr", attributes],
 ])
-/** Allowed when the appliance's setting relaxes introspection: they read, and a name they read is still followed. */
-const INTROSPECTION = new Set(["getattr", "hasattr"])
 
 /** The same function objects under other modules' names. */
 const SAME_FUNCTIONS: ReadonlyMap<string, string> = new Map([
@@ -48,13 +46,13 @@ export function forbiddenBuiltin(name: string): string | null {
   return FORBIDDEN_BUILTINS.has(builtin) ? builtin : null
 }
 
-export const forbiddenBuiltins: Rule = function* ({ bindings, references }, { allowIntrospection }) {
+export const forbiddenBuiltins: Rule = function* ({ bindings, references }, { allows }) {
   const { tree } = bindings
   for (const [node, names] of references) {
     for (const name of names) {
       const builtin = forbiddenBuiltin(name)
       const entry = builtin === null ? undefined : FORBIDDEN_BUILTINS.get(builtin)
-      if (builtin === null || entry === undefined || (allowIntrospection && INTROSPECTION.has(builtin))) continue
+      if (builtin === null || entry === undefined || allows.has(builtin)) continue
       const imported = tree.kind[tree.parent[node] ?? 0] === Kind.import_from_statement
       const named = SAME_FUNCTIONS.has(name) ? name : builtin
       const message = imported

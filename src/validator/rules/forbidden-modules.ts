@@ -13,7 +13,7 @@ const concurrency: ForbiddenName = {
 const network: ForbiddenName = { reason: "raw network access", instead: "Use requests or httpx." }
 const legacy: ForbiddenName = { reason: "a module of Python 2", instead: "Do the work in Python, or in a library." }
 
-/** The seed's table, then the private modules that hold the same C functions. A submodule counts as its module. */
+/** The seed's table. A submodule counts as its module. Modules of the same power stand in `equal-power/`. */
 export const FORBIDDEN_MODULES: ReadonlyMap<string, ForbiddenName> = new Map([
   ["subprocess", process],
   ["ctypes", lowLevel],
@@ -25,12 +25,6 @@ export const FORBIDDEN_MODULES: ReadonlyMap<string, ForbiddenName> = new Map([
   ["socket", network],
   ["commands", legacy],
   ["popen2", legacy],
-  ["_posixsubprocess", process],
-  ["_winapi", process],
-  ["_ctypes", lowLevel],
-  ["_multiprocessing", concurrency],
-  ["_thread", concurrency],
-  ["_socket", network],
 ])
 
 export const forbiddenModules: Rule = function* ({ bindings, references }) {

@@ -4,7 +4,7 @@ import type { ForbiddenName, Rule } from "./rule.ts"
 
 const dynamicImport: ForbiddenName = { reason: "dynamic import", instead: "Use an import statement." }
 
-const IMPORTLIB_FUNCTIONS: ReadonlyMap<string, ForbiddenName> = new Map([
+export const IMPORTLIB_FUNCTIONS: ReadonlyMap<string, ForbiddenName> = new Map([
   ["importlib.import_module", dynamicImport],
   ["importlib.__import__", dynamicImport],
 ])

@@ -12,16 +12,19 @@ const signals: ForbiddenName = { reason: "ends or signals processes", instead: "
 const OS_FUNCTIONS: ReadonlyMap<string, ForbiddenName> = new Map([
   ["system", shell],
   ["popen", shell],
-  ["startfile", shell],
   ["fork", processes],
-  ["forkpty", processes],
-  ["posix_spawn", processes],
-  ["posix_spawnp", processes],
   ["kill", signals],
   ["killpg", signals],
 ])
 /** `spawnv`, `spawnlpe`, `execv`, `execlpe`, and whatever the families grow. */
 const OS_FAMILIES = /^(?:spawn|exec)/
+
+/** As the seed's table writes them. */
+export const OS_NAMES: readonly (readonly [string, ForbiddenName])[] = [
+  ...[...OS_FUNCTIONS].map(([name, entry]) => [`os.${name}`, entry] as const),
+  ["os.spawn*", processes],
+  ["os.exec*", processes],
+]
 
 export function osFunction(name: string): ForbiddenName | null {
   const dot = name.indexOf(".")

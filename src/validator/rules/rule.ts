@@ -9,7 +9,8 @@ export interface ScannedFile {
 
 export interface RuleOptions {
   readonly strict: boolean
-  readonly allowIntrospection: boolean
+  /** Builtins of the seed's table that the rule set lets pass. */
+  readonly allows: ReadonlySet<string>
 }
 
 export interface Finding {

@@ -1,4 +1,4 @@
-/** Readers of pickles and code objects: what they read can run anything. Writing one (`pickle.dumps`) only warns. */
+/** Readers of pickles and code objects: what they read can run anything. Writing one (`pickle.dumps`) only warns. Further readers stand in `equal-power/`. */
 import { functionReferences } from "./function-references.ts"
 import type { ForbiddenName, Rule } from "./rule.ts"
 
@@ -7,24 +7,8 @@ const arbitraryCode: ForbiddenName = {
   instead: "Use json, safetensors or numpy.load.",
 }
 
-const UNPICKLING: ReadonlyMap<string, ForbiddenName> = new Map(
-  [
-    "pickle.load",
-    "pickle.loads",
-    "marshal.load",
-    "marshal.loads",
-    // The same readers under other names.
-    "pickle.Unpickler",
-    "pickle._load",
-    "pickle._loads",
-    "pickle._Unpickler",
-    "_pickle.load",
-    "_pickle.loads",
-    "_pickle.Unpickler",
-    "cPickle.load",
-    "cPickle.loads",
-    "cPickle.Unpickler",
-  ].map((name) => [name, arbitraryCode]),
+export const UNPICKLING: ReadonlyMap<string, ForbiddenName> = new Map(
+  ["pickle.load", "pickle.loads", "marshal.load", "marshal.loads"].map((name) => [name, arbitraryCode]),
 )
 
 export function unpicklingFunction(name: string): ForbiddenName | null {

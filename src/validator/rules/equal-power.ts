@@ -1,0 +1,42 @@
+/** Names that have the power of a forbidden one, though the seed's tables do not list them. */
+import type { EqualPower } from "../equal-power/entry.ts"
+import { importOfEqualPower, moduleOfEqualPower, nameOfEqualPower } from "../equal-power/lookup.ts"
+import { isHarmless } from "../equal-power/uses.ts"
+import { Kind } from "../node-kinds.ts"
+import { FORBIDDEN_MODULES } from "./forbidden-modules.ts"
+import type { Finding, Rule, RuleOptions } from "./rule.ts"
+
+export const equalPower: Rule = function* (file, options) {
+  const { bindings, references } = file
+  const { tree, imports, loads } = bindings
+  for (const { statement, level, module } of imports) {
+    const entry = level === 0 ? importOfEqualPower(module) : null
+    if (entry !== null) yield* finding(tree.start[statement] ?? 0, module, entry, true, options)
+  }
+  for (const [node, names] of references) {
+    for (const name of names) {
+      const module = loads.has(node) || FORBIDDEN_MODULES.has(name) ? null : moduleOfEqualPower(name)
+      const entry = module ?? nameOfEqualPower(name)
+      if (entry === null || isHarmless(file, node, entry)) continue
+      const imported = module !== null || tree.kind[tree.parent[node] ?? 0] === Kind.import_from_statement
+      yield* finding(tree.start[node] ?? 0, name, entry, imported, options)
+    }
+  }
+}
+
+function* finding(
+  index: number,
+  name: string,
+  { like, severity, reason, instead }: EqualPower,
+  imported: boolean,
+  { strict, allows }: RuleOptions,
+): Generator<Finding> {
+  if (allows.has(like)) return
+  const shown = name.replace(/^(?:builtins)?\./, "").replaceAll("()", "")
+  if (severity === "warning") {
+    yield { index, message: `Use of ${shown}: ${reason}. ${instead}`, severity: strict ? "error" : "warning" }
+  } else {
+    const what = imported ? "import" : "function"
+    yield { index, message: `Forbidden ${what}: ${shown} (${reason}). ${instead}`, severity: "error" }
+  }
+}

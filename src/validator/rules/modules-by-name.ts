@@ -1,0 +1,55 @@
+/** `sys.modules` used as an import by a computed name. `in`, its keys and constant keys are harmless or followed. */
+import { Kind } from "../node-kinds.ts"
+import { children, nameOf, type PythonTree } from "../python-tree.ts"
+import { stringConstant } from "../string-constants.ts"
+import { MODULES_BY_NAME } from "../vocabulary.ts"
+import type { Rule } from "./rule.ts"
+
+/** Builtins that see the keys only. */
+const KEYS_ONLY = new Set(["len", "list", "sorted", "set", "iter", "bool", "tuple", "frozenset"])
+const ONE_MODULE = new Set(["get", "pop", "setdefault", "__getitem__"])
+const HARMLESS_METHODS = new Set(["keys", "__contains__", "__len__", "__iter__"])
+
+export const modulesByName: Rule = function* ({ bindings: { tree, module }, references }) {
+  // A file that binds `__name__` itself may put any name there.
+  const own = module.slots.has("__name__") ? null : "__name__"
+  for (const [node, names] of references) {
+    if (!names.includes(MODULES_BY_NAME) || isHarmless(tree, node, own)) continue
+    const message = "Forbidden access: sys.modules by a computed name (dynamic import). Use an import statement."
+    yield { index: tree.start[node] ?? 0, message, severity: "error" }
+  }
+}
+
+function isHarmless(tree: PythonTree, node: number, own: string | null): boolean {
+  const above = tree.parent[node] ?? -1
+  const [first, second] = above < 0 ? [] : children(tree, above)
+  switch (tree.kind[above]) {
+    case Kind.subscript:
+      return first !== node || second === undefined || namesOne(tree, second, own)
+    case Kind.attribute: {
+      if (first !== node || second === undefined) return true
+      const method = nameOf(tree, second)
+      if (HARMLESS_METHODS.has(method)) return true
+      const call = tree.parent[above] ?? -1
+      const list = tree.kind[call] === Kind.call ? children(tree, call)[1] : undefined
+      const key = list === undefined ? undefined : children(tree, list)[0]
+      return ONE_MODULE.has(method) && key !== undefined && namesOne(tree, key, own)
+    }
+    case Kind.argument_list: {
+      const callee = children(tree, tree.parent[above] ?? 0)[0]
+      return callee !== undefined && KEYS_ONLY.has(nameOf(tree, callee))
+    }
+    case Kind.list_splat:
+      return true
+    case Kind.dictionary_splat:
+      return false
+    default:
+      return true
+  }
+}
+
+/** A constant is followed; `__name__` is the module itself. */
+function namesOne(tree: PythonTree, key: number, own: string | null): boolean {
+  if (stringConstant(tree, key) !== null) return true
+  return tree.kind[key] === Kind.identifier && nameOf(tree, key) === own
+}
