@@ -15,6 +15,8 @@ const SKIPPED_PREFIX = "._"
 const NATIVE = /\.(?:so(?:\.\d+)*|pyd|dll|dylib|a|lib|exe)$/i
 const BYTE_CODE = /\.(?:pyc|pyo)$/i
 const PACKED_CODE = /\.(?:egg|whl|pyz)$/i
+const CUSTOMIZE = /^(?:sitecustomize|usercustomize)(?:\..*)?$/
+const PACKAGES = /^(?:site-packages|dist-packages)$/
 /** Control and format characters show nothing, or turn the text around, and make two names look like one. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
 
@@ -51,7 +53,7 @@ export class EntryNames {
       return { verdict: "skip" }
     if (type === "other") return refuse(name, "a link, device or pipe; only files and folders are accepted")
     const path = parts.join("/")
-    const carried = type === "file" ? carriedCode(path) : null
+    const carried = selfRunning(parts) ?? (type === "file" ? carriedCode(path) : null)
     if (carried !== null) return refuse(name, carried)
     const clash = this.claim(parts, type)
     return clash === null ? { verdict: "write", path } : refuse(name, clash)
@@ -99,6 +101,32 @@ function carriedCode(path: string): string | null {
   if (BYTE_CODE.test(path)) return "byte code, which cannot be scanned; pack the source"
   if (PACKED_CODE.test(path)) return "packed Python code, which cannot be scanned; pack the source itself"
   return null
+}
+
+/**
+ * Python runs `sitecustomize` and `usercustomize` at every start, and lines of a `.pth` in a folder of packages. Elsewhere a
+ * `.pth` may be a model's weights; those are told by their bytes (`isPathConfiguration`).
+ */
+function selfRunning(parts: readonly string[]): string | null {
+  if (parts.some((part) => CUSTOMIZE.test(folded(part))))
+    return "Python runs it by itself at every start; call it from the pipeline instead"
+  const runs = /\.pth$/i.test(folded(parts.at(-1) ?? ""))
+  const folder = parts.slice(0, -1)
+  if (runs && (folder.length === 0 || folder.some((part) => PACKAGES.test(folded(part))))) {
+    return "a path-configuration file, whose lines Python runs by itself; weights belong in a folder such as models/"
+  }
+  return null
+}
+
+/**
+ * Whether a `.pth` file is lines for Python's `site` and not weights: what torch writes is a zip archive, before 1.6 a pickle
+ * of protocol 2 or more, and neither is text.
+ */
+export function isPathConfiguration(path: string, head: Uint8Array): boolean {
+  if (!/\.pth$/i.test(folded(path))) return false
+  const zip = head[0] === 0x50 && head[1] === 0x4b && head[2] === 0x03 && head[3] === 0x04
+  const pickle = head[0] === 0x80 && (head[1] ?? 0) >= 2 && (head[1] ?? 0) <= 5
+  return !zip && !pickle
 }
 
 function folded(path: string): string {

@@ -2,7 +2,7 @@
 import { mkdir, open } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { ArchiveLimits } from "./archive-limits.ts"
-import { EntryNames, type EntryType } from "./entry-names.ts"
+import { EntryNames, type EntryType, isPathConfiguration } from "./entry-names.ts"
 
 /** An archive that is refused; `problems` are sentences for the plugin's author. */
 export class ArchiveRefused extends Error {
@@ -88,6 +88,11 @@ export class Unpacking {
       await file.close()
     }
     if (holdsNativeCode(head)) this.problem(`'${path}': native code; only Python source is accepted`)
+    if (isPathConfiguration(path, head)) {
+      this.problem(
+        `'${path}': a path-configuration file, whose lines Python runs by itself; only PyTorch weights may be .pth`,
+      )
+    }
     this.files.push({ path, bytes })
     return bytes
   }

@@ -1,4 +1,6 @@
 /** The checks that `plugin test` and `plugin publish` share: structure, manifest, scan. */
+import { DEFAULT_ARCHIVE_LIMITS } from "../archives/archive-limits.ts"
+import { EntryNames } from "../archives/entry-names.ts"
 import { readConfig } from "../config.ts"
 import { normalizeVersion } from "../identifiers.ts"
 import { judgeManifest } from "../plugins/manifest.ts"
@@ -19,11 +21,24 @@ export function checkStructure(plugin: PluginDirectory): Check {
   if (missing.length > 0) {
     return check("Structure", "failed", `${missing.join(" and ")} missing in ${plugin.directory}`)
   }
+  const refused = refusedNames(plugin)
+  if (refused.length > 0) {
+    return check("Structure", "failed", "files that no plugin may carry", { findings: refused })
+  }
   const has = (path: string) => plugin.files.some((file) => file.path === path)
   const parts = ["manifest.py", "pipeline.py", ...(has("realtime.py") ? ["realtime.py"] : [])]
   return check("Structure", "passed", `${parts.join(", ")}; ${plugin.files.length} files`, {
     findings: plugin.leftOut.map((path) => `left out, because it is no regular file: ${path}`),
     details: plugin.files.map(({ path }) => path),
+  })
+}
+
+/** The server's own rules of names, on what would be packed. */
+function refusedNames(plugin: PluginDirectory): string[] {
+  const names = new EntryNames(DEFAULT_ARCHIVE_LIMITS)
+  return plugin.files.flatMap(({ path }) => {
+    const verdict = names.judge(path, "file")
+    return verdict.verdict === "refuse" ? [verdict.problem] : []
   })
 }
 

@@ -122,7 +122,9 @@ function reporter(plugin: PluginDirectory, { json, verbose }: TestOptions) {
   return {
     failed: () => failed() > 0,
     /** The whole report of the scan, for --json: what the server answers to the same files. */
-    scanned: (report: ScanReport) => void (scan = report),
+    scanned(report: ScanReport) {
+      scan = report
+    },
     /** A line that the plugin printed; it belongs to the check that comes next. */
     hear: (line: string) => void printed.push(`| ${line}`),
     add(done: Check) {

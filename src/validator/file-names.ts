@@ -8,7 +8,7 @@ import { Reachability } from "./reachability.ts"
 import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
 import { stringConstant } from "./string-constants.ts"
 import { contained, isContained, isModule, NOTHING, uncontained, unique, type Values } from "./values.ts"
-import { answerOf, attributeOfAny, builtinValue, EXTERNAL, itemOf, moduleValue } from "./vocabulary.ts"
+import { answerOf, attributeOfAny, builtinValue, EXTERNAL, itemOf, moduleValue, selfOfBuiltin } from "./vocabulary.ts"
 
 /** What the files of a plugin share; see `references.ts`. */
 export interface SharedNames {
@@ -229,7 +229,17 @@ export class FileNames {
         ? values.flatMap((value) => this.plugin.attribute(value, name))
         : [...this.plugin.attributeSlot(name).values]
     if (ofAny !== null) found.push(ofAny)
+    if (name === "__self__") found.push(...this.selfOf(object))
     return unique(found)
+  }
+
+  private selfOf(object: number): string[] {
+    const { tree, loads } = this.bindings
+    const scope = loads.get(object)
+    if (scope === undefined || tree.kind[object] !== Kind.identifier) return []
+    const name = nameOf(tree, object)
+    const value = this.lookUp(scope, name).slots.length === 0 ? selfOfBuiltin(name) : null
+    return value === null ? [] : [value]
   }
 
   private dottedName([first, ...rest]: readonly number[]): Values {

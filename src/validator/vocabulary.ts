@@ -84,6 +84,17 @@ export function attributeOfAny(attribute: string): string | null {
   return nameOfEqualPower(name) === null ? null : name
 }
 
+/** Functions that `builtins` has in C, whose `__self__` is that module. */
+const IN_C = new Set(
+  `abs all any ascii bin callable chr dir divmod format hash hex id input isinstance issubclass iter len max min next oct
+  ord pow print repr round sorted sum aiter anext`.split(/\s+/),
+)
+
+/** What `name.__self__` is when the name means a builtin function, or null. */
+export function selfOfBuiltin(name: string): string | null {
+  return IN_C.has(name) ? BUILTINS : null
+}
+
 /** What a call of `value` answers, when the tables speak of it. */
 export function answerOf(value: string): string | null {
   const answer = `${value}()`
@@ -103,13 +114,13 @@ export function reachedModule(module: string): string {
 
 /** What `value.attribute` is, or null when nothing is known of it. */
 export function attributeOf(value: string, attribute: string): string | null {
-  if (value === EXTERNAL || (FOLLOWED_MODULES.has(value) && !isForbidden(`${value}.${attribute}`))) {
+  const name = `${value}.${attribute}`
+  if (value === EXTERNAL || (FOLLOWED_MODULES.has(value) && !FOLLOWED_MODULES.has(name) && !isForbidden(name))) {
     const module = attribute.replace(/^_(?=[a-z])/, "")
     if (HANDED_ON.has(module)) return module
   }
   if (value === EXTERNAL) return EXTERNAL
   if (!FOLLOWED_MODULES.has(value)) return null
-  const name = `${value}.${attribute}`
   if (attribute === "__dict__" || name === MODULES_BY_NAME || FOLLOWED_MODULES.has(name) || isForbidden(name))
     return name
   // `concurrent.futures.x.os`: what a module that is followed hands on is followed like that of any other.

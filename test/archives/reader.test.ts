@@ -101,6 +101,13 @@ describe.each(Object.entries(formats))("%s", (_format, pack) => {
     ["x.pyo", "byte code"],
     ["x.egg", "packed"],
     ["x.whl", "packed"],
+    ["x.pth", "path-configuration"],
+    ["X.PTH", "path-configuration"],
+    ["models/x.pth", "path-configuration"],
+    ["lib/site-packages/x.pth", "path-configuration"],
+    ["sitecustomize.py", "Python runs it by itself"],
+    ["deep/UserCustomize.PY", "Python runs it by itself"],
+    ["sitecustomize/__init__.py", "Python runs it by itself"],
   ])("an entry named %j is refused", async (name, reason) => {
     const reasons = await refusalOf(pack([...withContent(["manifest.py"]), { name, data: "x" }]))
     expect(reasons).toHaveLength(1)
@@ -135,6 +142,30 @@ describe.each(Object.entries(formats))("%s", (_format, pack) => {
       (await refusalOf(pack([...withContent(["manifest.py"]), { name: "models/weights.bin", data }])))[0],
     ).toContain("native")
   })
+
+  test.each([
+    ["a zip archive", "models/net.pth", Buffer.from("PK\x03\x04rest", "latin1")],
+    ["a pickle of protocol 2", "weights/NET.PTH", Buffer.from("\x80\x02\x8arest", "latin1")],
+  ])("weights named .pth pass when they are %s", async (_kind, name, data) => {
+    const { files } = await unpack(pack([...withContent(["manifest.py"]), { name, data }]))
+    expect(files.map(({ path }) => path)).toContain(name)
+  })
+
+  test.each(["net.pth", "a/dist-packages/net.pth"])(
+    "where Python looks for packages even weights must not be named .pth: %s",
+    async (name) => {
+      const data = Buffer.from("PK\x03\x04rest", "latin1")
+      expect((await refusalOf(pack([...withContent(["manifest.py"]), { name, data }])))[0]).toContain("models/")
+    },
+  )
+
+  test.each(["customize.py", "mysitecustomize.py", "notes/pth.txt", "sitecustomizer.py"])(
+    "a name that only comes near passes: %s",
+    async (name) => {
+      const { files } = await unpack(pack(withContent(["manifest.py", name])))
+      expect(files).toHaveLength(2)
+    },
+  )
 
   test("a text that starts with MZ is no program", async () => {
     const { files } = await unpack(pack([{ name: "data.txt", data: `MZ${"x".repeat(5000)}` }]))

@@ -84,7 +84,7 @@ test.each<[string, string, string[]]>([
   [
     "a method that reads attributes",
     "import os\nos.__getattribute__('fork')",
-    ["2:0 Forbidden function: os.fork", "2:0 Use of __getattribute__"],
+    ["2:0 Forbidden function: os.fork", "2:3 Use of __getattribute__"],
   ],
   ["a builtin under another module's name", "import io\nio.open", ["2:0 Forbidden builtin: io.open"]],
   ["a name in compatibility form", "ｅval(x)", ["1:0 Forbidden builtin: eval"]],

@@ -3,6 +3,7 @@ import type { EqualPower } from "../equal-power/entry.ts"
 import { importOfEqualPower, moduleOfEqualPower, nameOfEqualPower } from "../equal-power/lookup.ts"
 import { isHarmless } from "../equal-power/uses.ts"
 import { Kind } from "../node-kinds.ts"
+import { children } from "../python-tree.ts"
 import { FORBIDDEN_MODULES } from "./forbidden-modules.ts"
 import type { Finding, Rule, RuleOptions } from "./rule.ts"
 
@@ -19,7 +20,9 @@ export const equalPower: Rule = function* (file, options) {
       const entry = module ?? nameOfEqualPower(name)
       if (entry === null || isHarmless(file, node, entry)) continue
       const imported = module !== null || tree.kind[tree.parent[node] ?? 0] === Kind.import_from_statement
-      yield* finding(tree.start[node] ?? 0, name, entry, imported, options)
+      // An attribute of whatever object stands where it is written, not where the object is.
+      const place = name.startsWith(".") ? (children(tree, node).at(-1) ?? node) : node
+      yield* finding(tree.start[place] ?? 0, name, entry, imported, options)
     }
   }
 }
