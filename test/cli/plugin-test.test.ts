@@ -43,10 +43,10 @@ async function check(files: Record<string, string | null>, ...args: string[]) {
       cwd: plugin.path,
     },
   )
-  const { success, checks } = JSON.parse(stdout)
+  const { success, checks, scan } = JSON.parse(stdout)
   const named = (name: string): Check | undefined => checks.find((done: Check) => done.name === name)
   const statuses = Object.fromEntries(checks.map((done: Check) => [done.name, done.status]))
-  return { code, success, checks, named, statuses, stderr }
+  return { code, success, checks, scan, named, statuses, stderr }
 }
 
 async function pluginDirectory(files: Record<string, string | Uint8Array | null>) {
@@ -333,4 +333,25 @@ test("a path that is no directory is told", async () => {
   const { code, stderr } = await mixpeek(["plugin", "test", "--path", "/nonexistent/plugin"])
   expect(stderr).toContain("/nonexistent/plugin is no directory")
   expect(code).toBe(1)
+})
+
+test("the report of the scan stands whole in --json: what the server answers to the same files", async () => {
+  const { code, scan } = await check({ "core.py": "import subprocess\nimport unheard_of\nimport pickle\n" })
+  expect(code).toBe(1)
+  expect(scan).toEqual({
+    rule_set: "seed-2026-01",
+    passed: false,
+    violations: [
+      { file: "core.py", line: 1, column: 0, message: "Forbidden import: subprocess", severity: "error" },
+      { file: "core.py", line: 3, column: 0, message: expect.stringMatching(/^Use of pickle/), severity: "warning" },
+    ],
+    notes: [{ file: "core.py", line: 2, column: 0, message: expect.stringContaining("no module unheard_of") }],
+  })
+})
+
+test("files that the server would refuse by their name fail the structure", async () => {
+  const { code, named } = await check({ "sitecustomize.py": "x = 1\n", "models/start.so": "x" })
+  expect(code).toBe(1)
+  expect(named("Structure")).toMatchObject({ status: "failed" })
+  expect(named("Structure")?.findings).toHaveLength(2)
 })

@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { modulesIn } from "../../src/workers/environment-modules.ts"
+import { report } from "./scanner.ts"
+
+const environment = new Set(["numpy"])
+
+test("an import that the environment lacks passes, and is noted once at its first place", () => {
+  const sources = {
+    "a.py": "import json, numpy\nimport unheard.of\n",
+    "b.py": "from unheard import x\nimport tomllib\n",
+  }
+  const found = report(sources, { strict: true, environment })
+  expect(found).toEqual({
+    passed: true,
+    warnings: [],
+    ruleSet: "seed-2026-01",
+    notes: [
+      {
+        file: "a.py",
+        line: 2,
+        column: 0,
+        message: "The environment has no module unheard: the import will fail there",
+      },
+    ],
+  })
+})
+
+test("the plugin's own modules and the appliance's are no strangers", () => {
+  const sources = {
+    "manifest.py": "import helpers\nfrom lib.words import x\nfrom . import anything\nimport shared.plugins, engine\n",
+    "helpers.py": "",
+    "lib/words.py": "import near\n",
+    "lib/near.py": "",
+  }
+  expect(report(sources, { environment }).notes).toEqual([])
+})
+
+test("without a known environment nothing is noted", () => {
+  expect(report("import unheard\n").notes).toEqual([])
+})
+
+test("the modules of an environment are the folders and files that can be imported", () => {
+  const folder = mkdtempSync(join(tmpdir(), "mixpeek-packages-"))
+  try {
+    for (const name of ["numpy", "numpy-2.0.dist-info", "__pycache__"]) mkdirSync(join(folder, name))
+    for (const name of ["six.py", "orjson.cpython-311-x86_64-linux-gnu.so", "readme.txt"])
+      writeFileSync(join(folder, name), "")
+    expect([...modulesIn([folder, join(folder, "missing")])].sort()).toEqual(["__pycache__", "numpy", "orjson", "six"])
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
