@@ -51,6 +51,7 @@ import { grammarBytes, prepareRuntime } from "./runtime.ts"
 import { scheduler } from "./scheduler/scheduler.ts"
 import { createScanner } from "./validator/scan.ts"
 import { VERSION } from "./version.ts"
+import { modulesIn } from "./workers/environment-modules.ts"
 import { workerStarter } from "./workers/starter.ts"
 import { endLeftovers, type ProcessRecord, recordProcess } from "./workers/terminate.ts"
 import { type WorkerFacts, workerFacts } from "./workers/worker-facts.ts"
@@ -154,6 +155,10 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     limits: { ...DEFAULT_ARCHIVE_LIMITS, packedBytes: config.archiveBytes },
     scan: scanner.scan,
     scanOptions: { strict: config.strictScan, ruleSet: config.ruleSet },
+    environment: async () => {
+      const { environment } = await starter.current()
+      return environment?.ready === true ? modulesIn([environment.sitePackages]) : null
+    },
     readManifest: probe.readManifest,
     now,
   })

@@ -61,6 +61,11 @@ export const PluginWarning = z
   .openapi("PluginWarning")
 export type PluginWarning = z.output<typeof PluginWarning>
 
+export const PluginNote = z
+  .object({ file: z.string(), line: z.int(), column: z.int(), message: z.string() })
+  .openapi("PluginNote", { description: "Worth knowing and no violation: an import that the environment lacks." })
+export type PluginNote = z.output<typeof PluginNote>
+
 const ValidationStatus = z.enum(["pending", "passed", "failed"])
 
 export const PluginConfirmation = z
@@ -75,6 +80,7 @@ export const PluginConfirmation = z
     s3_archive_url: z.string(),
     code_hash: z.string(),
     warnings: z.array(PluginWarning),
+    notes: z.array(PluginNote).optional(),
     message: z.string(),
   })
   .openapi("ConfirmPluginUploadResponse")

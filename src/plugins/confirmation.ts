@@ -37,6 +37,8 @@ interface Deps {
   scan: Scanner["scan"]
   /** The report of the scan names the rule set, which is stored with the plugin. */
   scanOptions: { strict: boolean; ruleSet: RuleSetName }
+  /** Top-level modules of the environment that plugins run in; null while there is none. */
+  environment: () => Promise<ReadonlySet<string> | null>
   /** In a worker process that is gone when this resolves. A worker that died is a failure, not an exception. */
   readManifest: (plugin: PluginCode) => Promise<ManifestReading>
   now: () => Date
@@ -115,7 +117,11 @@ async function validated(
   const unpacked = await deps.unpack(staged.archive, staged.tree, deps.limits)
   refuseMissingFiles(unpacked)
 
-  const scan = deps.scan(await sources(staged.tree, unpacked), deps.scanOptions)
+  const environment = await deps.environment()
+  const scan = deps.scan(await sources(staged.tree, unpacked), {
+    ...deps.scanOptions,
+    ...(environment === null ? {} : { environment }),
+  })
   if (!scan.passed) throw scanFailed(scan.violations)
 
   const codeHash = await staged.treeHash()
@@ -138,6 +144,7 @@ async function validated(
     staged,
     codeHash,
     ruleSet: scan.ruleSet,
+    notes: scan.notes,
     warnings: [...scan.warnings.map(placed), ...answer.warnings.map(ofManifest)],
     manifest: judgement.manifest,
     hasRealtime: answer.hasRealtime,

@@ -5,7 +5,7 @@
 
 import { archiveUrl, type PluginPlace } from "../archives/paths.ts"
 import type { PluginArchives, StagedArchive } from "../archives/plugin-archives.ts"
-import type { PluginConfirmation, PluginWarning } from "../contract/plugins.ts"
+import type { PluginConfirmation, PluginNote, PluginWarning } from "../contract/plugins.ts"
 import { notFound } from "../errors.ts"
 import { featureUri, normalizeVersion, pluginId } from "../identifiers.ts"
 import type { Log } from "../log.ts"
@@ -39,6 +39,7 @@ export interface ConfirmedCode {
   readonly codeHash: string
   readonly ruleSet: string
   readonly warnings: readonly PluginWarning[]
+  readonly notes: readonly PluginNote[]
   readonly manifest: PluginManifest
   readonly hasRealtime: boolean
 }
@@ -180,6 +181,7 @@ function confirmation(place: PluginPlace, upload: PluginUploadRow, code: Confirm
     s3_archive_url: archiveUrl(place, code.archiveFile),
     code_hash: code.codeHash,
     warnings: [...code.warnings],
+    notes: [...code.notes],
     message: `Plugin ${uri} is ready for collections.`,
   }
 }

@@ -107,6 +107,24 @@ test("manifest code is not run before the scan has passed", async () => {
   expect(read).toBe(0)
 })
 
+test("an import that the environment lacks is noted in the answer, and the record names the rule set", async () => {
+  await using parts = testPlugins()
+  const files = { ...pluginFiles("noted"), "more.py": "import numpy, json\nimport unheard_of\n" }
+  const answer = await parts.publish("noted", "1.0.0", files)
+  expect(answer.warnings).toEqual([])
+  expect(answer.notes).toEqual([
+    { file: "more.py", line: 2, column: 0, message: expect.stringContaining("no module unheard_of") },
+  ])
+  const { plugin } = parts.plugins.get(parts.namespace, answer.plugin_id, false)
+  expect(plugin.security_scan_rules).toBe("seed-2026-01")
+})
+
+test("a file that Python runs by itself is refused with the reason", async () => {
+  await using parts = testPlugins()
+  const error = await refusal(parts.publish("hooked", "1.0.0", { ...pluginFiles("hooked"), "usercustomize.py": "" }))
+  expect(JSON.stringify(error.beside)).toContain("Python runs it by itself")
+})
+
 test("warnings let a plugin pass and are shown in the answer and the document; strict mode refuses them", async () => {
   const files = {
     ...pluginFiles("my_extractor"),

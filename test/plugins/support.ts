@@ -53,6 +53,7 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
     limits: DEFAULT_ARCHIVE_LIMITS,
     scan: scanner.scan,
     scanOptions: { strict, ruleSet: "seed-2026-01" },
+    environment: async () => new Set(["numpy", "pydantic"]),
     readManifest,
     now,
   })

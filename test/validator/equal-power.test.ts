@@ -246,7 +246,8 @@ test.each<[string, string, string[]]>([
     "import cProfile\ncProfile.Profile().run('x')",
     ["2:0 Forbidden function: cProfile.Profile.run"],
   ],
-  ["the file type of _io", "from _io import FileIO", ["1:16 Forbidden import: _io.FileIO"]],
+  ["the file type of _io", "from _io import FileIO\nFileIO(p)", ["2:0 Forbidden function: _io.FileIO"]],
+  ["the file type of io", "import io\nio.FileIO(p)", ["2:0 Forbidden function: io.FileIO"]],
   [
     "numpy.load with pickles",
     "import numpy as np\nnp.load(f, allow_pickle=True)",

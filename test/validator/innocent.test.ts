@@ -86,7 +86,10 @@ const PASSES: readonly [string, string][] = [
   ],
   ["tempfile", "import tempfile\nwith tempfile.TemporaryDirectory() as d, tempfile.NamedTemporaryFile() as f: f.name"],
   ["shutil", "import shutil\nshutil.copyfileobj(a, b), shutil.rmtree(p), shutil.which('x'), shutil.disk_usage('.')"],
-  ["io", "import io\nio.BytesIO(b).read(), io.StringIO(), io.TextIOWrapper(b), io.SEEK_END, io.BufferedReader(r)"],
+  [
+    "io",
+    "import io\nisinstance(f, io.FileIO), io.BytesIO(b).read(), io.StringIO(), io.TextIOWrapper(b), io.SEEK_END, io.BufferedReader(r)",
+  ],
   [
     "codecs",
     "import codecs\ncodecs.decode(b, 'utf-8'), codecs.BOM_UTF8, codecs.getreader('utf-8')(b), codecs.lookup('utf-8')",
@@ -122,7 +125,7 @@ const PASSES: readonly [string, string][] = [
   ],
   [
     "types in isinstance",
-    "import types\nisinstance(f, types.FunctionType), isinstance(f, (types.LambdaType, types.MethodType)), issubclass(c, types.FunctionType)",
+    "import types\nisinstance(f, types.FunctionType), isinstance(f, (types.LambdaType, types.MethodType)), issubclass(c, types.FunctionType), isinstance(c, types.CodeType)",
   ],
   ["types compared with", "import types\nif type(f) is types.FunctionType: pass"],
   ["mapping proxies", "from types import MappingProxyType, TracebackType\nMappingProxyType({})"],

@@ -34,16 +34,9 @@ export const DYNAMIC_CODE: readonly EqualPower[] = [
   {
     like: "compile",
     severity: "error",
-    reason: "makes code objects",
+    reason: "makes code objects, or functions of them",
     instead: writeItOut,
-    names: ["types.CodeType", "types.FunctionType().__code__"],
-  },
-  {
-    like: "compile",
-    severity: "error",
-    reason: "makes functions of code objects",
-    instead: writeItOut,
-    names: ["types.FunctionType", "types.LambdaType"],
+    names: ["types.CodeType", "types.FunctionType", "types.LambdaType"],
     unless: { kind: "tested" },
   },
   {

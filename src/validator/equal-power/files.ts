@@ -11,7 +11,15 @@ export const FILES: readonly EqualPower[] = [
     reason: "direct file access",
     instead: assets,
     modules: ["_pyio"],
-    names: ["io.FileIO", "_io.FileIO", "codecs.open", "os.open", "posix.open", "nt.open"],
+    names: ["codecs.open", "os.open", "posix.open", "nt.open"],
+  },
+  {
+    like: "open",
+    severity: "error",
+    reason: "direct file access",
+    instead: assets,
+    names: ["io.FileIO", "_io.FileIO"],
+    unless: { kind: "tested" },
   },
   {
     like: "open",
