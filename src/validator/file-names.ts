@@ -15,6 +15,7 @@ export interface SharedNames {
   readonly own: OwnModules
   spend(steps: number): boolean
   add(slot: Slot, values: Values): void
+  read(slot: Slot): ReadonlySet<string>
   addStar(stars: Set<string>, module: string): void
   attributeSlot(name: string): Slot
   attribute(value: string, attribute: string): string[]
@@ -180,7 +181,7 @@ export class FileNames {
     const name = nameOf(this.bindings.tree, node)
     const lookup = this.lookUp(scope, name)
     const found: string[] = []
-    for (const slot of lookup.slots) found.push(...slot.values)
+    for (const slot of lookup.slots) for (const value of this.plugin.read(slot)) found.push(value)
     if (!lookup.local) {
       for (const star of this.stars)
         found.push(...this.plugin.attribute(star, name).filter((value) => value !== EXTERNAL))
@@ -227,7 +228,7 @@ export class FileNames {
     const found =
       values.length > 0
         ? values.flatMap((value) => this.plugin.attribute(value, name))
-        : [...this.plugin.attributeSlot(name).values]
+        : [...this.plugin.read(this.plugin.attributeSlot(name))]
     if (ofAny !== null) found.push(ofAny)
     if (name === "__self__") found.push(...this.selfOf(object))
     return unique(found)
@@ -276,7 +277,7 @@ export class FileNames {
     if (tree.kind[callee] === Kind.attribute) found.push(...this.methodCall(callee, first))
     for (const scope of this.callables(callee)) {
       this.passArguments(scope, args)
-      found.push(...scope.returns.values)
+      found.push(...this.plugin.read(scope.returns))
     }
     return found.length === 0 ? NOTHING : unique(found)
   }

@@ -1,7 +1,7 @@
 /**
  * Follows names through a whole plugin: every expression gets the set of qualified names it may stand for. Each round walks
- * every file's expressions from the inside out and lets values flow into the names and attributes they are bound to; the
- * rounds end when nothing new arrives. Only names that the rules' tables speak of are followed, so the sets stay tiny.
+ * a file's expressions from the inside out and lets values flow into the names and attributes they are bound to; a file has
+ * another round when something it has read has grown since, and the rounds end when none has. Only names that the rules' tables speak of are followed, so the sets stay tiny.
  */
 import type { FileBindings } from "./binding-records.ts"
 import { FileNames } from "./file-names.ts"
@@ -36,21 +36,37 @@ class PluginNames {
   private readonly files = new Map<string, FileNames>()
   /** What is ever assigned to an attribute of this name, on whatever object. */
   private readonly attributes = new Map<string, Slot>()
-  private changed = false
+  /** By the number of a file: something it read has grown. */
+  private stale: boolean[]
+  private reader = 0
 
   constructor(files: ReadonlyMap<string, FileBindings>) {
     this.own = new OwnModules(new Set(files.keys()))
     for (const [path, bindings] of files) this.files.set(path, new FileNames(this, path, bindings))
+    this.stale = new Array<boolean>(files.size).fill(true)
     // Imports first, so that most files settle in one round.
-    for (const file of this.files.values()) file.importNames()
+    for (const [number, file] of [...this.files.values()].entries()) {
+      this.reader = number
+      file.importNames()
+    }
   }
 
-  /** True when anything new has arrived anywhere. */
+  /** True when a file has read what has grown since. */
   round(): boolean {
     if (this.budget < 0) return false
-    this.changed = false
-    for (const file of this.files.values()) file.round()
-    return this.changed
+    for (const [number, file] of [...this.files.values()].entries()) {
+      if (this.stale[number] !== true) continue
+      this.stale[number] = false
+      this.reader = number
+      file.round()
+    }
+    return this.stale.includes(true)
+  }
+
+  /** What is in a slot now; the file that is having its round is told when more comes in. */
+  read(slot: Slot): ReadonlySet<string> {
+    slot.readers.add(this.reader)
+    return slot.values
   }
 
   references(): Map<string, ReadonlyMap<number, Values>> {
@@ -69,14 +85,14 @@ class PluginNames {
       // Some unknown member of a module is reported where it is taken; handed on, it would accuse all that touches it.
       if (slot.values.has(value) || value.endsWith(COMPUTED)) continue
       slot.values.add(value)
-      this.changed = true
+      for (const reader of slot.readers) this.stale[reader] = true
     }
   }
 
   addStar(stars: Set<string>, module: string): void {
     if (stars.has(module)) return
     stars.add(module)
-    this.changed = true
+    this.stale.fill(true)
   }
 
   attributeSlot(name: string): Slot {
@@ -102,7 +118,7 @@ class PluginNames {
     if (file === undefined || seen.has(path)) return found
     seen.add(path)
     const slot = file.bindings.module.slots.get(attribute)
-    if (slot !== undefined) found.push(...slot.values)
+    if (slot !== undefined) found.push(...this.read(slot))
     for (const star of file.stars) found.push(...this.attribute(star, attribute, seen))
     return found
   }

@@ -37,10 +37,12 @@ export interface Slot {
   readonly bindings: Binding[]
   /** Qualified names as in `values.ts`; grows until the whole plugin is stable. */
   readonly values: Set<string>
+  /** Files that have read it, by their number: what they made of it is stale when more comes in. */
+  readonly readers: Set<number>
 }
 
 export function newSlot(name: string): Slot {
-  return { name, bindings: [], values: new Set() }
+  return { name, bindings: [], values: new Set(), readers: new Set() }
 }
 
 export function newScope(kind: ScopeKind, node: number, definition: number, parent: Scope | null): Scope {
