@@ -1,6 +1,7 @@
 /** The names of one file: what each of its expressions may stand for, given what the whole plugin knows so far. */
 import type { FileBindings, Passage } from "./binding-records.ts"
 import { getterOf, memberNamed, membersGot, moduleImportedBy } from "./dynamic-access.ts"
+import { flowsByOrigin, innerFirst, type NameFlow } from "./evaluation-order.ts"
 import { Kind } from "./node-kinds.ts"
 import { OwnModules } from "./own-modules.ts"
 import { children, nameOf } from "./python-tree.ts"
@@ -46,6 +47,20 @@ const NAMING = new Set<number>([
   Kind.subscript,
   Kind.call,
 ])
+/** Expressions whose value is not simply that of any of their parts. */
+const LOOKED_INTO = new Set<number>([
+  Kind.attribute,
+  Kind.member_type,
+  Kind.dotted_name,
+  Kind.subscript,
+  Kind.call,
+  Kind.conditional_expression,
+  Kind.named_expression,
+  Kind.pair,
+  Kind.list_splat,
+  Kind.dictionary_splat,
+  ...COMPREHENSIONS,
+])
 const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem__"])
 const VIEW_METHODS = new Set(["values", "items", "copy"])
 const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
@@ -56,6 +71,8 @@ export class FileNames {
   /** Absent means none. */
   private readonly values = new Map<number, Values>()
   private readonly reachability: Reachability
+  private order: readonly number[] | null = null
+  private flowsFrom: ReadonlyMap<number, readonly NameFlow[]> | null = null
   private readonly lookups = new Map<Scope, Map<string, Lookup>>()
   private readonly builtins = new Map<number, string | null>()
 
@@ -78,23 +95,31 @@ export class FileNames {
     return found
   }
 
+  /** In the order of the source, from the inside out, so that most names have their values when they are read. */
   round(): void {
-    const { expressions, flows, attributeFlows, containerFlows } = this.bindings
     this.importNames()
-    for (let index = expressions.length - 1; index >= 0; index--) {
-      const node = expressions[index] ?? 0
+    this.order ??= innerFirst(this.bindings)
+    this.flowsFrom ??= flowsByOrigin(this.bindings)
+    for (const node of this.order) {
       const values = this.evaluate(node)
-      if (values.length > 0) this.values.set(node, values)
+      if (values.length === 0) continue
+      this.values.set(node, values)
+      const flows = this.flowsFrom.get(node)
+      if (flows !== undefined) for (const flow of flows) this.pass(flow)
     }
-    for (const { into, from, passage } of flows) this.plugin.add(into, this.passed(from, passage))
-    for (const { attribute, from, passage } of attributeFlows) {
-      // On unknown objects following functions too would cry wolf; they, too, were reported where they were named.
-      const modules = this.passed(from, passage).filter(isModule)
-      if (modules.length > 0) this.plugin.add(this.plugin.attributeSlot(attribute), modules)
-    }
-    for (const { container, from } of containerFlows) {
+    for (const { container, from } of this.bindings.containerFlows) {
       const stored = this.passed(from, "stored")
       if (stored.length > 0) for (const slot of this.containerSlots(container)) this.plugin.add(slot, stored)
+    }
+  }
+
+  private pass(flow: NameFlow): void {
+    if ("into" in flow) {
+      this.plugin.add(flow.into, this.passed(flow.from, flow.passage))
+    } else {
+      // On unknown objects following functions too would cry wolf; they, too, were reported where they were named.
+      const modules = this.passed(flow.from, flow.passage).filter(isModule)
+      if (modules.length > 0) this.plugin.add(this.plugin.attributeSlot(flow.attribute), modules)
     }
   }
 
@@ -137,6 +162,10 @@ export class FileNames {
     const { tree } = this.bindings
     const kind = tree.kind[node] ?? Kind.other
     if (kind === Kind.identifier) return this.name(node)
+    if (!LOOKED_INTO.has(kind)) {
+      const values = this.unionOfParts(node)
+      return values.length > 0 && CONTAINERS.has(kind) ? unique(values.map(contained)) : values
+    }
     const parts = children(tree, node)
     const [first, second] = parts
     switch (kind) {
@@ -157,11 +186,23 @@ export class FileNames {
       case Kind.list_splat:
       case Kind.dictionary_splat:
         return this.valuesOf(first).map(uncontained)
-      default: {
-        const values = this.union(COMPREHENSIONS.has(kind) ? parts.slice(0, 1) : parts)
-        return CONTAINERS.has(kind) ? unique(values.map(contained)) : values
-      }
+      default:
+        // A comprehension holds what its first part gives.
+        return unique(this.valuesOf(first).map(contained))
     }
+  }
+
+  private unionOfParts(node: number): Values {
+    const { last } = this.bindings.tree
+    const stop = last[node] ?? 0
+    let found: Values = NOTHING
+    for (let part = node + 1; part < stop; part = last[part] ?? stop) {
+      const values = this.values.get(part)
+      if (values === undefined) continue
+      this.plugin.spend(values.length)
+      found = found.length === 0 ? values : unique([...found, ...values])
+    }
+    return found
   }
 
   private union(nodes: readonly number[]): Values {
