@@ -39,11 +39,17 @@ export const PROCESSES: readonly EqualPower[] = [
     reason: "ends or signals processes",
     instead: "Raise an exception to fail a row.",
     names: [
-      ...["signal.pthread_kill", "signal.raise_signal", "signal.pidfd_send_signal"],
-      ...["_signal.pthread_kill", "_signal.raise_signal", "_signal.pidfd_send_signal"],
-      ...["os._exit", "posix._exit", "os.abort", "posix.abort", "os.pidfd_open", "posix.pidfd_open"],
+      ...["signal.pthread_kill", "signal.pidfd_send_signal", "_signal.pthread_kill", "_signal.pidfd_send_signal"],
+      ...["os.pidfd_open", "posix.pidfd_open"],
       ...["kill", "terminate", "send_signal", "suspend"].map((name) => `psutil.Process().${name}`),
     ],
+  },
+  {
+    like: "os.kill",
+    severity: "warning",
+    reason: "ends its own process, and with it the rows in work",
+    instead: "Raise an exception to fail a row.",
+    names: ["signal.raise_signal", "_signal.raise_signal", "os._exit", "posix._exit", "os.abort", "posix.abort"],
   },
   {
     like: "multiprocessing",
