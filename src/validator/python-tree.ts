@@ -6,6 +6,7 @@
 import type { Language, Parser, TreeCursor } from "web-tree-sitter"
 import { joinBracketedLines } from "./joined-lines.ts"
 import { KINDS, Kind, type KindName } from "./node-kinds.ts"
+import { checkSyntax } from "./syntax/check-syntax.ts"
 
 /** Left out of the arrays: they hold no names, or their text is read from their parent. */
 const SKIPPED = new Set([
@@ -35,7 +36,7 @@ export interface SourceProblem {
   readonly message: string
 }
 
-/** `problem` is the first place tree-sitter could not read, or the limit the file goes past; null for a sound tree. */
+/** `problem` is the first place that Python refuses, or the limit the file goes past; null for a sound tree. */
 export interface ParsedSource {
   readonly tree: PythonTree | null
   readonly problem: SourceProblem | null
@@ -81,7 +82,10 @@ export function kindTable(language: Language): Int16Array {
 
 /** Parses one file. Time and memory are linear in the text; the tree-sitter tree does not outlive the call. */
 export function parsePython(parser: Parser, kinds: Int16Array, text: string, maxNodes: number): ParsedSource {
+  const refused = checkSyntax(text)
   const first = parseOnce(parser, kinds, text, maxNodes)
+  // What can still be read of a broken file is scanned too.
+  if (refused !== null) return { tree: first.tree, problem: refused }
   if (first.problem === null || first.tree === null) return first
   // The grammar ends a statement at a line that starts left of its block even between brackets, where CPython does not
   // care. Lines joined there read the same to CPython and are sound to the grammar.

@@ -20,7 +20,6 @@ import { modulesByName } from "./rules/modules-by-name.ts"
 import { osFunctions } from "./rules/os-functions.ts"
 import { pickleWarnings } from "./rules/pickle-warnings.ts"
 import type { Finding, Rule, RuleOptions } from "./rules/rule.ts"
-import { syntax } from "./rules/syntax.ts"
 import { unpickling } from "./rules/unpickling.ts"
 import { decodeSource, linePlaces } from "./source-text.ts"
 
@@ -68,7 +67,6 @@ export interface Scanner {
 }
 
 const RULES: readonly Rule[] = [
-  syntax,
   forbiddenModules,
   osFunctions,
   forbiddenBuiltins,

@@ -1,0 +1,201 @@
+import { USE } from "./arena.ts"
+import { T } from "./atoms.ts"
+import { ExpressionReader } from "./expressions.ts"
+import { BYTES, FSTRING_START, NAME, NUMBER, STRING, tokenKind } from "./tokens.ts"
+
+const MINUS = tokenKind("-")
+const PLUS = tokenKind("+")
+const PIPE = tokenKind("|")
+const SINGLETONS = new Set(["None", "True", "False"].map(tokenKind))
+
+type Bound = Map<string, number>
+
+/** The patterns of `case`. What a pattern binds is kept by name with the token that binds it. */
+export abstract class PatternReader extends ExpressionReader {
+  /** The patterns of one case; true when they match everything. */
+  protected casePatterns(bound: Bound): boolean {
+    const starred = this.kind === T.star
+    const irrefutable = this.maybeStarred(bound)
+    if (this.kind !== T.comma) {
+      if (starred) throw this.problem("a starred pattern stands in a sequence")
+      return irrefutable
+    }
+    this.sequence(bound, -1, starred)
+    return false
+  }
+
+  /** The rest of a sequence after its first element, up to `close`; -1 for a sequence without brackets. */
+  private sequence(bound: Bound, close: number, firstStarred: boolean): void {
+    let starred = firstStarred
+    while (this.take(T.comma)) {
+      if (this.kind === close || (close < 0 && (this.kind === T.colon || this.kind === T.if))) return
+      if (this.kind === T.star) {
+        if (starred) throw this.problem("multiple starred expressions in sequence pattern")
+        starred = true
+      }
+      this.maybeStarred(bound)
+    }
+  }
+
+  private maybeStarred(bound: Bound): boolean {
+    if (!this.take(T.star)) return this.pattern(bound)
+    this.capture(bound, true)
+    return false
+  }
+
+  private pattern(bound: Bound): boolean {
+    const irrefutable = this.alternatives(bound)
+    if (this.take(T.as)) this.capture(bound, false)
+    return irrefutable
+  }
+
+  private capture(bound: Bound, mayDrop: boolean): void {
+    const token = this.expectName()
+    const name = this.nameOf(token)
+    if (this.textOf(token) === "_") {
+      if (!mayDrop) throw this.problem("cannot use '_' as a target", token)
+      return
+    }
+    this.refuseDebug(token)
+    if (bound.has(name)) throw this.problem(`multiple assignments to name '${name}' in pattern`, token)
+    bound.set(name, token)
+  }
+
+  private alternatives(bound: Bound): boolean {
+    const begin = this.at
+    const first: Bound = new Map()
+    let irrefutable = this.closed(first)
+    while (this.take(PIPE)) {
+      if (irrefutable) throw this.problem("a pattern that matches everything makes the next ones unreachable", begin)
+      const other: Bound = new Map()
+      irrefutable = this.closed(other)
+      if (other.size !== first.size || [...other.keys()].some((name) => !first.has(name))) {
+        throw this.problem("alternative patterns bind different names", begin)
+      }
+    }
+    for (const [name, token] of first) {
+      if (bound.has(name)) throw this.problem(`multiple assignments to name '${name}' in pattern`, token)
+      bound.set(name, token)
+    }
+    return irrefutable
+  }
+
+  private closed(bound: Bound): boolean {
+    const { kind } = this
+    if (kind === NAME) return this.named(bound)
+    if (kind === T.open || kind === T.openSquare) return this.bracketed(bound)
+    if (kind === T.openBrace) {
+      this.at++
+      this.mapping(bound)
+      return false
+    }
+    this.literal()
+    return false
+  }
+
+  private literal(): string {
+    const from = this.at
+    if (SINGLETONS.has(this.kind)) this.at++
+    else if (this.kind === STRING || this.kind === BYTES || this.kind === FSTRING_START) {
+      const bytes = this.kind === BYTES
+      for (; this.isString(this.kind); this.at++) {
+        if (this.kind === FSTRING_START) throw this.problem("patterns may only match literals and attribute lookups")
+        if ((this.kind === BYTES) !== bytes) throw this.problem("cannot mix bytes and nonbytes literals")
+      }
+    } else this.number()
+    let written = ""
+    for (let token = from; token < this.at; token++) written += this.textOf(token)
+    return written
+  }
+
+  private number(): void {
+    this.take(MINUS)
+    const real = this.at
+    this.expect(NUMBER)
+    if (this.kind !== PLUS && this.kind !== MINUS) return
+    if (/[jJ]$/.test(this.textOf(real))) throw this.problem("real number required in complex literal", real)
+    this.at++
+    if (this.kind === NUMBER && !/[jJ]$/.test(this.textOf(this.at))) {
+      throw this.problem("imaginary number required in complex literal")
+    }
+    this.expect(NUMBER)
+  }
+
+  /** A capture, a value with dots, or a class pattern. */
+  private named(bound: Bound): boolean {
+    if (this.kindAfter(1) !== T.dot && this.kindAfter(1) !== T.open) {
+      if (this.textOf(this.at) === "_") this.at++
+      else this.capture(bound, false)
+      return true
+    }
+    this.dotted()
+    if (this.take(T.open)) this.classPattern(bound)
+    return false
+  }
+
+  private dotted(): string {
+    const from = this.at
+    this.nameLeaf(USE.load)
+    while (this.take(T.dot)) this.expectName()
+    let name = ""
+    for (let token = from; token < this.at; token++) name += this.nameOf(token)
+    return name
+  }
+
+  private classPattern(bound: Bound): void {
+    const attributes = new Set<string>()
+    let named = false
+    while (this.kind !== T.close) {
+      if (this.kind === NAME && this.kindAfter(1) === T.equals) {
+        const name = this.nameOf(this.at)
+        if (attributes.has(name)) throw this.problem(`attribute name repeated in class pattern: ${name}`)
+        this.refuseDebug(this.at)
+        attributes.add(name)
+        named = true
+        this.at += 2
+      } else if (named) throw this.problem("positional patterns follow keyword patterns")
+      this.pattern(bound)
+      if (!this.take(T.comma)) break
+    }
+    this.expect(T.close)
+  }
+
+  /** In brackets: a sequence, or in parentheses the pattern itself. */
+  private bracketed(bound: Bound): boolean {
+    const round = this.kind === T.open
+    const close = round ? T.close : T.closeSquare
+    this.at++
+    if (this.take(close)) return false
+    const starred = this.kind === T.star
+    const irrefutable = this.maybeStarred(bound)
+    const alone = this.kind !== T.comma
+    if (round && alone && starred) throw this.problem("a starred pattern stands in a sequence")
+    this.sequence(bound, close, starred)
+    this.expect(close)
+    return round && alone && irrefutable
+  }
+
+  private mapping(bound: Bound): void {
+    const keys = new Set<string>()
+    while (this.kind !== T.closeBrace) {
+      if (this.take(T.doubleStar)) {
+        this.capture(bound, false)
+        this.take(T.comma)
+        break
+      }
+      const { at } = this
+      if (this.kind === NAME) {
+        if (this.kindAfter(1) !== T.dot) throw this.problem("mapping pattern keys are literals or have dots")
+        this.dotted()
+      } else {
+        const key = this.literal()
+        if (keys.has(key)) throw this.problem(`mapping pattern checks duplicate key (${key})`, at)
+        keys.add(key)
+      }
+      this.expect(T.colon)
+      this.pattern(bound)
+      if (!this.take(T.comma)) break
+    }
+    this.expect(T.closeBrace)
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * CPython's symbol table, as far as it refuses code: what `global` and `nonlocal` may say, names given twice, where
+ * `yield`, `await` and `:=` may stand. Names are recorded in the order of the statements.
+ */
+import { SyntaxProblem } from "./tokens.ts"
+
+export type ScopeKind = "module" | "class" | "function" | "async" | "lambda" | "comprehension" | "types"
+
+export interface SyntaxScope {
+  readonly kind: ScopeKind
+  readonly parent: SyntaxScope | null
+  readonly names: Map<string, number>
+  /** The class whose private names are mangled here. */
+  readonly className: string | null
+  yields: boolean
+  /** Where the first `return` with a value stands, or -1. */
+  returnsAt: number
+  /** A comprehension that is a generator expression. */
+  generator: boolean
+  /** A comprehension that awaits. */
+  awaits: boolean
+}
+
+export const FLAG = {
+  local: 1,
+  used: 2,
+  parameter: 4,
+  global: 8,
+  nonlocal: 16,
+  iteration: 32,
+  annotated: 64,
+  /** Bound by `:=` in a comprehension of this scope. */
+  passedOn: 128,
+  typeParameter: 256,
+} as const
+
+const BOUND = FLAG.local | FLAG.parameter | FLAG.typeParameter
+const TOUCHED = BOUND | FLAG.used | FLAG.annotated
+/** What CPython itself binds around the functions of a class. */
+const CLASS_CELLS = new Set(["__class__", "__classdict__"])
+
+export class ScopeTable {
+  current: SyntaxScope
+  private readonly nonlocals: { scope: SyntaxScope; name: string; at: number }[] = []
+
+  constructor() {
+    this.current = newScope("module", null, null)
+  }
+
+  enter(kind: ScopeKind, className: string | null = this.current.className): SyntaxScope {
+    this.current = newScope(kind, this.current, className)
+    return this.current
+  }
+
+  leave(): void {
+    const { kind, yields, returnsAt, parent } = this.current
+    if (kind === "async" && yields && returnsAt >= 0) {
+      throw new SyntaxProblem(returnsAt, "'return' with value in async generator")
+    }
+    this.current = parent ?? this.current
+  }
+
+  /** Binds a name in the current scope. */
+  bind(written: string, at: number, flag: number = FLAG.local): void {
+    this.record(this.current, written, flag, at)
+  }
+
+  record(scope: SyntaxScope, written: string, flag: number, at: number): void {
+    const name = mangled(written, scope.className)
+    const before = scope.names.get(name) ?? 0
+    if ((before & flag) === flag && (flag & (FLAG.parameter | FLAG.typeParameter)) === 0) return
+    if ((before & flag & FLAG.parameter) !== 0) {
+      throw new SyntaxProblem(at, `duplicate argument '${written}' in function definition`)
+    }
+    if ((before & flag & FLAG.typeParameter) !== 0) {
+      throw new SyntaxProblem(at, `duplicate type parameter '${written}'`)
+    }
+    if ((flag & FLAG.annotated) !== 0 && (before & (FLAG.global | FLAG.nonlocal)) !== 0 && scope.kind !== "module") {
+      throw new SyntaxProblem(
+        at,
+        `annotated name '${written}' can't be ${before & FLAG.global ? "global" : "nonlocal"}`,
+      )
+    }
+    const both = before | flag
+    if ((both & FLAG.iteration) !== 0 && (both & FLAG.passedOn) !== 0) {
+      throw new SyntaxProblem(at, `assignment expression cannot rebind comprehension iteration variable '${written}'`)
+    }
+    scope.names.set(name, both)
+  }
+
+  declare(written: string, keyword: "global" | "nonlocal", at: number): void {
+    const scope = this.current
+    const name = mangled(written, scope.className)
+    const before = scope.names.get(name) ?? 0
+    if (keyword === "nonlocal" && scope.kind === "module") {
+      throw new SyntaxProblem(at, "nonlocal declaration not allowed at module level")
+    }
+    if ((before & TOUCHED) !== 0) {
+      if ((before & FLAG.parameter) !== 0) throw new SyntaxProblem(at, `name '${written}' is parameter and ${keyword}`)
+      const happened = (before & FLAG.annotated) !== 0 ? "annotated" : (before & FLAG.local) !== 0 ? "assigned" : "used"
+      throw new SyntaxProblem(at, `name '${written}' is ${happened} before its ${keyword} declaration`)
+    }
+    const other = keyword === "global" ? FLAG.nonlocal : FLAG.global
+    if ((before & other) !== 0) throw new SyntaxProblem(at, `name '${written}' is nonlocal and global`)
+    scope.names.set(name, before | FLAG[keyword])
+    if (keyword === "nonlocal") this.nonlocals.push({ scope, name, at })
+  }
+
+  /** `:=` binds in the nearest scope that is no comprehension. */
+  bindWalrus(from: SyntaxScope, written: string, at: number): void {
+    let scope = from
+    for (; scope.kind === "comprehension" && scope.parent !== null; scope = scope.parent) {
+      this.record(scope, written, FLAG.passedOn, at)
+    }
+    if (scope !== from && scope.kind === "class") {
+      throw new SyntaxProblem(at, "assignment expression within a comprehension cannot be used in a class body")
+    }
+    this.record(scope, written, FLAG.local, at)
+  }
+
+  /** To be called when the whole file was read: only then is it known what the functions around bind. */
+  finish(): void {
+    for (const { scope, name, at } of this.nonlocals) {
+      const found = bindingAround(scope, name)
+      if (found === "parameter")
+        throw new SyntaxProblem(at, `nonlocal binding not allowed for type parameter '${name}'`)
+      if (found === "none") throw new SyntaxProblem(at, `no binding for nonlocal '${name}' found`)
+    }
+  }
+}
+
+function bindingAround(scope: SyntaxScope, name: string): "function" | "parameter" | "none" {
+  for (let around = scope.parent; around !== null && around.kind !== "module"; around = around.parent) {
+    if (around.kind === "class") {
+      if (CLASS_CELLS.has(name)) return "function"
+      continue
+    }
+    const flags = around.names.get(name) ?? 0
+    if ((flags & FLAG.global) !== 0) return "none"
+    if ((flags & FLAG.nonlocal) !== 0) continue
+    if ((flags & FLAG.typeParameter) !== 0) return "parameter"
+    if ((flags & BOUND) !== 0) return "function"
+  }
+  return "none"
+}
+
+export function newScope(kind: ScopeKind, parent: SyntaxScope | null, className: string | null): SyntaxScope {
+  return { kind, parent, names: new Map(), className, yields: false, returnsAt: -1, generator: false, awaits: false }
+}
+
+/** A private name of a class as its code sees it: `__name` is `_Class__name`. */
+function mangled(name: string, className: string | null): string {
+  if (className === null || name.charCodeAt(0) !== 0x5f || !name.startsWith("__") || name.endsWith("__")) return name
+  const stripped = className.replace(/^_+/, "")
+  return stripped === "" ? name : `_${stripped}${name}`
+}

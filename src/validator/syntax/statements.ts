@@ -1,0 +1,346 @@
+import { N, USE } from "./arena.ts"
+import { T } from "./atoms.ts"
+import type { SyntaxScope } from "./scope-table.ts"
+import { outside, SimpleStatementReader, type Surroundings } from "./simple-statements.ts"
+import { DEDENT, END, INDENT, KEYWORDS, NAME, NEWLINE, tokenKind } from "./tokens.ts"
+
+const word = (name: string) => KEYWORDS.get(name) ?? -1
+const DEF = word("def")
+const CLASS = word("class")
+const WITH = word("with")
+const ELIF = word("elif")
+const EXCEPT = word("except")
+const FINALLY = word("finally")
+const AT = tokenKind("@")
+const ARROW = tokenKind("->")
+
+/** CPython's CO_MAXBLOCKS: loops, `with` and `try` inside one another in one function. */
+const MAX_BLOCKS = 20
+
+/** Whole files. Blocks nest no deeper than the tokenizer's limit on indentation, so recursion per block is bounded. */
+export class StatementReader extends SimpleStatementReader {
+  private readonly compound = this.compoundTable()
+
+  private compoundTable(): ReadonlyMap<number, () => void> {
+    const table: Record<string, () => void> = {
+      if: () => this.ifStatement(),
+      while: () => this.whileStatement(),
+      for: () => this.forStatement(),
+      try: () => this.tryStatement(),
+      with: () => this.withStatement(),
+      def: () => this.functionDefinition("function"),
+      class: () => this.classDefinition(),
+      async: () => this.asyncStatement(),
+    }
+    return new Map(Object.entries(table).map(([name, read]) => [word(name), read]))
+  }
+
+  /** Throws a `SyntaxProblem` at the first place that CPython refuses. */
+  file(): void {
+    while (this.kind !== END) this.statement()
+    this.table.finish()
+  }
+
+  private statement(): void {
+    const { kind } = this
+    const read = kind === AT ? () => this.decorated() : this.compound.get(kind)
+    if (read !== undefined) {
+      this.futureAllowed = false
+      read()
+    } else if (kind === NAME && this.startsMatch()) {
+      this.futureAllowed = false
+      this.matchStatement()
+    } else this.simpleStatements()
+  }
+
+  private block(): void {
+    this.expect(T.colon)
+    this.suite()
+  }
+
+  private suite(): void {
+    if (this.kind !== NEWLINE) {
+      this.simpleStatements()
+      return
+    }
+    this.at++
+    if (this.kind !== INDENT) throw this.unexpected("an indented block")
+    this.at++
+    while (this.kind !== DEDENT) {
+      if (this.kind === END) throw this.unexpected()
+      this.statement()
+    }
+    this.at++
+  }
+
+  /** A block whose surroundings differ from those here. */
+  private blockIn(change: Partial<Surroundings>, counted: number): void {
+    const before = this.around
+    const blocks = before.blocks + counted
+    if (blocks > MAX_BLOCKS) throw this.problem("too many statically nested blocks")
+    this.around = { ...before, ...change, blocks }
+    this.block()
+    this.around = before
+  }
+
+  private loopBody(): void {
+    this.blockIn({ loop: true, starHandlerOfLoop: false }, 1)
+  }
+
+  private condition(): void {
+    this.at++
+    this.namedExpression()
+    this.finishExpressions()
+  }
+
+  private ifStatement(): void {
+    this.condition()
+    this.block()
+    while (this.kind === ELIF) {
+      this.condition()
+      this.block()
+    }
+    this.elseBlock()
+  }
+
+  private elseBlock(): void {
+    if (this.take(T.else)) this.block()
+  }
+
+  private whileStatement(): void {
+    this.condition()
+    this.loopBody()
+    this.elseBlock()
+  }
+
+  private forStatement(): void {
+    this.at++
+    this.targets(USE.store)
+    this.expect(T.in)
+    this.values()
+    this.finishExpressions()
+    this.loopBody()
+    this.elseBlock()
+  }
+
+  private tryStatement(): void {
+    const { at } = this
+    this.at++
+    this.blockIn({}, 1)
+    let starred: boolean | null = null
+    let bare = -1
+    while (this.kind === EXCEPT) {
+      if (bare >= 0) throw this.problem("default 'except:' must be last", bare)
+      bare = this.kindAfter(1) === T.colon ? this.at : -1
+      starred = this.handler(starred)
+    }
+    if (starred === null && this.kind !== FINALLY) {
+      throw this.kind === DEDENT || this.kind === END || this.kind === NEWLINE
+        ? this.problem("expected 'except' or 'finally' block", at)
+        : this.problem("expected 'except' or 'finally' block")
+    }
+    if (starred !== null) this.elseBlock()
+    if (this.take(FINALLY)) this.blockIn({}, 1)
+  }
+
+  private handler(before: boolean | null): boolean {
+    const { at } = this
+    this.at++
+    const starred = this.take(T.star)
+    if (before !== null && starred !== before) {
+      throw this.problem("cannot have both 'except' and 'except*' on the same 'try'", at)
+    }
+    if (starred && this.kind === T.colon) throw this.problem("expected one or more exception types")
+    if (this.kind !== T.colon) {
+      this.expression()
+      if (this.kind === T.comma) throw this.problem("multiple exception types must be parenthesized", at)
+      if (this.take(T.as)) {
+        const token = this.expectName()
+        this.refuseDebug(token)
+        this.table.bind(this.nameOf(token), this.startOf(token))
+      }
+    }
+    this.finishExpressions()
+    this.blockIn(starred ? { starHandler: true, starHandlerOfLoop: true } : {}, 1)
+    return starred
+  }
+
+  private withStatement(): void {
+    this.at++
+    const items = this.bracketedItems() ? this.itemsInBrackets() : this.items()
+    this.finishExpressions()
+    this.blockIn({}, items)
+  }
+
+  /** True when the brackets that open here hold the items of a `with`, not an expression. */
+  private bracketedItems(): boolean {
+    if (this.kind !== T.open) return false
+    let depth = 0
+    let binds = false
+    for (let distance = 0; ; distance++) {
+      const kind = this.kindAfter(distance)
+      if (kind === END || kind === NEWLINE) return false
+      if (kind === T.open || kind === T.openSquare || kind === T.openBrace) depth++
+      else if (kind === T.close || kind === T.closeSquare || kind === T.closeBrace) {
+        if (--depth === 0) return binds && this.kindAfter(distance + 1) === T.colon
+      } else if (kind === T.as && depth === 1) binds = true
+    }
+  }
+
+  private itemsInBrackets(): number {
+    this.at++
+    let count = 0
+    while (this.kind !== T.close) {
+      this.item()
+      count++
+      if (!this.take(T.comma)) break
+    }
+    this.expect(T.close)
+    return count
+  }
+
+  private items(): number {
+    let count = 0
+    do {
+      this.item()
+      count++
+    } while (this.take(T.comma))
+    return count
+  }
+
+  private item(): void {
+    this.expression()
+    if (this.take(T.as)) this.boundTarget()
+  }
+
+  private asyncStatement(): void {
+    const { at } = this
+    this.at++
+    if (this.kind === DEF) {
+      this.functionDefinition("async")
+      return
+    }
+    if (this.kind !== T.for && this.kind !== WITH) throw this.unexpected("def, for or with")
+    if (this.table.current.kind !== "async") {
+      throw this.problem(`'async ${this.textOf(this.at)}' outside async function`, at)
+    }
+    if (this.kind === WITH) this.withStatement()
+    else this.forStatement()
+  }
+
+  private decorated(): void {
+    while (this.take(AT)) {
+      this.namedExpression()
+      this.expect(NEWLINE)
+    }
+    this.finishExpressions()
+    if (this.kind === CLASS) this.classDefinition()
+    else this.functionDefinition(this.take(T.async) ? "async" : "function")
+  }
+
+  private definedName(): number {
+    this.at++
+    const token = this.expectName()
+    this.refuseDebug(token)
+    this.table.bind(this.nameOf(token), this.startOf(token))
+    return token
+  }
+
+  private functionDefinition(kind: "function" | "async"): void {
+    if (this.kind !== DEF) throw this.unexpected("def")
+    this.definedName()
+    const types = this.enterTypes()
+    this.expect(T.open)
+    this.parameters(T.close)
+    this.expect(T.close)
+    if (this.take(ARROW)) this.returnType()
+    const scope = this.table.enter(kind)
+    this.table.current = types?.parent ?? scope.parent ?? scope
+    this.finishExpressions(scope, types)
+    this.table.current = scope
+    this.body()
+    this.table.leave()
+    if (types !== null) this.table.leave()
+  }
+
+  private returnType(): void {
+    const { arena, at } = this
+    const from = arena.size
+    this.expression()
+    arena.add(N.annotation, from, at)
+  }
+
+  private enterTypes(): SyntaxScope | null {
+    if (this.kind !== T.openSquare) return null
+    const scope = this.table.enter("types")
+    this.typeParameters()
+    return scope
+  }
+
+  private body(): void {
+    const before = this.around
+    this.around = outside()
+    this.block()
+    this.around = before
+  }
+
+  private classDefinition(): void {
+    const name = this.definedName()
+    const types = this.enterTypes()
+    if (this.take(T.open)) this.call(false)
+    this.finishExpressions()
+    this.table.enter("class", this.nameOf(name))
+    this.body()
+    this.table.leave()
+    if (types !== null) this.table.leave()
+  }
+
+  /** `match` is a name unless its line ends in a colon. */
+  private startsMatch(): boolean {
+    if (this.textOf(this.at) !== "match") return false
+    const next = this.kindAfter(1)
+    if (next === T.equals || next === T.dot || next === NEWLINE || next === T.comma || next === T.colon) return false
+    let distance = 1
+    while (this.kindAfter(distance) !== NEWLINE && this.kindAfter(distance) !== END) distance++
+    return this.kindAfter(distance - 1) === T.colon
+  }
+
+  private matchStatement(): void {
+    this.at++
+    this.subject()
+    this.finishExpressions()
+    this.expect(T.colon)
+    this.expect(NEWLINE)
+    if (this.kind !== INDENT) throw this.unexpected("an indented block")
+    this.at++
+    let irrefutable = -1
+    do {
+      if (irrefutable >= 0) {
+        throw this.problem("a pattern that matches everything makes the next cases unreachable", irrefutable)
+      }
+      irrefutable = this.caseBlock()
+    } while (this.kind !== DEDENT)
+    this.at++
+  }
+
+  private subject(): void {
+    const node = this.starNamed()
+    if (this.kind !== T.comma) this.refuseStarred(node)
+    while (this.take(T.comma) && this.kind !== T.colon) this.starNamed()
+  }
+
+  /** The token of the case when it matches everything, else -1. */
+  private caseBlock(): number {
+    if (this.kind !== NAME || this.textOf(this.at) !== "case") throw this.unexpected("case")
+    this.at++
+    const { at } = this
+    const bound = new Map<string, number>()
+    const irrefutable = this.casePatterns(bound)
+    for (const [name, token] of bound) this.table.bind(name, this.startOf(token))
+    const guarded = this.take(T.if)
+    if (guarded) this.namedExpression()
+    this.finishExpressions()
+    this.block()
+    return irrefutable && !guarded ? at : -1
+  }
+}

@@ -1,0 +1,90 @@
+import { Arena, N, USE } from "./arena.ts"
+import type { Tokens } from "./tokenizer.ts"
+import { BROKEN, DEDENT, END, INDENT, NAME, NEWLINE, SyntaxProblem, TOKEN_NAMES, tokenKind } from "./tokens.ts"
+
+/** A place in the tokens and the nodes read since the statement began; what every part of the parser stands on. */
+export abstract class TokenReader {
+  protected at = 0
+  readonly arena = new Arena()
+
+  constructor(readonly tokens: Tokens) {}
+
+  protected get kind(): number {
+    return this.tokens.kind[this.at] ?? END
+  }
+
+  protected kindAfter(distance: number): number {
+    return this.tokens.kind[this.at + distance] ?? END
+  }
+
+  protected startOf(token: number): number {
+    return this.tokens.start[token] ?? 0
+  }
+
+  textOf(token: number): string {
+    return this.tokens.text.slice(this.tokens.start[token], this.tokens.end[token])
+  }
+
+  /** CPython compares names after NFKC normalisation (PEP 3131). */
+  nameOf(token: number): string {
+    const name = this.textOf(token)
+    return /^[\0-\x7f]*$/.test(name) ? name : name.normalize("NFKC")
+  }
+
+  protected take(kind: number): boolean {
+    if (this.kind !== kind) return false
+    this.at++
+    return true
+  }
+
+  protected expect(kind: number): void {
+    if (this.kind !== kind) throw this.unexpected(TOKEN_NAMES[kind])
+    this.at++
+  }
+
+  /** The token of a name; keywords are none. */
+  protected expectName(): number {
+    if (this.kind !== NAME) throw this.unexpected("a name")
+    return this.at++
+  }
+
+  protected unexpected(wanted?: string): SyntaxProblem {
+    const { kind, problem } = this.tokens
+    const found = kind[this.at] ?? END
+    if (found === BROKEN && problem !== null) return problem
+    if (found === INDENT) return this.problem("unexpected indent")
+    if (found === DEDENT) return this.problem("unexpected unindent")
+    if (wanted === undefined) return this.problem("invalid syntax")
+    const spelled = /^[a-z]/.test(wanted) && tokenKind(wanted) < 0 ? wanted : `'${wanted}'`
+    if (found === NEWLINE || found === END) return this.problem(`expected ${spelled} before the end of the line`)
+    return this.problem(`expected ${spelled}`)
+  }
+
+  protected problem(reason: string, token = this.at): SyntaxProblem {
+    return new SyntaxProblem(this.startOf(token), reason)
+  }
+
+  /** Index into the text where a node of the arena begins. */
+  protected nodeStart(node: number): number {
+    const { arena } = this
+    const own = this.startOf(arena.token[node] ?? 0)
+    const first = arena.first[node] ?? node
+    return first === node ? own : Math.min(own, this.startOf(arena.token[first] ?? 0))
+  }
+
+  protected problemAt(node: number, reason: string): SyntaxProblem {
+    return new SyntaxProblem(this.nodeStart(node), reason)
+  }
+
+  protected nameLeaf(use: number): number {
+    const node = this.arena.leaf(N.name, this.expectName())
+    this.arena.use[node] = use
+    if (use !== USE.load) this.refuseDebug(this.arena.token[node] ?? 0)
+    return node
+  }
+
+  /** `__debug__` is the one name that nothing may bind. */
+  protected refuseDebug(token: number): void {
+    if (this.nameOf(token) === "__debug__") throw this.problem("cannot assign to __debug__", token)
+  }
+}
