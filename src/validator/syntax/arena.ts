@@ -33,7 +33,7 @@ export const N = {
 } as const
 
 /** How a name is used; 0 is a read. */
-export const USE = { load: 0, store: 1, delete: 2, walrus: 3, iteration: 4, annotated: 5 } as const
+export const USE = { load: 0, store: 1, delete: 2, walrus: 3, iteration: 4, annotated: 5, none: 6 } as const
 
 export class Arena {
   size = 0

@@ -290,12 +290,22 @@ export abstract class AtomReader extends TargetReader {
       if (this.kind === T.closeBrace || this.kind === T.colon || this.kind === T.exclamation) {
         throw this.problem("f-string: valid expression required")
       }
-      this.yieldOrValues()
+      this.fieldExpression()
       this.take(T.equals)
       if (this.take(T.exclamation)) this.conversion()
       if (this.take(T.colon)) this.formattedParts(T.closeBrace)
       else if (!this.take(T.closeBrace)) throw this.fieldProblem()
     }
+  }
+
+  private fieldExpression(): void {
+    const { arena, at } = this
+    const from = arena.size
+    const node = this.yieldOrValues()
+    // Up to 3.11 an expression is read as if it stood in parentheses.
+    if (!this.startsClauses() || arena.kind[node] === N.tuple) return
+    this.clauses(node)
+    arena.add(N.generator, from, at)
   }
 
   private conversion(): void {

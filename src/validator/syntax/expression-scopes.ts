@@ -14,7 +14,6 @@ interface Region {
   readonly parameters: SyntaxScope | null
   /** Inside what a comprehension iterates over. */
   readonly iterable: boolean
-  readonly deferredAnnotation: boolean
   /** The comprehension's node, when the region is all of it. */
   readonly comprehension: number
 }
@@ -40,7 +39,6 @@ export function recordNames(arena: Arena, table: ScopeTable, places: Places, sta
     scope: table.current,
     parameters: statement.parameters,
     iterable: false,
-    deferredAnnotation: false,
     comprehension: -1,
   }
   const enter = (change: Partial<Region>) => {
@@ -65,7 +63,7 @@ export function recordNames(arena: Arena, table: ScopeTable, places: Places, sta
         break
       case N.lambda: {
         const parameters = newScope("lambda", region.scope, region.scope.className)
-        enter({ first, parameters, deferredAnnotation: false })
+        enter({ first, parameters })
         break
       }
       case N.lambdaBody:
@@ -85,11 +83,7 @@ export function recordNames(arena: Arena, table: ScopeTable, places: Places, sta
         enter({ first, iterable: true })
         break
       case N.annotation:
-        enter({
-          first,
-          scope: statement.annotations ?? region.scope,
-          deferredAnnotation: statement.deferred,
-        })
+        enter({ first, scope: annotationScope(region.scope, statement) })
         break
       case N.asyncFor:
         region.scope.awaits = true
@@ -111,17 +105,23 @@ export function recordNames(arena: Arena, table: ScopeTable, places: Places, sta
   }
 }
 
+/** An annotation that is not evaluated has a scope of its own, whose names are nobody's. */
+function annotationScope(around: SyntaxScope, { annotations, deferred }: StatementScopes): SyntaxScope {
+  const scope = annotations ?? around
+  return deferred ? newScope("annotation", scope, scope.className) : scope
+}
+
 function recordName(table: ScopeTable, region: Region, use: number, name: string, at: number): void {
   const { scope } = region
   if (use === USE.load) table.record(scope, name, FLAG.used, at)
   else if (use === USE.walrus) table.bindWalrus(scope, name, at)
   else if (use === USE.iteration) table.record(scope, name, FLAG.iteration | FLAG.local, at)
   else if (use === USE.annotated) table.record(scope, name, FLAG.annotated | FLAG.local, at)
-  else table.record(scope, name, FLAG.local, at)
+  else if (use !== USE.none) table.record(scope, name, FLAG.local, at)
 }
 
-function checkYield({ scope, deferredAnnotation }: Region, from: boolean, at: number): void {
-  if (deferredAnnotation) throw new SyntaxProblem(at, "yield expression cannot be used within an annotation")
+function checkYield({ scope }: Region, from: boolean, at: number): void {
+  if (scope.kind === "annotation") throw new SyntaxProblem(at, "yield expression cannot be used within an annotation")
   if (scope.kind === "comprehension") throw new SyntaxProblem(at, "'yield' inside a comprehension")
   if (scope.kind === "types") throw new SyntaxProblem(at, "yield expression cannot be used within type parameters")
   if (scope.kind === "module" || scope.kind === "class") throw new SyntaxProblem(at, "'yield' outside function")
@@ -129,8 +129,8 @@ function checkYield({ scope, deferredAnnotation }: Region, from: boolean, at: nu
   scope.yields = true
 }
 
-function checkAwait({ scope, deferredAnnotation }: Region, at: number): void {
-  if (deferredAnnotation) throw new SyntaxProblem(at, "await expression cannot be used within an annotation")
+function checkAwait({ scope }: Region, at: number): void {
+  if (scope.kind === "annotation") throw new SyntaxProblem(at, "await expression cannot be used within an annotation")
   if (scope.kind === "comprehension") scope.awaits = true
   else if (scope.kind === "types") {
     throw new SyntaxProblem(at, "await expression cannot be used within type parameters")
@@ -140,8 +140,8 @@ function checkAwait({ scope, deferredAnnotation }: Region, at: number): void {
   }
 }
 
-function checkWalrus({ scope, iterable, deferredAnnotation }: Region, at: number): void {
-  if (deferredAnnotation) throw new SyntaxProblem(at, "named expression cannot be used within an annotation")
+function checkWalrus({ scope, iterable }: Region, at: number): void {
+  if (scope.kind === "annotation") throw new SyntaxProblem(at, "named expression cannot be used within an annotation")
   if (iterable)
     throw new SyntaxProblem(at, "assignment expression cannot be used in a comprehension iterable expression")
   if (scope.kind === "types") throw new SyntaxProblem(at, "named expression cannot be used within type parameters")
@@ -152,7 +152,7 @@ function leaveComprehension(region: Region, arena: Arena, places: Places): void 
   const { comprehension, scope } = region
   if (comprehension < 0 || !scope.awaits || scope.generator || scope.parent === null) return
   if (scope.parent.kind === "comprehension") scope.parent.awaits = true
-  else if (scope.parent.kind !== "async") {
+  else if (scope.parent.kind !== "async" && scope.parent.kind !== "annotation") {
     const at = places.startOf(arena.token[comprehension] ?? 0)
     throw new SyntaxProblem(at, "asynchronous comprehension outside of an asynchronous function")
   }

@@ -1,12 +1,18 @@
 import { USE } from "./arena.ts"
 import { T } from "./atoms.ts"
 import { ExpressionReader } from "./expressions.ts"
-import { BYTES, FSTRING_START, NAME, NUMBER, STRING, tokenKind } from "./tokens.ts"
+import { numberKey, stringKey } from "./pattern-keys.ts"
+import { BYTES, FSTRING_START, NAME, NUMBER, tokenKind } from "./tokens.ts"
 
 const MINUS = tokenKind("-")
 const PLUS = tokenKind("+")
 const PIPE = tokenKind("|")
-const SINGLETONS = new Set(["None", "True", "False"].map(tokenKind))
+/** `True` equals 1. */
+const SINGLETONS = new Map([
+  [tokenKind("None"), "None"],
+  [tokenKind("True"), "1"],
+  [tokenKind("False"), "0"],
+])
 
 type Bound = Map<string, number>
 
@@ -93,19 +99,28 @@ export abstract class PatternReader extends ExpressionReader {
     return false
   }
 
+  /** The literal's value as `pattern-keys.ts` writes it. */
   private literal(): string {
     const from = this.at
-    if (SINGLETONS.has(this.kind)) this.at++
-    else if (this.kind === STRING || this.kind === BYTES || this.kind === FSTRING_START) {
-      const bytes = this.kind === BYTES
-      for (; this.isString(this.kind); this.at++) {
-        if (this.kind === FSTRING_START) throw this.problem("patterns may only match literals and attribute lookups")
-        if ((this.kind === BYTES) !== bytes) throw this.problem("cannot mix bytes and nonbytes literals")
-      }
-    } else this.number()
-    let written = ""
-    for (let token = from; token < this.at; token++) written += this.textOf(token)
-    return written
+    const singleton = SINGLETONS.get(this.kind)
+    if (singleton !== undefined) {
+      this.at++
+      return singleton
+    }
+    const bytes = this.kind === BYTES
+    if (!this.isString(this.kind)) {
+      this.number()
+      return numberKey(this.tokensFrom(from).join(""))
+    }
+    for (; this.isString(this.kind); this.at++) {
+      if (this.kind === FSTRING_START) throw this.problem("patterns may only match literals and attribute lookups")
+      if ((this.kind === BYTES) !== bytes) throw this.problem("cannot mix bytes and nonbytes literals")
+    }
+    return stringKey(this.tokensFrom(from))
+  }
+
+  private tokensFrom(first: number): string[] {
+    return Array.from({ length: this.at - first }, (_, index) => this.textOf(first + index))
   }
 
   private number(): void {
@@ -133,13 +148,9 @@ export abstract class PatternReader extends ExpressionReader {
     return false
   }
 
-  private dotted(): string {
-    const from = this.at
+  private dotted(): void {
     this.nameLeaf(USE.load)
     while (this.take(T.dot)) this.expectName()
-    let name = ""
-    for (let token = from; token < this.at; token++) name += this.nameOf(token)
-    return name
   }
 
   private classPattern(bound: Bound): void {
@@ -189,7 +200,7 @@ export abstract class PatternReader extends ExpressionReader {
         this.dotted()
       } else {
         const key = this.literal()
-        if (keys.has(key)) throw this.problem(`mapping pattern checks duplicate key (${key})`, at)
+        if (keys.has(key)) throw this.problem(`mapping pattern checks duplicate key (${this.textOf(at)})`, at)
         keys.add(key)
       }
       this.expect(T.colon)

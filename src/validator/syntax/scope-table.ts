@@ -4,7 +4,7 @@
  */
 import { SyntaxProblem } from "./tokens.ts"
 
-export type ScopeKind = "module" | "class" | "function" | "async" | "lambda" | "comprehension" | "types"
+export type ScopeKind = "module" | "class" | "function" | "async" | "lambda" | "comprehension" | "types" | "annotation"
 
 export interface SyntaxScope {
   readonly kind: ScopeKind
@@ -32,10 +32,12 @@ export const FLAG = {
   /** Bound by `:=` in a comprehension of this scope. */
   passedOn: 128,
   typeParameter: 256,
+  /** By an import, which a `global` may follow. */
+  imported: 512,
 } as const
 
-const BOUND = FLAG.local | FLAG.parameter | FLAG.typeParameter
-const TOUCHED = BOUND | FLAG.used | FLAG.annotated
+const BOUND = FLAG.local | FLAG.parameter | FLAG.typeParameter | FLAG.imported
+const TOUCHED = FLAG.local | FLAG.parameter | FLAG.typeParameter | FLAG.used | FLAG.annotated
 /** What CPython itself binds around the functions of a class. */
 const CLASS_CELLS = new Set(["__class__", "__classdict__"])
 
@@ -114,6 +116,9 @@ export class ScopeTable {
     }
     if (scope !== from && scope.kind === "class") {
       throw new SyntaxProblem(at, "assignment expression within a comprehension cannot be used in a class body")
+    }
+    if (scope.kind === "types") {
+      throw new SyntaxProblem(at, "named expression cannot be used within type parameters or a type alias")
     }
     this.record(scope, written, FLAG.local, at)
   }

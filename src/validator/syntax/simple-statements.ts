@@ -95,17 +95,18 @@ export abstract class SimpleStatementReader extends PatternReader {
       this.futureAllowed = false
       this.typeAlias()
     } else {
-      const { at } = this
-      this.expressionStatement()
-      const docstring = at === 0 && this.tokens.kind[at] === STRING && this.onlyStrings(at)
-      this.futureAllowed = future && docstring
+      const first = this.at === 0
+      const node = this.expressionStatement()
+      this.futureAllowed = future && first && this.isDocstring(node)
     }
     this.finishExpressions()
   }
 
-  private onlyStrings(from: number): boolean {
-    for (let token = from; token < this.at; token++) if (this.tokens.kind[token] !== STRING) return false
-    return true
+  private isDocstring(expression: number): boolean {
+    const { arena } = this
+    let node = expression
+    while (arena.kind[node] === N.parenthesized) node--
+    return arena.kind[node] === N.literal && this.tokens.kind[arena.token[node] ?? 0] === STRING
   }
 
   /** Takes the names read so far to their scopes. */
@@ -117,8 +118,7 @@ export abstract class SimpleStatementReader extends PatternReader {
     arena.size = 0
   }
 
-  private expressionStatement(): void {
-    const { arena } = this
+  private expressionStatement(): number {
     const yields = this.kind === T.yield
     let node = yields ? this.yieldExpression() : this.starExpressions()
     if (this.kind === T.equals) {
@@ -132,7 +132,8 @@ export abstract class SimpleStatementReader extends PatternReader {
       this.oneTarget(node, USE.store, "assign to")
       this.at++
       this.yieldOrValues()
-    } else if (arena.kind[node] === N.starred) this.refuseStarred(node)
+    } else this.refuseStarred(node)
+    return node
   }
 
   private annotation(node: number): void {
@@ -150,8 +151,8 @@ export abstract class SimpleStatementReader extends PatternReader {
     arena.add(N.annotation, from, at)
     const assigned = this.take(T.equals)
     if (assigned) this.yieldOrValues()
-    // A name in parentheses is annotated without becoming a local one.
-    if (!plain && arena.kind[target] === N.name) arena.use[target] = assigned ? USE.store : USE.load
+    // A name in parentheses is not touched without a value.
+    if (!plain && arena.kind[target] === N.name) arena.use[target] = assigned ? USE.store : USE.none
   }
 
   private leaveLoop(word: "break" | "continue"): void {
@@ -213,20 +214,17 @@ export abstract class SimpleStatementReader extends PatternReader {
     } while (this.take(T.comma))
   }
 
-  private bindToken(token: number): void {
+  private bindToken(token: number, flag: number = FLAG.imported): void {
     this.refuseDebug(token)
-    this.table.bind(this.nameOf(token), this.startOf(token))
+    this.table.bind(this.nameOf(token), this.startOf(token), flag)
   }
 
   private importStatement(): void {
     this.at++
     do {
       const first = this.expectName()
-      const dotted = this.kind === T.dot
       while (this.take(T.dot)) this.expectName()
-      if (this.take(T.as)) this.bindToken(this.expectName())
-      else if (dotted) this.table.bind(this.nameOf(first), this.startOf(first))
-      else this.bindToken(first)
+      this.bindToken(this.take(T.as) ? this.expectName() : first)
     } while (this.take(T.comma))
   }
 
@@ -240,7 +238,7 @@ export abstract class SimpleStatementReader extends PatternReader {
       this.expectName()
       while (this.take(T.dot)) this.expectName()
     }
-    const future = this.at === from + 1 && this.nameOf(from) === "__future__"
+    const future = !relative && this.at === from + 1 && this.nameOf(from) === "__future__"
     this.expect(IMPORT)
     if (future && !this.futureAllowed) {
       throw this.problem("from __future__ imports must occur at the beginning of the file", at)
@@ -273,8 +271,7 @@ export abstract class SimpleStatementReader extends PatternReader {
 
   private typeAlias(): void {
     this.at++
-    const name = this.expectName()
-    this.bindToken(name)
+    this.bindToken(this.expectName(), FLAG.local)
     this.table.enter("types")
     this.typeParameters()
     this.expect(T.equals)
@@ -289,7 +286,8 @@ export abstract class SimpleStatementReader extends PatternReader {
     if (this.kind === T.closeSquare) throw this.problem("type parameter list cannot be empty")
     let defaults = false
     while (this.kind !== T.closeSquare) {
-      const starred = this.take(T.star) || this.take(T.doubleStar)
+      const unpacks = this.take(T.star)
+      const starred = unpacks || this.take(T.doubleStar)
       const token = this.expectName()
       this.refuseDebug(token)
       this.table.bind(this.nameOf(token), this.startOf(token), FLAG.typeParameter)
@@ -300,9 +298,8 @@ export abstract class SimpleStatementReader extends PatternReader {
       }
       if (this.take(T.equals)) {
         defaults = true
-        const { at } = this
-        const node = this.kind === T.star ? this.starred() : this.expression()
-        if (this.arena.kind[node] === N.starred && !starred) throw this.problem("can't use starred expression here", at)
+        if (unpacks && this.kind === T.star) this.starred()
+        else this.expression()
       } else if (defaults) {
         throw this.problem(`type parameter '${this.nameOf(token)}' without a default follows one with a default`, token)
       }

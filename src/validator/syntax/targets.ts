@@ -80,8 +80,9 @@ export abstract class TargetReader extends TokenReader {
     if (kind === N.name) {
       this.refuseDebug(token)
       arena.use[node] = use
-    } else if (kind === N.attribute) this.refuseDebug(token)
-    else if (kind !== N.subscript) {
+    } else if (kind === N.attribute) {
+      if (use !== USE.delete) this.refuseDebug(token)
+    } else if (kind !== N.subscript) {
       throw this.problemAt(node, `cannot ${action} ${DESCRIPTIONS[kind] ?? "expression"}`)
     }
   }

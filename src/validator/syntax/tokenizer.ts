@@ -340,6 +340,7 @@ class Tokenizer {
     const from = this.at
     let here = from
     let done = false
+    let broken = false
     while (!done) {
       if (here >= text.length) throw new SyntaxProblem(inside.at, "unterminated f-string literal")
       const unit = text.charCodeAt(here)
@@ -353,7 +354,10 @@ class Tokenizer {
         if (!spec && text.charCodeAt(here + 1) === unit) here += 2
         else done = true
       } else if (unit === 0x0a && quote.length === 1) {
-        throw new SyntaxProblem(inside.at, "unterminated f-string literal")
+        if (!spec) throw new SyntaxProblem(inside.at, "unterminated f-string literal")
+        // CPython 3.12 and 3.13 end a format spec at a line's end, and wait for its brace.
+        done = true
+        broken = true
       } else if (text.startsWith(quote, here)) done = true
       else here++
     }
@@ -362,7 +366,8 @@ class Tokenizer {
       this.add(FSTRING_MIDDLE, from, here)
     }
     this.at = here
-    if (text.startsWith(quote, here)) this.endFormatted(inside, quote)
+    if (broken) inside.literal = false
+    else if (text.startsWith(quote, here)) this.endFormatted(inside, quote)
     else this.field(inside, text.charAt(here))
   }
 
@@ -378,7 +383,7 @@ class Tokenizer {
     this.add(tokenKind(brace), this.at, this.at + 1)
     this.at++
     if (brace === "}") return
-    if (inside.fields.length + 1 >= MAX_FORMAT_SPECS) {
+    if (inside.fields.length >= MAX_FORMAT_SPECS) {
       throw new SyntaxProblem(this.at - 1, "f-string: expressions nested too deeply")
     }
     inside.fields.push(this.brackets.length)
