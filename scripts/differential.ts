@@ -62,7 +62,7 @@ export async function compare(
 export function verdict(bytes: Uint8Array): Refusal | null {
   const source = decodeSource(bytes)
   if (!source.ok) return { line: source.line, column: source.column, message: source.reason }
-  const problem = checkSyntax(source.text)
+  const { problem } = checkSyntax(source.text)
   return problem === null ? null : { ...positionAt(source.text, problem.index), message: problem.message }
 }
 

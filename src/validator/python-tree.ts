@@ -6,7 +6,7 @@
 import type { Language, Parser, TreeCursor } from "web-tree-sitter"
 import { joinBracketedLines } from "./joined-lines.ts"
 import { KINDS, Kind, type KindName } from "./node-kinds.ts"
-import { checkSyntax } from "./syntax/check-syntax.ts"
+import { checkSyntax, withoutContinuations } from "./syntax/check-syntax.ts"
 
 /** Left out of the arrays: they hold no names, or their text is read from their parent. */
 const SKIPPED = new Set([
@@ -50,6 +50,8 @@ const MAX_DEPTH = 10_300
 /** The parser reports progress every hundred steps or so; sound Python takes under 0.1 reports a character. */
 const PROGRESS_PER_CHARACTER = 1
 const PROGRESS_FLOOR = 20_000
+/** The parser's guesses about broken code may take time quadratic in it: some 0.2 s for this many characters. */
+const MAX_BROKEN_LENGTH = 10_000
 
 const BRACKETED = new Set<number>([
   Kind.argument_list,
@@ -82,22 +84,28 @@ export function kindTable(language: Language): Int16Array {
 
 /** Parses one file. Time and memory are linear in the text; the tree-sitter tree does not outlive the call. */
 export function parsePython(parser: Parser, kinds: Int16Array, text: string, maxNodes: number): ParsedSource {
-  const refused = checkSyntax(text)
-  const first = parseOnce(parser, kinds, text, maxNodes)
-  // What can still be read of a broken file is scanned too.
-  if (refused !== null) return { tree: first.tree, problem: refused }
+  const { problem: refused, continuations } = checkSyntax(text)
+  const plain = withoutContinuations(text, continuations)
+  if (refused !== null) {
+    // What can still be read of a broken file is scanned too; of a long one, what stands before the broken line.
+    const readable =
+      text.length <= MAX_BROKEN_LENGTH ? plain : plain.slice(0, text.lastIndexOf("\n", refused.index) + 1)
+    return { tree: parseOnce(parser, kinds, readable, text, maxNodes).tree, problem: refused }
+  }
+  const first = parseOnce(parser, kinds, plain, text, maxNodes)
   if (first.problem === null || first.tree === null) return first
   // The grammar ends a statement at a line that starts left of its block even between brackets, where CPython does not
   // care. Lines joined there read the same to CPython and are sound to the grammar.
-  const joined = joinBracketedLines(text)
-  if (joined === null || joined === text) return first
-  const second = parseOnce(parser, kinds, joined, maxNodes)
-  return second.problem === null && second.tree !== null ? { tree: { ...second.tree, text }, problem: null } : first
+  const joined = joinBracketedLines(plain)
+  if (joined === null || joined === plain) return first
+  const second = parseOnce(parser, kinds, joined, text, maxNodes)
+  return second.problem === null && second.tree !== null ? second : first
 }
 
-function parseOnce(parser: Parser, kinds: Int16Array, text: string, maxNodes: number): ParsedSource {
+/** `plain` is `text`, or reads the same to Python with every name in its place. */
+function parseOnce(parser: Parser, kinds: Int16Array, plain: string, text: string, maxNodes: number): ParsedSource {
   let steps = Math.max(PROGRESS_FLOOR, text.length * PROGRESS_PER_CHARACTER)
-  const tree = parser.parse(text, null, { progressCallback: () => --steps < 0 })
+  const tree = parser.parse(plain, null, { progressCallback: () => --steps < 0 })
   if (tree === null) {
     parser.reset()
     return { tree: null, problem: tooComplex(0) }

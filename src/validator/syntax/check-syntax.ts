@@ -6,15 +6,35 @@
  * takes the names of each statement to the symbol table (`scope-table.ts`). Linear in the text.
  */
 import { StatementReader } from "./statements.ts"
-import { tokenize } from "./tokenizer.ts"
+import { type Edit, tokenize } from "./tokenizer.ts"
 import { SyntaxProblem } from "./tokens.ts"
 
-export function checkSyntax(text: string): { readonly index: number; readonly message: string } | null {
+export interface SyntaxCheck {
+  /** Null when some version compiles the text. */
+  readonly problem: { readonly index: number; readonly message: string } | null
+  readonly continuations: readonly Edit[]
+}
+
+export function checkSyntax(text: string): SyntaxCheck {
+  const tokens = tokenize(text)
+  const { continuations } = tokens
   try {
-    new StatementReader(tokenize(text)).file()
-    return null
+    new StatementReader(tokens).file()
+    return { problem: null, continuations }
   } catch (thrown) {
     if (!(thrown instanceof SyntaxProblem)) throw thrown
-    return { index: thrown.index, message: `Syntax error: ${thrown.message}` }
+    return { problem: { index: thrown.index, message: `Syntax error: ${thrown.message}` }, continuations }
   }
+}
+
+/** The text with its line continuations as blanks, each place where it was. */
+export function withoutContinuations(text: string, continuations: readonly Edit[]): string {
+  if (continuations.length === 0) return text
+  const parts: string[] = []
+  let kept = 0
+  for (const { from, to, plain } of continuations) {
+    parts.push(text.slice(kept, from), plain)
+    kept = to
+  }
+  return parts.join("") + text.slice(kept)
 }
