@@ -123,7 +123,9 @@ if (import.meta.main) {
   })
   console.log(JSON.stringify(counts))
   if (broken !== null) {
-    console.log(`${broken.reason}: ${JSON.stringify(Buffer.from(broken.source).toString("latin1").slice(0, 2000))}`)
+    console.log(
+      `${broken.reason}: ${JSON.stringify(Buffer.from(broken.source).toString("latin1").slice(0, 120))} … ${broken.source.length} bytes, ends ${JSON.stringify(Buffer.from(broken.source.slice(-30)).toString("latin1"))}`,
+    )
     process.exit(1)
   }
 }

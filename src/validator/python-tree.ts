@@ -50,8 +50,6 @@ const MAX_DEPTH = 10_300
 /** The parser reports progress every hundred steps or so; sound Python takes under 0.1 reports a character. */
 const PROGRESS_PER_CHARACTER = 1
 const PROGRESS_FLOOR = 20_000
-/** The parser's guesses about broken code may take time quadratic in it: some 0.2 s for this many characters. */
-const MAX_BROKEN_LENGTH = 10_000
 
 const BRACKETED = new Set<number>([
   Kind.argument_list,
@@ -84,13 +82,13 @@ export function kindTable(language: Language): Int16Array {
 
 /** Parses one file. Time and memory are linear in the text; the tree-sitter tree does not outlive the call. */
 export function parsePython(parser: Parser, kinds: Int16Array, text: string, maxNodes: number): ParsedSource {
-  const { problem: refused, continuations } = checkSyntax(text)
+  const { problem: refused, sound, continuations } = checkSyntax(text)
   const plain = withoutContinuations(text, continuations)
   if (refused !== null) {
-    // What can still be read of a broken file is scanned too; of a long one, what stands before the broken line.
-    const readable =
-      text.length <= MAX_BROKEN_LENGTH ? plain : plain.slice(0, text.lastIndexOf("\n", refused.index) + 1)
-    return { tree: parseOnce(parser, kinds, readable, text, maxNodes).tree, problem: refused }
+    // Only what stands before the broken statement is scanned too: past an error the parser guesses, for minutes if the
+    // file is made for it.
+    const { tree } = parseOnce(parser, kinds, plain.slice(0, sound), text, maxNodes)
+    return { tree, problem: refused }
   }
   const first = parseOnce(parser, kinds, plain, text, maxNodes)
   if (first.problem === null || first.tree === null) return first
@@ -105,7 +103,9 @@ export function parsePython(parser: Parser, kinds: Int16Array, text: string, max
 /** `plain` is `text`, or reads the same to Python with every name in its place. */
 function parseOnce(parser: Parser, kinds: Int16Array, plain: string, text: string, maxNodes: number): ParsedSource {
   let steps = Math.max(PROGRESS_FLOOR, text.length * PROGRESS_PER_CHARACTER)
-  const tree = parser.parse(plain, null, { progressCallback: () => --steps < 0 })
+  const tree = parser.parse(plain, null, {
+    progressCallback: () => --steps < 0,
+  })
   if (tree === null) {
     parser.reset()
     return { tree: null, problem: tooComplex(0) }

@@ -21,7 +21,7 @@ test.each<[string, string]>([
   ["x = (a as b)\n", "1:7"],
   ["x = 'a\nb'\n", "1:4"],
   [`x = ${"(".repeat(201)}1${")".repeat(201)}\n`, "1:"],
-  [`${Array.from({ length: 101 }, (_, depth) => `${" ".repeat(depth)}if x:\n`).join("")}${" ".repeat(101)}x\n`, "100:"],
+  [`${Array.from({ length: 101 }, (_, depth) => `${" ".repeat(depth)}if x:\n`).join("")}${" ".repeat(101)}x\n`, "101:"],
 ])("what CPython cannot compile is an error at its place: %j", (source, place) => {
   const result = scan(source)
   expect(result.passed).toBe(false)

@@ -12,18 +12,22 @@ import { SyntaxProblem } from "./tokens.ts"
 export interface SyntaxCheck {
   /** Null when some version compiles the text. */
   readonly problem: { readonly index: number; readonly message: string } | null
+  /** Index before which all statements are sound; the last blocks may be open. */
+  readonly sound: number
   readonly continuations: readonly Edit[]
 }
 
 export function checkSyntax(text: string): SyntaxCheck {
   const tokens = tokenize(text)
   const { continuations } = tokens
+  const reader = new StatementReader(tokens)
   try {
-    new StatementReader(tokens).file()
-    return { problem: null, continuations }
+    reader.file()
+    return { problem: null, sound: text.length, continuations }
   } catch (thrown) {
     if (!(thrown instanceof SyntaxProblem)) throw thrown
-    return { problem: { index: thrown.index, message: `Syntax error: ${thrown.message}` }, continuations }
+    const problem = { index: thrown.index, message: `Syntax error: ${thrown.message}` }
+    return { problem, sound: reader.statementStart, continuations }
   }
 }
 

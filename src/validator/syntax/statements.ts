@@ -19,6 +19,8 @@ const MAX_BLOCKS = 20
 
 /** Whole files. Blocks nest no deeper than the tokenizer's limit on indentation, so recursion per block is bounded. */
 export class StatementReader extends SimpleStatementReader {
+  /** Index of the innermost statement that is being read. */
+  statementStart = 0
   private readonly compound = this.compoundTable()
 
   private compoundTable(): ReadonlyMap<number, () => void> {
@@ -43,6 +45,7 @@ export class StatementReader extends SimpleStatementReader {
 
   private statement(): void {
     const { kind } = this
+    this.statementStart = this.startOf(this.at)
     const read = kind === AT ? () => this.decorated() : this.compound.get(kind)
     if (read !== undefined) {
       this.futureAllowed = false
