@@ -2,6 +2,7 @@
  * Python source to tokens, as CPython's tokenizer of 3.12 and later reads it: indentation with its tab rules, brackets,
  * f-strings with their own tokens. One pass; the arrays end where nothing more can be read, with a `broken` token.
  */
+import { checkName } from "./name-characters.ts"
 import { endOfNumber, isNamePart } from "./numbers.ts"
 import { checkEscapes, endOfString, type StringStart, stringStart } from "./string-literals.ts"
 import {
@@ -56,7 +57,6 @@ const LONGER = new Uint8Array(128)
 for (const operator of OPERATOR_KINDS.keys()) if (operator.length > 1) LONGER[operator.charCodeAt(0)] = 1
 const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" }
 const COLON = tokenKind(":")
-const WORD = /^[\p{XID_Start}_]\p{XID_Continue}*$/u
 
 interface Formatted {
   readonly start: StringStart
@@ -269,25 +269,10 @@ class Tokenizer {
     for (let unit = text.charCodeAt(end); isNamePart(unit); unit = text.charCodeAt(++end)) ascii &&= unit < 0x80
     const unit = text.charCodeAt(end)
     if ((unit === 0x22 || unit === 0x27) && end - at <= 2 && this.string(end)) return
-    if (!ascii) this.checkName(at, end)
+    if (!ascii) checkName(text, at, end)
     const kind = ascii && end - at <= 8 && end - at >= 2 ? KEYWORDS.get(text.slice(at, end)) : undefined
     this.add(kind ?? NAME, at, end)
     this.at = end
-  }
-
-  private checkName(from: number, to: number): void {
-    const word = this.text.slice(from, to)
-    if (WORD.test(word)) return
-    let at = from
-    let sound = ""
-    for (const character of word) {
-      if (!WORD.test(sound + character)) {
-        const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")
-        throw new SyntaxProblem(at, `invalid character (U+${code}) outside a string`)
-      }
-      sound = "a"
-      at += character.length
-    }
   }
 
   private operator(unit: number): void {
