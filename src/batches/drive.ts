@@ -166,5 +166,3 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
     },
   }
 }
-
-export type BatchDrive = ReturnType<typeof batchDrive>

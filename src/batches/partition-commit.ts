@@ -125,8 +125,6 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, now }: D
   return commit
 }
 
-export type PartitionCommit = ReturnType<typeof partitionCommit>
-
 /** Rows that never reached the worker because their object cannot be an input. */
 export function ownFaults(rows: WrittenRows): RowFault[] {
   return rows.failed.map(({ ordinal, object_id, message }) => ({

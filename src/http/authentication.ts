@@ -1,5 +1,4 @@
 import type { MiddlewareHandler } from "hono"
-import { ApplianceError } from "../errors.ts"
 import type { Authentication, Permission } from "../organizations/authentication.ts"
 import type { HttpEnv } from "./app.ts"
 
@@ -30,11 +29,4 @@ function permissionFor(method: string, path: string): Permission {
   if (method === "DELETE") return "delete"
   if (method === "POST" && READING_POSTS.test(path)) return "read"
   return "write"
-}
-
-/** @throws UnauthorizedError on a public route that asks for its caller: a fault of the route table */
-export function callerOf(c: { get(key: "caller"): HttpEnv["Variables"]["caller"] | undefined }) {
-  const caller = c.get("caller")
-  if (caller === undefined) throw new ApplianceError("UnauthorizedError", "This route needs a key.")
-  return caller
 }

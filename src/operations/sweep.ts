@@ -113,5 +113,3 @@ export function sweeper(deps: Deps) {
     },
   }
 }
-
-export type Sweeper = ReturnType<typeof sweeper>

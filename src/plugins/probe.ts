@@ -70,8 +70,6 @@ export function pluginProbe({ starter, deadlineMs }: Deps) {
   }
 }
 
-export type PluginProbe = ReturnType<typeof pluginProbe>
-
 interface Unanswered {
   readonly unanswered: WorkerFailure
 }

@@ -72,5 +72,3 @@ export function scheduler({ slots, next, log }: Deps) {
     },
   }
 }
-
-export type Scheduler = ReturnType<typeof scheduler>

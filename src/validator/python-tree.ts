@@ -231,10 +231,6 @@ export function children(tree: PythonTree, node: number): number[] {
   return found
 }
 
-export function lastChild(tree: PythonTree, node: number): number {
-  return children(tree, node).at(-1) ?? -1
-}
-
 /** CPython compares names after NFKC normalisation (PEP 3131). */
 export function nameOf(tree: PythonTree, node: number): string {
   const name = tree.text.slice(tree.start[node], tree.end[node])

@@ -174,7 +174,6 @@ export type Failed = Extract<FromWorker, { type: "failed" }>
 export type ReplyTo<T extends WorkerRequest["type"]> =
   | Extract<FromWorker, { type: (typeof REPLY_TYPES)[T][number] }>
   | Failed
-export type WorkerReply = ReplyTo<WorkerRequest["type"]>
 export type WorkerEvent = Extract<FromWorker, { type: "hello" | "progress" }>
 export type Progress = Extract<FromWorker, { type: "progress" }>
 
