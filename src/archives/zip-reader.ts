@@ -102,17 +102,22 @@ function headerProblem(entry: Entry, local: Awaited<ReturnType<ZipFile["readLoca
 
 class CheckedContent {
   checksum = 0
+  private failure: Error | null = null
 
   constructor(
     private readonly stream: Readable,
     private readonly unpacking: Unpacking,
   ) {
-    // The reading loop gets the first error; one that is emitted while the stream closes has told all there is.
-    stream.on("error", () => undefined)
+    // The library emits an error without ending the stream: one that comes before the reading loop listens, while the
+    // file to write is still being opened, would leave that loop waiting for ever.
+    stream.on("error", (error) => {
+      this.failure ??= error
+    })
   }
 
   async *chunks(): AsyncGenerator<Uint8Array> {
     try {
+      if (this.failure !== null) throw this.failure
       for await (const chunk of this.stream as AsyncIterable<Buffer>) {
         this.unpacking.count(chunk.length)
         this.checksum = crc32(chunk, this.checksum)

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { DEFAULT_ARCHIVE_LIMITS, unpackArchive } from "../../src/archives/reader.ts"
+import { ArchiveRefused, Unpacking } from "../../src/archives/unpacking.ts"
+import { readZip } from "../../src/archives/zip-reader.ts"
 import { ApplianceError } from "../../src/errors.ts"
 import { paxRecord, type TarEntry, tarGzOf, tarOf, type ZipEntry, zipOf } from "./archive-builder.ts"
 
@@ -241,6 +243,21 @@ describe("zip", () => {
   ] as [string, ZipEntry, string][])("%s is refused", async (_title, entry, reason) => {
     expect((await refusalOf(zipOf([{ name: "manifest.py", data: "x" }, entry])))[0]).toContain(reason)
   })
+
+  test("a damaged entry is refused, too, when its error comes before the file to write is open", async () => {
+    const archive = join(directory, "damaged.zip")
+    const bytes = zipOf([{ name: "a.py", data: "x = 1\n" }])
+    bytes.fill(0xff, 34, 40)
+    await writeFile(archive, bytes)
+    class Slow extends Unpacking {
+      override async writeFile(path: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+        await Bun.sleep(50)
+        return super.writeFile(path, chunks)
+      }
+    }
+    const reading = readZip(archive, new Slow(directory, bytes.length, DEFAULT_ARCHIVE_LIMITS))
+    expect(await reading.catch((error: unknown) => error)).toBeInstanceOf(ArchiveRefused)
+  }, 5000)
 
   test("entries that share their bytes are refused", async () => {
     const entries = [
