@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi"
+import { RULE_SET_NAMES } from "../rule-set-names.ts"
 import { ListBody, Pagination } from "./pagination.ts"
 
 const ExtractorReference = z.looseObject({
@@ -28,6 +29,9 @@ export const CreateNamespace = z
     feature_extractors: z.array(ExtractorReference).max(100).nullish(),
     payload_indexes: z.array(PayloadIndex).max(100).nullish(),
     auto_create_indexes: z.boolean().nullish(),
+    plugin_rule_set: z.enum(RULE_SET_NAMES).nullish().openapi({
+      description: "Rule set of the scan for plugins confirmed from now on; null takes the server's setting",
+    }),
   })
   .openapi("CreateNamespaceRequest")
 export type CreateNamespace = z.output<typeof CreateNamespace>
@@ -48,6 +52,7 @@ export const NamespaceModel = z
     ),
     payload_indexes: z.array(z.looseObject({})).nullable(),
     auto_create_indexes: z.boolean(),
+    plugin_rule_set: z.enum(RULE_SET_NAMES).nullable(),
     namespace_ready: z.boolean(),
     mode: z.literal("managed"),
     document_count: z.int(),

@@ -1,3 +1,4 @@
+import type { RuleSetName } from "../rule-set-names.ts"
 import type { Db } from "./open.ts"
 
 export interface OrganizationRow {
@@ -16,6 +17,7 @@ export interface NamespaceRow {
   feature_extractors: string
   payload_indexes: string | null
   auto_create_indexes: number
+  plugin_rule_set: RuleSetName | null
   created_at: string
   updated_at: string
 }
@@ -28,7 +30,7 @@ export interface NamespaceCounts {
 }
 
 const NAMESPACE = `namespace_id, internal_id, namespace_name, description, feature_extractors, payload_indexes,
-  auto_create_indexes, created_at, updated_at`
+  auto_create_indexes, plugin_rule_set, created_at, updated_at`
 
 export function organizationReader(db: Db) {
   const byName = db.prepare<[string], OrganizationRow>("SELECT * FROM organizations WHERE organization_name = ?")
@@ -89,12 +91,12 @@ export function organizationWriter(db: Db) {
   )
   const insertNamespace = db.prepare<NamespaceRow>(
     `INSERT INTO namespaces (${NAMESPACE}) VALUES (@namespace_id, @internal_id, @namespace_name, @description,
-       @feature_extractors, @payload_indexes, @auto_create_indexes, @created_at, @updated_at)`,
+       @feature_extractors, @payload_indexes, @auto_create_indexes, @plugin_rule_set, @created_at, @updated_at)`,
   )
   const updateNamespace = db.prepare<NamespaceRow>(
     `UPDATE namespaces SET namespace_name = @namespace_name, description = @description,
        feature_extractors = @feature_extractors, payload_indexes = @payload_indexes,
-       auto_create_indexes = @auto_create_indexes, updated_at = @updated_at
+       auto_create_indexes = @auto_create_indexes, plugin_rule_set = @plugin_rule_set, updated_at = @updated_at
      WHERE namespace_id = @namespace_id AND internal_id = @internal_id AND deleted_at IS NULL`,
   )
   const removeNamespace = db.prepare<[string, string]>(

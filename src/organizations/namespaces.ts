@@ -76,6 +76,7 @@ export function namespaces({ metadata, now, onRemoved }: Deps) {
         feature_extractors: JSON.stringify((request.feature_extractors ?? []).map(withExtractorId)),
         payload_indexes: request.payload_indexes == null ? null : JSON.stringify(request.payload_indexes),
         auto_create_indexes: request.auto_create_indexes === true ? 1 : 0,
+        plugin_rule_set: request.plugin_rule_set ?? null,
         created_at: at,
         updated_at: at,
       }
@@ -114,6 +115,7 @@ export function namespaces({ metadata, now, onRemoved }: Deps) {
                 ? null
                 : JSON.stringify(changes.payload_indexes),
           auto_create_indexes: Number(changes.auto_create_indexes ?? row.auto_create_indexes === 1),
+          plugin_rule_set: changes.plugin_rule_set === undefined ? row.plugin_rule_set : changes.plugin_rule_set,
           updated_at: now().toISOString(),
         }
         tx.write.organizations.updateNamespace(changed)
@@ -174,6 +176,7 @@ function model(
     feature_extractors: JSON.parse(row.feature_extractors),
     payload_indexes: row.payload_indexes === null ? null : JSON.parse(row.payload_indexes),
     auto_create_indexes: row.auto_create_indexes === 1,
+    plugin_rule_set: row.plugin_rule_set,
     namespace_ready: true,
     mode: "managed",
     document_count: counts.document_count,

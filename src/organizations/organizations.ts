@@ -59,6 +59,7 @@ export function organizations({ metadata, now }: Deps) {
           feature_extractors: "[]",
           payload_indexes: null,
           auto_create_indexes: 0,
+          plugin_rule_set: null,
           created_at: at,
           updated_at: at,
         })

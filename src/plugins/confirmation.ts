@@ -35,7 +35,7 @@ interface Deps {
   unpack: typeof unpackArchive
   limits: ArchiveLimits
   scan: Scanner["scan"]
-  /** The report of the scan names the rule set, which is stored with the plugin. */
+  /** Where the namespace names no rule set of its own. The report names the set, which is stored with the plugin. */
   scanOptions: { strict: boolean; ruleSet: RuleSetName }
   /** Top-level modules of the environment that plugins run in; null while there is none. */
   environment: () => Promise<ReadonlySet<string> | null>
@@ -119,10 +119,13 @@ async function validated(
 
   const environment = await deps.environment()
   const scan = deps.scan(await sources(staged.tree, unpacked), {
-    ...deps.scanOptions,
+    strict: deps.scanOptions.strict,
+    ruleSet:
+      deps.metadata.read.organizations.namespace(namespace.internalId, namespace.namespaceId)?.plugin_rule_set ??
+      deps.scanOptions.ruleSet,
     ...(environment === null ? {} : { environment }),
   })
-  if (!scan.passed) throw scanFailed(scan.violations)
+  if (!scan.passed) throw scanFailed(scan)
 
   const codeHash = await staged.treeHash()
   await staged.freeze()

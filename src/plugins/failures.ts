@@ -15,13 +15,19 @@ export function validationFailed(
   })
 }
 
-export function scanFailed(violations: readonly Violation[]): ApplianceError {
+export function scanFailed({
+  violations,
+  ruleSet,
+}: {
+  violations: readonly Violation[]
+  ruleSet: string
+}): ApplianceError {
   const detail = "Security scan failed"
   const errors = violations.filter((violation) => violation.severity === "error")
   const first = errors[0] ?? violations[0]
   const place = first === undefined ? "" : ` First: ${first.file}:${first.line}: ${first.message}.`
   return new ApplianceError("BadRequestError", `${detail}: ${count(violations.length, "violation")}.${place}`, {
-    details: { violations },
+    details: { violations, rule_set: ruleSet },
     beside: { detail, violations },
   })
 }

@@ -128,6 +128,7 @@ function addNamespace(metadata: ReturnType<typeof openMetadata>, name: string): 
       feature_extractors: "[]",
       payload_indexes: null,
       auto_create_indexes: 0,
+      plugin_rule_set: null,
       created_at: at,
       updated_at: at,
     })

@@ -178,8 +178,28 @@ test("a scan failure answers the seed's body beside the envelope", async () => {
   expect(answer.body).toMatchObject({
     detail: "Security scan failed",
     violations: [violation],
-    error: { details: { violations: [violation] } },
+    error: { details: { violations: [violation], rule_set: "seed-2026-01" } },
   })
+})
+
+test("a namespace's own rule set decides what its plugins may use, and is kept with them", async () => {
+  const files = {
+    ...textPlugin({ name: "reflecting" }),
+    "processors/extra.py": "width = getattr(object, 'width', 0)\n",
+  }
+  expectEnvelope(await upload(appliance, files, { name: "reflecting" }), 400, "BadRequestError")
+
+  const namespace = `/v1/namespaces/${appliance.namespaceId}`
+  const unknown = await appliance.call("PATCH", namespace, { body: { plugin_rule_set: "anything-goes" } })
+  expect(unknown.status).toBe(422)
+  const changed = await appliance.call("PATCH", namespace, { body: { plugin_rule_set: "compat-2026-03" } })
+  expect(changed.body.plugin_rule_set).toBe("compat-2026-03")
+  const id = await publish("reflecting", files)
+  expect((await appliance.call("GET", `${base}/${id}`)).body.plugin.security_scan_rules).toBe("compat-2026-03")
+
+  const back = await appliance.call("PATCH", namespace, { body: { plugin_rule_set: null } })
+  expect(back.body.plugin_rule_set).toBeNull()
+  expectEnvelope(await upload(appliance, files, { name: "reflecting", version: "1.1.0" }), 400, "BadRequestError")
 })
 
 test("an exception in manifest.py reaches the author with their line, and no path of this machine", async () => {

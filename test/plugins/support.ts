@@ -169,6 +169,7 @@ function addNamespace(metadata: ReturnType<typeof openMetadata>, namespaceId: st
       feature_extractors: "[]",
       payload_indexes: null,
       auto_create_indexes: 0,
+      plugin_rule_set: null,
       created_at: at,
       updated_at: at,
     })

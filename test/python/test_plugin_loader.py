@@ -53,6 +53,23 @@ class Imports(unittest.TestCase):
         plugin["pipeline.py"] += "\nimport json, numpy\nassert json.dumps and numpy.zeros\n"
         self.build(plugin)
 
+    def test_modules_in_a_zip_are_not_imported(self) -> None:
+        plugin = files()
+        plugin["pipeline.py"] += """
+import os, sys, tempfile, zipfile
+path = os.path.join(tempfile.mkdtemp(), "weights.bin")
+with zipfile.ZipFile(path, "w") as archive:
+    archive.writestr("unscanned.py", "")
+sys.path.insert(0, path)
+try:
+    import unscanned
+except ModuleNotFoundError:
+    pass
+else:
+    raise SystemExit("imported from a zip")
+"""
+        self.build(plugin)
+
     def test_a_library_does_not_find_the_plugins_modules(self) -> None:
         plugin = files(**{"bottleneck.py": "raise SystemExit('a library imported the plugin')\n"})
         plugin["pipeline.py"] += "\nimport pandas\nassert pandas.DataFrame({'a': [1.0]}).sum()['a'] == 1\n"

@@ -3,7 +3,8 @@
 The real modules are `<package_name>.…`. The plugin's own name (`my_extractor.pipeline`) and bare siblings (`manifest`,
 `processors.core`) are further names of the same modules, so a class exists once. Bare names are looked up after the
 standard library and site-packages, and only for code of the plugin: no library ever gets a plugin's module by accident.
-Folders are packages with and without `__init__.py`. Only `.py` files are code: no bytecode, no native module.
+Folders are packages with and without `__init__.py`. Only `.py` files are code: no bytecode, no native module, nothing in a
+zip.
 
 Finders and loaders here have the methods of `importlib.abc` without its classes: importing those takes 12 ms at start.
 """
@@ -29,6 +30,7 @@ class Plugin:
         self.path = os.path.abspath(path)
         self.name = name
         self.package_name = package_name
+        _refuse_zipped_modules()
         # First for what is ours already, or Python's own finder would load it from the package's path a second time.
         sys.meta_path.insert(0, _OwnModules(self))
         sys.meta_path.append(_OtherNames(self))
@@ -57,6 +59,14 @@ class Plugin:
         if parts and os.path.isfile(base + ".py"):
             return base + ".py", None
         return (None, base) if os.path.isdir(base) else None
+
+
+def _refuse_zipped_modules() -> None:
+    """A zip on `sys.path`, perhaps inside another file of the plugin, would bring modules that no scan has read."""
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__module__", None) != "zipimport"]
+    for path, finder in list(sys.path_importer_cache.items()):
+        if type(finder).__module__ == "zipimport":
+            del sys.path_importer_cache[path]
 
 
 class _SourceOnly(SourceFileLoader):
