@@ -17,7 +17,8 @@ export class ArchiveRefused extends Error {
 const MAX_PROBLEMS = 20
 /** Below this a high ratio hurts nobody: a short file of blanks compresses a thousandfold. */
 const RATIO_FLOOR_BYTES = 1024 * 1024
-const MAGIC_BYTES = 4096
+/** As much of a file as `contentProblem` looks at. */
+export const MAGIC_BYTES = 4096
 
 export class Unpacking {
   readonly files: { path: string; bytes: number }[] = []
@@ -87,15 +88,20 @@ export class Unpacking {
     } finally {
       await file.close()
     }
-    if (holdsNativeCode(head)) this.problem(`'${path}': native code; only Python source is accepted`)
-    if (isPathConfiguration(path, head)) {
-      this.problem(
-        `'${path}': a path-configuration file, whose lines Python runs by itself; only PyTorch weights may be .pth`,
-      )
-    }
+    const problem = contentProblem(path, head)
+    if (problem !== null) this.problem(problem)
     this.files.push({ path, bytes })
     return bytes
   }
+}
+
+/** Why a file is refused for its first `MAGIC_BYTES`, whatever its name says; null for one that may stay. */
+export function contentProblem(path: string, head: Buffer): string | null {
+  if (holdsNativeCode(head)) return `'${path}': native code; only Python source is accepted`
+  if (isPathConfiguration(path, head)) {
+    return `'${path}': a path-configuration file, whose lines Python runs by itself; only PyTorch weights may be .pth`
+  }
+  return null
 }
 
 async function writeWhole(file: Awaited<ReturnType<typeof open>>, chunk: Uint8Array): Promise<void> {

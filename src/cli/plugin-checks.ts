@@ -1,6 +1,7 @@
 /** The checks that `plugin test` and `plugin publish` share: structure, manifest, scan. */
 import { DEFAULT_ARCHIVE_LIMITS } from "../archives/archive-limits.ts"
 import { EntryNames } from "../archives/entry-names.ts"
+import { contentProblem, MAGIC_BYTES } from "../archives/unpacking.ts"
 import { readConfig } from "../config.ts"
 import { normalizeVersion } from "../identifiers.ts"
 import { judgeManifest } from "../plugins/manifest.ts"
@@ -16,12 +17,12 @@ import { missingFiles, type PluginDirectory, sources } from "./plugin-directory.
 /** Importing a large library on a cold disk takes this long; a manifest that takes longer is stuck. */
 const MANIFEST_DEADLINE_MS = 60_000
 
-export function checkStructure(plugin: PluginDirectory): Check {
+export async function checkStructure(plugin: PluginDirectory): Promise<Check> {
   const missing = missingFiles(plugin)
   if (missing.length > 0) {
     return check("Structure", "failed", `${missing.join(" and ")} missing in ${plugin.directory}`)
   }
-  const refused = refusedNames(plugin)
+  const refused = await refusedFiles(plugin)
   if (refused.length > 0) {
     return check("Structure", "failed", "files that no plugin may carry", { findings: refused })
   }
@@ -33,13 +34,18 @@ export function checkStructure(plugin: PluginDirectory): Check {
   })
 }
 
-/** The server's own rules of names, on what would be packed. */
-function refusedNames(plugin: PluginDirectory): string[] {
+/** The server's own rules of names and first bytes, on what would be packed. */
+async function refusedFiles(plugin: PluginDirectory): Promise<string[]> {
   const names = new EntryNames(DEFAULT_ARCHIVE_LIMITS)
-  return plugin.files.flatMap(({ path }) => {
+  const problems: string[] = []
+  for (const { path, absolute } of plugin.files) {
     const verdict = names.judge(path, "file")
-    return verdict.verdict === "refuse" ? [verdict.problem] : []
-  })
+    if (verdict.verdict === "refuse") problems.push(verdict.problem)
+    if (verdict.verdict !== "write") continue
+    const problem = contentProblem(path, Buffer.from(await Bun.file(absolute).slice(0, MAGIC_BYTES).bytes()))
+    if (problem !== null) problems.push(problem)
+  }
+  return problems
 }
 
 export interface ManifestCheck {

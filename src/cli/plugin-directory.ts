@@ -63,7 +63,7 @@ export function missingFiles({ files }: PluginDirectory): string[] {
 
 /** The sources as the scanner takes them: path inside the plugin → raw bytes. */
 export async function sources({ files }: PluginDirectory): Promise<Map<string, Uint8Array>> {
-  const python = files.filter(({ path }) => path.endsWith(".py"))
+  const python = files.filter(({ path }) => /\.py$/i.test(path))
   return new Map(await Promise.all(python.map(async ({ path, absolute }) => [path, await readFile(absolute)] as const)))
 }
 

@@ -99,7 +99,7 @@ async function checkLocally(
     for (const finding of done.findings) say(`    ${finding}`)
   }
 
-  const structure = checkStructure(plugin)
+  const structure = await checkStructure(plugin)
   add(structure)
   tell(structure)
   if (structure.status === "failed") refuse(structure)

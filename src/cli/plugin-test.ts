@@ -24,7 +24,7 @@ export interface TestOptions {
 export async function pluginTest(options: TestOptions): Promise<void> {
   const plugin = await readPluginDirectory(options.path)
   const report = reporter(plugin, options)
-  report.add(checkStructure(plugin))
+  report.add(await checkStructure(plugin))
   if (!report.failed()) {
     await using python = await openLocalPython(options)
     await runChecks(plugin, python, options, report)

@@ -349,9 +349,21 @@ test("the report of the scan stands whole in --json: what the server answers to 
   })
 })
 
-test("files that the server would refuse by their name fail the structure", async () => {
-  const { code, named } = await check({ "sitecustomize.py": "x = 1\n", "models/start.so": "x" })
+test("files that the server would refuse by their name or their first bytes fail the structure", async () => {
+  const files = {
+    "sitecustomize.py": "x = 1\n",
+    "models/start.so": "x",
+    "models/start.pth": "import os\n",
+    "models/start.bin": "\x7fELF and more",
+    "models/weights.pth": "PK\x03\x04 and more",
+  }
+  const { code, named } = await check(files)
   expect(code).toBe(1)
   expect(named("Structure")).toMatchObject({ status: "failed" })
-  expect(named("Structure")?.findings).toHaveLength(2)
+  expect(named("Structure")?.findings).toHaveLength(4)
+})
+
+test("a source file is scanned whatever the case of its ending", async () => {
+  const { scan } = await check({ "Core.PY": "import subprocess\n" })
+  expect(scan.violations).toEqual([expect.objectContaining({ file: "Core.PY", line: 1 })])
 })
