@@ -26,6 +26,7 @@ import { startDocuments } from "./documents/process.ts"
 import { removeCollectionFiles, sweepDocumentFiles } from "./documents/sweep.ts"
 import { httpApp } from "./http/app.ts"
 import { serveHttp } from "./http/server.ts"
+import { DEFAULT_MINIMUM_ISOLATION, type IsolationLevel, isBelow } from "./isolation-levels.ts"
 import type { Log } from "./log.ts"
 import { lockDirectory } from "./metadata/directory-lock.ts"
 import { type Metadata, openMetadata } from "./metadata/open.ts"
@@ -92,6 +93,9 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const facts = () =>
     workerFacts({
       environmentsDir: join(dataDir, "environments"),
+      pythonTree: runtime.pythonTree,
+      minimumIsolation: config.minimumIsolation,
+      isolationLimits: config.isolationLimits,
       pathVariable: searchPath(),
       ...(config.python === null ? {} : { override: config.python }),
     })
@@ -113,12 +117,21 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     facts,
     pythonTree: runtime.pythonTree,
     scratchDir: join(dataDir, "scratch"),
+    dataDir,
+    memoryBytes: config.workerMemoryBytes,
+    isolationLimits: config.isolationLimits,
     started: (record) => recorded(record, "worker"),
     ended: forgotten,
     log,
   })
   const firstFacts = await starter.current()
-  refuseOpenHost(config, firstFacts.isolation)
+  refuseOpenHost(config, firstFacts.isolation.level)
+  if (isBelow(config.minimumIsolation, DEFAULT_MINIMUM_ISOLATION)) {
+    log.warn(
+      { event: "minimum_isolation_lowered", minimum: config.minimumIsolation, isolation: firstFacts.isolation.level },
+      "plugin code may run less isolated than it should: the minimum was set lower",
+    )
+  }
 
   const documents = starting.use(
     await startDocuments({
@@ -313,7 +326,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   drive.planSoon()
   slots.wake()
   sweep.soon()
-  log.info({ event: "started", url: server.url, isolation: firstFacts.isolation, version: VERSION }, "started")
+  log.info({ event: "started", url: server.url, isolation: firstFacts.isolation.level, version: VERSION }, "started")
 
   const running = starting.move()
   return {
@@ -345,17 +358,22 @@ async function recover(metadata: Metadata, log: Log): Promise<void> {
 }
 
 /** Plugin code that is not isolated must not be reachable by everybody. @throws ConfigError */
-function refuseOpenHost(config: Config, isolation: string): void {
-  if (isolation !== "none" || isLoopback(config.host) || config.allowUnsandboxed) return
+function refuseOpenHost(config: Config, isolation: IsolationLevel): void {
+  const weakest = isBelow(isolation, config.minimumIsolation) ? config.minimumIsolation : isolation
+  if (!isBelow(weakest, DEFAULT_MINIMUM_ISOLATION) || isLoopback(config.host) || config.allowUnsandboxed) return
   throw new ConfigError(
-    `--host ${config.host} can be reached from other machines, and plugin code is not isolated (isolation: none). ` +
+    `--host ${config.host} can be reached from other machines, and plugin code is hardly isolated (${isolation}). ` +
       "Listen on 127.0.0.1 behind a proxy, or say --allow-unsandboxed.",
   )
 }
 
 function notices(facts: WorkerFacts): string[] {
+  const { level } = facts.isolation
   return [
-    `isolation: ${facts.isolation} (plugin code can do what this user can do)`,
+    `isolation: ${level}${isBelow(level, DEFAULT_MINIMUM_ISOLATION) ? " (plugins reach files of this user)" : ""}`,
+    ...(isBelow(facts.minimumIsolation, DEFAULT_MINIMUM_ISOLATION)
+      ? [`minimum isolation: ${facts.minimumIsolation}, LOWER than it should be: run only plugins that you trust`]
+      : []),
     ...(facts.problem === null ? [] : [facts.problem]),
   ]
 }

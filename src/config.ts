@@ -4,10 +4,13 @@
  */
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
+import { DEFAULT_MINIMUM_ISOLATION, ISOLATION_LEVELS, type IsolationLevel } from "./isolation-levels.ts"
 import { LOG_LEVELS, type LogLevel } from "./log.ts"
 import { DEFAULT_RULE_SET, RULE_SET_NAMES, type RuleSetName } from "./rule-set-names.ts"
 
 const MEBIBYTE = 1024 * 1024
+/** Higher than any that is known: the kernel's own is used. */
+const ANY_LANDLOCK_ABI = 99
 
 export interface Config {
   readonly dataDir: string
@@ -18,7 +21,14 @@ export interface Config {
   readonly logLevel: LogLevel
   readonly strictScan: boolean
   readonly ruleSet: RuleSetName
+  /** Lets the server listen beyond this machine where plugin code is isolated less than `standard`. */
   readonly allowUnsandboxed: boolean
+  /** Below this level plugin code does not run. */
+  readonly minimumIsolation: IsolationLevel
+  /** Layers to leave out, for tests and for hosts where one misbehaves; the level falls, and the minimum still holds. */
+  readonly isolationLimits: { readonly landlockAbiAtMost: number; readonly namespaces: boolean }
+  /** Data of one worker, its libraries' own included. */
+  readonly workerMemoryBytes: number
   /** A Python interpreter to use instead of the one that discovery would choose. */
   readonly python: string | null
   /** Batch workers that may run at once. */
@@ -47,6 +57,7 @@ export type ConfigOptions = Partial<{
   logLevel: string
   strictScan: boolean
   allowUnsandboxed: boolean
+  minimumIsolation: string
   python: string
   workers: string
 }>
@@ -63,6 +74,12 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     strictScan: options.strictScan ?? flag("MIXPEEK_STRICT_SCAN"),
     ruleSet: ruleSet(),
     allowUnsandboxed,
+    minimumIsolation: minimumIsolation(options.minimumIsolation),
+    isolationLimits: {
+      landlockAbiAtMost: integer(null, undefined, "MIXPEEK_LANDLOCK_ABI", ANY_LANDLOCK_ABI, 0, ANY_LANDLOCK_ABI),
+      namespaces: flag("MIXPEEK_NAMESPACES", true),
+    },
+    workerMemoryBytes: integer(null, undefined, "MIXPEEK_WORKER_MEMORY_MB", 4096, 256, 1_048_576) * MEBIBYTE,
     python: options.python ?? text("MIXPEEK_PYTHON") ?? null,
     workers: integer("--workers", options.workers, "MIXPEEK_WORKERS", Math.max(1, cores), 1, 256),
     documentsMemoryMb: integer(null, undefined, "MIXPEEK_DOCUMENTS_MEMORY_MB", 1024, 256, 1_048_576),
@@ -102,6 +119,15 @@ export function ruleSet(option?: string): RuleSetName {
   throw new ConfigError(`${source} is '${value}'; it takes ${RULE_SET_NAMES.join(" or ")}`)
 }
 
+/** A lower one than the default is a decision about every plugin that is ever published here: it is said aloud. */
+export function minimumIsolation(option?: string): IsolationLevel {
+  const value = option ?? text("MIXPEEK_MINIMUM_ISOLATION") ?? DEFAULT_MINIMUM_ISOLATION
+  const level = ISOLATION_LEVELS.find((known) => known === value)
+  if (level !== undefined) return level
+  const source = option === undefined ? "MIXPEEK_MINIMUM_ISOLATION" : "--minimum-isolation"
+  throw new ConfigError(`${source} is '${value}'; it takes ${ISOLATION_LEVELS.toReversed().join(", ")}`)
+}
+
 /** The whole environment, for a program of the host that is started on a person's behalf (pip behind a proxy). */
 export function hostEnvironment(): Readonly<Record<string, string | undefined>> {
   return process.env
@@ -122,9 +148,10 @@ function text(name: string): string | undefined {
   return value === undefined || value === "" ? undefined : value
 }
 
-function flag(name: string): boolean {
+function flag(name: string, unset = false): boolean {
   const value = text(name)
-  if (value === undefined || ["0", "false", "no"].includes(value.toLowerCase())) return false
+  if (value === undefined) return unset
+  if (["0", "false", "no"].includes(value.toLowerCase())) return false
   if (["1", "true", "yes"].includes(value.toLowerCase())) return true
   throw new ConfigError(`${name} is '${value}'; it takes 1 or 0`)
 }

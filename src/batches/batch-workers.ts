@@ -28,12 +28,13 @@ export function batchWorkers({ starter, log }: Deps) {
   })
 
   async function start(
-    { namespace, plugin, config, datasetSize }: BatchWorkerSpec,
+    { namespace, plugin, config, datasetSize, blobDirectories }: BatchWorkerSpec,
     signal: AbortSignal,
   ): Promise<Worker> {
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId })
     const worker = await starter.start(plugin, {
       signal,
+      readable: blobDirectories,
       onLog: ({ stream, text }) => output.debug({ event: "plugin_output", stream, text }, "plugin output"),
     })
     try {

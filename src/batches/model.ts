@@ -59,6 +59,7 @@ export function batchModel({ batch, runs, objectIds, errorSummary, underWay }: B
     },
     failed_object_count: total("rows_failed"),
     isolation: runs.find((run) => run.isolation !== null)?.isolation ?? null,
+    isolation_facts: isolationFacts(runs.find((run) => run.isolation !== null)),
     rows_in: total("rows_in"),
     rows_done: total("rows_done"),
     rows_failed: total("rows_failed"),
@@ -96,6 +97,7 @@ function tier(batch: BatchRow, runs: readonly RunRow[]): BatchModel["tier_tasks"
       code_hash: run.code_hash,
       environment: run.environment,
       isolation: run.isolation,
+      isolation_facts: isolationFacts(run),
     })),
     started_at: batch.submitted_at,
     completed_at: batch.finished_at,
@@ -103,6 +105,10 @@ function tier(batch: BatchRow, runs: readonly RunRow[]): BatchModel["tier_tasks"
     documents_written: runs.reduce((sum, run) => sum + run.documents_written, 0),
     errors,
   }
+}
+
+function isolationFacts(run: RunRow | undefined): Record<string, unknown> | null {
+  return run?.isolation_facts == null ? null : JSON.parse(run.isolation_facts)
 }
 
 function runErrors(run: RunRow) {

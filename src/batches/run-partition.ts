@@ -2,7 +2,7 @@
  * One attempt at one partition: rows out to files, a worker over them, its files back as copies, a part written by the
  * documents process, one transaction. Whatever goes wrong ends as row errors, halves, a failed run or a released lease.
  */
-import { mkdir, rm } from "node:fs/promises"
+import { mkdir, mkdtemp, realpath, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { ExtractorConfig } from "../collections/extractor.ts"
 import type { Documents } from "../documents/process.ts"
@@ -126,21 +126,31 @@ export function partitionRunner(deps: Deps) {
     signal: AbortSignal,
   ): Promise<Outcome> {
     const { plugin, namespace, config, run } = context
+    const assets = await assetRoots(deps, context)
     const spec: BatchWorkerSpec = {
       namespace,
       plugin,
       config,
       collectionId: run.collection_id,
       datasetSize: run.rows_in,
+      blobDirectories: Object.values(assets),
     }
-    const output = join(directory, "output")
-    await mkdir(output, { mode: 0o700 })
     try {
       using permit = await deps.workers.acquire(spec, signal)
       const { worker } = permit
+      // A worker reaches its own exchange directory and no other partition's files: input moves in, output moves out.
+      const exchange = await mkdtemp(join(worker.exchange, "partition-"))
+      const input = join(exchange, "input.jsonl")
+      const output = join(exchange, "output")
+      await rename(rows.input, input)
+      await mkdir(output, { mode: 0o700 })
       if (run.isolation === null) {
         metadata.transact((tx) =>
-          tx.write.batches.recordWorker(run.batch_id, run.collection_id, worker.isolation, `python-${worker.python}`),
+          tx.write.batches.recordWorker(run.batch_id, run.collection_id, {
+            isolation: worker.isolation,
+            facts: JSON.stringify(worker.isolationFacts),
+            environment: `python-${worker.python}`,
+          }),
         )
       }
       const stopListening = worker.onProgress((progress) => {
@@ -154,15 +164,19 @@ export function partitionRunner(deps: Deps) {
             type: "run_partition",
             partition: String(partition.partition_id),
             attempt: partition.attempt,
-            input: rows.input,
+            input,
             output,
             features: embeddings(plugin),
-            asset_roots: assetRoots(deps, context),
+            asset_roots: assets,
           },
           // A plugin that reports rows is slow, not stuck: the limit is for silence.
           { silenceMs: deps.silenceMs, signal },
         )
-        if (reply.type !== "failed") return { kind: "output", directory: output }
+        if (reply.type !== "failed") {
+          const taken = join(directory, "output")
+          await rename(output, taken)
+          return { kind: "output", directory: taken }
+        }
         if (workerFoundDiskFull(reply.error)) throw new Error(reply.error.message)
         // What cannot be imported now cannot be imported for the next rows either.
         return { kind: "failed", error: reply.error, run: reply.error.error_type === "dependency" }
@@ -171,6 +185,7 @@ export function partitionRunner(deps: Deps) {
         throw error
       } finally {
         stopListening()
+        await rm(exchange, { recursive: true, force: true })
       }
     } catch (error) {
       if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true }
@@ -289,9 +304,15 @@ export function partitionRunner(deps: Deps) {
 
 export type PartitionRunner = ReturnType<typeof partitionRunner>
 
-function assetRoots(deps: Deps, { run, namespace }: PartitionRun): Record<string, string> {
-  const buckets = deps.metadata.read.collections.buckets(run.collection_id)
-  return Object.fromEntries(buckets.map((bucketId) => [bucketId, deps.blobDirectory(namespace, bucketId)]))
+/** By bucket. Made when they are not there: a folder that came later could not be granted to a worker that lives. */
+async function assetRoots(deps: Deps, { run, namespace }: PartitionRun): Promise<Record<string, string>> {
+  const roots: Record<string, string> = {}
+  for (const bucketId of deps.metadata.read.collections.buckets(run.collection_id)) {
+    const directory = deps.blobDirectory(namespace, bucketId)
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    roots[bucketId] = await realpath(directory)
+  }
+  return roots
 }
 
 function deathFault(error: WorkerDied) {

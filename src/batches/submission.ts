@@ -161,6 +161,7 @@ export function submission({ now, pluginById }: Deps) {
       code_hash: plugin?.codeHash ?? "",
       environment: null,
       isolation: null,
+      isolation_facts: null,
       feature_extractor: collection.feature_extractor,
       status: "PENDING",
       rows_in: 0,

@@ -12,12 +12,21 @@ export interface BatchWorkerSpec {
   readonly collectionId: string
   /** Rows of the whole run, as build_steps is told. */
   readonly datasetSize: number
+  /** Folders with the blobs of the collection's buckets. They exist, and are real paths. */
+  readonly blobDirectories: readonly string[]
 }
 
 /** Workers are shared by partitions with the same key and by nothing else. */
-export function workerKey({ namespace, plugin, config, collectionId, datasetSize }: BatchWorkerSpec): string {
+export function workerKey({
+  namespace,
+  plugin,
+  config,
+  collectionId,
+  datasetSize,
+  blobDirectories,
+}: BatchWorkerSpec): string {
   const parameters = createHash("sha256")
-    .update(JSON.stringify([config.parameters, config.params, datasetSize]))
+    .update(JSON.stringify([config.parameters, config.params, datasetSize, blobDirectories]))
     .digest("hex")
   return [namespace.namespaceId, plugin.pluginId, plugin.codeHash, collectionId, parameters].join("/")
 }

@@ -10,13 +10,14 @@ import { prepareRuntime } from "../runtime.ts"
 import { NAME, VERSION } from "../version.ts"
 import { workerFacts } from "../workers/worker-facts.ts"
 import { CommandFailed } from "./command-failed.ts"
-import { DATA, JSON_OUTPUT, LOG_LEVEL, PYTHON } from "./options.ts"
+import { DATA, JSON_OUTPUT, LOG_LEVEL, MINIMUM_ISOLATION, PYTHON } from "./options.ts"
 import { CHECK, colors, print, printJson } from "./output.ts"
 
 interface DoctorOptions {
   readonly data?: string
   readonly python?: string
   readonly json?: boolean
+  readonly minimumIsolation?: string
 }
 
 export function doctorCommand(): Command {
@@ -24,6 +25,7 @@ export function doctorCommand(): Command {
     .description("say what this machine has, what is missing and how to get it")
     .addOption(DATA())
     .addOption(PYTHON())
+    .addOption(MINIMUM_ISOLATION())
     .addOption(JSON_OUTPUT())
     .addOption(LOG_LEVEL())
     .action(runDoctor)
@@ -31,17 +33,25 @@ export function doctorCommand(): Command {
 
 /** @throws CommandFailed when something is missing */
 async function runDoctor(options: DoctorOptions): Promise<void> {
-  const { dataDir, python } = readConfig(options, 1)
+  const { dataDir, python, minimumIsolation, isolationLimits } = readConfig(options, 1)
   // The libraries must lie on disk to be tried; a data directory is not made for that.
   const temporary = existsSync(dataDir) ? null : await mkdtemp(join(tmpdir(), "mixpeek-"))
   try {
+    const runtime = await prepareRuntime(temporary ?? join(dataDir, "runtime"))
     const diagnosis = await doctor({
       version: `${NAME} ${VERSION}`,
       target: buildTarget,
-      runtime: await prepareRuntime(temporary ?? join(dataDir, "runtime")),
+      runtime,
       dataDir,
       workerFacts: () =>
-        workerFacts({ override: python, pathVariable: searchPath(), environmentsDir: join(dataDir, "environments") }),
+        workerFacts({
+          override: python,
+          pathVariable: searchPath(),
+          environmentsDir: join(dataDir, "environments"),
+          pythonTree: runtime.pythonTree,
+          minimumIsolation,
+          isolationLimits,
+        }),
     })
     if (options.json === true) printJson({ success: diagnosis.healthy, ...diagnosis })
     else report(diagnosis)

@@ -12,7 +12,7 @@ import { prepareRuntime } from "../runtime.ts"
 import type { Interpreter } from "../workers/interpreters.ts"
 import { runProgram } from "../workers/run-program.ts"
 import { startWorker, type Worker } from "../workers/worker.ts"
-import { workerFacts } from "../workers/worker-facts.ts"
+import { isolationProblem, workerFacts } from "../workers/worker-facts.ts"
 import { CommandFailed } from "./command-failed.ts"
 import type { PluginDirectory } from "./plugin-directory.ts"
 
@@ -39,10 +39,14 @@ export interface LocalPython {
 
 const PROBE_MS = 30_000
 
-/** @throws CommandFailed when no interpreter, or none with the base packages, is there */
+/** @throws CommandFailed when no interpreter, or none with the base packages, is there, or no isolation that suffices */
 export async function openLocalPython(options: LocalPythonOptions): Promise<LocalPython> {
   const config = readConfig(options, 1)
+  const runtime = await prepareRuntime(join(config.dataDir, "runtime"))
   const facts = await workerFacts({
+    pythonTree: runtime.pythonTree,
+    minimumIsolation: config.minimumIsolation,
+    isolationLimits: config.isolationLimits,
     override: config.python,
     pathVariable: searchPath(),
     environmentsDir: join(config.dataDir, "environments"),
@@ -52,8 +56,9 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
   const sitePackages =
     facts.environment?.ready === true ? [facts.environment.sitePackages] : await ownSitePackages(interpreter)
   if (sitePackages === null) throw new CommandFailed(facts.problem ?? "The base packages are missing.")
+  const tooWeak = isolationProblem(facts.isolation, facts.minimumIsolation)
+  if (tooWeak !== null) throw new CommandFailed(tooWeak)
 
-  const runtime = await prepareRuntime(join(config.dataDir, "runtime"))
   const scratch = await realpath(await mkdtemp(join(tmpdir(), "mixpeek-")))
   const log = createLog(config.logLevel)
   const interrupted = new AbortController()
@@ -73,6 +78,15 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
         scratch: await mkdtemp(join(scratch, "worker-")),
         plugin: { path: plugin.directory, name: "", packageName: "mixpeek_local_plugin" },
         sitePackages,
+        exchange: scratch,
+        confinement: {
+          level: facts.isolation.level,
+          readable: [],
+          writable: [],
+          hidden: [],
+          memoryBytes: config.workerMemoryBytes,
+          ...config.isolationLimits,
+        },
         onLog: ({ text }) => onLine(text),
         signal: interrupted.signal,
         log,

@@ -15,6 +15,12 @@ export const DATA = () => new Option("--data <dir>", "data directory (env: MIXPE
 
 export const PYTHON = () => new Option("--python <path>", "Python interpreter, 3.10 to 3.13 (env: MIXPEEK_PYTHON)")
 
+export const MINIMUM_ISOLATION = () =>
+  new Option(
+    "--minimum-isolation <level>",
+    "full, standard, reduced or none: below it plugin code does not run (env: MIXPEEK_MINIMUM_ISOLATION, default: standard)",
+  )
+
 export const JSON_OUTPUT = () => new Option("--json", "print one JSON document instead of text")
 
 export const PLUGIN_PATH = () => new Option("--path <dir>", "the plugin's directory").default(".")

@@ -3,7 +3,7 @@ import { Command } from "commander"
 import { startAppliance } from "../appliance.ts"
 import { type ConfigOptions, readConfig } from "../config.ts"
 import { createLog } from "../log.ts"
-import { DATA, LOG_LEVEL, PYTHON } from "./options.ts"
+import { DATA, LOG_LEVEL, MINIMUM_ISOLATION, PYTHON } from "./options.ts"
 import { print } from "./output.ts"
 
 export function serveCommand(): Command {
@@ -17,8 +17,9 @@ export function serveCommand(): Command {
     .option("--strict-scan", "scan warnings refuse a plugin too (env: MIXPEEK_STRICT_SCAN)")
     .option(
       "--allow-unsandboxed",
-      "listen beyond this machine although workers are not isolated (env: MIXPEEK_ALLOW_UNSANDBOXED)",
+      "listen beyond this machine although plugin code is isolated below standard (env: MIXPEEK_ALLOW_UNSANDBOXED)",
     )
+    .addOption(MINIMUM_ISOLATION())
     .addOption(PYTHON())
     .addOption(LOG_LEVEL())
     .action(async (options: ConfigOptions) => {

@@ -112,6 +112,7 @@ export const BatchModel = z
     progress: z.object({ processed: z.int(), total: z.int(), percent: z.number(), errors: z.int() }),
     failed_object_count: z.int(),
     isolation: z.string().nullable(),
+    isolation_facts: FreeObject.nullable(),
     created_at: z.string(),
     updated_at: z.string(),
     submitted_at: z.string().nullable(),

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi"
+import { ISOLATION_LEVELS } from "../isolation-levels.ts"
 
 export const HealthResponse = z
   .object({
@@ -12,7 +13,14 @@ export const HealthResponse = z
       inference: z.boolean(),
     }),
     errors: z.array(z.string()).optional(),
-    meta: z.looseObject({ version: z.string(), isolation: z.string() }),
+    meta: z.looseObject({
+      version: z.string(),
+      isolation: z.enum(ISOLATION_LEVELS),
+      isolation_facts: z.looseObject({}),
+      /** Why each higher level is out of reach on this machine. */
+      isolation_missing: z.array(z.string()),
+      minimum_isolation: z.enum(ISOLATION_LEVELS),
+    }),
   })
   .openapi("HealthCheckResponse")
 export type HealthResponse = z.output<typeof HealthResponse>

@@ -32,6 +32,8 @@ export interface RunRow {
   code_hash: string
   environment: string | null
   isolation: string | null
+  /** JSON. */
+  isolation_facts: string | null
   feature_extractor: string
   status: string
   rows_in: number
@@ -149,17 +151,24 @@ export function batchWriter(db: Db) {
   )
   const insertRun = db.prepare<RunRow>(
     `INSERT INTO batch_runs (batch_id, collection_id, plugin_id, plugin_version, code_hash, environment, isolation,
-       feature_extractor, status, rows_in, rows_done, rows_failed, rows_skipped, documents_written, error, started_at,
+       isolation_facts, feature_extractor, status, rows_in, rows_done, rows_failed, rows_skipped, documents_written, error, started_at,
        finished_at)
      VALUES (@batch_id, @collection_id, @plugin_id, @plugin_version, @code_hash, @environment, @isolation,
-       @feature_extractor, @status, @rows_in, @rows_done, @rows_failed, @rows_skipped, @documents_written, @error,
+       @isolation_facts, @feature_extractor, @status, @rows_in, @rows_done, @rows_failed, @rows_skipped, @documents_written, @error,
        @started_at, @finished_at)`,
   )
   const beginRun = db.prepare<[number, string, string, string]>(
     "UPDATE batch_runs SET status = 'IN_PROGRESS', rows_in = ?, started_at = ? WHERE batch_id = ? AND collection_id = ?",
   )
-  const recordWorker = db.prepare<[string, string, string, string]>(
-    "UPDATE batch_runs SET isolation = ?, environment = ? WHERE batch_id = ? AND collection_id = ?",
+  const recordWorker = db.prepare<{
+    isolation: string
+    facts: string
+    environment: string
+    batchId: string
+    collectionId: string
+  }>(
+    `UPDATE batch_runs SET isolation = @isolation, isolation_facts = @facts, environment = @environment
+     WHERE batch_id = @batchId AND collection_id = @collectionId`,
   )
   const addCounts = db.prepare<{
     done: number
@@ -215,8 +224,12 @@ export function batchWriter(db: Db) {
     insertRun: (row: RunRow) => void insertRun.run(row),
     beginRun: (batchId: string, collectionId: string, rows: number, at: string) =>
       void beginRun.run(rows, at, batchId, collectionId),
-    recordWorker: (batchId: string, collectionId: string, isolation: string, environment: string) =>
-      void recordWorker.run(isolation, environment, batchId, collectionId),
+    /** `facts` is JSON. */
+    recordWorker: (
+      batchId: string,
+      collectionId: string,
+      worker: { isolation: string; facts: string; environment: string },
+    ) => void recordWorker.run({ ...worker, batchId, collectionId }),
     addCounts: (
       batchId: string,
       collectionId: string,

@@ -2,6 +2,7 @@
 import { accessSync, constants, statSync } from "node:fs"
 import { statfs } from "node:fs/promises"
 import { dirname } from "node:path"
+import { DEFAULT_MINIMUM_ISOLATION, isBelow } from "../isolation-levels.ts"
 import { directoryHolder } from "../metadata/directory-holder.ts"
 import type { Runtime } from "../runtime.ts"
 import type { WorkerFacts } from "../workers/worker-facts.ts"
@@ -48,12 +49,8 @@ export async function doctor({ version, target, runtime, dataDir, workerFacts }:
     disk,
     python(workers),
     packages(workers),
-    {
-      name: "Isolation",
-      status: workers.isolation === "none" ? "notice" : "ok",
-      value: workers.isolation,
-      advice: workers.isolation === "none" ? "Plugins run unconfined: publish only what you trust." : null,
-    },
+    isolation(workers),
+    ...minimumIsolation(workers),
     ...libraries.map(({ name, version: loaded, problem }): Finding => {
       if (problem === null) return ok(name, loaded)
       return { name, status: "missing", value: problem, advice: "The binary does not fit this machine, or is damaged." }
@@ -120,6 +117,29 @@ function packages({ environment, problem }: WorkerFacts): Finding {
   if (environment?.ready === true) return ok(name, environment.directory)
   const advice = environment === null ? "They come after Python: 'mixpeek runtime setup'." : problem
   return { name, status: "missing", value: "not installed", advice }
+}
+
+function isolation({ isolation: { level, facts, refusals }, minimumIsolation: minimum }: WorkerFacts): Finding {
+  const layers = [
+    facts.landlock_abi === null ? null : `Landlock ${facts.landlock_abi}`,
+    level === "none" ? null : "seccomp",
+    facts.namespaces.length === 0 ? null : `namespaces ${facts.namespaces.join(" ")}`,
+  ].filter((layer) => layer !== null)
+  const lacking = facts.landlock_missing.length === 0 ? "" : `, not known to it: ${facts.landlock_missing.join(" ")}`
+  const value = layers.length === 0 ? level : `${level} (${layers.join(", ")}${lacking})`
+  const why = refusals.join(" ")
+  if (isBelow(level, minimum)) return { name: "Isolation", status: "missing", value, advice: why }
+  if (!isBelow(level, DEFAULT_MINIMUM_ISOLATION)) {
+    return { name: "Isolation", status: "ok", value, advice: why === "" ? null : why }
+  }
+  return { name: "Isolation", status: "notice", value, advice: `Publish only what you trust. ${why}` }
+}
+
+/** Said only when somebody has lowered it, and then always. */
+function minimumIsolation({ minimumIsolation: minimum }: WorkerFacts): Finding[] {
+  if (!isBelow(minimum, DEFAULT_MINIMUM_ISOLATION)) return []
+  const advice = `SET LOWER than '${DEFAULT_MINIMUM_ISOLATION}': plugins that this machine cannot confine run all the same.`
+  return [{ name: "Minimum isolation", status: "notice", value: minimum, advice }]
 }
 
 function ok(name: string, value: string): Finding {

@@ -36,7 +36,14 @@ export function health(deps: Deps) {
         inference: facts.ready,
       },
       ...(errors.length === 0 ? {} : { errors }),
-      meta: { version: deps.version, isolation: facts.isolation, python: facts.interpreter.chosen?.version ?? null },
+      meta: {
+        version: deps.version,
+        isolation: facts.isolation.level,
+        isolation_facts: facts.isolation.facts,
+        isolation_missing: [...facts.isolation.refusals],
+        minimum_isolation: facts.minimumIsolation,
+        python: facts.interpreter.chosen?.version ?? null,
+      },
     }
   }
 }

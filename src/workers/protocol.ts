@@ -4,6 +4,8 @@
  * `python/plugin_worker/protocol.py` is the mirror; `test/python/fixtures/frames.json` tests both. Rows never travel here.
  */
 import { z } from "zod"
+import { ISOLATION_LEVELS } from "../isolation-levels.ts"
+import { IsolationFacts } from "./isolation-facts.ts"
 
 export const PROTOCOL_VERSION = 1
 
@@ -77,7 +79,7 @@ export type Manifest = z.infer<typeof Manifest>
 
 export const FromWorker = z.discriminatedUnion("type", [
   z.object({ type: z.literal("hello"), protocol: z.int(), pid: z.int().positive(), python: z.string().max(64) }),
-  z.object({ type: z.literal("locked_down"), isolation: z.enum(["none"]) }),
+  z.object({ type: z.literal("locked_down"), isolation: z.enum(ISOLATION_LEVELS), facts: IsolationFacts.prefault({}) }),
   z.object({ type: z.literal("loaded") }),
   z.object({
     type: z.literal("manifest"),
@@ -118,7 +120,22 @@ export type FromWorker = z.infer<typeof FromWorker>
 const path = z.string().min(1).max(4096)
 
 export const ToWorker = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("lock_down"), policy: z.object({ level: z.literal("none") }) }),
+  z.object({
+    type: z.literal("lock_down"),
+    policy: z.union([
+      z.object({ level: z.literal("none") }),
+      z.object({
+        level: z.enum(["full", "standard", "reduced"]),
+        /** Real paths: absolute and without links. */
+        read: z.array(path),
+        write: z.array(path),
+        hide: z.array(path),
+        memory_bytes: z.int().positive(),
+        landlock_abi_at_most: z.int().nonnegative(),
+        namespaces: z.boolean(),
+      }),
+    ]),
+  }),
   z.object({
     type: z.literal("load"),
     plugin_path: path,

@@ -2,10 +2,12 @@
  * Starts workers of this appliance: the interpreter and environment it found, a scratch directory each, a record of every
  * process in case the appliance is killed. Who has no environment yet is told how to get one; the next call looks again.
  */
-import { mkdir, rm } from "node:fs/promises"
+import { mkdir, realpath, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
+import type { IsolationLimits } from "./isolation.ts"
+import { LockDownRefused } from "./lock-down.ts"
 import type { OutputLine } from "./output.ts"
 import type { ProcessRecord } from "./process-identity.ts"
 import { startWorker, type Worker } from "./worker.ts"
@@ -25,6 +27,11 @@ interface Deps {
   pythonTree: string
   /** Directory for scratch directories; each worker gets one of its own, removed at its end. */
   scratchDir: string
+  /** Holds every tenant's files: of it a worker sees only what it is granted. */
+  dataDir: string
+  /** Of data, the libraries' own included; a worker that wants more gets a MemoryError. */
+  memoryBytes: number
+  isolationLimits: IsolationLimits
   started: (record: ProcessRecord) => void
   ended: (record: ProcessRecord) => void
   log: Log
@@ -34,9 +41,12 @@ export interface StartOptions {
   readonly signal?: AbortSignal | undefined
   readonly threads?: number
   readonly onLog?: (line: OutputLine) => void
+  /** Files and folders that this worker may read besides the plugin and its packages. They exist. */
+  readonly readable?: readonly string[]
 }
 
-export function workerStarter({ facts, pythonTree, scratchDir, started, ended, log }: Deps) {
+export function workerStarter(deps: Deps) {
+  const { facts, pythonTree, scratchDir, started, ended, log } = deps
   let known: WorkerFacts | null = null
 
   const current = async (): Promise<WorkerFacts> => {
@@ -58,23 +68,34 @@ export function workerStarter({ facts, pythonTree, scratchDir, started, ended, l
     current,
 
     /**
-     * @throws ServiceUnavailableError while there is no interpreter or environment
+     * @throws ServiceUnavailableError while there is no interpreter or environment, or not the isolation that is demanded
      * @throws WorkerDied, PluginLoadFailed
      */
     async start(plugin: PluginCode, options: StartOptions = {}): Promise<Worker> {
-      const { interpreter, environment, ready, problem } = await current()
+      const { interpreter, environment, isolation, ready, problem } = await current()
       if (!ready || interpreter.chosen === null || environment === null) {
         throw new ApplianceError("ServiceUnavailableError", problem ?? "Python is not set up.", {
           headers: { "Retry-After": "30" },
         })
       }
-      const scratch = join(scratchDir, crypto.randomUUID())
-      await mkdir(scratch, { recursive: true, mode: 0o700 })
+      const own = join(scratchDir, crypto.randomUUID())
+      const scratch = join(own, "home")
+      const exchange = join(own, "exchange")
+      for (const directory of [scratch, exchange]) await mkdir(directory, { recursive: true, mode: 0o700 })
       try {
         const worker = await startWorker({
           interpreter: interpreter.chosen,
           pythonTree,
           scratch,
+          exchange,
+          confinement: {
+            level: isolation.level,
+            readable: options.readable ?? [],
+            writable: [],
+            hidden: [await realpath(deps.dataDir)],
+            memoryBytes: deps.memoryBytes,
+            ...deps.isolationLimits,
+          },
           plugin: { path: plugin.treePath, name: plugin.name, packageName: plugin.packageName },
           sitePackages: [environment.sitePackages],
           threads: options.threads ?? 1,
@@ -83,11 +104,15 @@ export function workerStarter({ facts, pythonTree, scratchDir, started, ended, l
           ...(options.signal === undefined ? {} : { signal: options.signal }),
         })
         if (worker.record !== null) started(worker.record)
-        void worker.exited.then(() => forget(worker.record, scratch))
+        void worker.exited.then(() => forget(worker.record, own))
         return worker
       } catch (error) {
-        await rm(scratch, { recursive: true, force: true })
-        throw error
+        await rm(own, { recursive: true, force: true })
+        if (!(error instanceof LockDownRefused)) throw error
+        // The machine's doing, never the plugin's: nothing of it was read yet.
+        throw new ApplianceError("ServiceUnavailableError", `Plugin code was not run: ${error.message}`, {
+          cause: error,
+        })
       }
     },
   }

@@ -1,35 +1,57 @@
 import { dirname } from "node:path"
+import { type IsolationLevel, isBelow } from "../isolation-levels.ts"
 import { type BaseEnvironment, baseEnvironment } from "./environment.ts"
 import { findInterpreter, type InterpreterSearch, type InterpreterSearchOptions } from "./interpreters.ts"
-import { ISOLATION } from "./worker.ts"
+import { type Isolation, type IsolationLimits, measureIsolation, unconfined } from "./isolation.ts"
 
 export interface WorkerFacts {
   readonly interpreter: InterpreterSearch
   /** Null when there is no interpreter. */
   readonly environment: BaseEnvironment | null
-  readonly isolation: typeof ISOLATION
+  readonly isolation: Isolation
+  /** Below this level plugin code does not run. */
+  readonly minimumIsolation: IsolationLevel
   /** True when plugins can run. */
   readonly ready: boolean
   /** What is missing and how to get it; null when ready. */
   readonly problem: string | null
 }
 
+export interface WorkerFactsOptions extends Omit<InterpreterSearchOptions, "isReady"> {
+  readonly environmentsDir: string
+  /** Holds `plugin_worker/`, which is asked what this machine can confine. */
+  readonly pythonTree: string
+  readonly minimumIsolation: IsolationLevel
+  readonly isolationLimits: IsolationLimits
+}
+
 /** What `doctor`, health and the start say about running plugins. Looks at the machine and changes nothing. */
-export async function workerFacts(
-  options: Omit<InterpreterSearchOptions, "isReady"> & { readonly environmentsDir: string },
-): Promise<WorkerFacts> {
-  const { environmentsDir } = options
+export async function workerFacts(options: WorkerFactsOptions): Promise<WorkerFacts> {
+  const { environmentsDir, minimumIsolation } = options
   const interpreter = await findInterpreter({
     ...options,
     isReady: (candidate) => baseEnvironment({ environmentsDir, interpreter: candidate }).ready,
   })
   if (interpreter.chosen === null) {
-    return { interpreter, environment: null, isolation: ISOLATION, ready: false, problem: interpreter.problem }
+    const isolation = unconfined("Without a Python there is nothing to confine.")
+    const { problem } = interpreter
+    return { interpreter, environment: null, isolation, minimumIsolation, ready: false, problem }
   }
   const environment = baseEnvironment({ environmentsDir, interpreter: interpreter.chosen })
+  const isolation = await measureIsolation(interpreter.chosen, options.pythonTree, options.isolationLimits)
   const setup = `mixpeek runtime setup --data ${dirname(environmentsDir)}`
   const problem = environment.ready
-    ? null
+    ? isolationProblem(isolation, minimumIsolation)
     : `The base packages for Python ${interpreter.chosen.version} are not installed. Run '${setup}'; without a package index, '${setup} --wheels DIR'.`
-  return { interpreter, environment, isolation: ISOLATION, ready: environment.ready, problem }
+  return { interpreter, environment, isolation, minimumIsolation, ready: problem === null, problem }
+}
+
+/** Why plugin code does not run on this machine as it is set up, and what to do; null when it does. */
+export function isolationProblem({ level, refusals }: Isolation, minimum: IsolationLevel): string | null {
+  if (!isBelow(level, minimum)) return null
+  return [
+    `Plugin code does not run here: this machine isolates it at level '${level}', and the minimum is '${minimum}'.`,
+    ...refusals,
+    `To run plugins that you trust all the same, say --minimum-isolation ${level} or MIXPEEK_MINIMUM_ISOLATION=${level}.`,
+  ].join(" ")
 }

@@ -1,5 +1,16 @@
+import { realpathSync } from "node:fs"
+import type { IsolationLevel } from "../isolation-levels.ts"
 import type { Log } from "../log.ts"
 import type { Interpreter } from "./interpreters.ts"
+import type { IsolationFacts } from "./isolation-facts.ts"
+import {
+  type Confinement,
+  LOCK_DOWN_EXIT_CODE,
+  type LockDownPolicy,
+  LockDownRefused,
+  lockDownFlaws,
+  lockDownPolicy,
+} from "./lock-down.ts"
 import type { OutputLine } from "./output.ts"
 import type { ProcessRecord } from "./process-identity.ts"
 import {
@@ -16,9 +27,6 @@ import { type RequestOptions, spawnWorkerProcess, type WorkerProcess } from "./w
 /** Until `loaded`: a cold disk and a busy machine included. No plugin module is imported before that. */
 const START_DEADLINE_MS = 30_000
 
-/** What confines a worker. Nothing yet: the lock-down is the same call at the same place, a later issue fills it. */
-export const ISOLATION = "none"
-
 export interface WorkerOptions {
   readonly interpreter: Interpreter
   /** Absolute; holds engine/, shared/ and plugin_worker/. */
@@ -34,6 +42,10 @@ export interface WorkerOptions {
     readonly packageName: string
   }
   readonly sitePackages: readonly string[]
+  /** Plugin code runs in exactly this level, or not at all. */
+  readonly confinement: Confinement
+  /** Absolute, exists: where it finds input and leaves output. Within `scratch` or what `confinement` lets it write to. */
+  readonly exchange: string
   readonly startDeadlineMs?: number
   /** Added to the short fixed environment; the server's own is never passed on. Nothing secret: it stays readable. */
   readonly environment?: Readonly<Record<string, string>>
@@ -50,7 +62,10 @@ export interface Worker {
   readonly pid: number
   /** Version of its Python, such as 3.11.7. */
   readonly python: string
-  readonly isolation: typeof ISOLATION
+  readonly isolation: IsolationLevel
+  readonly isolationFacts: IsolationFacts
+  /** See WorkerOptions; without links. */
+  readonly exchange: string
   /** Pid and start time, for `endLeftovers` after a crash of the appliance. */
   readonly record: ProcessRecord | null
   /** True until it ends, is ended or has failed. */
@@ -85,6 +100,7 @@ export class PluginLoadFailed extends Error {
  * Starts a worker and hands it the plugin; resolves after `loaded`. Call from the main thread.
  * @throws WorkerDied when it dies, is late or breaks the protocol on the way
  * @throws PluginLoadFailed when it answers that the plugin cannot be loaded
+ * @throws LockDownRefused when it cannot reach the level, or is not seen to have reached it
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const deadline = performance.now() + (options.startDeadlineMs ?? START_DEADLINE_MS)
@@ -92,11 +108,21 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const handlers = new Set<(progress: Progress) => void>()
   const greeting = Promise.withResolvers<{ python: string }>()
   let greeted = false
+  // Without links: at level full there is nothing left of a link in the data directory that a path could follow.
+  const pythonTree = realPath(options.pythonTree)
+  const scratch = realPath(options.scratch)
+  const exchange = realPath(options.exchange)
+  const pluginPath = realPath(options.plugin.path)
+  const sitePackages = options.sitePackages.map(realPath)
+  const policy = lockDownPolicy(options.confinement, {
+    read: [pythonTree, pluginPath, ...sitePackages],
+    write: [scratch, exchange],
+  })
 
   const worker: WorkerProcess = spawnWorkerProcess({
-    argv: [options.interpreter.path, "-I", "-S", "-B", `${options.pythonTree}/plugin_worker`],
-    cwd: options.scratch,
-    environment: workerEnvironment(options),
+    argv: [options.interpreter.path, "-I", "-S", "-B", `${pythonTree}/plugin_worker`],
+    cwd: scratch,
+    environment: workerEnvironment(scratch, options),
     onLog: options.onLog ?? (() => undefined),
     onEvent(event) {
       if (event.type === "progress") {
@@ -118,16 +144,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   try {
     const { python } = await worker.limited("the start", greeting.promise, limits())
-    await expectSuccess(worker.request({ type: "lock_down", policy: { level: ISOLATION } }, limits()))
+    const facts = await lockDown(worker, policy, limits())
     await expectSuccess(
       worker.request(
         {
           type: "load",
-          plugin_path: options.plugin.path,
+          plugin_path: pluginPath,
           plugin_name: options.plugin.name,
           package_name: options.plugin.packageName,
-          site_packages: [...options.sitePackages],
-          scratch: options.scratch,
+          site_packages: sitePackages,
+          scratch,
         },
         limits(),
       ),
@@ -136,7 +162,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     return {
       pid: worker.pid,
       python,
-      isolation: ISOLATION,
+      isolation: policy.level,
+      isolationFacts: facts,
+      exchange,
       record: worker.record,
       get alive() {
         return worker.alive
@@ -158,13 +186,41 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
 }
 
-async function expectSuccess(reply: Promise<ReplyTo<"lock_down" | "load">>): Promise<void> {
+/** @throws LockDownRefused, WorkerDied */
+async function lockDown(
+  worker: WorkerProcess,
+  policy: LockDownPolicy,
+  limits: RequestOptions,
+): Promise<IsolationFacts> {
+  try {
+    const answer = await worker.request({ type: "lock_down", policy }, limits)
+    if (answer.type === "failed") throw new LockDownRefused(answer.error.message)
+    if (answer.isolation !== policy.level) throw new LockDownRefused(`It locked itself into ${answer.isolation}.`)
+    const flaws = lockDownFlaws(worker.pid, policy.level)
+    if (flaws.length > 0) throw new LockDownRefused(`Seen from outside it is not locked down: ${flaws.join("; ")}.`)
+    return answer.facts
+  } catch (error) {
+    if (!(error instanceof WorkerDied) || error.code !== LOCK_DOWN_EXIT_CODE) throw error
+    throw new LockDownRefused(error.lastOutput.trim().split("\n").at(-1), { cause: error })
+  }
+}
+
+/** A path that is not there is told by whoever needs it. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}
+
+async function expectSuccess(reply: Promise<ReplyTo<"load">>): Promise<void> {
   const answer = await reply
   if (answer.type === "failed") throw new PluginLoadFailed(answer.error)
 }
 
 /** A short fixed list: what the server knows from its environment is none of a plugin's business. */
-function workerEnvironment({ scratch, threads = 1, environment = {} }: WorkerOptions): Record<string, string> {
+function workerEnvironment(scratch: string, { threads = 1, environment = {} }: WorkerOptions): Record<string, string> {
   const count = String(threads)
   return {
     PATH: "/usr/bin:/bin",

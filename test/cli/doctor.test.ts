@@ -2,6 +2,8 @@ import { expect, setDefaultTimeout, test } from "bun:test"
 import { chmod, mkdir, readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { lockDirectory } from "../../src/metadata/directory-lock.ts"
+import { isBelow } from "../../src/isolation-levels.ts"
+import { REACHED } from "../support/isolation.ts"
 import { mixpeek, PROCESSES_MS, preparedData, temporaryDirectory } from "./run.ts"
 
 setDefaultTimeout(PROCESSES_MS)
@@ -23,9 +25,25 @@ test("on a machine that is set up everything is found and the native libraries l
   expect({ code, success }).toEqual({ code: 0, success: true })
 })
 
-test("workers are told to be unconfined as long as they are", async () => {
+test("the isolation that this machine reaches is told with what it is made of", async () => {
   const { found } = await findings(["--data", await preparedData()])
-  expect(found("Isolation")).toMatchObject({ status: "notice", value: "none" })
+  expect(found("Isolation")?.value).toStartWith(REACHED)
+  expect(found("Minimum isolation") === undefined).toBe(!isBelow(REACHED, "standard"))
+})
+
+test("less isolation than the minimum fails it and says why; a lower minimum is said aloud", async () => {
+  const args = ["--data", await preparedData()]
+  const refused = await findings(args, { MIXPEEK_LANDLOCK_ABI: "0", MIXPEEK_MINIMUM_ISOLATION: "standard" })
+  expect(refused.code).toBe(1)
+  expect(refused.found("Isolation")).toMatchObject({ status: "missing", advice: expect.stringContaining("no Landlock") })
+  const lowered = await findings(args, { MIXPEEK_LANDLOCK_ABI: "0", MIXPEEK_MINIMUM_ISOLATION: "none" })
+  expect(lowered.code).toBe(0)
+  expect(lowered.found("Isolation")).toMatchObject({ status: "notice" })
+  expect(lowered.found("Minimum isolation")).toMatchObject({
+    status: "notice",
+    value: "none",
+    advice: expect.stringContaining("LOWER"),
+  })
 })
 
 test("missing base packages fail it and say how to get them", async () => {

@@ -27,8 +27,15 @@ Message = dict[str, Any]
 class WorkerProcess:
     """Starts a worker for the files of one plugin. `with` ends it and removes its directories."""
 
-    def __init__(self, files: dict[str, str] | None = None, name: str = "my_extractor", load: bool = True) -> None:
-        self.directory = tempfile.mkdtemp(prefix="worker-test-")
+    def __init__(
+        self,
+        files: dict[str, str] | None = None,
+        name: str = "my_extractor",
+        load: bool = True,
+        policy: Message | None = None,
+    ) -> None:
+        """`policy` is completed with this worker's own directories, unless it has some; without one nothing is locked."""
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="worker-test-"))
         self.plugin = os.path.join(self.directory, "plugin")
         self.scratch = os.path.join(self.directory, "scratch")
         os.makedirs(self.plugin)
@@ -55,8 +62,19 @@ class WorkerProcess:
         self._next_id = 1
         self.hello = self.receive()[1]
         if load:
-            self.ask({"type": "lock_down", "policy": {"level": "none"}})
+            self.locked_down = self.ask({"type": "lock_down", "policy": self.complete(policy or {"level": "none"})})
             self.load(name)
+
+    def complete(self, policy: Message) -> Message:
+        work = os.path.join(self.directory, "work")
+        os.makedirs(work, exist_ok=True)
+        return {
+            "read": [self.plugin, *(os.path.realpath(entry) for entry in SITE_PACKAGES)],
+            "write": [self.scratch, work],
+            "hide": [],
+            "memory_bytes": 4 << 30,
+            **policy,
+        }
 
     def load(self, name: str = "my_extractor", site_packages: list[str] | None = None) -> Message:
         return self.ask(
@@ -111,8 +129,10 @@ class WorkerProcess:
         asset_roots: dict[str, str] | None = None,
     ) -> "Result":
         """run_partition over `rows`, which get `__row` and `document_id` when they lack them."""
-        source = os.path.join(self.directory, "rows.jsonl")
-        target = tempfile.mkdtemp(dir=self.directory)
+        work = os.path.join(self.directory, "work")
+        os.makedirs(work, exist_ok=True)
+        source = os.path.join(work, "rows.jsonl")
+        target = tempfile.mkdtemp(dir=work)
         with open(source, "w", encoding="utf-8") as file:
             for index, row in enumerate(rows):
                 file.write(json.dumps({"__row": index, "document_id": f"doc_{index}", **row}) + "\n")

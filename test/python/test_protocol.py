@@ -55,7 +55,7 @@ class Handshake(unittest.TestCase):
             with open(f"/proc/{worker.process.pid}/maps", encoding="utf-8") as maps:
                 self.assertNotIn("numpy", maps.read())
             reply = worker.ask({"type": "lock_down", "policy": {"level": "none"}})
-            self.assertEqual(reply, {"type": "locked_down", "isolation": "none"})
+            self.assertEqual(reply, {"type": "locked_down", "isolation": "none", "facts": {}})
 
     def test_a_plugin_is_not_loaded_before_lock_down(self) -> None:
         with WorkerProcess(load=False) as worker:
@@ -65,9 +65,16 @@ class Handshake(unittest.TestCase):
 
     def test_a_level_it_cannot_reach_ends_the_worker_instead_of_falling_back(self) -> None:
         with WorkerProcess(load=False) as worker:
-            worker.post({"type": "lock_down", "policy": {"level": "full"}})
-            self.assertNotEqual(worker.process.wait(timeout=10), 0)
-            self.assertIn("cannot reach isolation level 'full'", worker.printed())
+            policy = worker.complete({"level": "standard", "landlock_abi_at_most": 0})
+            worker.post({"type": "lock_down", "policy": policy})
+            self.assertEqual(worker.process.wait(timeout=10), 71)
+            self.assertIn("cannot reach isolation level 'standard': Landlock", worker.printed())
+
+    def test_a_level_that_there_is_not_and_an_incomplete_policy_end_the_worker(self) -> None:
+        for policy in ({"level": "absolute"}, {}, {"level": "standard"}):
+            with self.subTest(policy), WorkerProcess(load=False) as worker:
+                worker.post({"type": "lock_down", "policy": policy})
+                self.assertEqual(worker.process.wait(timeout=10), 71)
 
     def test_an_unknown_request_and_a_second_load_are_answered_as_failed(self) -> None:
         with WorkerProcess({}) as worker:

@@ -74,8 +74,12 @@ test("a second server on the same directory is refused by the name of the holder
 })
 
 test("an address beyond this machine is refused while plugin code is not isolated", async () => {
-  expect(startTestAppliance({ arguments: ["--host", "0.0.0.0"] })).rejects.toThrow(/--allow-unsandboxed/)
-  await using appliance = await startTestAppliance({ arguments: ["--host", "0.0.0.0", "--allow-unsandboxed"] })
+  const environment = { MIXPEEK_LANDLOCK_ABI: "0", MIXPEEK_MINIMUM_ISOLATION: "none" }
+  expect(startTestAppliance({ environment, arguments: ["--host", "0.0.0.0"] })).rejects.toThrow(/--allow-unsandboxed/)
+  await using appliance = await startTestAppliance({
+    environment,
+    arguments: ["--host", "0.0.0.0", "--allow-unsandboxed"],
+  })
   expect((await appliance.call("GET", "/v1/health/liveness")).status).toBe(200)
 })
 

@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { ISOLATION_ENVIRONMENT } from "./isolation.ts"
 
 const ROOT = resolve(import.meta.dir, "../..")
 
@@ -104,7 +105,7 @@ export async function startTestAppliance(options: ApplianceOptions = {}): Promis
 
 async function launch(dataDir: string, options: ApplianceOptions) {
   const child = Bun.spawn([...commandLine(), "serve", "--data", dataDir, "--port", "0", ...(options.arguments ?? [])], {
-    env: { PATH: process.env.PATH ?? "", HOME: dataDir, ...options.environment },
+    env: { PATH: process.env.PATH ?? "", HOME: dataDir, ...ISOLATION_ENVIRONMENT, ...options.environment },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",

@@ -108,13 +108,20 @@ test("relative entries of the PATH are not searched", async () => {
 
 test("the facts say what is missing before the set-up, and how to get it", async () => {
   await using directory = await temporaryDirectory()
+  const machine = {
+    pythonTree: REAL_TREE,
+    minimumIsolation: "standard",
+    isolationLimits: { landlockAbiAtMost: 0, namespaces: true },
+  } as const
   const facts = await workerFacts({
+    ...machine,
     environmentsDir: directory.path,
     override: interpreter.path,
     pathVariable: process.env.PATH ?? "",
   })
-  expect(facts).toMatchObject({ ready: false, isolation: "none", environment: { ready: false } })
+  expect(facts).toMatchObject({ ready: false, environment: { ready: false } })
+  expect(facts.isolation.level).not.toBe("standard")
   expect(facts.problem).toContain("mixpeek runtime setup")
-  const none = await workerFacts({ environmentsDir: directory.path, pathVariable: directory.path })
+  const none = await workerFacts({ ...machine, environmentsDir: directory.path, pathVariable: directory.path })
   expect(none).toMatchObject({ ready: false, environment: null, problem: expect.stringContaining("No Python") })
 })

@@ -53,7 +53,7 @@ const HOSTILE: [string, string][] = [
   ["a negative count", '{"type":"progress","partition":"p","attempt":1,"rows":-1}'],
   ["a count beyond integers", '{"type":"progress","partition":"p","attempt":1,"rows":1e300}'],
   ["a path for a vector's file", done({ emb: "../../secrets.key" })],
-  ["an isolation it cannot have", '{"type":"locked_down","isolation":"full"}'],
+  ["an isolation it cannot have", '{"type":"locked_down","isolation":"absolute"}'],
   ["a traceback without end", failed("x".repeat(40_000))],
 ]
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createLog } from "../../src/log.ts"
 import { findInterpreter, type Interpreter } from "../../src/workers/interpreters.ts"
+import type { Confinement } from "../../src/workers/lock-down.ts"
 import type { OutputLine } from "../../src/workers/output.ts"
 import { startWorker, type Worker, type WorkerOptions } from "../../src/workers/worker.ts"
 
@@ -14,6 +15,17 @@ setDefaultTimeout(60_000)
 const search = await findInterpreter({ pathVariable: process.env.PATH ?? "" })
 if (search.chosen === null) throw new Error(`the tests need a Python: ${search.problem}`)
 export const interpreter: Interpreter = search.chosen
+
+/** For tests of everything but the confinement; those are in lock-down.test.ts. */
+export const UNCONFINED: Confinement = {
+  level: "none",
+  readable: [],
+  writable: [],
+  hidden: [],
+  memoryBytes: 4 * 1024 ** 3,
+  landlockAbiAtMost: 99,
+  namespaces: true,
+}
 
 /** A worker tree whose plugin_worker does what a test tells it to. */
 export const FAKE_TREE = join(import.meta.dir, "fixtures", "tree")
@@ -48,6 +60,8 @@ export async function startFake(behaviour = "", options: Partial<WorkerOptions> 
       scratch: scratch.path,
       plugin: { path: scratch.path, name: "sample", packageName: "plugin_1" },
       sitePackages: [],
+      exchange: scratch.path,
+      confinement: UNCONFINED,
       onLog: (line) => lines.push(line),
       log: createLog("silent"),
       ...options,

@@ -42,3 +42,10 @@ CALLABLE_BATCH_ROWS: Final = 1024
 CALLABLE_BATCH_INPUT: Final = 8 * MIB
 
 PROGRESS_SECONDS: Final = 0.5
+
+# Of a locked-down worker. The appliance takes results of 2 GiB of scalars, and vectors by their declared size.
+WRITTEN_FILE: Final = 8 * 1024 * MIB
+# Libraries map their files and close them; a worker with all of the base packages holds fewer than twenty.
+OPEN_FILES: Final = 1024
+# Python with numpy, pandas and pyarrow needs about 150 MiB of data; less than this is a mistake in a setting.
+LEAST_MEMORY: Final = 256 * MIB

@@ -1,7 +1,19 @@
-"""The one place where the worker gives up its powers, before it knows where the plugin lies."""
+"""The one place where the worker gives up its powers, before it knows where the plugin lies.
 
-from collections.abc import Mapping
-from typing import Any
+In this order: descriptors, user, namespaces, Landlock, capabilities, limits, the system call filter, and a test that it all
+holds. A level is made of certain steps; one that cannot be taken is LockDownRefused, never a lower level.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from plugin_worker.limits import LEAST_MEMORY
+from plugin_worker.protocol import CHANNEL_DESCRIPTOR
+
+LEVELS: Final = ("full", "standard", "reduced", "none")
 
 _locked_down = False
 
@@ -10,8 +22,51 @@ class LockDownRefused(Exception):
     """The policy asks for what this worker cannot do, or comes a second time. The worker must not go on."""
 
 
-def lock_down(policy: Mapping[str, Any]) -> str:
-    """Applies `policy` to this process for good and returns the isolation level reached.
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the appliance asks for. Paths are real: absolute and without links."""
+
+    level: str
+    # A path that is not there refuses the lock-down.
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    # Covered by an empty directory at level full, but for what is granted inside.
+    hide: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    # Treats the kernel as an older one, 0 as one without Landlock.
+    landlock_abi_at_most: int = 99
+    namespaces: bool = True
+    # Only when started as root.
+    uid: int | None = None
+
+    @staticmethod
+    def parse(message: Mapping[str, Any]) -> "Policy":
+        """Raises LockDownRefused for a policy that is none."""
+        level = message.get("level")
+        if level not in LEVELS:
+            raise LockDownRefused(f"There is no isolation level {level!r}.")
+        if level == "none":
+            return Policy("none")
+        try:
+            policy = Policy(
+                level=level,
+                read=tuple(message["read"]),
+                write=tuple(message["write"]),
+                hide=tuple(message.get("hide") or ()),
+                memory_bytes=int(message["memory_bytes"]),
+                landlock_abi_at_most=int(message.get("landlock_abi_at_most", 99)),
+                namespaces=bool(message.get("namespaces", True)),
+                uid=message.get("uid"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise LockDownRefused(f"The policy of level {level} is incomplete: {error!r}.") from error
+        if policy.memory_bytes < LEAST_MEMORY:
+            raise LockDownRefused(f"{policy.memory_bytes} bytes of memory are less than Python and its libraries need.")
+        return policy
+
+
+def lock_down(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Applies the policy to this process for good. Returns the level reached and the facts behind it.
 
     Called once, with one thread, before any byte of the plugin or of site-packages is readable as code.
     Raises LockDownRefused; there is no falling back to a lower level.
@@ -19,8 +74,121 @@ def lock_down(policy: Mapping[str, Any]) -> str:
     global _locked_down
     if _locked_down:
         raise LockDownRefused("This worker is locked down already.")
-    level = policy.get("level")
-    if level != "none":
-        raise LockDownRefused(f"This worker cannot reach isolation level {level!r}.")
+    policy = Policy.parse(message)
+    if policy.level == "none":
+        _locked_down = True
+        return {"isolation": "none", "facts": {}}
+    if sys.platform != "linux":
+        raise LockDownRefused(f"This worker cannot reach isolation level {policy.level!r}: it needs Linux.")
+    facts = _Steps(policy).take()
     _locked_down = True
-    return "none"
+    return {"isolation": policy.level, "facts": facts}
+
+
+class _Steps:
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def take(self) -> dict[str, Any]:
+        # Imported here: a worker that is not to be locked down, on a Mac too, needs none of it.
+        from plugin_worker import kernel, privileges
+        from plugin_worker.interpreter_paths import interpreter_paths
+        from plugin_worker.parent_death import die_with_parent
+
+        policy = self._policy
+        own = interpreter_paths()
+        self._step("descriptors", lambda: privileges.close_descriptors_from(CHANNEL_DESCRIPTOR + 1))
+        self._step("one thread", _expect_one_thread)
+        privileges.first_to_go_when_memory_is_short()
+        self._step("no_new_privs", privileges.gain_no_privileges)
+        privileges.clear_bounding_set()
+        uid = policy.uid
+        if uid is not None:
+            self._step(f"user {uid}", lambda: privileges.become_user(uid))
+        if policy.level == "full":
+            self._step("namespaces", lambda: self._enter_namespaces((*own, *policy.read, *policy.write)))
+            privileges.clear_bounding_set()
+        # The change of the user has cleared it.
+        self._step("parent-death signal", die_with_parent)
+        abi, missing = self._restrict_files(own) if policy.level != "reduced" else (0, [])
+        self._step("capabilities", privileges.clear_capabilities)
+        self._step("limits", lambda: privileges.limit_resources(policy.memory_bytes))
+        self._step("system call filter", lambda: self._load_filter(abi), kernel.UnknownMachine)
+        self._step("self-test", lambda: _expect_refusals(files=policy.level != "reduced"))
+        return {
+            "landlock_abi": abi or None,
+            "landlock_missing": missing,
+            "namespaces": self._namespaces(),
+            "network": "denied",
+            "memory": "rlimit",
+            "stat_hidden": policy.level == "full",
+            "uid": os.getuid(),
+            "self_test": True,
+        }
+
+    def _step(self, name: str, step: Callable[[], None], *errors: type[Exception]) -> None:
+        try:
+            step()
+        except (OSError, ValueError, *errors) as error:
+            raise LockDownRefused(
+                f"This worker cannot reach isolation level {self._policy.level!r}: {name}: {error}"
+            ) from error
+
+    def _enter_namespaces(self, granted: tuple[str, ...]) -> None:
+        if not self._policy.namespaces:
+            raise OSError("switched off by the appliance's settings")
+        from plugin_worker.namespaces import enter_namespaces
+
+        enter_namespaces(self._policy.hide, granted)
+
+    def _namespaces(self) -> list[str]:
+        if self._policy.level != "full":
+            return []
+        from plugin_worker.namespaces import NAMES
+
+        return list(NAMES)
+
+    def _restrict_files(self, own: tuple[str, ...]) -> tuple[int, list[str]]:
+        from plugin_worker.interpreter_paths import DEVICES, SYSTEM_PATHS
+        from plugin_worker.landlock import Ruleset, landlock_abi
+
+        policy = self._policy
+        abi = landlock_abi(policy.landlock_abi_at_most)
+        missing: list[str] = []
+
+        def restrict() -> None:
+            if abi == 0:
+                raise OSError("the kernel has no Landlock, or it is switched off")
+            ruleset = Ruleset(abi)
+            ruleset.grant_read((*own, *policy.read), required=True)
+            ruleset.grant_read(SYSTEM_PATHS, required=False)
+            ruleset.grant_write(policy.write)
+            ruleset.grant_devices(DEVICES)
+            ruleset.restrict()
+            missing.extend(ruleset.missing)
+
+        self._step("Landlock", restrict)
+        return abi, missing
+
+    def _load_filter(self, abi: int) -> None:
+        from plugin_worker.landlock import TRUNCATE_ABI
+        from plugin_worker.seccomp_filter import load_filter
+
+        # Without Landlock nothing confines truncation anyway: a file that can be opened for writing can be emptied.
+        load_filter(truncation_is_confined=abi == 0 or abi >= TRUNCATE_ABI)
+
+
+def _expect_one_thread() -> None:
+    from plugin_worker.privileges import thread_count
+
+    count = thread_count()
+    if count != 1:
+        raise OSError(f"{count} threads are running, and Landlock binds only one")
+
+
+def _expect_refusals(*, files: bool) -> None:
+    from plugin_worker.self_test import failed_refusals
+
+    open_still = failed_refusals(files=files)
+    if open_still:
+        raise OSError(f"not refused: {', '.join(open_still)}")

@@ -78,13 +78,13 @@ class Worker:
 
     def _lock_down(self, request: Message) -> Message:
         try:
-            isolation = lock_down(request.get("policy") or {})
+            reached = lock_down(request.get("policy") or {})
         except LockDownRefused as refused:
             print(f"lock-down: {refused}", file=sys.stderr)
             _end(_EXIT_LOCK_DOWN)
         threading.Thread(target=self._read_requests, name="channel", daemon=True).start()
         self._locked_down = True
-        return {"type": "locked_down", "isolation": isolation}
+        return {"type": "locked_down", **reached}
 
     def _load(self, request: Message) -> Message:
         if self._session is not None:

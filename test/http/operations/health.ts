@@ -1,3 +1,4 @@
+import { REACHED } from "../../support/isolation.ts"
 import { type Entry, invalid, LONG, notFound, unauthorized, wrongMethod } from "./entry.ts"
 
 const PUBLIC = { is: "public", because: "a probe has no key" } as const
@@ -11,7 +12,7 @@ export const health: readonly Entry[] = [
       body: () => ({
         status: "OK",
         data: { cache: true, metadata: true, vector_store: true, object_storage: true, task_queue: true },
-        meta: { isolation: "none" },
+        meta: { isolation: REACHED },
       }),
     },
     refuses: [invalid("a flag that is none", { query: "deep=perhaps" }), wrongMethod("a POST", { method: "POST" })],

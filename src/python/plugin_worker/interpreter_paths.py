@@ -1,0 +1,37 @@
+"""What every Python program reads: its own library, shared libraries of the system, and a few facts about the machine."""
+
+import os
+import sys
+from typing import Final
+
+# Skipped where absent. Folders of libraries, never of programs.
+SYSTEM_PATHS: Final = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/etc/ld.so.cache",
+    # Time zones, and what `mimetypes` opens as soon as it exists.
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+    "/etc/mime.types",
+    # How many cores, how much memory: numeric libraries and the C library ask.
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/filesystems",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/devices/system/cpu",
+    "/sys/devices/system/node",
+)
+DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+def interpreter_paths() -> tuple[str, ...]:
+    """Real paths of the executable (`platform` reads it), the standard library, and this tree."""
+    paths = {os.path.dirname(os.__file__), os.path.dirname(os.path.dirname(os.path.abspath(__file__))), sys.executable}
+    # Extension modules and libpython lie beside the library of a built Python.
+    paths.update(os.path.join(prefix, "lib") for prefix in (sys.base_prefix, sys.base_exec_prefix) if prefix != "/usr")
+    paths.update(entry for entry in sys.path if entry.endswith("lib-dynload"))
+    return tuple(sorted({os.path.realpath(path) for path in paths if path and os.path.exists(path)}))

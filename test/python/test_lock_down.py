@@ -1,0 +1,266 @@
+"""What a locked-down worker can and cannot do, at each level that this machine allows, as this user."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from support import PYTHON_TREE, Message, WorkerProcess, plugin_of
+
+
+def probe(landlock_abi: int = 99, namespaces: int = 1) -> Message:
+    program = os.path.join(PYTHON_TREE, "plugin_worker", "isolation_probe.py")
+    command = [os.path.realpath(sys.executable), "-I", "-S", "-B", program, str(landlock_abi), str(namespaces)]
+    answer: Message = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return answer
+
+
+REACHED = probe()["level"]
+FULL = {"level": "full"}
+STANDARD = {"level": "standard"}
+OLD_KERNELS = [{**STANDARD, "landlock_abi_at_most": abi} for abi in (1, 3, 5)]
+
+
+def policies() -> list[Message]:
+    """Those that refuse files and calls; what this machine lacks is said, not passed over."""
+    if REACHED not in ("full", "standard"):
+        print(f"NOTE: this machine reaches isolation {REACHED!r}; lock-down is not tested here", file=sys.stderr)
+        return []
+    if REACHED == "standard":
+        print("NOTE: this machine refuses namespaces; level 'full' is not tested here", file=sys.stderr)
+        return [STANDARD, *OLD_KERNELS]
+    return [FULL, STANDARD, *OLD_KERNELS]
+
+
+# Answers a dict of what happened per attempt: "refused (errno name)", or what came of it.
+HOSTILE = '''
+import ctypes, errno, mmap, os, signal, socket, sys, threading, time
+import pandas as pd
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def raw(number, *arguments):
+    result = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) if isinstance(a, int) else a for a in arguments])
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "raw")
+    return result
+
+def unix(kind, address):
+    pair = socket.socketpair(socket.AF_UNIX, kind)
+    return pair[0].sendto(b"x", address)
+
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return "forked"
+
+def reading_truncates(path):
+    os.close(os.open(path, os.O_RDONLY | os.O_TRUNC))
+
+def attempts(outside, server, socket_path, inside):
+    kept = inside + "/kept"
+    open(kept, "w").write("x")
+    return {
+        "read_passwd": lambda: open("/etc/passwd").read(),
+        "read_outside": lambda: open(outside + "/secret").read(),
+        "list_outside": lambda: os.listdir(outside),
+        "list_root": lambda: os.listdir("/"),
+        "read_environ_of_server": lambda: open(f"/proc/{server}/environ").read(),
+        "read_memory_of_server": lambda: open(f"/proc/{server}/mem", "rb"),
+        "read_own_environ": lambda: open("/proc/self/environ").read(),
+        "write_outside": lambda: open(outside + "/new", "w"),
+        "append_outside": lambda: open(outside + "/secret", "a"),
+        "truncate_outside": lambda: os.truncate(outside + "/secret", 0),
+        "reading_truncates": lambda: reading_truncates(outside + "/secret"),
+        "remove_outside": lambda: os.remove(outside + "/secret"),
+        "rename_outside": lambda: os.rename(kept, outside + "/moved"),
+        "rename_in": lambda: os.rename(outside + "/secret", inside + "/stolen"),
+        "mkdir_outside": lambda: os.mkdir(outside + "/folder"),
+        "symlink": lambda: os.symlink(outside + "/secret", inside + "/link"),
+        "hard_link": lambda: os.link(outside + "/secret", inside + "/hard"),
+        "fifo": lambda: os.mkfifo(inside + "/fifo"),
+        "tcp": lambda: socket.create_connection(("127.0.0.1", 9), 1),
+        "udp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+        "ipv6": lambda: socket.socket(socket.AF_INET6, socket.SOCK_STREAM),
+        "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+        "unix": lambda: socket.socket(socket.AF_UNIX).connect(socket_path),
+        "abstract": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", "\\0abstract"),
+        "datagram_pair": lambda: unix(socket.SOCK_DGRAM, socket_path),
+        "stream_pair_re_aimed": lambda: unix(socket.SOCK_STREAM, socket_path),
+        "fork": fork,
+        "exec": lambda: os.execv("/bin/true", ["true"]),
+        "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+        "kill_server": lambda: os.kill(server, signal.SIGURG),
+        "kill_group": lambda: os.kill(0, signal.SIGURG),
+        "priority_of_server": lambda: os.setpriority(os.PRIO_PGRP, 0, 19),
+        "ptrace": lambda: raw(101, 16, server, 0, 0),
+        "limit_of_server": lambda: __import__("resource").prlimit(server, 0, (1, 1)),
+        "memfd": lambda: os.memfd_create("x"),
+        "io_uring": lambda: raw(425, 1, ctypes.create_string_buffer(120)),
+        "unshare": lambda: raw(272, 0x10000000),
+        "setuid": lambda: os.setuid(0),
+        "chown": lambda: os.chown(inside, 1, 1),
+        "x32": lambda: raw(0x40000000 + 39),
+        "bpf": lambda: raw(321, 0, 0, 0),
+        "clone3": lambda: raw(435, ctypes.create_string_buffer(88), 88),
+        "owner_of_signals": lambda: __import__("fcntl").fcntl(3, __import__("fcntl").F_SETOWN, server),
+        "stat_outside": lambda: os.stat(outside + "/secret"),
+    }
+
+class Hostile:
+    def __call__(self, frame):
+        row = frame.iloc[0]
+        happened = {}
+        for name, attempt in attempts(row["outside"], int(row["server"]), row["socket"], os.getcwd()).items():
+            try:
+                happened[name] = f"DONE {attempt()!r}"[:100]
+            except OSError as error:
+                happened[name] = errno.errorcode.get(error.errno, str(error.errno))
+        frame["happened"] = [happened]
+        return frame
+
+steps = [Hostile()]
+'''
+
+HONEST = '''
+import mimetypes, os, shutil, sqlite3, tarfile, tempfile, threading, asyncio, zoneinfo, platform
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np, pandas as pd, pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
+
+class Honest:
+    def __call__(self, frame):
+        with ThreadPoolExecutor(4) as pool:
+            sums = list(pool.map(lambda n: float((np.random.rand(n, n) @ np.eye(n)).shape[0]), [200] * 8))
+        with tempfile.TemporaryDirectory() as folder:
+            table = pa.table({"a": list(range(1000))})
+            pq.write_table(table, folder + "/a.parquet")
+            total = pc.sum(pq.read_table(folder + "/a.parquet", use_threads=True)["a"]).as_py()
+            shutil.copy2(folder + "/a.parquet", folder + "/b.parquet")
+            with tarfile.open(folder + "/a.tar", "w") as archive:
+                archive.add(folder + "/a.parquet", "a")
+            with tarfile.open(folder + "/a.tar") as archive:
+                archive.extractall(folder + "/out")
+            os.mkdir(folder + "/moved")
+            os.rename(folder + "/b.parquet", folder + "/b2.parquet")
+            database = sqlite3.connect(folder + "/a.sqlite")
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("CREATE TABLE t (a)")
+            database.commit()
+            database.close()
+        grouped = pd.DataFrame({"k": ["a", "b"] * 500, "v": range(1000)}).groupby("k")["v"].sum()
+        slept = asyncio.run(asyncio.to_thread(lambda: "thread"))
+        zoneinfo.ZoneInfo("Europe/Vienna")
+        platform.platform()
+        with open(os.devnull, "w") as null:
+            null.write("x")
+        frame["result"] = [f"{sum(sums)} {total} {int(grouped.sum())} {slept} {mimetypes.guess_type('a.txt')[0]}"] * len(frame)
+        return frame
+
+steps = [Honest()]
+'''
+
+# Not refused by design: `stat` of outside paths below level full.
+_STAT = "stat_outside"
+
+
+class LockedDown(unittest.TestCase):
+    def test_what_reaches_outside_is_refused(self) -> None:
+        for policy in policies():
+            with self.subTest(policy), tempfile.TemporaryDirectory() as outside:
+                outside = os.path.realpath(outside)
+                secret = os.path.join(outside, "secret")
+                with open(secret, "w", encoding="utf-8") as file:
+                    file.write("a secret")
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+                    listener.bind(os.path.join(outside, "socket"))
+                    listener.setblocking(False)
+                    happened = self._attempts({**policy, "hide": [outside]}, outside)
+                    with self.assertRaises(BlockingIOError):
+                        listener.recv(10)
+                through = {name: what for name, what in happened.items() if what.startswith("DONE")}
+                self.assertEqual(set(through), set() if policy["level"] == "full" else {_STAT})
+                self.assertGreater(len(happened), 40)
+                with open(secret, encoding="utf-8") as file:
+                    self.assertEqual(file.read(), "a secret")
+                self.assertEqual(sorted(os.listdir(outside)), ["secret", "socket"])
+
+    def test_numpy_pandas_and_pyarrow_work_with_threads(self) -> None:
+        for policy in policies():
+            with self.subTest(policy), WorkerProcess(plugin_of(HONEST), policy=policy) as worker:
+                self.assertEqual(worker.build()["type"], "steps_built")
+                result = worker.run([{"text": "a"}])
+                self.assertEqual(result.reply["type"], "partition_done", result.reply)
+                self.assertEqual(result.errors, {})
+                self.assertEqual(result.fields[0]["result"], "1600.0 499500 499500 thread text/plain")
+
+    def test_it_is_seen_from_outside(self) -> None:
+        for policy in policies():
+            with self.subTest(policy), WorkerProcess({}, policy=policy) as worker:
+                with open(f"/proc/{worker.process.pid}/status", encoding="ascii") as status:
+                    said = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+                self.assertEqual((said["NoNewPrivs"], said["Seccomp"]), ("1", "2"))
+                self.assertEqual({int(said[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")}, {0})
+                self.assertEqual(worker.locked_down["isolation"], policy["level"])
+                self.assertTrue(worker.locked_down["facts"]["self_test"])
+
+    def test_memory_is_bounded_and_the_author_gets_a_memory_error(self) -> None:
+        bomb = "class Bomb:\n    def __call__(self, frame):\n        self.kept = bytearray(1 << 30)\n        return frame\nsteps = [Bomb()]\n"
+        for policy in policies()[:1]:
+            with WorkerProcess(plugin_of(bomb), policy={**policy, "memory_bytes": 512 << 20}) as worker:
+                worker.build()
+                reply = worker.run([{"text": "a"}]).reply
+                self.assertEqual(reply["error"]["error_type"], "resource")
+
+    def test_a_second_lock_down_and_a_missing_grant_are_refused(self) -> None:
+        for policy in policies()[:1]:
+            with WorkerProcess({}, policy=policy) as worker:
+                worker.post({"type": "lock_down", "policy": worker.complete(policy)})
+                self.assertEqual(worker.process.wait(timeout=10), 71)
+            with WorkerProcess(load=False) as worker:
+                worker.post({"type": "lock_down", "policy": {**worker.complete(policy), "read": ["/nowhere"]}})
+                self.assertEqual(worker.process.wait(timeout=10), 71)
+                self.assertIn("/nowhere", worker.printed())
+
+    def test_without_landlock_it_is_reduced_and_without_namespaces_standard(self) -> None:
+        if not policies():
+            self.skipTest("this machine has no Landlock or no filter")
+        reduced = probe(landlock_abi=0)
+        self.assertEqual(reduced["level"], "reduced")
+        self.assertIn("no Landlock", reduced["refusals"]["standard"])
+        standard = probe(namespaces=0)
+        self.assertEqual(standard["level"], "standard")
+        self.assertIn("switched off", standard["refusals"]["full"])
+
+    def _attempts(self, policy: Message, outside: str) -> dict[str, str]:
+        with WorkerProcess(plugin_of(HOSTILE), policy=policy) as worker:
+            self.assertEqual(worker.build()["type"], "steps_built")
+            row = {"outside": outside, "server": str(os.getpid()), "socket": os.path.join(outside, "socket")}
+            result = worker.run([row])
+            self.assertEqual(result.errors, {}, result.reply)
+            happened: dict[str, str] = result.fields[0]["happened"]
+            return happened
+
+
+class Threads(unittest.TestCase):
+    def test_a_second_thread_refuses_the_lock_down(self) -> None:
+        program = (
+            "import sys, threading, time\n"
+            f"sys.path.append({PYTHON_TREE!r})\n"
+            "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
+            "from plugin_worker.lock_down import LockDownRefused, lock_down\n"
+            "try:\n"
+            "    lock_down({'level': 'standard', 'read': [], 'write': [], 'memory_bytes': 1 << 30})\n"
+            "except LockDownRefused as refused:\n"
+            "    print(refused)\n"
+        )
+        done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+        self.assertIn("2 threads are running", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
