@@ -59,6 +59,8 @@ export interface ScanOptions {
   ruleSet?: RuleSetName
   /** Top-level modules that the environment has beside the standard library. Without it nothing is noted as unknown. */
   environment?: ReadonlySet<string>
+  /** Told of each file before it is read, with its size. */
+  onFile?: (file: string, bytes: number) => void
 }
 
 export interface Scanner {
@@ -110,6 +112,7 @@ function scanFiles(
       violations.push(tooLarge(file, bytes.length))
       continue
     }
+    options.onFile?.(file, bytes.length)
     const source = decodeSource(bytes)
     if (!source.ok) {
       const { line, column, reason } = source
