@@ -46,6 +46,8 @@ export interface FileBindings {
   readonly loads: ReadonlyMap<number, Scope>
   /** Expressions a value can pass through, in preorder, loads included. */
   readonly expressions: readonly number[]
+  /** Strings that are read as types, with the scope that their names are read in. */
+  readonly quoted: ReadonlyMap<number, Scope>
   readonly flows: readonly Flow[]
   readonly attributeFlows: readonly AttributeFlow[]
   readonly containerFlows: readonly ContainerFlow[]

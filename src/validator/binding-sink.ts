@@ -27,7 +27,12 @@ export class BindingSink {
   readonly loads = new Map<number, Scope>()
   /** Expressions a value can pass through, in preorder. */
   readonly expressions: number[] = []
+  readonly quoted = new Map<number, Scope>()
   readonly flows: Flow[] = []
+  /** Strings given to a name by an assignment. */
+  readonly strings: [number, Scope][] = []
+  /** Names that stand for the type in an annotation. */
+  readonly typeNames = new Set<string>()
   readonly imports: Import[] = []
   readonly definitions = new Map<number, Scope>()
   /** Scopes by the node whose subtree runs in them; the walk enters them. */
@@ -49,8 +54,9 @@ export class BindingSink {
   /** To be called once, after the whole file was visited: only then is it known where a nonlocal name lives. */
   finish(): FileBindings {
     for (const bind of this.nonlocalBindings) bind()
-    const { tree, module, loads, expressions, flows, attributeFlows, containerFlows, imports, definitions } = this
-    return { tree, module, loads, expressions, flows, attributeFlows, containerFlows, imports, definitions }
+    const { tree, module, loads, expressions, quoted, flows, attributeFlows, containerFlows, imports, definitions } =
+      this
+    return { tree, module, loads, expressions, quoted, flows, attributeFlows, containerFlows, imports, definitions }
   }
 
   parts(node: number): number[] {

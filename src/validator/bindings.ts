@@ -17,6 +17,7 @@ import { classDefinition, comprehension, functionDefinition, lambda, typeAlias }
 import { importFrom, importStatement } from "./bound-imports.ts"
 import { Kind } from "./node-kinds.ts"
 import { nameOf, type PythonTree } from "./python-tree.ts"
+import { isQuotedAnnotation } from "./quoted-annotations.ts"
 import type { Scope } from "./scopes.ts"
 
 const EXPRESSIONS = new Set<number>([
@@ -59,7 +60,18 @@ export function collectBindings(tree: PythonTree): FileBindings {
     const made = sink.scopeAt.get(node)
     if (made !== undefined && made !== entered) open.push({ scope: made, stop: last[node] ?? size })
   }
+  quoteNamedTypes(sink)
   return sink.finish()
+}
+
+/** `TYPE = "…"` that an annotation names is a type in quotes too. */
+function quoteNamedTypes(sink: BindingSink): void {
+  const { kind, parent } = sink.tree
+  for (const [node, scope] of sink.strings) {
+    const [target] = sink.parts(parent[node] ?? 0)
+    if (target === undefined || kind[target] !== Kind.identifier) continue
+    if (sink.typeNames.has(nameOf(sink.tree, target))) sink.quoted.set(node, scope)
+  }
 }
 
 function visit(sink: BindingSink, node: number, kind: number): void {
@@ -67,6 +79,7 @@ function visit(sink: BindingSink, node: number, kind: number): void {
   switch (kind) {
     case Kind.identifier:
       if (sink.handled[node] === 0) sink.load(node)
+      if (sink.kindOf(sink.tree.parent[node]) === Kind.type) sink.typeNames.add(nameOf(sink.tree, node))
       break
     case Kind.attribute:
     case Kind.member_type:
@@ -76,6 +89,15 @@ function visit(sink: BindingSink, node: number, kind: number): void {
     case Kind.keyword_pattern:
       sink.ignore(sink.parts(node)[0])
       break
+    case Kind.string:
+    case Kind.concatenated_string: {
+      const above = sink.kindOf(sink.tree.parent[node])
+      // The statement that is a docstring, and parts of a string that is looked at as a whole.
+      if (above === Kind.expression_statement || above === Kind.concatenated_string) break
+      if (above === Kind.assignment) sink.strings.push([node, sink.scope])
+      if (isQuotedAnnotation(sink.tree, node)) sink.quoted.set(node, sink.scope)
+      break
+    }
     case Kind.dotted_name:
       dottedName(sink, node)
       break

@@ -5,6 +5,7 @@ import { flowsByOrigin, innerFirst, type NameFlow } from "./evaluation-order.ts"
 import { Kind } from "./node-kinds.ts"
 import { OwnModules } from "./own-modules.ts"
 import { children, nameOf } from "./python-tree.ts"
+import { type QuotedCode, quotedCode } from "./quoted-annotations.ts"
 import { Reachability } from "./reachability.ts"
 import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
 import { stringConstant } from "./string-constants.ts"
@@ -14,6 +15,8 @@ import { answerOf, attributeOfAny, builtinValue, EXTERNAL, itemOf, moduleValue, 
 /** What the files of a plugin share; see `references.ts`. */
 export interface SharedNames {
   readonly own: OwnModules
+  /** Some file reads annotations as values. */
+  readonly readsAnnotations: boolean
   spend(steps: number): boolean
   add(slot: Slot, values: Values): void
   read(slot: Slot): ReadonlySet<string>
@@ -74,6 +77,7 @@ export class FileNames {
   private order: readonly number[] | null = null
   private flowsFrom: ReadonlyMap<number, readonly NameFlow[]> | null = null
   private readonly lookups = new Map<Scope, Map<string, Lookup>>()
+  private readonly quotedCodes = new Map<number, QuotedCode | null>()
   private readonly builtins = new Map<number, string | null>()
 
   constructor(
@@ -89,7 +93,8 @@ export class FileNames {
     const found = new Map<number, Values>()
     for (const [node, values] of this.values) {
       // A container is not what it holds: that is reported where it is put in, and where it is taken out.
-      const named = NAMING.has(kind[node] ?? Kind.other) ? values.filter((value) => !isContained(value)) : NOTHING
+      const names = NAMING.has(kind[node] ?? Kind.other) || this.bindings.quoted.has(node)
+      const named = names ? values.filter((value) => !isContained(value)) : NOTHING
       if (named.length > 0) found.set(node, named)
     }
     return found
@@ -162,6 +167,8 @@ export class FileNames {
     const { tree } = this.bindings
     const kind = tree.kind[node] ?? Kind.other
     if (kind === Kind.identifier) return this.name(node)
+    const quotedIn = this.bindings.quoted.get(node)
+    if (quotedIn !== undefined) return this.quoted(node, quotedIn)
     if (!LOOKED_INTO.has(kind)) {
       const values = this.unionOfParts(node)
       return values.length > 0 && CONTAINERS.has(kind) ? unique(values.map(contained)) : values
@@ -232,6 +239,37 @@ export class FileNames {
     if (found.length === 0) return NOTHING
     this.plugin.spend(found.length)
     return unique(found)
+  }
+
+  /** What the names in a string that is read as a type may be. It is read late, so that any own name hides a builtin. */
+  private quoted(node: number, scope: Scope): Values {
+    const code = this.quotedCodeOf(node)
+    if (code === null || (code.alone && !this.plugin.readsAnnotations)) return NOTHING
+    const found: string[] = code.attributes.map(attributeOfAny).filter((value) => value !== null)
+    for (const { name, attributes } of code.names) {
+      const { slots } = this.lookUp(scope, name)
+      let values = slots.flatMap((slot) => [...this.plugin.read(slot)])
+      if (slots.length === 0) {
+        for (const star of this.stars) values.push(...this.plugin.attribute(star, name))
+        values.push(...[builtinValue(name)].filter((value) => value !== null))
+      }
+      for (const attribute of attributes) {
+        found.push(...values, ...[attributeOfAny(attribute)].filter((value) => value !== null))
+        values = values.flatMap((value) => this.plugin.attribute(value, attribute))
+      }
+      found.push(...values)
+    }
+    return unique(found)
+  }
+
+  private quotedCodeOf(node: number): QuotedCode | null {
+    let code = this.quotedCodes.get(node)
+    if (code === undefined) {
+      const text = stringConstant(this.bindings.tree, node)
+      code = text === null ? null : quotedCode(text)
+      this.quotedCodes.set(node, code)
+    }
+    return code
   }
 
   private lookUp(scope: Scope, name: string): Lookup {

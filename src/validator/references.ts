@@ -6,6 +6,7 @@
 import type { FileBindings } from "./binding-records.ts"
 import { FileNames } from "./file-names.ts"
 import { OwnModules } from "./own-modules.ts"
+import { READS_ANNOTATIONS } from "./quoted-annotations.ts"
 import { newSlot, type Slot } from "./scopes.ts"
 import { ownModulePath, type Values } from "./values.ts"
 import { attributeOf, COMPUTED } from "./vocabulary.ts"
@@ -33,6 +34,7 @@ export function resolveReferences(files: ReadonlyMap<string, FileBindings>): Plu
 class PluginNames {
   budget = BUDGET
   readonly own: OwnModules
+  readonly readsAnnotations: boolean
   private readonly files = new Map<string, FileNames>()
   /** What is ever assigned to an attribute of this name, on whatever object. */
   private readonly attributes = new Map<string, Slot>()
@@ -42,6 +44,7 @@ class PluginNames {
 
   constructor(files: ReadonlyMap<string, FileBindings>) {
     this.own = new OwnModules(new Set(files.keys()))
+    this.readsAnnotations = [...files.values()].some(({ tree }) => READS_ANNOTATIONS.test(tree.text))
     for (const [path, bindings] of files) this.files.set(path, new FileNames(this, path, bindings))
     this.stale = new Array<boolean>(files.size).fill(true)
     // Imports first, so that most files settle in one round.

@@ -13,6 +13,7 @@ import { RULE_SETS } from "./rule-sets.ts"
 import { computedNames } from "./rules/computed-names.ts"
 import { dunderWarnings } from "./rules/dunder-warnings.ts"
 import { equalPower } from "./rules/equal-power.ts"
+import { forbiddenArguments } from "./rules/forbidden-arguments.ts"
 import { forbiddenBuiltins } from "./rules/forbidden-builtins.ts"
 import { forbiddenModules } from "./rules/forbidden-modules.ts"
 import { importlibFunctions } from "./rules/importlib-functions.ts"
@@ -77,6 +78,7 @@ const RULES: readonly Rule[] = [
   modulesByName,
   unpickling,
   equalPower,
+  forbiddenArguments,
   pickleWarnings,
   dunderWarnings,
 ]
