@@ -91,7 +91,7 @@ function isOwnFolder(bindings: FileBindings, node: number, steps: number): boole
   const text = tree.text.slice(tree.start[node], tree.end[node])
   if (OWN_FOLDER.test(text)) return text.includes("__file__")
   const inner = /^(?:str|Path|pathlib\.Path|os\.fspath)\(\s*(\w+)\s*\)$/.exec(text)?.[1]
-  const named = inner === undefined ? node : [...loads.keys()].find((at) => at > node && nameOf(tree, at) === inner)
+  const named = inner === undefined ? node : nameWithin(tree, node, inner)
   const scope = named === undefined ? undefined : loads.get(named)
   if (named === undefined || scope === undefined || tree.kind[named] !== Kind.identifier) return false
   const [slot, ...others] = lookUp(scope, nameOf(tree, named)).slots
@@ -100,4 +100,11 @@ function isOwnFolder(bindings: FileBindings, node: number, steps: number): boole
   const assignment = tree.parent[binding.node] ?? 0
   const value = tree.kind[assignment] === Kind.assignment ? children(tree, assignment).at(-1) : undefined
   return steps > 0 && value !== undefined && isOwnFolder(bindings, value, steps - 1)
+}
+
+function nameWithin(tree: PythonTree, node: number, name: string): number | undefined {
+  for (let at = node + 1; at < (tree.last[node] ?? 0); at++) {
+    if (tree.kind[at] === Kind.identifier && nameOf(tree, at) === name) return at
+  }
+  return undefined
 }
