@@ -11,8 +11,6 @@ const THROUGH = new Set<number>([
   Kind.tuple,
   Kind.parenthesized_expression,
   Kind.subscript,
-  Kind.generic_type,
-  Kind.type_parameter,
   Kind.other,
 ])
 
