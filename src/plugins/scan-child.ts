@@ -5,7 +5,7 @@
 import { writeSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { scanFiles, type Scan, type ScanOptions } from "../validator/scan.ts"
+import { type Scan, type ScanOptions, scanFiles } from "../validator/scan.ts"
 
 export interface ScanRequest {
   /** Absolute, of the unpacked plugin. */

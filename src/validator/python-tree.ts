@@ -39,7 +39,10 @@ export function parsePython(text: string, maxNodes: number): ParsedSource {
   if (nodes.size > maxNodes) return { tree: null, problem: tooComplex(nodes.start[maxNodes] ?? 0) }
   const { tree, tooDeepAt } = inPreorder(text, nodes, MAX_DEPTH)
   if (tooDeepAt === null) return { tree, problem }
-  return { tree: null, problem: problem ?? { index: tooDeepAt, message: "Syntax error: the code is nested too deeply" } }
+  return {
+    tree: null,
+    problem: problem ?? { index: tooDeepAt, message: "Syntax error: the code is nested too deeply" },
+  }
 }
 
 function tooComplex(index: number): SourceProblem {

@@ -1,4 +1,4 @@
-import { scanFiles, type Scan, type ScanOptions, type Verdict, type Violation } from "../../src/validator/scan.ts"
+import { type Scan, type ScanOptions, scanFiles, type Verdict, type Violation } from "../../src/validator/scan.ts"
 
 export type Sources = Record<string, string | Uint8Array>
 
