@@ -5,8 +5,7 @@
 import { writeSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { grammarBytes } from "../runtime.ts"
-import { createScanner, type Scan, type ScanOptions } from "../validator/scan.ts"
+import { type Scan, type ScanOptions, scanFiles } from "../validator/scan.ts"
 
 export interface ScanRequest {
   /** Absolute, of the unpacked plugin. */
@@ -40,8 +39,7 @@ export async function scanTree({ tree, paths, options }: ScanRequest, onFile?: S
   const files = new Map<string, Uint8Array>()
   for (const path of paths) files.set(path, await readFile(join(tree, path)))
   const { environment, ...rest } = options
-  const scanner = await createScanner(await grammarBytes())
-  return scanner.scan(files, {
+  return scanFiles(files, {
     ...rest,
     ...(onFile === undefined ? {} : { onFile }),
     ...(environment === undefined ? {} : { environment: new Set(environment) }),

@@ -22,7 +22,6 @@ import type { Scope } from "./scopes.ts"
 
 const EXPRESSIONS = new Set<number>([
   Kind.attribute,
-  Kind.member_type,
   Kind.subscript,
   Kind.call,
   Kind.await,
@@ -82,7 +81,6 @@ function visit(sink: BindingSink, node: number, kind: number): void {
       if (sink.kindOf(sink.tree.parent[node]) === Kind.type) sink.typeNames.add(nameOf(sink.tree, node))
       break
     case Kind.attribute:
-    case Kind.member_type:
       sink.ignore(sink.parts(node).at(-1))
       break
     case Kind.keyword_argument:
@@ -105,8 +103,7 @@ function visit(sink: BindingSink, node: number, kind: number): void {
       importStatement(sink, node)
       break
     case Kind.import_from_statement:
-    case Kind.future_import_statement:
-      importFrom(sink, node, kind)
+      importFrom(sink, node)
       break
     case Kind.function_definition:
       functionDefinition(sink, node)

@@ -77,17 +77,10 @@ function typeParameter(sink: BindingSink, type: number, scope: Scope): void {
 }
 
 export function typeAlias(sink: BindingSink, node: number): void {
-  const [left] = sink.parts(node)
-  const named = left === undefined ? undefined : sink.parts(left)[0]
-  if (named === undefined) return
-  if (sink.kindOf(named) === Kind.identifier) sink.bind(named, "assignment")
-  else if (sink.kindOf(named) === Kind.generic_type) {
-    const [name, ...rest] = sink.parts(named)
-    if (name === undefined) return
-    sink.bind(name, "assignment")
-    const scope = withTypeParameters(sink, rest)
-    if (scope !== sink.scope) sink.scopeAt.set(sink.parts(node)[1] ?? -1, scope)
-  }
+  const [name, ...rest] = sink.parts(node)
+  if (name === undefined) return
+  sink.bind(name, "assignment")
+  withTypeParameters(sink, rest)
 }
 
 export function comprehension(sink: BindingSink, node: number): void {

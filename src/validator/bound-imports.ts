@@ -24,11 +24,10 @@ export function importStatement(sink: BindingSink, node: number): void {
   }
 }
 
-export function importFrom(sink: BindingSink, node: number, kind: number): void {
-  const parts = sink.parts(node)
-  const source = kind === Kind.future_import_statement ? undefined : parts.shift()
-  const { level, module } = source === undefined ? { level: 0, module: "__future__" } : importSource(sink, source)
-  for (const item of parts) {
+export function importFrom(sink: BindingSink, node: number): void {
+  const [source = node, ...items] = sink.parts(node)
+  const { level, module } = importSource(sink, source)
+  for (const item of items) {
     const common = { statement: node, node: item, level, module, bindsTop: false, scope: sink.scope }
     if (sink.kindOf(item) === Kind.wildcard_import) {
       sink.imports.push({ ...common, name: "*", into: null })

@@ -44,7 +44,6 @@ const CONTAINERS = new Set<number>([
 const NAMING = new Set<number>([
   Kind.identifier,
   Kind.attribute,
-  Kind.member_type,
   Kind.dotted_name,
   Kind.aliased_import,
   Kind.subscript,
@@ -53,7 +52,6 @@ const NAMING = new Set<number>([
 /** Expressions whose value is not simply that of any of their parts. */
 const LOOKED_INTO = new Set<number>([
   Kind.attribute,
-  Kind.member_type,
   Kind.dotted_name,
   Kind.subscript,
   Kind.call,
@@ -177,7 +175,6 @@ export class FileNames {
     const [first, second] = parts
     switch (kind) {
       case Kind.attribute:
-      case Kind.member_type:
         return this.attribute(first, second)
       case Kind.dotted_name:
         return this.dottedName(parts)

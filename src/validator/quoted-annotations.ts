@@ -17,8 +17,6 @@ const TAKE_TYPES = new Set(["ForwardRef", "NamedTuple", "TypedDict", "make_datac
 /** What a string passes on its way up to the annotation it is a part of. */
 const WITHIN_TYPES = new Set<number>([
   Kind.type,
-  Kind.generic_type,
-  Kind.type_parameter,
   Kind.subscript,
   Kind.tuple,
   Kind.list,
@@ -51,7 +49,7 @@ function standsForType(tree: PythonTree, node: number): boolean {
   for (let above = tree.parent[at] ?? -1; above >= 0; above = tree.parent[at] ?? -1) {
     const kind = tree.kind[above] ?? Kind.other
     if (!WITHIN_TYPES.has(kind)) return generic || (tree.kind[at] === Kind.type && ANNOTATED.has(kind))
-    if (kind === Kind.subscript || kind === Kind.generic_type) {
+    if (kind === Kind.subscript) {
       const [head, ...rest] = children(tree, above)
       if (head === undefined || head === at) return false
       const name = nameOf(tree, head).split(".").at(-1)?.trim() ?? ""
@@ -69,7 +67,7 @@ function isFirst(tree: PythonTree, args: readonly number[], node: number): boole
   if (first === undefined) return false
   const holds = (part: number) => part <= node && node < (tree.last[part] ?? 0)
   if (!holds(first)) return false
-  const isList = tree.kind[first] === Kind.type_parameter || tree.kind[first] === Kind.tuple
+  const isList = tree.kind[first] === Kind.tuple
   const part = isList ? children(tree, first)[0] : first
   return part !== undefined && holds(part)
 }

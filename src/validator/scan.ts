@@ -2,12 +2,11 @@
  * The contract between a plugin's author and the appliance: every `.py` of the plugin is parsed, its names are followed as
  * Python would, and each rule of `rules/` looks at what was found. Pure: files in, violations out, no Python involved.
  */
-import { Language, Parser } from "web-tree-sitter"
 import { DEFAULT_RULE_SET, type RuleSetName } from "../rule-set-names.ts"
 import type { FileBindings } from "./binding-records.ts"
 import { collectBindings } from "./bindings.ts"
 import { type Note, unknownImports } from "./notes.ts"
-import { kindTable, parsePython } from "./python-tree.ts"
+import { parsePython } from "./python-tree.ts"
 import { resolveReferences } from "./references.ts"
 import { RULE_SETS } from "./rule-sets.ts"
 import { computedNames } from "./rules/computed-names.ts"
@@ -64,11 +63,6 @@ export interface ScanOptions {
   onFile?: (file: string, bytes: number) => void
 }
 
-export interface Scanner {
-  /** Scans every file whose name ends in `.py`, in any letter case. Paths are as in the archive, bytes as on disk. */
-  scan(files: ReadonlyMap<string, Uint8Array>, options: ScanOptions): Scan
-}
-
 const RULES: readonly Rule[] = [
   forbiddenModules,
   osFunctions,
@@ -83,25 +77,8 @@ const RULES: readonly Rule[] = [
   dunderWarnings,
 ]
 
-/** Loads the grammar (some 30 ms). The scanner may be used for as many plugins as wanted and holds none of them. */
-export async function createScanner(grammar: {
-  treeSitterWasm: Uint8Array
-  pythonGrammarWasm: Uint8Array
-}): Promise<Scanner> {
-  // The library declares only Emscripten's own options, which take the bytes under this name.
-  await Parser.init({ wasmBinary: grammar.treeSitterWasm })
-  const language = await Language.load(grammar.pythonGrammarWasm)
-  const parser = new Parser().setLanguage(language)
-  const kinds = kindTable(language)
-  return { scan: (files, options) => scanFiles(parser, kinds, files, options) }
-}
-
-function scanFiles(
-  parser: Parser,
-  kinds: Int16Array,
-  files: ReadonlyMap<string, Uint8Array>,
-  options: ScanOptions,
-): Scan {
+/** Scans every file whose name ends in `.py`, in any letter case. Paths are as in the archive, bytes as on disk. */
+export function scanFiles(files: ReadonlyMap<string, Uint8Array>, options: ScanOptions): Scan {
   const violations: Violation[] = []
   const parsed = new Map<string, FileBindings>()
   let sourceBytes = 0
@@ -121,7 +98,7 @@ function scanFiles(
       violations.push({ file, line, column, message: `Syntax error: ${reason}`, severity: "error" })
       continue
     }
-    const { tree, problem } = parsePython(parser, kinds, source.text, MAX_PLUGIN_NODES - nodes)
+    const { tree, problem } = parsePython(source.text, MAX_PLUGIN_NODES - nodes)
     if (problem !== null) violations.push(...placed(file, source.text, [{ ...problem, severity: "error" }]))
     if (tree === null) continue
     nodes += tree.size

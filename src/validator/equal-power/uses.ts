@@ -7,14 +7,7 @@ import type { EqualPower, Unless } from "./entry.ts"
 import { isOnlyRead } from "./search-paths.ts"
 
 /** `isinstance(x, (A, B))`, `Optional[A]`; `A | B` is of no kind of its own. */
-const THROUGH = new Set<number>([
-  Kind.tuple,
-  Kind.parenthesized_expression,
-  Kind.subscript,
-  Kind.generic_type,
-  Kind.type_parameter,
-  Kind.other,
-])
+const THROUGH = new Set<number>([Kind.tuple, Kind.parenthesized_expression, Kind.subscript, Kind.other])
 
 export function isHarmless({ bindings }: ScannedFile, node: number, { unless }: EqualPower): boolean {
   const { tree } = bindings

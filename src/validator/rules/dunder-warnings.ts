@@ -16,7 +16,7 @@ export const DUNDERS: ReadonlySet<string> = new Set([
 export const dunderWarnings: Rule = function* ({ bindings: { tree, loads, expressions } }, { strict }) {
   for (const node of expressions) {
     const kind = tree.kind[node]
-    const isAttribute = kind === Kind.attribute || kind === Kind.member_type
+    const isAttribute = kind === Kind.attribute
     const named = isAttribute ? children(tree, node).at(-1) : loads.has(node) ? node : undefined
     if (named === undefined) continue
     const name = nameOf(tree, named)

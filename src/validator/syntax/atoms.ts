@@ -1,4 +1,6 @@
+import { Kind } from "../node-kinds.ts"
 import { N, USE } from "./arena.ts"
+import { isInteger } from "./numbers.ts"
 import { TargetReader } from "./targets.ts"
 import {
   BYTES,
@@ -46,6 +48,31 @@ export const T = {
   as: tokenKind("as"),
 } as const
 
+const {
+  concatenated_string: CONCATENATED_STRING,
+  dictionary: DICTIONARY,
+  dictionary_comprehension: DICTIONARY_COMPREHENSION,
+  dictionary_splat: DICTIONARY_SPLAT,
+  expression_list: EXPRESSION_LIST,
+  float: FLOAT,
+  for_in_clause: FOR_IN_CLAUSE,
+  format_expression: FORMAT_EXPRESSION,
+  generator_expression: GENERATOR_EXPRESSION,
+  integer: INTEGER,
+  interpolation: INTERPOLATION,
+  list: LIST,
+  list_comprehension: LIST_COMPREHENSION,
+  list_splat: LIST_SPLAT,
+  named_expression: NAMED_EXPRESSION,
+  other: OTHER,
+  pair: PAIR,
+  parenthesized_expression: PARENTHESIZED,
+  set: SET,
+  set_comprehension: SET_COMPREHENSION,
+  string: STRING_NODE,
+  tuple: TUPLE,
+  yield: YIELD,
+} = Kind
 const LITERALS = kindSet("number None True False ...")
 const STRINGS = kindSet("string bytes fstring_start")
 /** What an expression, starred or not, can start with. */
@@ -61,7 +88,10 @@ export abstract class AtomReader extends TargetReader {
   protected atom(): number {
     const { kind } = this
     if (kind === NAME) return this.nameLeaf(USE.load)
-    if (LITERALS[kind] === 1) return this.arena.leaf(N.literal, this.at++)
+    if (LITERALS[kind] === 1) {
+      this.leaf(kind === NUMBER ? this.numberKind(this.at) : OTHER)
+      return this.arena.leaf(N.literal, this.at - 1)
+    }
     if (STRINGS[kind] === 1) return this.strings()
     if (kind === T.open) return this.group()
     if (kind === T.openSquare) return this.list()
@@ -69,13 +99,20 @@ export abstract class AtomReader extends TargetReader {
     throw this.unexpected()
   }
 
+  protected numberKind(token: number): number {
+    const { start, end, text } = this.tokens
+    return isInteger(text, start[token] ?? 0, end[token] ?? 0) ? INTEGER : FLOAT
+  }
+
   /** `name := value`, or an expression. */
   protected namedExpression(): number {
     if (this.kind !== NAME || this.kindAfter(1) !== T.walrus) return this.expression()
     const { arena, at } = this
+    const first = this.tree.size
     const from = this.nameLeaf(USE.walrus)
     this.at++
     this.expression()
+    this.node(NAMED_EXPRESSION, first, at)
     return arena.add(N.named, from, at)
   }
 
@@ -86,8 +123,10 @@ export abstract class AtomReader extends TargetReader {
   protected starred(): number {
     const { at } = this
     const from = this.arena.size
+    const first = this.tree.size
     this.at++
     this.disjunction(true)
+    this.node(LIST_SPLAT, first, at)
     return this.arena.add(N.starred, from, at)
   }
 
@@ -95,11 +134,13 @@ export abstract class AtomReader extends TargetReader {
   protected starExpressions(): number {
     const { arena, at } = this
     const from = arena.size
+    const first = this.tree.size
     let only = this.kind === T.star ? this.starred() : this.expression()
     if (this.kind !== T.comma) return only
     while (this.take(T.comma) && STARTS[this.kind] === 1) {
       only = this.kind === T.star ? this.starred() : this.expression()
     }
+    this.node(EXPRESSION_LIST, first, at)
     return arena.add(N.tuple, from, at)
   }
 
@@ -120,52 +161,69 @@ export abstract class AtomReader extends TargetReader {
   protected yieldExpression(): number {
     const { arena, at } = this
     const from = arena.size
+    const first = this.tree.size
     this.at++
     if (this.take(T.from)) {
       this.expression()
+      this.node(YIELD, first, at)
       return arena.add(N.yieldFrom, from, at)
     }
     if (STARTS[this.kind] === 1) this.values()
+    this.node(YIELD, first, at)
     return arena.add(N.yield, from, at)
   }
 
   private group(): number {
     const { arena, at } = this
     const from = arena.size
+    const begin = this.tree.size
     this.at++
-    if (this.take(T.close)) return arena.add(N.bracketedTuple, from, at)
+    if (this.take(T.close)) {
+      this.node(TUPLE, begin, at)
+      return arena.add(N.bracketedTuple, from, at)
+    }
     if (this.kind === T.yield) {
       this.yieldExpression()
       this.expect(T.close)
+      this.node(PARENTHESIZED, begin, at)
       return arena.add(N.parenthesized, from, at)
     }
     const first = this.starNamed()
     if (this.startsClauses()) {
       this.clauses(first)
       this.expect(T.close)
+      this.node(GENERATOR_EXPRESSION, begin, at)
       return arena.add(N.generator, from, at)
     }
     if (this.kind === T.comma) {
       this.elements(T.close)
+      this.node(TUPLE, begin, at)
       return arena.add(N.bracketedTuple, from, at)
     }
     this.expect(T.close)
     if (arena.kind[first] === N.starred) throw this.problemAt(first, "cannot use starred expression here")
+    this.node(PARENTHESIZED, begin, at)
     return arena.add(N.parenthesized, from, at)
   }
 
   private list(): number {
     const { arena, at } = this
     const from = arena.size
+    const begin = this.tree.size
     this.at++
-    if (this.take(T.closeSquare)) return arena.add(N.list, from, at)
+    if (this.take(T.closeSquare)) {
+      this.node(LIST, begin, at)
+      return arena.add(N.list, from, at)
+    }
     const first = this.starNamed()
     if (this.startsClauses()) {
       this.clauses(first)
       this.expect(T.closeSquare)
+      this.node(LIST_COMPREHENSION, begin, at)
       return arena.add(N.comprehension, from, at)
     }
     this.elements(T.closeSquare)
+    this.node(LIST, begin, at)
     return arena.add(N.list, from, at)
   }
 
@@ -181,38 +239,51 @@ export abstract class AtomReader extends TargetReader {
   private braces(): number {
     const { arena, at } = this
     const from = arena.size
+    const begin = this.tree.size
     this.at++
     let kind: number = N.other
+    let shape = DICTIONARY
     if (this.kind === T.doubleStar) this.pairs()
     else if (this.kind !== T.closeBrace) {
+      const key = this.at
       const first = this.starNamed()
       const firstKind = arena.kind[first] ?? N.other
       if (this.kind === T.colon && firstKind !== N.starred && firstKind !== N.named) {
         this.at++
         this.expression()
+        this.node(PAIR, begin, key)
         if (this.startsClauses()) {
           this.clauses(first)
           kind = N.comprehension
+          shape = DICTIONARY_COMPREHENSION
         } else if (this.take(T.comma)) this.pairs()
       } else if (this.startsClauses()) {
         this.clauses(first)
         kind = N.comprehension
+        shape = SET_COMPREHENSION
       } else {
         this.elements(T.closeBrace)
+        this.node(SET, begin, at)
         return arena.add(kind, from, at)
       }
     }
     this.expect(T.closeBrace)
+    this.node(shape, begin, at)
     return arena.add(kind, from, at)
   }
 
   private pairs(): void {
     while (this.kind !== T.closeBrace) {
-      if (this.take(T.doubleStar)) this.disjunction(true)
-      else {
+      const { at } = this
+      const first = this.tree.size
+      if (this.take(T.doubleStar)) {
+        this.disjunction(true)
+        this.node(DICTIONARY_SPLAT, first, at)
+      } else {
         this.expression()
         this.expect(T.colon)
         this.expression()
+        this.node(PAIR, first, at)
       }
       if (!this.take(T.comma)) break
     }
@@ -230,6 +301,8 @@ export abstract class AtomReader extends TargetReader {
     }
     let iterable: number = N.firstIterable
     while (this.startsClauses()) {
+      const begin = this.at
+      const first = this.tree.size
       if (this.kind === T.async) arena.leaf(N.asyncFor, this.at++)
       this.at++
       this.targets(USE.iteration)
@@ -239,27 +312,41 @@ export abstract class AtomReader extends TargetReader {
       this.disjunction()
       arena.add(iterable, from, at)
       iterable = N.iterable
-      while (this.take(T.if)) this.disjunction()
+      this.node(FOR_IN_CLAUSE, first, begin)
+      while (this.kind === T.if) this.condition()
     }
+  }
+
+  private condition(): void {
+    const { at } = this
+    const first = this.tree.size
+    this.at++
+    this.disjunction()
+    this.node(OTHER, first, at)
   }
 
   /** The targets of a `for`, up to its `in`. */
   protected targets(use: number): void {
     const { arena, at } = this
     const from = arena.size
+    const first = this.tree.size
     let node = this.starTarget()
     if (this.kind === T.comma) {
       while (this.take(T.comma) && this.kind !== T.in) this.starTarget()
+      this.node(EXPRESSION_LIST, first, at)
       node = arena.add(N.tuple, from, at)
     }
+    this.tree.lastAsTarget()
     this.assignTo(node, use)
   }
 
   protected starTarget(): number {
     const { at } = this
     const from = this.arena.size
+    const first = this.tree.size
     if (!this.take(T.star)) return this.primary()
     this.primary()
+    this.node(LIST_SPLAT, first, at)
     return this.arena.add(N.starred, from, at)
   }
 
@@ -270,22 +357,36 @@ export abstract class AtomReader extends TargetReader {
     const { arena, at } = this
     const from = arena.size
     const bytes = this.kind === BYTES
+    const first = this.tree.size
     let formatted = false
+    let count = 0
     for (; STRINGS[this.kind] === 1; ) {
       if ((this.kind === BYTES) !== bytes) throw this.problem("cannot mix bytes and nonbytes literals", at)
       if (this.kind === FSTRING_START) {
         formatted = true
-        this.at++
-        this.formattedParts(FSTRING_END)
-      } else this.at++
+        this.formattedString()
+      } else this.leaf(STRING_NODE)
+      count++
     }
+    if (count > 1) this.node(CONCATENATED_STRING, first, at)
     return arena.add(formatted ? N.formatted : N.literal, from, at)
   }
 
-  /** The text and replacement fields of an f-string or of a format spec, which end at `close`. */
-  private formattedParts(close: number): void {
-    while (!this.take(close)) {
+  private formattedString(): void {
+    const { at } = this
+    const first = this.tree.size
+    this.at++
+    this.formattedParts(FSTRING_END, INTERPOLATION)
+    this.at++
+    this.node(STRING_NODE, first, at)
+  }
+
+  /** The text and replacement fields of an f-string or of a format spec, up to `close`. */
+  private formattedParts(close: number, field: number): void {
+    while (this.kind !== close) {
       if (this.take(FSTRING_MIDDLE)) continue
+      const { at } = this
+      const first = this.tree.size
       this.expect(T.openBrace)
       if (this.kind === T.closeBrace || this.kind === T.colon || this.kind === T.exclamation) {
         throw this.problem("f-string: valid expression required")
@@ -293,18 +394,29 @@ export abstract class AtomReader extends TargetReader {
       this.fieldExpression()
       this.take(T.equals)
       if (this.take(T.exclamation)) this.conversion()
-      if (this.take(T.colon)) this.formattedParts(T.closeBrace)
-      else if (!this.take(T.closeBrace)) throw this.fieldProblem()
+      if (this.kind === T.colon) this.formatSpec()
+      if (!this.take(T.closeBrace)) throw this.fieldProblem()
+      this.node(field, first, at)
     }
+  }
+
+  private formatSpec(): void {
+    const { at } = this
+    const first = this.tree.size
+    this.at++
+    this.formattedParts(T.closeBrace, FORMAT_EXPRESSION)
+    this.node(OTHER, first, at)
   }
 
   private fieldExpression(): void {
     const { arena, at } = this
     const from = arena.size
+    const first = this.tree.size
     const node = this.yieldOrValues()
     // Up to 3.11 an expression is read as if it stood in parentheses.
     if (!this.startsClauses() || arena.kind[node] === N.tuple) return
     this.clauses(node)
+    this.node(GENERATOR_EXPRESSION, first, at)
     arena.add(N.generator, from, at)
   }
 
@@ -314,6 +426,7 @@ export abstract class AtomReader extends TargetReader {
       throw this.problem("f-string: invalid conversion: expected 's', 'r', or 'a'")
     }
     this.at++
+    this.node(OTHER, this.tree.size, this.at - 2)
   }
 
   private fieldProblem(): SyntaxProblem {

@@ -1,13 +1,21 @@
+import { Kind } from "../node-kinds.ts"
 import { Arena, N, USE } from "./arena.ts"
 import type { Tokens } from "./tokenizer.ts"
 import { BROKEN, DEDENT, END, INDENT, NAME, NEWLINE, SyntaxProblem, TOKEN_NAMES, tokenKind } from "./tokens.ts"
+import { TreeBuilder } from "./tree-builder.ts"
+
+const IDENTIFIER = Kind.identifier
 
 /** A place in the tokens and the nodes read since the statement began; what every part of the parser stands on. */
 export abstract class TokenReader {
   protected at = 0
   readonly arena = new Arena()
 
-  constructor(readonly tokens: Tokens) {}
+  readonly tree: TreeBuilder
+
+  constructor(readonly tokens: Tokens) {
+    this.tree = new TreeBuilder(tokens.text.length)
+  }
 
   protected get kind(): number {
     return this.tokens.kind[this.at] ?? END
@@ -19,6 +27,17 @@ export abstract class TokenReader {
 
   protected startOf(token: number): number {
     return this.tokens.start[token] ?? 0
+  }
+
+  /** A node of the file's tree over all of its nodes from `first` on; its text begins with a token and ends here. */
+  protected node(kind: number, first: number, begin: number): void {
+    this.tree.add(kind, first, this.tokens.start[begin] ?? 0, this.tokens.end[this.at - 1] ?? 0)
+  }
+
+  /** Takes one token, which is a node of its own. */
+  protected leaf(kind: number): void {
+    this.tree.leaf(kind, this.tokens.start[this.at] ?? 0, this.tokens.end[this.at] ?? 0)
+    this.at++
   }
 
   textOf(token: number): string {
@@ -42,10 +61,11 @@ export abstract class TokenReader {
     this.at++
   }
 
-  /** The token of a name; keywords are none. */
+  /** The token of a name, which becomes an identifier of the tree; keywords are none. */
   protected expectName(): number {
     if (this.kind !== NAME) throw this.unexpected("a name")
-    return this.at++
+    this.leaf(IDENTIFIER)
+    return this.at - 1
   }
 
   protected unexpected(wanted?: string): SyntaxProblem {

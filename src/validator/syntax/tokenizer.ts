@@ -24,13 +24,6 @@ import {
   tokenKind,
 } from "./tokens.ts"
 
-/** The text between two indexes reads the same to Python as `plain`, which is as long. */
-export interface Edit {
-  readonly from: number
-  readonly to: number
-  readonly plain: string
-}
-
 export interface Tokens {
   readonly text: string
   readonly size: number
@@ -38,8 +31,6 @@ export interface Tokens {
   readonly start: Int32Array
   readonly end: Int32Array
   readonly problem: SyntaxProblem | null
-  /** Line continuations, in order: readers that look for the next line at each of them are quadratic in their number. */
-  readonly continuations: readonly Edit[]
 }
 
 /** CPython's MAXINDENT counts the outermost level. */
@@ -81,7 +72,6 @@ class Tokenizer {
   private at = 0
   private readonly brackets: { character: string; at: number }[] = []
   private readonly formatted: Formatted[] = []
-  private readonly continuations: Edit[] = []
   private readonly columns = [0]
   private readonly alternatives = [0]
 
@@ -102,7 +92,7 @@ class Tokenizer {
       this.add(BROKEN, Math.min(problem.index, this.text.length), this.text.length)
     }
     const { text, size, kind, start, end } = this
-    return { text, size, kind, start, end, problem, continuations: this.continuations }
+    return { text, size, kind, start, end, problem }
   }
 
   private add(kind: number, start: number, end: number): void {
@@ -152,10 +142,8 @@ class Tokenizer {
         }
         this.at++
       } else if (unit === 0x23) this.at = this.lineEnd()
-      else if (unit === 0x5c) {
-        this.continuations.push({ from: this.at, to: this.at + 2, plain: "  " })
-        this.continuation()
-      } else {
+      else if (unit === 0x5c) this.continuation()
+      else {
         this.token(unit)
         pending = true
       }
@@ -189,9 +177,6 @@ class Tokenizer {
     let column = 0
     let alternative = 0
     let continued: { column: number; alternative: number } | null = null
-    const from = this.at
-    let blanks = ""
-    let lineStart = from
     for (; this.at < text.length; this.at++) {
       const unit = text.charCodeAt(this.at)
       if (unit === 0x20) {
@@ -206,17 +191,11 @@ class Tokenizer {
       } else if (unit === 0x5c) {
         // Indentation split by a backslash is that of the first of the lines.
         if (column > 0) continued ??= { column, alternative }
-        if (blanks === "") blanks = text.slice(lineStart, this.at)
         this.continuation()
-        lineStart = this.at
         this.at--
       } else break
     }
     const unit = text.charCodeAt(this.at)
-    if (lineStart > from) {
-      if (blanks === "") blanks = text.slice(lineStart, this.at)
-      this.continuations.push({ from, to: this.at, plain: blanks.padStart(this.at - from, "\n") })
-    }
     if (this.at >= text.length) return false
     if (unit === 0x23) this.at = this.lineEnd()
     if (unit === 0x23 || unit === 0x0a) {
