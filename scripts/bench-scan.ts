@@ -6,6 +6,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
+import { SCAN_ENVIRONMENT } from "../src/plugins/scan-process.ts"
 import { scanFiles } from "../src/validator/scan.ts"
 
 const ROOT = resolve(import.meta.dir, "..")
@@ -85,7 +86,7 @@ function pythonFiles(folder: string): string[] {
 async function best(command: string[]): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let run = 0; run < RUNS; run++) {
-    const child = Bun.spawn(command, { stdout: "ignore", stderr: "pipe" })
+    const child = Bun.spawn(command, { env: { ...process.env, ...SCAN_ENVIRONMENT }, stdout: "ignore", stderr: "pipe" })
     const [errors, code] = await Promise.all([new Response(child.stderr).text(), child.exited])
     if (code > 1 || (code === 1 && !command[0]?.endsWith("bandit"))) throw new Error(`${command[0]} failed: ${errors}`)
     least = Math.min(least, Number(child.resourceUsage()?.cpuTime.total ?? Number.NaN) / 1e6)

@@ -5,6 +5,12 @@
 import type { Scan } from "../validator/scan.ts"
 import type { ScanLine, ScanRequest } from "./scan-child.ts"
 
+/**
+ * The scan is over before code compiled by the last tier pays: without it 104,511 lines take 1.05 CPU seconds, not 1.59,
+ * and are read as fast. The names are those of JavaScriptCore's options; Bun hands them on.
+ */
+export const SCAN_ENVIRONMENT = { BUN_JSC_useFTLJIT: "0", BUN_JSC_thresholdForOptimizeAfterWarmUp: "4000" } as const
+
 interface Options {
   /** argv of the child, a program that calls `runScanProcess`. */
   readonly command: readonly string[]
@@ -22,7 +28,7 @@ interface Options {
 export function scanProcess({ command, deadlineMs, onSpawn }: Options) {
   return async (request: ScanRequest): Promise<Scan> => {
     const child = Bun.spawn([...command], {
-      env: { PATH: "/usr/bin:/bin" },
+      env: { PATH: "/usr/bin:/bin", ...SCAN_ENVIRONMENT },
       stdio: [new Blob([JSON.stringify(request)]), "pipe", "pipe"],
       // Its own group: an interrupt typed at a terminal is for the appliance, which waits for the scan.
       detached: true,
