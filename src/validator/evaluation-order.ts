@@ -20,10 +20,12 @@ export function innerFirst({ expressions, tree: { last } }: FileBindings): numbe
 /** What flows from each expression into a name or an attribute. */
 export function flowsByOrigin({ flows, attributeFlows }: FileBindings): ReadonlyMap<number, readonly NameFlow[]> {
   const byOrigin = new Map<number, NameFlow[]>()
-  for (const flow of [...flows, ...attributeFlows]) {
-    const known = byOrigin.get(flow.from)
-    if (known === undefined) byOrigin.set(flow.from, [flow])
-    else known.push(flow)
+  for (const some of [flows, attributeFlows]) {
+    for (const flow of some) {
+      const known = byOrigin.get(flow.from)
+      if (known === undefined) byOrigin.set(flow.from, [flow])
+      else known.push(flow)
+    }
   }
   return byOrigin
 }

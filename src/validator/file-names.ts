@@ -66,6 +66,13 @@ const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem_
 const VIEW_METHODS = new Set(["values", "items", "copy"])
 const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
 
+interface AttributeName {
+  /** What an attribute of this name is on whatever object. */
+  readonly ofAny: string | null
+  /** What the plugin gives to attributes of this name. */
+  readonly slot: Slot
+}
+
 export class FileNames {
   /** Modules that the file imports everything from. */
   readonly stars = new Set<string>()
@@ -75,6 +82,9 @@ export class FileNames {
   private order: readonly number[] | null = null
   private flowsFrom: ReadonlyMap<number, readonly NameFlow[]> | null = null
   private readonly lookups = new Map<Scope, Map<string, Lookup>>()
+  private lookedUpIn: Scope | null = null
+  private lookedUp = new Map<string, Lookup>()
+  private readonly attributes = new Map<string, AttributeName>()
   private readonly quotedCodes = new Map<number, QuotedCode | null>()
   private readonly builtins = new Map<number, string | null>()
 
@@ -225,17 +235,19 @@ export class FileNames {
     if (scope === undefined) return NOTHING
     const name = nameOf(this.bindings.tree, node)
     const lookup = this.lookUp(scope, name)
-    const found: string[] = []
-    for (const slot of lookup.slots) for (const value of this.plugin.read(slot)) found.push(value)
-    if (!lookup.local) {
-      for (const star of this.stars)
-        found.push(...this.plugin.attribute(star, name).filter((value) => value !== EXTERNAL))
+    let found: Values = NOTHING
+    for (const slot of lookup.slots) {
+      const values = this.plugin.read(slot)
+      if (values.size > 0) found = [...found, ...values]
+    }
+    if (!lookup.local && (this.stars.size > 0 || builtinValue(name) !== null)) {
+      const further = [...this.stars].flatMap((star) => this.plugin.attribute(star, name))
       const builtin = this.builtin(node, name, scope, lookup)
-      if (builtin !== null) found.push(builtin)
+      found = [...found, ...further.filter((value) => value !== EXTERNAL), ...(builtin === null ? [] : [builtin])]
     }
     if (found.length === 0) return NOTHING
     this.plugin.spend(found.length)
-    return unique(found)
+    return found.length === 1 ? found : unique(found)
   }
 
   /** What the names in a string that is read as a type may be. It is read late, so that any own name hides a builtin. */
@@ -270,15 +282,16 @@ export class FileNames {
   }
 
   private lookUp(scope: Scope, name: string): Lookup {
-    let byName = this.lookups.get(scope)
-    if (byName === undefined) {
-      byName = new Map()
-      this.lookups.set(scope, byName)
+    // Most reads are in the scope of the read before.
+    if (scope !== this.lookedUpIn) {
+      this.lookedUpIn = scope
+      this.lookedUp = this.lookups.get(scope) ?? new Map()
+      this.lookups.set(scope, this.lookedUp)
     }
-    let lookup = byName.get(name)
+    let lookup = this.lookedUp.get(name)
     if (lookup === undefined) {
       lookup = lookUp(scope, name)
-      byName.set(name, lookup)
+      this.lookedUp.set(name, lookup)
     }
     return lookup
   }
@@ -300,14 +313,23 @@ export class FileNames {
     if (object === undefined || attribute === undefined) return NOTHING
     const name = nameOf(this.bindings.tree, attribute)
     const values = this.valuesOf(object)
-    const ofAny = attributeOfAny(name)
+    const { ofAny, slot } = this.attributeNamed(name)
+    if (values.length === 0 && ofAny === null && this.plugin.read(slot).size === 0 && name !== "__self__")
+      return NOTHING
     const found =
-      values.length > 0
-        ? values.flatMap((value) => this.plugin.attribute(value, name))
-        : [...this.plugin.read(this.plugin.attributeSlot(name))]
+      values.length > 0 ? values.flatMap((value) => this.plugin.attribute(value, name)) : [...this.plugin.read(slot)]
     if (ofAny !== null) found.push(ofAny)
     if (name === "__self__") found.push(...this.selfOf(object))
     return unique(found)
+  }
+
+  private attributeNamed(name: string): AttributeName {
+    let known = this.attributes.get(name)
+    if (known === undefined) {
+      known = { ofAny: attributeOfAny(name), slot: this.plugin.attributeSlot(name) }
+      this.attributes.set(name, known)
+    }
+    return known
   }
 
   private selfOf(object: number): string[] {
