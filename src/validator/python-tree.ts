@@ -25,7 +25,7 @@ export interface SourceProblem {
 
 /** `problem` is the first place that Python refuses, or the limit the file goes past; null for a sound tree. */
 export interface ParsedSource {
-  /** All of the file, or the statements before the problem. */
+  /** All of the file, or the statements before the problem; null past a limit. */
   readonly tree: PythonTree | null
   readonly problem: SourceProblem | null
 }
@@ -33,7 +33,7 @@ export interface ParsedSource {
 /** The deepest expression that any of CPython 3.10 to 3.13 compiles has 9,996 levels (3.13), and stands in blocks. */
 const MAX_DEPTH = 10_300
 
-/** Parses one file. Time and memory are linear in the text. */
+/** Parses one file, of up to `maxNodes` nodes. Time and memory are linear in the text. */
 export function parsePython(text: string, maxNodes: number): ParsedSource {
   const { problem, nodes } = checkSyntax(text)
   if (nodes.size > maxNodes) return { tree: null, problem: tooComplex(nodes.start[maxNodes] ?? 0) }

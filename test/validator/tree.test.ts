@@ -134,6 +134,24 @@ test("operators bind as in the language reference", () => {
   ])
 })
 
+test("what nests without brackets is refused past what CPython reads, and never overflows the stack", () => {
+  const lambdas = (count: number) => `x = ${"lambda a=".repeat(count)}1${": 1".repeat(count)}\n`
+  expect(parsePython(lambdas(745), ENOUGH).problem).toBeNull()
+  expect(parsePython(lambdas(746), ENOUGH).problem?.message).toBe("Syntax error: too many nested lambdas")
+  expect(parsePython(lambdas(80_000), ENOUGH).problem?.message).toBe("Syntax error: too many nested lambdas")
+  for (const piece of ["not ", "-", "a ** ", "a if b else ", "a + ", "a = "]) {
+    expect(parsePython(`x = ${piece.repeat(100_000)}1\n`, ENOUGH).problem?.message).toBe(
+      "Syntax error: the code is nested too deeply",
+    )
+  }
+})
+
+test("a file of more nodes than its budget is refused where the budget ends", () => {
+  const { tree, problem } = parsePython("a\nb\nc\n", 4)
+  expect(tree).toBeNull()
+  expect(problem?.message).toStartWith("Too complex")
+})
+
 test("of a file with a broken statement the statements before it have their tree", () => {
   const { tree, problem } = parsePython(
     "import os\nclass A:\n    def f(self):\n        a\n        b +\n    c\n",

@@ -30,6 +30,9 @@ OPERATION[1] = Kind.boolean_operator
 OPERATION[2] = Kind.boolean_operator
 OPERATION[COMPARING] = Kind.comparison_operator
 
+/** Lambdas in one another's defaults: 745 is what the parser's stack (MAXSTACK) leaves in CPython 3.10 to 3.13. */
+const MAX_LAMBDAS = 745
+
 /** What is read of an expression whose end is that of a longer one. */
 interface Unfinished {
   readonly kind: number
@@ -44,6 +47,7 @@ interface Unfinished {
 export class ExpressionReader extends AtomReader {
   /** Operators that wait for their right side: how tightly each binds, its first node and its first token. */
   private readonly waiting: number[] = []
+  private lambdas = 0
 
   expression(): number {
     const { arena } = this
@@ -87,7 +91,9 @@ export class ExpressionReader extends AtomReader {
   private lambdaParameters(): void {
     const { at } = this
     const first = this.tree.size
+    if (++this.lambdas > MAX_LAMBDAS) throw this.problem("too many nested lambdas")
     this.parameters(T.colon)
+    this.lambdas--
     if (this.at > at) this.node(Kind.lambda_parameters, first, at)
   }
 

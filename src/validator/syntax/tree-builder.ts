@@ -109,7 +109,7 @@ function grown(from: Int32Array, room: number): Int32Array<ArrayBuffer> {
 }
 
 /**
- * The nodes with each before its parts. `deepest` is null, or where the first node begins that has more than `maxDepth`
+ * The nodes with each before its parts. `tooDeepAt` is null, or where the first node begins that has more than `maxDepth`
  * nodes around it. A node's place is the number of nodes that end before it begins plus the number of those around it.
  */
 export function inPreorder(
