@@ -15,35 +15,11 @@ import {
 } from "./bound-assignments.ts"
 import { classDefinition, comprehension, functionDefinition, lambda, typeAlias } from "./bound-definitions.ts"
 import { importFrom, importStatement } from "./bound-imports.ts"
+import { EXPRESSIONS } from "./expression-kinds.ts"
 import { Kind } from "./node-kinds.ts"
 import { nameOf, type PythonTree } from "./python-tree.ts"
 import { isQuotedAnnotation } from "./quoted-annotations.ts"
 import type { Scope } from "./scopes.ts"
-
-const EXPRESSIONS = new Set<number>([
-  Kind.attribute,
-  Kind.subscript,
-  Kind.call,
-  Kind.await,
-  Kind.parenthesized_expression,
-  Kind.conditional_expression,
-  Kind.boolean_operator,
-  Kind.named_expression,
-  Kind.tuple,
-  Kind.list,
-  Kind.set,
-  Kind.dictionary,
-  Kind.pair,
-  Kind.expression_list,
-  Kind.list_splat,
-  Kind.dictionary_splat,
-  Kind.list_comprehension,
-  Kind.set_comprehension,
-  Kind.dictionary_comprehension,
-  Kind.generator_expression,
-  Kind.string,
-  Kind.concatenated_string,
-])
 
 export function collectBindings(tree: PythonTree): FileBindings {
   const sink = new BindingSink(tree)

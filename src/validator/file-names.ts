@@ -2,66 +2,19 @@
 import type { FileBindings, Passage } from "./binding-records.ts"
 import { getterOf, memberNamed, membersGot, moduleImportedBy } from "./dynamic-access.ts"
 import { flowsByOrigin, innerFirst, type NameFlow } from "./evaluation-order.ts"
+import { CONTAINERS, LOOKED_INTO, NAMING } from "./expression-kinds.ts"
 import { Kind } from "./node-kinds.ts"
 import { OwnModules } from "./own-modules.ts"
 import { children, nameOf } from "./python-tree.ts"
 import { type QuotedCode, quotedCode } from "./quoted-annotations.ts"
+import { quotedValues } from "./quoted-values.ts"
 import { Reachability } from "./reachability.ts"
 import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
+import type { SharedNames } from "./shared-names.ts"
 import { stringConstant } from "./string-constants.ts"
 import { contained, isContained, isModule, NOTHING, uncontained, unique, type Values } from "./values.ts"
 import { answerOf, attributeOfAny, builtinValue, EXTERNAL, itemOf, moduleValue, selfOfBuiltin } from "./vocabulary.ts"
 
-/** What the files of a plugin share; see `references.ts`. */
-export interface SharedNames {
-  readonly own: OwnModules
-  /** Some file reads annotations as values. */
-  readonly readsAnnotations: boolean
-  spend(steps: number): boolean
-  add(slot: Slot, values: Values): void
-  read(slot: Slot): ReadonlySet<string>
-  addStar(stars: Set<string>, module: string): void
-  attributeSlot(name: string): Slot
-  attribute(value: string, attribute: string): string[]
-  slotsOfAttribute(value: string, attribute: string): Slot[]
-}
-
-const COMPREHENSIONS = new Set<number>([
-  Kind.list_comprehension,
-  Kind.set_comprehension,
-  Kind.dictionary_comprehension,
-  Kind.generator_expression,
-])
-const CONTAINERS = new Set<number>([
-  Kind.tuple,
-  Kind.list,
-  Kind.set,
-  Kind.dictionary,
-  Kind.expression_list,
-  ...COMPREHENSIONS,
-])
-/** Expressions that name something; the others only hand a value on, and reporting them would repeat it. */
-const NAMING = new Set<number>([
-  Kind.identifier,
-  Kind.attribute,
-  Kind.dotted_name,
-  Kind.aliased_import,
-  Kind.subscript,
-  Kind.call,
-])
-/** Expressions whose value is not simply that of any of their parts. */
-const LOOKED_INTO = new Set<number>([
-  Kind.attribute,
-  Kind.dotted_name,
-  Kind.subscript,
-  Kind.call,
-  Kind.conditional_expression,
-  Kind.named_expression,
-  Kind.pair,
-  Kind.list_splat,
-  Kind.dictionary_splat,
-  ...COMPREHENSIONS,
-])
 const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem__"])
 const VIEW_METHODS = new Set(["values", "items", "copy"])
 const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
@@ -250,25 +203,11 @@ export class FileNames {
     return found.length === 1 ? found : unique(found)
   }
 
-  /** What the names in a string that is read as a type may be. It is read late, so that any own name hides a builtin. */
   private quoted(node: number, scope: Scope): Values {
     const code = this.quotedCodeOf(node)
-    if (code === null || (code.alone && !this.plugin.readsAnnotations)) return NOTHING
-    const found: string[] = code.attributes.map(attributeOfAny).filter((value) => value !== null)
-    for (const { name, attributes } of code.names) {
-      const { slots } = this.lookUp(scope, name)
-      let values = slots.flatMap((slot) => [...this.plugin.read(slot)])
-      if (slots.length === 0) {
-        for (const star of this.stars) values.push(...this.plugin.attribute(star, name))
-        values.push(...[builtinValue(name)].filter((value) => value !== null))
-      }
-      for (const attribute of attributes) {
-        found.push(...values, ...[attributeOfAny(attribute)].filter((value) => value !== null))
-        values = values.flatMap((value) => this.plugin.attribute(value, attribute))
-      }
-      found.push(...values)
-    }
-    return unique(found)
+    return code === null
+      ? NOTHING
+      : quotedValues(code, this.plugin, this.stars, (name) => this.lookUp(scope, name).slots)
   }
 
   private quotedCodeOf(node: number): QuotedCode | null {

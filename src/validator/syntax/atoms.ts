@@ -1,65 +1,18 @@
 import { Kind } from "../node-kinds.ts"
 import { N, USE } from "./arena.ts"
 import { isInteger } from "./numbers.ts"
-import { TargetReader } from "./targets.ts"
-import {
-  BYTES,
-  FSTRING_END,
-  FSTRING_MIDDLE,
-  FSTRING_START,
-  kindSet,
-  NAME,
-  NUMBER,
-  STRING,
-  type SyntaxProblem,
-  tokenKind,
-} from "./tokens.ts"
-
-export const T = {
-  open: tokenKind("("),
-  close: tokenKind(")"),
-  openSquare: tokenKind("["),
-  closeSquare: tokenKind("]"),
-  openBrace: tokenKind("{"),
-  closeBrace: tokenKind("}"),
-  comma: tokenKind(","),
-  colon: tokenKind(":"),
-  dot: tokenKind("."),
-  equals: tokenKind("="),
-  walrus: tokenKind(":="),
-  star: tokenKind("*"),
-  doubleStar: tokenKind("**"),
-  slash: tokenKind("/"),
-  exclamation: tokenKind("!"),
-  ellipsis: tokenKind("..."),
-  yield: tokenKind("yield"),
-  from: tokenKind("from"),
-  for: tokenKind("for"),
-  async: tokenKind("async"),
-  await: tokenKind("await"),
-  in: tokenKind("in"),
-  if: tokenKind("if"),
-  else: tokenKind("else"),
-  lambda: tokenKind("lambda"),
-  not: tokenKind("not"),
-  is: tokenKind("is"),
-  and: tokenKind("and"),
-  or: tokenKind("or"),
-  as: tokenKind("as"),
-} as const
+import { STRINGS, StringReader } from "./string-reader.ts"
+import { kindSet, NAME, NUMBER, T } from "./tokens.ts"
 
 const {
-  concatenated_string: CONCATENATED_STRING,
   dictionary: DICTIONARY,
   dictionary_comprehension: DICTIONARY_COMPREHENSION,
   dictionary_splat: DICTIONARY_SPLAT,
   expression_list: EXPRESSION_LIST,
   float: FLOAT,
   for_in_clause: FOR_IN_CLAUSE,
-  format_expression: FORMAT_EXPRESSION,
   generator_expression: GENERATOR_EXPRESSION,
   integer: INTEGER,
-  interpolation: INTERPOLATION,
   list: LIST,
   list_comprehension: LIST_COMPREHENSION,
   list_splat: LIST_SPLAT,
@@ -69,19 +22,17 @@ const {
   parenthesized_expression: PARENTHESIZED,
   set: SET,
   set_comprehension: SET_COMPREHENSION,
-  string: STRING_NODE,
   tuple: TUPLE,
   yield: YIELD,
 } = Kind
 const LITERALS = kindSet("number None True False ...")
-const STRINGS = kindSet("string bytes fstring_start")
 /** What an expression, starred or not, can start with. */
 export const STARTS = kindSet(
   "name number string bytes fstring_start None True False ... ( [ { + - ~ * not lambda await",
 )
 
 /** Names, literals, what brackets hold, strings with their replacement fields. */
-export abstract class AtomReader extends TargetReader {
+export abstract class AtomReader extends StringReader {
   abstract expression(): number
   protected abstract disjunction(bitwise?: boolean): number
 
@@ -351,89 +302,4 @@ export abstract class AtomReader extends TargetReader {
   }
 
   protected abstract primary(): number
-
-  /** Adjacent literals, which become one. */
-  private strings(): number {
-    const { arena, at } = this
-    const from = arena.size
-    const bytes = this.kind === BYTES
-    const first = this.tree.size
-    let formatted = false
-    let count = 0
-    for (; STRINGS[this.kind] === 1; ) {
-      if ((this.kind === BYTES) !== bytes) throw this.problem("cannot mix bytes and nonbytes literals", at)
-      if (this.kind === FSTRING_START) {
-        formatted = true
-        this.formattedString()
-      } else this.leaf(STRING_NODE)
-      count++
-    }
-    if (count > 1) this.node(CONCATENATED_STRING, first, at)
-    return arena.add(formatted ? N.formatted : N.literal, from, at)
-  }
-
-  private formattedString(): void {
-    const { at } = this
-    const first = this.tree.size
-    this.at++
-    this.formattedParts(FSTRING_END, INTERPOLATION)
-    this.at++
-    this.node(STRING_NODE, first, at)
-  }
-
-  /** The text and replacement fields of an f-string or of a format spec, up to `close`. */
-  private formattedParts(close: number, field: number): void {
-    while (this.kind !== close) {
-      if (this.take(FSTRING_MIDDLE)) continue
-      const { at } = this
-      const first = this.tree.size
-      this.expect(T.openBrace)
-      if (this.kind === T.closeBrace || this.kind === T.colon || this.kind === T.exclamation) {
-        throw this.problem("f-string: valid expression required")
-      }
-      this.fieldExpression()
-      this.take(T.equals)
-      if (this.take(T.exclamation)) this.conversion()
-      if (this.kind === T.colon) this.formatSpec()
-      if (!this.take(T.closeBrace)) throw this.fieldProblem()
-      this.node(field, first, at)
-    }
-  }
-
-  private formatSpec(): void {
-    const { at } = this
-    const first = this.tree.size
-    this.at++
-    this.formattedParts(T.closeBrace, FORMAT_EXPRESSION)
-    this.node(OTHER, first, at)
-  }
-
-  private fieldExpression(): void {
-    const { arena, at } = this
-    const from = arena.size
-    const first = this.tree.size
-    const node = this.yieldOrValues()
-    // Up to 3.11 an expression is read as if it stood in parentheses.
-    if (!this.startsClauses() || arena.kind[node] === N.tuple) return
-    this.clauses(node)
-    this.node(GENERATOR_EXPRESSION, first, at)
-    arena.add(N.generator, from, at)
-  }
-
-  private conversion(): void {
-    const adjacent = this.tokens.end[this.at - 1] === this.startOf(this.at)
-    if (this.kind !== NAME || !adjacent || !/^[sra]$/.test(this.textOf(this.at))) {
-      throw this.problem("f-string: invalid conversion: expected 's', 'r', or 'a'")
-    }
-    this.at++
-    this.node(OTHER, this.tree.size, this.at - 2)
-  }
-
-  private fieldProblem(): SyntaxProblem {
-    return this.tokens.kind[this.at] === NUMBER ? this.problem("f-string: invalid syntax") : this.unexpected("}")
-  }
-
-  protected isString(kind: number): boolean {
-    return kind === STRING || kind === BYTES || kind === FSTRING_START
-  }
 }

@@ -1,7 +1,7 @@
 import { Kind } from "../node-kinds.ts"
 import { N, USE } from "./arena.ts"
-import { AtomReader, STARTS, T } from "./atoms.ts"
-import { kindSet, NAME, TOKEN_NAMES, tokenKind } from "./tokens.ts"
+import { AtomReader, STARTS } from "./atoms.ts"
+import { kindSet, NAME, T, TOKEN_NAMES, tokenKind } from "./tokens.ts"
 
 const UNARY = kindSet("+ - ~")
 

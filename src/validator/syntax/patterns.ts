@@ -1,9 +1,8 @@
 import { Kind } from "../node-kinds.ts"
 import { USE } from "./arena.ts"
-import { T } from "./atoms.ts"
 import { ExpressionReader } from "./expressions.ts"
 import { numberKey, stringKey } from "./pattern-keys.ts"
-import { BYTES, FSTRING_START, NAME, NUMBER, TOKEN_NAMES, tokenKind } from "./tokens.ts"
+import { BYTES, FSTRING_START, NAME, NUMBER, T, TOKEN_NAMES, tokenKind } from "./tokens.ts"
 
 const MINUS = tokenKind("-")
 const PLUS = tokenKind("+")

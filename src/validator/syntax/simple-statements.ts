@@ -1,10 +1,10 @@
 import { Kind } from "../node-kinds.ts"
 import { N, USE } from "./arena.ts"
-import { STARTS, T } from "./atoms.ts"
+import { STARTS } from "./atoms.ts"
 import { recordNames } from "./expression-scopes.ts"
 import { PatternReader } from "./patterns.ts"
 import { FLAG, ScopeTable, type SyntaxScope } from "./scope-table.ts"
-import { KEYWORDS, kindSet, NAME, NEWLINE, STRING, type SyntaxProblem, tokenKind } from "./tokens.ts"
+import { KEYWORDS, kindSet, NAME, NEWLINE, STRING, type SyntaxProblem, T, tokenKind } from "./tokens.ts"
 
 const SEMICOLON = tokenKind(";")
 const AUGMENTED = kindSet("+= -= *= /= //= %= @= &= |= ^= <<= >>= **=")

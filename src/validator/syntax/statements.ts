@@ -1,9 +1,9 @@
 import { Kind } from "../node-kinds.ts"
 import { USE } from "./arena.ts"
-import { T } from "./atoms.ts"
+import { holdItems, startsMatch } from "./lookahead.ts"
 import type { SyntaxScope } from "./scope-table.ts"
 import { outside, SimpleStatementReader, type Surroundings } from "./simple-statements.ts"
-import { DEDENT, END, INDENT, KEYWORDS, NAME, NEWLINE, tokenKind } from "./tokens.ts"
+import { DEDENT, END, INDENT, KEYWORDS, NAME, NEWLINE, T, tokenKind } from "./tokens.ts"
 
 const word = (name: string) => KEYWORDS.get(name) ?? -1
 const DEF = word("def")
@@ -55,7 +55,7 @@ export class StatementReader extends SimpleStatementReader {
     if (read !== undefined) {
       this.futureAllowed = false
       read()
-    } else if (kind === NAME && this.startsMatch()) {
+    } else if (kind === NAME && startsMatch(this.tokens, this.at)) {
       this.futureAllowed = false
       this.matchStatement()
     } else this.simpleStatements()
@@ -204,26 +204,11 @@ export class StatementReader extends SimpleStatementReader {
     this.at++
     const { at } = this
     const first = this.tree.size
-    const items = this.bracketedItems() ? this.itemsInBrackets() : this.items()
+    const items = holdItems(this.tokens, this.at) ? this.itemsInBrackets() : this.items()
     this.node(Kind.with_clause, first, at)
     this.finishExpressions()
     this.blockIn({}, items)
     this.tree.close()
-  }
-
-  /** True when the brackets that open here hold the items of a `with`, not an expression. */
-  private bracketedItems(): boolean {
-    if (this.kind !== T.open) return false
-    let depth = 0
-    let binds = false
-    for (let distance = 0; ; distance++) {
-      const kind = this.kindAfter(distance)
-      if (kind === END || kind === NEWLINE) return false
-      if (kind === T.open || kind === T.openSquare || kind === T.openBrace) depth++
-      else if (kind === T.close || kind === T.closeSquare || kind === T.closeBrace) {
-        if (--depth === 0) return binds && this.kindAfter(distance + 1) === T.colon
-      } else if (kind === T.as && depth === 1) binds = true
-    }
   }
 
   private itemsInBrackets(): number {
@@ -344,16 +329,6 @@ export class StatementReader extends SimpleStatementReader {
     this.table.leave()
     if (types !== null) this.table.leave()
     this.tree.close()
-  }
-
-  /** `match` is a name unless its line ends in a colon. */
-  private startsMatch(): boolean {
-    if (this.textOf(this.at) !== "match") return false
-    const next = this.kindAfter(1)
-    if (next === T.equals || next === T.dot || next === NEWLINE || next === T.comma || next === T.colon) return false
-    let distance = 1
-    while (this.kindAfter(distance) !== NEWLINE && this.kindAfter(distance) !== END) distance++
-    return this.kindAfter(distance - 1) === T.colon
   }
 
   private matchStatement(): void {
