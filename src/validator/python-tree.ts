@@ -4,10 +4,12 @@
  * its children. The kinds and shapes are those of tree-sitter-python but for what `test/validator/tree.test.ts` names.
  */
 import { checkSyntax } from "./syntax/check-syntax.ts"
+import { Names } from "./syntax/names.ts"
 import { inPreorder } from "./syntax/tree-builder.ts"
 
 export interface PythonTree {
   readonly text: string
+  readonly names: Names
   readonly size: number
   readonly kind: Int16Array
   /** UTF-16 indexes into `text`. */
@@ -16,6 +18,8 @@ export interface PythonTree {
   /** Index after the node's last descendant: `last[i]` is the next sibling, when that lies before `last[parent]`. */
   readonly last: Int32Array
   readonly parent: Int32Array
+  /** Of identifiers: the number of the name in `names`; 0 for every other node. */
+  readonly name: Int32Array
 }
 
 export interface SourceProblem {
@@ -33,11 +37,11 @@ export interface ParsedSource {
 /** The deepest expression that any of CPython 3.10 to 3.13 compiles has 9,996 levels (3.13), and stands in blocks. */
 const MAX_DEPTH = 10_300
 
-/** Parses one file, of up to `maxNodes` nodes. Time and memory are linear in the text. */
-export function parsePython(text: string, maxNodes: number): ParsedSource {
-  const { problem, nodes } = checkSyntax(text)
+/** Parses one file, of up to `maxNodes` nodes; `names` takes up its words. Time and memory are linear in the text. */
+export function parsePython(text: string, maxNodes: number, names = new Names()): ParsedSource {
+  const { problem, nodes } = checkSyntax(text, names)
   if (nodes.size > maxNodes) return { tree: null, problem: tooComplex(nodes.start[maxNodes] ?? 0) }
-  const { tree, tooDeepAt } = inPreorder(text, nodes, MAX_DEPTH)
+  const { tree, tooDeepAt } = inPreorder(text, names, nodes, MAX_DEPTH)
   if (tooDeepAt === null) return { tree, problem }
   return {
     tree: null,
@@ -57,10 +61,13 @@ export function children(tree: PythonTree, node: number): number[] {
   return found
 }
 
-/** CPython compares names after NFKC normalisation (PEP 3131). */
+/** The name of an identifier as CPython compares it; empty for any other node. */
 export function nameOf(tree: PythonTree, node: number): string {
-  const name = tree.text.slice(tree.start[node], tree.end[node])
-  return /^[\0-\x7f]*$/.test(name) ? name : name.normalize("NFKC")
+  return tree.names.textOf(tree.name[node] ?? 0)
+}
+
+export function textOf(tree: PythonTree, node: number): string {
+  return tree.text.slice(tree.start[node], tree.end[node])
 }
 
 /** `a.b.c` of a dotted_name; blanks and line continuations between its parts do not count. */

@@ -3,7 +3,7 @@
  * Only strings that are an expression count; `Literal["open"]` and the data of `Annotated` stay strings.
  */
 import { Kind } from "./node-kinds.ts"
-import { children, nameOf, type PythonTree } from "./python-tree.ts"
+import { children, type PythonTree, textOf } from "./python-tree.ts"
 import { checkSyntax } from "./syntax/check-syntax.ts"
 
 /** Generic types whose arguments in quotes become forward references, in annotations and outside of them. */
@@ -52,7 +52,7 @@ function standsForType(tree: PythonTree, node: number): boolean {
     if (kind === Kind.subscript) {
       const [head, ...rest] = children(tree, above)
       if (head === undefined || head === at) return false
-      const name = nameOf(tree, head).split(".").at(-1)?.trim() ?? ""
+      const name = textOf(tree, head).split(".").at(-1)?.trim() ?? ""
       if (name === "Literal" || (name === "Annotated" && !isFirst(tree, rest, node))) return false
       generic ||= GENERICS.has(name)
     }

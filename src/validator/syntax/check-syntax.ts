@@ -6,6 +6,7 @@
  * of the file's tree (`tree-builder.ts`) and takes the names of each statement to the symbol table (`scope-table.ts`).
  * Linear in the text.
  */
+import { Names } from "./names.ts"
 import { StatementReader } from "./statements.ts"
 import { tokenize } from "./tokenizer.ts"
 import { SyntaxProblem } from "./tokens.ts"
@@ -18,8 +19,9 @@ export interface SyntaxCheck {
   readonly nodes: TreeBuilder
 }
 
-export function checkSyntax(text: string): SyntaxCheck {
-  const reader = new StatementReader(tokenize(text))
+/** `names` takes up the words of the text. */
+export function checkSyntax(text: string, names = new Names()): SyntaxCheck {
+  const reader = new StatementReader(tokenize(text, names))
   const { tree: nodes } = reader
   try {
     reader.file()

@@ -19,7 +19,7 @@ interface Region {
 }
 
 export interface Places {
-  nameOf(token: number): string
+  nameOf(token: number): number
   startOf(token: number): number
 }
 
@@ -111,7 +111,7 @@ function annotationScope(around: SyntaxScope, { annotations, deferred }: Stateme
   return deferred ? newScope("annotation", scope, scope.className) : scope
 }
 
-function recordName(table: ScopeTable, region: Region, use: number, name: string, at: number): void {
+function recordName(table: ScopeTable, region: Region, use: number, name: number, at: number): void {
   const { scope } = region
   if (use === USE.load) table.record(scope, name, FLAG.used, at)
   else if (use === USE.walrus) table.bindWalrus(scope, name, at)

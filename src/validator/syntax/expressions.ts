@@ -193,7 +193,7 @@ export class ExpressionReader extends AtomReader {
     const firstArgument = this.tree.size
     let shape: number = Kind.argument_list
     this.at++
-    let keywords: Set<string> | null = null
+    let keywords: Set<number> | null = null
     let named = false
     let mapped = false
     for (let count = 0; this.kind !== T.close; count++) {
@@ -213,7 +213,7 @@ export class ExpressionReader extends AtomReader {
         this.refuseDebug(at)
         keywords ??= new Set()
         const name = this.nameOf(at)
-        if (keywords.has(name)) throw this.problem(`keyword argument repeated: ${name}`)
+        if (keywords.has(name)) throw this.problem(`keyword argument repeated: ${this.textOf(at)}`)
         keywords.add(name)
         named = true
         this.expectName()

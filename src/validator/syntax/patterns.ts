@@ -14,7 +14,7 @@ const SINGLETONS = new Map([
   [tokenKind("False"), "0"],
 ])
 
-type Bound = Map<string, number>
+type Bound = Map<number, number>
 
 /** The patterns of `case`. What a pattern binds is kept by name with the token that binds it. */
 export abstract class PatternReader extends ExpressionReader {
@@ -83,7 +83,7 @@ export abstract class PatternReader extends ExpressionReader {
     const token = this.expectName()
     const name = this.nameOf(token)
     this.refuseDebug(token)
-    if (bound.has(name)) throw this.problem(`multiple assignments to name '${name}' in pattern`, token)
+    if (bound.has(name)) throw this.problem(`multiple assignments to name '${this.textOf(token)}' in pattern`, token)
     bound.set(name, token)
   }
 
@@ -102,7 +102,7 @@ export abstract class PatternReader extends ExpressionReader {
       }
     }
     for (const [name, token] of first) {
-      if (bound.has(name)) throw this.problem(`multiple assignments to name '${name}' in pattern`, token)
+      if (bound.has(name)) throw this.problem(`multiple assignments to name '${this.textOf(token)}' in pattern`, token)
       bound.set(name, token)
     }
     if (several) this.node(Kind.union_pattern, node, begin)
@@ -195,12 +195,12 @@ export abstract class PatternReader extends ExpressionReader {
 
   private classPattern(bound: Bound): void {
     this.at++
-    const attributes = new Set<string>()
+    const attributes = new Set<number>()
     let named = false
     while (this.kind !== T.close) {
       if (this.kind === NAME && this.kindAfter(1) === T.equals) {
         const name = this.nameOf(this.at)
-        if (attributes.has(name)) throw this.problem(`attribute name repeated in class pattern: ${name}`)
+        if (attributes.has(name)) throw this.problem(`attribute name repeated in class pattern: ${this.textOf(this.at)}`)
         this.refuseDebug(this.at)
         attributes.add(name)
         named = true

@@ -44,7 +44,7 @@ export const outside = (): Surroundings => ({ loop: false, starHandler: false, s
 
 /** The statements of one line. */
 export abstract class SimpleStatementReader extends PatternReader {
-  protected readonly table = new ScopeTable()
+  protected readonly table = new ScopeTable(this.tokens.names)
   protected around = outside()
   /** Only the docstring and other future imports have been read. */
   protected futureAllowed = true
@@ -298,7 +298,7 @@ export abstract class SimpleStatementReader extends PatternReader {
     const from = this.at
     if (this.kind !== IMPORT || !relative) this.moduleName()
     if (relative) this.node(Kind.relative_import, first, prefix)
-    const future = !relative && this.at === from + 1 && this.nameOf(from) === "__future__"
+    const future = !relative && this.at === from + 1 && this.textOf(from) === "__future__"
     this.expect(IMPORT)
     if (future && !this.futureAllowed) {
       throw this.problem("from __future__ imports must occur at the beginning of the file", at)
@@ -318,7 +318,7 @@ export abstract class SimpleStatementReader extends PatternReader {
       const item = this.tree.size
       const token = this.expectName()
       this.node(Kind.dotted_name, item, token)
-      const name = this.nameOf(token)
+      const name = this.textOf(token)
       if (future && !FUTURE_FEATURES.has(name)) throw this.problem(`future feature ${name} is not defined`, token)
       if (future && name === "annotations") this.deferred = true
       this.imported(item, token)
@@ -372,7 +372,7 @@ export abstract class SimpleStatementReader extends PatternReader {
         defaults = true
         this.typeOf(unpacks)
       } else if (defaults) {
-        throw this.problem(`type parameter '${this.nameOf(token)}' without a default follows one with a default`, token)
+        throw this.problem(`type parameter '${this.textOf(token)}' without a default follows one with a default`, token)
       }
       this.node(Kind.type, first, at)
       if (!this.take(T.comma)) break

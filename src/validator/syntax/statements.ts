@@ -365,7 +365,7 @@ export class StatementReader extends SimpleStatementReader {
     this.begin(Kind.case_clause)
     this.at++
     const { at } = this
-    const bound = new Map<string, number>()
+    const bound = new Map<number, number>()
     const irrefutable = this.casePatterns(bound)
     for (const [name, token] of bound) this.table.bind(name, this.startOf(token))
     const guarded = this.kind === T.if

@@ -1,10 +1,8 @@
-import { Kind } from "../node-kinds.ts"
 import { Arena, N, USE } from "./arena.ts"
+import { DEBUG } from "./names.ts"
 import type { Tokens } from "./tokenizer.ts"
 import { BROKEN, DEDENT, END, INDENT, NAME, NEWLINE, SyntaxProblem, TOKEN_NAMES, tokenKind } from "./tokens.ts"
 import { TreeBuilder } from "./tree-builder.ts"
-
-const IDENTIFIER = Kind.identifier
 
 /** A place in the tokens and the nodes read since the statement began; what every part of the parser stands on. */
 export abstract class TokenReader {
@@ -44,10 +42,8 @@ export abstract class TokenReader {
     return this.tokens.text.slice(this.tokens.start[token], this.tokens.end[token])
   }
 
-  /** CPython compares names after NFKC normalisation (PEP 3131). */
-  nameOf(token: number): string {
-    const name = this.textOf(token)
-    return /^[\0-\x7f]*$/.test(name) ? name : name.normalize("NFKC")
+  nameOf(token: number): number {
+    return this.tokens.name[token] ?? 0
   }
 
   protected take(kind: number): boolean {
@@ -64,8 +60,8 @@ export abstract class TokenReader {
   /** The token of a name, which becomes an identifier of the tree; keywords are none. */
   protected expectName(): number {
     if (this.kind !== NAME) throw this.unexpected("a name")
-    this.leaf(IDENTIFIER)
-    return this.at - 1
+    this.tree.identifier(this.tokens.start[this.at] ?? 0, this.tokens.end[this.at] ?? 0, this.nameOf(this.at))
+    return this.at++
   }
 
   protected unexpected(wanted?: string): SyntaxProblem {
@@ -103,8 +99,7 @@ export abstract class TokenReader {
     return node
   }
 
-  /** `__debug__` is the one name that nothing may bind. */
   protected refuseDebug(token: number): void {
-    if (this.nameOf(token) === "__debug__") throw this.problem("cannot assign to __debug__", token)
+    if (this.nameOf(token) === DEBUG) throw this.problem("cannot assign to __debug__", token)
   }
 }

@@ -3,6 +3,7 @@
  * f-strings with their own tokens. One pass; the arrays end where nothing more can be read, with a `broken` token.
  */
 import { checkName } from "./name-characters.ts"
+import { FIRST_NAME, type Names } from "./names.ts"
 import { endOfNumber, isNamePart } from "./numbers.ts"
 import { checkEscapes, endOfString, type StringStart, stringStart } from "./string-literals.ts"
 import {
@@ -14,7 +15,6 @@ import {
   FSTRING_MIDDLE,
   FSTRING_START,
   INDENT,
-  KEYWORDS,
   NAME,
   NEWLINE,
   NUMBER,
@@ -30,6 +30,9 @@ export interface Tokens {
   readonly kind: Uint8Array
   readonly start: Int32Array
   readonly end: Int32Array
+  /** Numbers of words in `names`; whatever else has 0. */
+  readonly name: Int32Array
+  readonly names: Names
   readonly problem: SyntaxProblem | null
 }
 
@@ -60,14 +63,15 @@ interface Formatted {
   literal: boolean
 }
 
-export function tokenize(text: string): Tokens {
-  return new Tokenizer(text).run()
+export function tokenize(text: string, names: Names): Tokens {
+  return new Tokenizer(text, names).run()
 }
 
 class Tokenizer {
   private kind: Uint8Array
   private start: Int32Array
   private end: Int32Array
+  private name: Int32Array
   private size = 0
   private at = 0
   private readonly brackets: { character: string; at: number }[] = []
@@ -75,11 +79,15 @@ class Tokenizer {
   private readonly columns = [0]
   private readonly alternatives = [0]
 
-  constructor(private readonly text: string) {
+  constructor(
+    private readonly text: string,
+    private readonly names: Names,
+  ) {
     const room = Math.max(64, (text.length >> 1) + 16)
     this.kind = new Uint8Array(room)
     this.start = new Int32Array(room)
     this.end = new Int32Array(room)
+    this.name = new Int32Array(room)
   }
 
   run(): Tokens {
@@ -91,8 +99,8 @@ class Tokenizer {
       problem = thrown
       this.add(BROKEN, Math.min(problem.index, this.text.length), this.text.length)
     }
-    const { text, size, kind, start, end } = this
-    return { text, size, kind, start, end, problem }
+    const { text, size, kind, start, end, name, names } = this
+    return { text, size, kind, start, end, name, names, problem }
   }
 
   private add(kind: number, start: number, end: number): void {
@@ -107,6 +115,9 @@ class Tokenizer {
       const ends = new Int32Array(room)
       ends.set(this.end)
       this.end = ends
+      const words = new Int32Array(room)
+      words.set(this.name)
+      this.name = words
     }
     this.kind[this.size] = kind
     this.start[this.size] = start
@@ -249,8 +260,11 @@ class Tokenizer {
     const unit = text.charCodeAt(end)
     if ((unit === 0x22 || unit === 0x27) && end - at <= 2 && this.string(end)) return
     if (!ascii) checkName(text, at, end)
-    const kind = ascii && end - at <= 8 && end - at >= 2 ? KEYWORDS.get(text.slice(at, end)) : undefined
-    this.add(kind ?? NAME, at, end)
+    const written = text.slice(at, end)
+    // CPython compares names after NFKC normalisation (PEP 3131), but no keyword is spelled that way.
+    const name = this.names.numberOf(ascii ? written : written.normalize("NFKC"))
+    this.add(ascii && name < FIRST_NAME ? name : NAME, at, end)
+    this.name[this.size - 1] = name
     this.at = end
   }
 

@@ -4,6 +4,7 @@
  */
 import { Kind } from "../node-kinds.ts"
 import type { PythonTree } from "../python-tree.ts"
+import type { Names } from "./names.ts"
 
 /** Kinds as an expression, by the kinds they have as an assignment's target. */
 const AS_TARGET = new Int16Array(256).fill(-1)
@@ -13,12 +14,16 @@ AS_TARGET[Kind.list_splat] = Kind.list_splat_pattern
 AS_TARGET[Kind.parenthesized_expression] = Kind.tuple_pattern
 AS_TARGET[Kind.tuple] = Kind.tuple_pattern
 
+const IDENTIFIER = Kind.identifier
+
 export class TreeBuilder {
   size = 0
   kind: Uint8Array
   start: Int32Array
   end: Int32Array
   first: Int32Array
+  /** Of identifiers: their numbers in `Names`. */
+  name: Int32Array
   /** Of the statements and blocks around the place that is read, the outermost first: kind, first node and start. */
   private readonly open: number[] = []
   private soundSize = 0
@@ -31,6 +36,7 @@ export class TreeBuilder {
     this.start = new Int32Array(room)
     this.end = new Int32Array(room)
     this.first = new Int32Array(room)
+    this.name = new Int32Array(room)
   }
 
   /** A node over all nodes from `first` on. */
@@ -46,6 +52,11 @@ export class TreeBuilder {
 
   leaf(kind: number, start: number, end: number): void {
     this.add(kind, this.size, start, end)
+  }
+
+  identifier(start: number, end: number, name: number): void {
+    this.add(IDENTIFIER, this.size, start, end)
+    this.name[this.size - 1] = name
   }
 
   /** Begins a statement or block, which `close` ends. */
@@ -99,6 +110,7 @@ export class TreeBuilder {
     this.start = grown(this.start, room)
     this.end = grown(this.end, room)
     this.first = grown(this.first, room)
+    this.name = grown(this.name, room)
   }
 }
 
@@ -114,6 +126,7 @@ function grown(from: Int32Array, room: number): Int32Array<ArrayBuffer> {
  */
 export function inPreorder(
   text: string,
+  names: Names,
   nodes: TreeBuilder,
   maxDepth: number,
 ): { tree: PythonTree; tooDeepAt: number | null } {
@@ -123,6 +136,7 @@ export function inPreorder(
   const end = new Int32Array(size)
   const last = new Int32Array(size)
   const parent = new Int32Array(size)
+  const name = new Int32Array(size)
   // Of the nodes around: where each one's subtree begins in postorder, and its place.
   let firsts = new Int32Array(256)
   let places = new Int32Array(256)
@@ -135,6 +149,7 @@ export function inPreorder(
     kind[place] = nodes.kind[node] ?? 0
     start[place] = nodes.start[node] ?? 0
     end[place] = nodes.end[node] ?? 0
+    if (kind[place] === IDENTIFIER) name[place] = nodes.name[node] ?? 0
     last[place] = place + node - from + 1
     parent[place] = depth === 0 ? -1 : (places[depth - 1] ?? 0)
     if (depth > maxDepth && place < tooDeep) tooDeep = place
@@ -147,6 +162,6 @@ export function inPreorder(
     places[depth] = place
     depth++
   }
-  const tree = { text, size, kind, start, end, last, parent }
+  const tree = { text, names, size, kind, start, end, last, parent, name }
   return { tree, tooDeepAt: tooDeep < size ? (start[tooDeep] ?? 0) : null }
 }
