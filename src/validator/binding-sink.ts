@@ -1,8 +1,8 @@
 /** Collects what a file binds; knows how targets of every shape take names apart. The visitors of `bindings.ts` fill it. */
-import type { AttributeFlow, ContainerFlow, FileBindings, Flow, Import, Passage } from "./binding-records.ts"
+import { type ContainerFlow, type FileBindings, Flows, type Import, type Passage } from "./binding-records.ts"
 import { Kind } from "./node-kinds.ts"
-import { children, nameOf, type PythonTree } from "./python-tree.ts"
-import { type BindingKind, newScope, nonlocalHome, type Scope, type Slot, slotOf } from "./scopes.ts"
+import { children, type PythonTree } from "./python-tree.ts"
+import { type BindingKind, nonlocalHome, Scope, type ScopeKind, Slot } from "./scopes.ts"
 
 const UNPACKED = new Set<number>([
   Kind.tuple_pattern,
@@ -24,39 +24,42 @@ const STARRED = new Set<number>([Kind.list_splat, Kind.list_splat_pattern])
 
 export class BindingSink {
   readonly module: Scope
-  readonly loads = new Map<number, Scope>()
-  /** Expressions a value can pass through, in preorder. */
-  readonly expressions: number[] = []
+  readonly scopes: Scope[] = []
+  readonly readIn: Int32Array
   readonly quoted = new Map<number, Scope>()
-  readonly flows: Flow[] = []
+  readonly flows: Flows
   /** Strings given to a name by an assignment. */
   readonly strings: [number, Scope][] = []
   /** Names that stand for the type in an annotation. */
-  readonly typeNames = new Set<string>()
+  readonly typeNames = new Set<number>()
   readonly imports: Import[] = []
   readonly definitions = new Map<number, Scope>()
-  /** Scopes by the node whose subtree runs in them; the walk enters them. */
-  readonly scopeAt = new Map<number, Scope>()
+  /** For each node whose subtree runs in a scope of its own one more than the scope's number; the walk enters it. */
+  readonly entered: Int32Array
   /** 1 for identifiers and dotted names that do not read a name. */
   readonly handled: Uint8Array
   /** The scope of the node that is being visited. */
   scope: Scope
-  private readonly attributeFlows: AttributeFlow[] = []
   private readonly containerFlows: ContainerFlow[] = []
   private readonly nonlocalBindings: (() => void)[] = []
 
-  constructor(readonly tree: PythonTree) {
+  constructor(
+    readonly tree: PythonTree,
+    private readonly file: number,
+  ) {
     this.handled = new Uint8Array(tree.size)
-    this.module = newScope("module", 0, -1, null)
+    this.readIn = new Int32Array(tree.size)
+    this.entered = new Int32Array(tree.size)
+    this.flows = new Flows(tree.size)
+    this.module = this.newScope("module", -1, null)
     this.scope = this.module
   }
 
   /** To be called once, after the whole file was visited: only then is it known where a nonlocal name lives. */
   finish(): FileBindings {
     for (const bind of this.nonlocalBindings) bind()
-    const { tree, module, loads, expressions, quoted, flows, attributeFlows, containerFlows, imports, definitions } =
-      this
-    return { tree, module, loads, expressions, quoted, flows, attributeFlows, containerFlows, imports, definitions }
+    const { tree, module, scopes, readIn, quoted, flows, containerFlows, imports, definitions } = this
+    return { tree, module, scopes, readIn, quoted, flows, containerFlows, imports, definitions }
   }
 
   parts(node: number): number[] {
@@ -72,25 +75,39 @@ export class BindingSink {
   }
 
   load(node: number): void {
-    this.loads.set(node, this.scope)
-    this.expressions.push(node)
+    this.readIn[node] = this.scope.number + 1
+  }
+
+  /** A scope whose `def` or `lambda`, when it has one, is `definition`; what its calls answer has `name`. */
+  newScope(kind: ScopeKind, definition: number, parent: Scope | null, name = 0): Scope {
+    const scope = new Scope(kind, this.scopes.length, definition, parent, new Slot(name, this.file))
+    this.scopes.push(scope)
+    return scope
+  }
+
+  enter(node: number, scope: Scope): void {
+    this.entered[node] = scope.number + 1
+  }
+
+  nameOf(node: number): number {
+    return this.tree.name[node] ?? 0
   }
 
   /** Binds the name of an identifier node in the scope it belongs to, which `global` and `nonlocal` move. */
   bind(node: number, kind: BindingKind, from = -1, passage: Passage = "whole", scope = this.scope): void {
     this.ignore(node)
-    const name = nameOf(this.tree, node)
+    const name = this.nameOf(node)
     this.bindName(name, node, kind, scope, (slot) => {
-      if (from >= 0) this.flows.push({ into: slot, from, passage })
+      if (from >= 0) this.flows.add({ into: slot, from, passage })
     })
     // What a class body binds is read through its instances as an attribute.
-    if (scope.kind === "class" && from >= 0) this.attributeFlows.push({ attribute: name, from, passage })
+    if (scope.kind === "class" && from >= 0) this.flows.add({ attribute: name, from, passage })
   }
 
-  bindName(name: string, node: number, kind: BindingKind, scope: Scope, then: (slot: Slot) => void): void {
+  bindName(name: number, node: number, kind: BindingKind, scope: Scope, then: (slot: Slot) => void): void {
     const callable = (kind === "definition" ? this.definitions.get(this.tree.parent[node] ?? -1) : undefined) ?? null
     const place = (home: Scope) => {
-      const slot = slotOf(home, name)
+      const slot = home.slotOf(name)
       slot.bindings.push({ kind, node, from: scope, callable })
       then(slot)
     }
@@ -120,7 +137,7 @@ export class BindingSink {
       } else if (nodeKind === Kind.attribute && item.from >= 0) {
         const attribute = this.parts(item.node).at(-1)
         if (attribute !== undefined) {
-          this.attributeFlows.push({ attribute: nameOf(this.tree, attribute), from: item.from, passage: item.passage })
+          this.flows.add({ attribute: this.nameOf(attribute), from: item.from, passage: item.passage })
         }
       } else if (nodeKind === Kind.subscript && item.from >= 0) {
         const container = this.parts(item.node)[0]

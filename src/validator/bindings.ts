@@ -15,25 +15,37 @@ import {
 } from "./bound-assignments.ts"
 import { classDefinition, comprehension, functionDefinition, lambda, typeAlias } from "./bound-definitions.ts"
 import { importFrom, importStatement } from "./bound-imports.ts"
-import { EXPRESSIONS } from "./expression-kinds.ts"
 import { Kind } from "./node-kinds.ts"
-import { nameOf, type PythonTree } from "./python-tree.ts"
+import type { PythonTree } from "./python-tree.ts"
 import { isQuotedAnnotation } from "./quoted-annotations.ts"
-import type { Scope } from "./scopes.ts"
 
-export function collectBindings(tree: PythonTree): FileBindings {
-  const sink = new BindingSink(tree)
+/** `file` is the file's number in the plugin. */
+export function collectBindings(tree: PythonTree, file: number): FileBindings {
+  const sink = new BindingSink(tree, file)
+  const { entered, scopes } = sink
   const { kind, last, size } = tree
-  const open: { scope: Scope; stop: number }[] = [{ scope: sink.module, stop: size + 1 }]
+  // Of the scopes around: their numbers, and the node after their last.
+  const open: number[] = []
+  let scope = 0
+  let stop = size + 1
+  const enter = (number: number, node: number) => {
+    open.push(scope, stop)
+    scope = number
+    stop = last[node] ?? size
+    sink.scope = scopes[number] ?? sink.module
+  }
   for (let node = 0; node < size; node++) {
-    while ((open.at(-1)?.stop ?? size) <= node) open.pop()
-    const entered = sink.scopeAt.get(node)
-    if (entered !== undefined) open.push({ scope: entered, stop: last[node] ?? size })
-    sink.scope = open.at(-1)?.scope ?? sink.module
+    while (stop <= node) {
+      stop = open.pop() ?? size
+      scope = open.pop() ?? 0
+      sink.scope = scopes[scope] ?? sink.module
+    }
+    const before = entered[node] ?? 0
+    if (before > 0) enter(before - 1, node)
     visit(sink, node, kind[node] ?? Kind.other)
     // A comprehension's scope starts at the very node that makes it.
-    const made = sink.scopeAt.get(node)
-    if (made !== undefined && made !== entered) open.push({ scope: made, stop: last[node] ?? size })
+    const made = entered[node] ?? 0
+    if (made > 0 && made !== before) enter(made - 1, node)
   }
   quoteNamedTypes(sink)
   return sink.finish()
@@ -45,23 +57,22 @@ function quoteNamedTypes(sink: BindingSink): void {
   for (const [node, scope] of sink.strings) {
     const [target] = sink.parts(parent[node] ?? 0)
     if (target === undefined || kind[target] !== Kind.identifier) continue
-    if (sink.typeNames.has(nameOf(sink.tree, target))) sink.quoted.set(node, scope)
+    if (sink.typeNames.has(sink.nameOf(target))) sink.quoted.set(node, scope)
   }
 }
 
 function visit(sink: BindingSink, node: number, kind: number): void {
-  if (EXPRESSIONS.has(kind)) sink.expressions.push(node)
   switch (kind) {
     case Kind.identifier:
       if (sink.handled[node] === 0) sink.load(node)
-      if (sink.kindOf(sink.tree.parent[node]) === Kind.type) sink.typeNames.add(nameOf(sink.tree, node))
+      if (sink.kindOf(sink.tree.parent[node]) === Kind.type) sink.typeNames.add(sink.nameOf(node))
       break
     case Kind.attribute:
-      sink.ignore(sink.parts(node).at(-1))
+      sink.ignore((sink.tree.last[node] ?? 0) - 1)
       break
     case Kind.keyword_argument:
     case Kind.keyword_pattern:
-      sink.ignore(sink.parts(node)[0])
+      sink.ignore(node + 1)
       break
     case Kind.string:
     case Kind.concatenated_string: {
@@ -120,8 +131,7 @@ function visit(sink: BindingSink, node: number, kind: number): void {
     case Kind.global_statement:
     case Kind.nonlocal_statement:
       for (const name of sink.parts(node)) {
-        const declared = kind === Kind.global_statement ? sink.scope.globals : sink.scope.nonlocals
-        declared.add(nameOf(sink.tree, name))
+        sink.scope.declare(sink.nameOf(name), kind === Kind.global_statement ? "globals" : "nonlocals")
         sink.ignore(name)
       }
       break
@@ -130,7 +140,7 @@ function visit(sink: BindingSink, node: number, kind: number): void {
       break
     case Kind.return_statement:
       for (const value of sink.parts(node)) {
-        sink.flows.push({ into: sink.functionScope().returns, from: value, passage: "whole" })
+        sink.flows.add({ into: sink.functionScope().returns, from: value, passage: "whole" })
       }
       break
   }

@@ -1,13 +1,14 @@
 /** Names that import statements bind. */
 import type { BindingSink } from "./binding-sink.ts"
 import { Kind } from "./node-kinds.ts"
-import { dottedNameOf, nameOf } from "./python-tree.ts"
+import { dottedNameOf } from "./python-tree.ts"
 
 export function importStatement(sink: BindingSink, node: number): void {
   for (const item of sink.parts(node)) {
     const { name, alias } = importedName(sink, item)
     const module = dottedNameOf(sink.tree, name)
-    const bound = alias === undefined ? (module.split(".", 1)[0] ?? module) : nameOf(sink.tree, alias)
+    // `import a.b` binds `a`, the first part of the dotted name.
+    const bound = sink.nameOf(alias ?? name + 1)
     sink.bindName(bound, item, "import", sink.scope, (into) => {
       const bindsTop = alias === undefined
       sink.imports.push({
@@ -35,7 +36,7 @@ export function importFrom(sink: BindingSink, node: number): void {
     }
     const { name: named, alias } = importedName(sink, item)
     const name = dottedNameOf(sink.tree, named)
-    const bound = alias === undefined ? name : nameOf(sink.tree, alias)
+    const bound = sink.nameOf(alias ?? named + 1)
     sink.bindName(bound, item, "import", sink.scope, (into) => sink.imports.push({ ...common, name, into }))
   }
 }

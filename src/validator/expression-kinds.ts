@@ -1,9 +1,10 @@
 /** Kinds of expressions, by what is made of their values. */
-import { Kind } from "./node-kinds.ts"
+import { KINDS, Kind } from "./node-kinds.ts"
 
-/** Those a value can pass through. */
-export const EXPRESSIONS = new Set<number>([
+/** Those a value can pass through, as a table by kind; names and attributes among them. */
+export const EXPRESSIONS = table(
   Kind.attribute,
+  Kind.dotted_name,
   Kind.subscript,
   Kind.call,
   Kind.await,
@@ -25,7 +26,15 @@ export const EXPRESSIONS = new Set<number>([
   Kind.generator_expression,
   Kind.string,
   Kind.concatenated_string,
-])
+)
+/** Parts of an expression that is looked at when they have a value, though they are not evaluated to one themselves. */
+export const LED_THROUGH = table(
+  Kind.argument_list,
+  Kind.keyword_argument,
+  // What has a value may be a module of the plugin, whose functions are called by their names.
+  Kind.attribute,
+  Kind.parenthesized_expression,
+)
 const COMPREHENSIONS = new Set<number>([
   Kind.list_comprehension,
   Kind.set_comprehension,
@@ -62,3 +71,9 @@ export const LOOKED_INTO = new Set<number>([
   Kind.dictionary_splat,
   ...COMPREHENSIONS,
 ])
+
+function table(...kinds: number[]): Uint8Array {
+  const found = new Uint8Array(KINDS.length)
+  for (const kind of kinds) found[kind] = 1
+  return found
+}

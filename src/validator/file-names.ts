@@ -1,8 +1,7 @@
 /** The names of one file: what each of its expressions may stand for, given what the whole plugin knows so far. */
-import type { FileBindings, Passage } from "./binding-records.ts"
+import { type AttributeFlow, type FileBindings, type Flow, type Passage, scopeOfRead } from "./binding-records.ts"
 import { getterOf, memberNamed, membersGot, moduleImportedBy } from "./dynamic-access.ts"
-import { flowsByOrigin, innerFirst, type NameFlow } from "./evaluation-order.ts"
-import { CONTAINERS, LOOKED_INTO, NAMING } from "./expression-kinds.ts"
+import { CONTAINERS, EXPRESSIONS, LED_THROUGH, LOOKED_INTO, NAMING } from "./expression-kinds.ts"
 import { Kind } from "./node-kinds.ts"
 import { OwnModules } from "./own-modules.ts"
 import { children, nameOf } from "./python-tree.ts"
@@ -13,31 +12,24 @@ import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
 import type { SharedNames } from "./shared-names.ts"
 import { stringConstant } from "./string-constants.ts"
 import { contained, isContained, isModule, NOTHING, uncontained, unique, type Values } from "./values.ts"
-import { answerOf, attributeOfAny, builtinValue, EXTERNAL, itemOf, moduleValue, selfOfBuiltin } from "./vocabulary.ts"
+import { answerOf, EXTERNAL, itemOf, moduleValue, selfOfBuiltin } from "./vocabulary.ts"
 
 const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem__"])
 const VIEW_METHODS = new Set(["values", "items", "copy"])
 const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
-
-interface AttributeName {
-  /** What an attribute of this name is on whatever object. */
-  readonly ofAny: string | null
-  /** What the plugin gives to attributes of this name. */
-  readonly slot: Slot
-}
 
 export class FileNames {
   /** Modules that the file imports everything from. */
   readonly stars = new Set<string>()
   /** Absent means none. */
   private readonly values = new Map<number, Values>()
+  /** Names of the file's own that have a value somewhere in it. */
+  readonly alive: number[] = []
+  /** 1 for nodes of whose parts some have a value; the others have none. */
+  private readonly touched: Uint8Array
   private readonly reachability: Reachability
-  private order: readonly number[] | null = null
-  private flowsFrom: ReadonlyMap<number, readonly NameFlow[]> | null = null
-  private readonly lookups = new Map<Scope, Map<string, Lookup>>()
-  private lookedUpIn: Scope | null = null
-  private lookedUp = new Map<string, Lookup>()
-  private readonly attributes = new Map<string, AttributeName>()
+  private readonly lookups: (Map<number, Lookup> | undefined)[] = []
+  private readonly modules: (readonly string[])[] = []
   private readonly quotedCodes = new Map<number, QuotedCode | null>()
   private readonly builtins = new Map<number, string | null>()
 
@@ -47,6 +39,8 @@ export class FileNames {
     readonly bindings: FileBindings,
   ) {
     this.reachability = new Reachability(bindings)
+    this.touched = new Uint8Array(bindings.tree.size)
+    for (const node of bindings.quoted.keys()) this.touched[node] = 1
   }
 
   references(): Map<number, Values> {
@@ -62,16 +56,18 @@ export class FileNames {
   }
 
   /** In the order of the source, from the inside out, so that most names have their values when they are read. */
-  round(): void {
+  round(round: number): void {
+    const { live } = this.plugin
+    for (const name of this.alive) live[name] = round
     this.importNames()
-    this.order ??= innerFirst(this.bindings)
-    this.flowsFrom ??= flowsByOrigin(this.bindings)
-    for (const node of this.order) {
+    const { flows, tree } = this.bindings
+    for (const node of tree.inner) {
+      if (!this.mayHaveValue(node, round)) continue
       const values = this.evaluate(node)
       if (values.length === 0) continue
       this.values.set(node, values)
-      const flows = this.flowsFrom.get(node)
-      if (flows !== undefined) for (const flow of flows) this.pass(flow)
+      this.touchAround(node)
+      flows.forEachFrom(node, this.pass)
     }
     for (const { container, from } of this.bindings.containerFlows) {
       const stored = this.passed(from, "stored")
@@ -79,19 +75,59 @@ export class FileNames {
     }
   }
 
-  private pass(flow: NameFlow): void {
+  /** Nearly all nodes of a file have none, so this has to be quick. */
+  private mayHaveValue(node: number, round: number): boolean {
+    const { plugin, touched } = this
+    const { tree, readIn } = this.bindings
+    const kind = tree.kind[node] ?? 0
+    if (kind === Kind.identifier) {
+      if (readIn[node] === 0) return false
+      const name = tree.name[node] ?? 0
+      if (plugin.live[name] === round) return true
+      plugin.passedOver[name] = round
+      return this.stars.size > 0 || plugin.common(name).builtin !== null
+    }
+    if (touched[node] === 1) return EXPRESSIONS[kind] === 1
+    if (kind === Kind.attribute) {
+      const { attribute, ofAny, text } = plugin.common(tree.name[(tree.last[node] ?? 0) - 1] ?? 0)
+      return ofAny !== null || plugin.read(attribute).length > 0 || text === "__self__"
+    }
+    return kind === Kind.call && this.callsByName(node + 1, round)
+  }
+
+  /** Whether what stands before the arguments may be a function of the plugin that answers something. */
+  private callsByName(callee: number, round: number): boolean {
+    const { kind, name } = this.bindings.tree
+    let node = callee
+    while (kind[node] === Kind.parenthesized_expression) node++
+    return kind[node] === Kind.lambda || (kind[node] === Kind.identifier && this.plugin.live[name[node] ?? 0] === round)
+  }
+
+  private touchAround(node: number): void {
+    const { kind, parent } = this.bindings.tree
+    for (let at = parent[node] ?? -1; at >= 0 && this.touched[at] === 0; at = parent[at] ?? -1) {
+      this.touched[at] = 1
+      if (LED_THROUGH[kind[at] ?? 0] === 0) break
+    }
+  }
+
+  private readonly pass = (flow: Flow | AttributeFlow): void => {
     if ("into" in flow) {
       this.plugin.add(flow.into, this.passed(flow.from, flow.passage))
     } else {
       // On unknown objects following functions too would cry wolf; they, too, were reported where they were named.
       const modules = this.passed(flow.from, flow.passage).filter(isModule)
-      if (modules.length > 0) this.plugin.add(this.plugin.attributeSlot(flow.attribute), modules)
+      if (modules.length > 0) this.plugin.add(this.plugin.common(flow.attribute).attribute, modules)
     }
   }
 
   importNames(): void {
-    for (const { node, level, module, name, into, bindsTop } of this.bindings.imports) {
-      const modules = this.modulesNamed(level, bindsTop && name === null ? (module.split(".", 1)[0] ?? module) : module)
+    for (const [index, { node, level, module, name, into, bindsTop }] of this.bindings.imports.entries()) {
+      let modules = this.modules[index]
+      if (modules === undefined) {
+        modules = this.modulesNamed(level, bindsTop && name === null ? (module.split(".", 1)[0] ?? module) : module)
+        this.modules.push(modules)
+      }
       if (name === "*") {
         for (const value of modules) this.plugin.addStar(this.stars, value)
       } else if (into !== null) {
@@ -184,17 +220,18 @@ export class FileNames {
   }
 
   private name(node: number): Values {
-    const scope = this.bindings.loads.get(node)
+    const scope = scopeOfRead(this.bindings, node)
     if (scope === undefined) return NOTHING
-    const name = nameOf(this.bindings.tree, node)
+    const name = this.bindings.tree.name[node] ?? 0
     const lookup = this.lookUp(scope, name)
     let found: Values = NOTHING
     for (const slot of lookup.slots) {
       const values = this.plugin.read(slot)
-      if (values.size > 0) found = [...found, ...values]
+      if (values.length > 0) found = found.length === 0 ? [...values] : [...found, ...values]
     }
-    if (!lookup.local && (this.stars.size > 0 || builtinValue(name) !== null)) {
-      const further = [...this.stars].flatMap((star) => this.plugin.attribute(star, name))
+    const common = this.plugin.common(name)
+    if (!lookup.local && (this.stars.size > 0 || common.builtin !== null)) {
+      const further = [...this.stars].flatMap((star) => this.plugin.attribute(star, common.text))
       const builtin = this.builtin(node, name, scope, lookup)
       found = [...found, ...further.filter((value) => value !== EXTERNAL), ...(builtin === null ? [] : [builtin])]
     }
@@ -207,7 +244,7 @@ export class FileNames {
     const code = this.quotedCodeOf(node)
     return code === null
       ? NOTHING
-      : quotedValues(code, this.plugin, this.stars, (name) => this.lookUp(scope, name).slots)
+      : quotedValues(code, this.plugin, this.stars, (name) => this.lookUp(scope, this.plugin.names.known(name)).slots)
   }
 
   private quotedCodeOf(node: number): QuotedCode | null {
@@ -220,23 +257,22 @@ export class FileNames {
     return code
   }
 
-  private lookUp(scope: Scope, name: string): Lookup {
-    // Most reads are in the scope of the read before.
-    if (scope !== this.lookedUpIn) {
-      this.lookedUpIn = scope
-      this.lookedUp = this.lookups.get(scope) ?? new Map()
-      this.lookups.set(scope, this.lookedUp)
+  private lookUp(scope: Scope, name: number): Lookup {
+    let lookups = this.lookups[scope.number]
+    if (lookups === undefined) {
+      lookups = new Map()
+      this.lookups[scope.number] = lookups
     }
-    let lookup = this.lookedUp.get(name)
+    let lookup = lookups.get(name)
     if (lookup === undefined) {
       lookup = lookUp(scope, name)
-      this.lookedUp.set(name, lookup)
+      lookups.set(name, lookup)
     }
     return lookup
   }
 
-  private builtin(node: number, name: string, scope: Scope, { mayBeUnbound }: Lookup): string | null {
-    const value = builtinValue(name)
+  private builtin(node: number, name: number, scope: Scope, { mayBeUnbound }: Lookup): string | null {
+    const value = this.plugin.common(name).builtin
     if (value === null) return null
     const known = this.builtins.get(node)
     if (known !== undefined) return known
@@ -250,33 +286,20 @@ export class FileNames {
 
   private attribute(object: number | undefined, attribute: number | undefined): Values {
     if (object === undefined || attribute === undefined) return NOTHING
-    const name = nameOf(this.bindings.tree, attribute)
     const values = this.valuesOf(object)
-    const { ofAny, slot } = this.attributeNamed(name)
-    if (values.length === 0 && ofAny === null && this.plugin.read(slot).size === 0 && name !== "__self__")
-      return NOTHING
+    const { text, ofAny, attribute: slot } = this.plugin.common(this.bindings.tree.name[attribute] ?? 0)
     const found =
-      values.length > 0 ? values.flatMap((value) => this.plugin.attribute(value, name)) : [...this.plugin.read(slot)]
+      values.length > 0 ? values.flatMap((value) => this.plugin.attribute(value, text)) : [...this.plugin.read(slot)]
     if (ofAny !== null) found.push(ofAny)
-    if (name === "__self__") found.push(...this.selfOf(object))
+    if (text === "__self__") found.push(...this.selfOf(object))
     return unique(found)
   }
 
-  private attributeNamed(name: string): AttributeName {
-    let known = this.attributes.get(name)
-    if (known === undefined) {
-      known = { ofAny: attributeOfAny(name), slot: this.plugin.attributeSlot(name) }
-      this.attributes.set(name, known)
-    }
-    return known
-  }
-
   private selfOf(object: number): string[] {
-    const { tree, loads } = this.bindings
-    const scope = loads.get(object)
-    if (scope === undefined || tree.kind[object] !== Kind.identifier) return []
-    const name = nameOf(tree, object)
-    const value = this.lookUp(scope, name).slots.length === 0 ? selfOfBuiltin(name) : null
+    const scope = scopeOfRead(this.bindings, object)
+    if (scope === undefined) return []
+    const name = this.bindings.tree.name[object] ?? 0
+    const value = this.lookUp(scope, name).slots.length === 0 ? selfOfBuiltin(this.plugin.names.textOf(name)) : null
     return value === null ? [] : [value]
   }
 
@@ -349,9 +372,9 @@ export class FileNames {
   }
 
   private slotsRead(node: number): readonly Slot[] {
-    const { tree, loads } = this.bindings
-    const scope = loads.get(node)
-    if (scope !== undefined) return this.lookUp(scope, nameOf(tree, node)).slots
+    const { tree } = this.bindings
+    const scope = scopeOfRead(this.bindings, node)
+    if (scope !== undefined) return this.lookUp(scope, tree.name[node] ?? 0).slots
     if (tree.kind[node] !== Kind.attribute) return []
     const [object, attribute] = children(tree, node)
     if (attribute === undefined) return []
@@ -365,7 +388,7 @@ export class FileNames {
       const [name, value] = keyword ? children(tree, argument) : [undefined, argument]
       const values = this.valuesOf(value)
       if (values.length === 0) return
-      const parameter = name === undefined ? scope.parameters[index] : scope.slots.get(nameOf(tree, name))
+      const parameter = name === undefined ? scope.parameters[index] : scope.slots.get(tree.name[name] ?? 0)
       if (parameter !== undefined) this.plugin.add(parameter, values)
     })
   }
@@ -374,6 +397,6 @@ export class FileNames {
     const { tree } = this.bindings
     if (tree.kind[node] !== Kind.attribute) return this.slotsRead(node)
     const attribute = children(tree, node)[1]
-    return attribute === undefined ? [] : [this.plugin.attributeSlot(nameOf(tree, attribute))]
+    return attribute === undefined ? [] : [this.plugin.common(tree.name[attribute] ?? 0).attribute]
   }
 }

@@ -20,6 +20,8 @@ export interface PythonTree {
   readonly parent: Int32Array
   /** Of identifiers: the number of the name in `names`; 0 for every other node. */
   readonly name: Int32Array
+  /** All nodes, each after its parts, otherwise as in the source. */
+  readonly inner: Int32Array
 }
 
 export interface SourceProblem {

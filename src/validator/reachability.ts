@@ -4,7 +4,7 @@
  */
 import type { FileBindings } from "./binding-records.ts"
 import { Kind } from "./node-kinds.ts"
-import { children, nameOf, type PythonTree } from "./python-tree.ts"
+import { children, type PythonTree } from "./python-tree.ts"
 import type { Scope, Slot } from "./scopes.ts"
 
 const SEQUENCES = new Set<number>([Kind.module, Kind.block])
@@ -33,7 +33,7 @@ interface OwnerBindings {
 
 export class Reachability {
   private readonly tree: PythonTree
-  private runs: Map<string, number> | null = null
+  private runs: Map<number, number> | null = null
   private budget = BUDGET
   private readonly owners = new Map<Slot, OwnerBindings>()
 
@@ -81,24 +81,27 @@ export class Reachability {
   }
 
   /** The names by which module code can set a function running; null when it may run where it stands. */
-  private callNames(scope: Scope): string[] | null {
-    const names: string[] = []
+  private callNames(scope: Scope): number[] | null {
+    const names: number[] = []
     for (let at: Scope | null = scope; at !== null; at = at.parent) {
       if (at.definition < 0) continue
       const decorated = this.tree.kind[this.tree.parent[at.definition] ?? 0] === Kind.decorated_definition
       if (decorated || this.tree.kind[at.definition] === Kind.lambda) return null
-      names.push(nameOf(this.tree, at.definition + 1))
+      names.push(this.tree.name[at.definition + 1] ?? 0)
     }
     return names.length === 0 ? null : names
   }
 
   /** For each name, the first node of running module code that mentions it, straight or through functions it mentions. */
-  private earliestMentions(): Map<string, number> {
-    const runs = new Map<string, number>()
-    const mentionedBy = new Map<string, string[]>()
-    for (const [node, scope] of this.file.loads) {
-      const name = nameOf(this.tree, node)
-      const outermost = outermostFunction(scope, this.file.module)
+  private earliestMentions(): Map<number, number> {
+    const runs = new Map<number, number>()
+    const mentionedBy = new Map<number, number[]>()
+    const { scopes, readIn, module } = this.file
+    for (let node = 0; node < readIn.length; node++) {
+      const scope = scopes[(readIn[node] ?? 0) - 1]
+      if (scope === undefined) continue
+      const name = this.tree.name[node] ?? 0
+      const outermost = outermostFunction(scope, module)
       const callers = outermost === null ? null : this.callNames(outermost)
       if (callers === null) {
         const at = outermost === null ? node : outermost.definition
@@ -112,7 +115,7 @@ export class Reachability {
       }
     }
     // Earliest first, so that each name is settled by the first that reaches it.
-    const settled = new Set<string>()
+    const settled = new Set<number>()
     for (const [start, at] of [...runs].sort((a, b) => a[1] - b[1])) {
       const pending = [start]
       for (let name = pending.pop(); name !== undefined; name = pending.pop()) {

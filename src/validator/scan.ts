@@ -104,11 +104,11 @@ export function scanFiles(files: ReadonlyMap<string, Uint8Array>, options: ScanO
     if (problem !== null) violations.push(...placed(file, source.text, [{ ...problem, severity: "error" }]))
     if (tree === null) continue
     nodes += tree.size
-    parsed.set(file, collectBindings(tree))
+    parsed.set(file, collectBindings(tree, parsed.size))
   }
   const ruleSet = options.ruleSet ?? DEFAULT_RULE_SET
   const ruleOptions: RuleOptions = { strict: options.strict, allows: RULE_SETS[ruleSet].allows }
-  const { byFile, settled } = resolveReferences(parsed)
+  const { byFile, settled } = resolveReferences(parsed, names)
   for (const [file, bindings] of parsed) {
     const references = byFile.get(file) ?? new Map<number, readonly string[]>()
     const findings = take(

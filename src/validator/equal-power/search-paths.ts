@@ -1,5 +1,5 @@
 /** Uses of `sys.path` and `__path__`: looking at them is harmless, adding to them imports what no scan has read. */
-import type { FileBindings } from "../binding-records.ts"
+import { type FileBindings, scopeOfRead } from "../binding-records.ts"
 import { Kind } from "../node-kinds.ts"
 import { children, nameOf, type PythonTree } from "../python-tree.ts"
 import { lookUp } from "../scopes.ts"
@@ -87,14 +87,14 @@ function addsOwnFolder(bindings: FileBindings, method: number): boolean {
 }
 
 function isOwnFolder(bindings: FileBindings, node: number, steps: number): boolean {
-  const { tree, loads } = bindings
+  const { tree } = bindings
   const text = tree.text.slice(tree.start[node], tree.end[node])
   if (OWN_FOLDER.test(text)) return text.includes("__file__")
   const inner = /^(?:str|Path|pathlib\.Path|os\.fspath)\(\s*(\w+)\s*\)$/.exec(text)?.[1]
   const named = inner === undefined ? node : nameWithin(tree, node, inner)
-  const scope = named === undefined ? undefined : loads.get(named)
+  const scope = named === undefined ? undefined : scopeOfRead(bindings, named)
   if (named === undefined || scope === undefined || tree.kind[named] !== Kind.identifier) return false
-  const [slot, ...others] = lookUp(scope, nameOf(tree, named)).slots
+  const [slot, ...others] = lookUp(scope, tree.name[named] ?? 0).slots
   const binding = slot?.bindings[0]
   if (others.length > 0 || slot?.bindings.length !== 1 || binding?.kind !== "assignment") return false
   const assignment = tree.parent[binding.node] ?? 0

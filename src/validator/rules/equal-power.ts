@@ -9,14 +9,14 @@ import type { Finding, Rule, RuleOptions } from "./rule.ts"
 
 export const equalPower: Rule = function* (file, options) {
   const { bindings, references } = file
-  const { tree, imports, loads } = bindings
+  const { tree, imports, readIn } = bindings
   for (const { statement, level, module } of imports) {
     const entry = level === 0 ? importOfEqualPower(module) : null
     if (entry !== null) yield* finding(tree.start[statement] ?? 0, module, entry, true, options)
   }
   for (const [node, names] of references) {
     for (const name of names) {
-      const module = loads.has(node) || FORBIDDEN_MODULES.has(name) ? null : moduleOfEqualPower(name)
+      const module = readIn[node] !== 0 || FORBIDDEN_MODULES.has(name) ? null : moduleOfEqualPower(name)
       const entry = module ?? nameOfEqualPower(name)
       if (entry === null || isHarmless(file, node, entry)) continue
       const imported = module !== null || tree.kind[tree.parent[node] ?? 0] === Kind.import_from_statement

@@ -200,7 +200,8 @@ export abstract class PatternReader extends ExpressionReader {
     while (this.kind !== T.close) {
       if (this.kind === NAME && this.kindAfter(1) === T.equals) {
         const name = this.nameOf(this.at)
-        if (attributes.has(name)) throw this.problem(`attribute name repeated in class pattern: ${this.textOf(this.at)}`)
+        if (attributes.has(name))
+          throw this.problem(`attribute name repeated in class pattern: ${this.textOf(this.at)}`)
         this.refuseDebug(this.at)
         attributes.add(name)
         named = true

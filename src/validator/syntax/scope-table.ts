@@ -87,7 +87,10 @@ export class ScopeTable {
     }
     const both = before | flag
     if ((both & FLAG.iteration) !== 0 && (both & FLAG.passedOn) !== 0) {
-      throw new SyntaxProblem(at, `assignment expression cannot rebind comprehension iteration variable '${this.words.textOf(written)}'`)
+      throw new SyntaxProblem(
+        at,
+        `assignment expression cannot rebind comprehension iteration variable '${this.words.textOf(written)}'`,
+      )
     }
     scope.names.set(name, both)
   }
@@ -100,12 +103,17 @@ export class ScopeTable {
       throw new SyntaxProblem(at, "nonlocal declaration not allowed at module level")
     }
     if ((before & TOUCHED) !== 0) {
-      if ((before & FLAG.parameter) !== 0) throw new SyntaxProblem(at, `name '${this.words.textOf(written)}' is parameter and ${keyword}`)
+      if ((before & FLAG.parameter) !== 0)
+        throw new SyntaxProblem(at, `name '${this.words.textOf(written)}' is parameter and ${keyword}`)
       const happened = (before & FLAG.annotated) !== 0 ? "annotated" : (before & FLAG.local) !== 0 ? "assigned" : "used"
-      throw new SyntaxProblem(at, `name '${this.words.textOf(written)}' is ${happened} before its ${keyword} declaration`)
+      throw new SyntaxProblem(
+        at,
+        `name '${this.words.textOf(written)}' is ${happened} before its ${keyword} declaration`,
+      )
     }
     const other = keyword === "global" ? FLAG.nonlocal : FLAG.global
-    if ((before & other) !== 0) throw new SyntaxProblem(at, `name '${this.words.textOf(written)}' is nonlocal and global`)
+    if ((before & other) !== 0)
+      throw new SyntaxProblem(at, `name '${this.words.textOf(written)}' is nonlocal and global`)
     scope.names.set(name, before | FLAG[keyword])
     if (keyword === "nonlocal") this.nonlocals.push({ scope, name, at })
   }

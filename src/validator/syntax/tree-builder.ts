@@ -137,6 +137,7 @@ export function inPreorder(
   const last = new Int32Array(size)
   const parent = new Int32Array(size)
   const name = new Int32Array(size)
+  const inner = new Int32Array(size)
   // Of the nodes around: where each one's subtree begins in postorder, and its place.
   let firsts = new Int32Array(256)
   let places = new Int32Array(256)
@@ -146,6 +147,7 @@ export function inPreorder(
     while (depth > 0 && node < (firsts[depth - 1] ?? 0)) depth--
     const from = first[node] ?? node
     const place = from + depth
+    inner[node] = place
     kind[place] = nodes.kind[node] ?? 0
     start[place] = nodes.start[node] ?? 0
     end[place] = nodes.end[node] ?? 0
@@ -162,6 +164,6 @@ export function inPreorder(
     places[depth] = place
     depth++
   }
-  const tree = { text, names, size, kind, start, end, last, parent, name }
+  const tree = { text, names, size, kind, start, end, last, parent, name, inner }
   return { tree, tooDeepAt: tooDeep < size ? (start[tooDeep] ?? 0) : null }
 }
