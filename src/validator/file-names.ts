@@ -11,12 +11,17 @@ import { Reachability } from "./reachability.ts"
 import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
 import type { SharedNames } from "./shared-names.ts"
 import { stringConstant } from "./string-constants.ts"
-import { contained, isContained, isModule, NOTHING, uncontained, unique, type Values } from "./values.ts"
+import { contained, isContained, isModule, NOTHING, ownModulePath, uncontained, unique, type Values } from "./values.ts"
 import { answerOf, EXTERNAL, itemOf, moduleValue, selfOfBuiltin } from "./vocabulary.ts"
 
 const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem__"])
 const VIEW_METHODS = new Set(["values", "items", "copy"])
 const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
+
+/** Whether any rule speaks of a value. */
+function isJudged(value: string): boolean {
+  return value !== EXTERNAL && !isContained(value) && ownModulePath(value) === null
+}
 
 export class FileNames {
   /** Modules that the file imports everything from. */
@@ -49,7 +54,7 @@ export class FileNames {
     for (const [node, values] of this.values) {
       // A container is not what it holds: that is reported where it is put in, and where it is taken out.
       const names = NAMING.has(kind[node] ?? Kind.other) || this.bindings.quoted.has(node)
-      const named = names ? values.filter((value) => !isContained(value)) : NOTHING
+      const named = names ? values.filter(isJudged) : NOTHING
       if (named.length > 0) found.set(node, named)
     }
     return found
@@ -61,7 +66,8 @@ export class FileNames {
     for (const name of this.alive) live[name] = round
     this.importNames()
     const { flows, tree } = this.bindings
-    for (const node of tree.inner) {
+    for (let place = 0; place < tree.size; place++) {
+      const node = tree.inner[place] ?? 0
       if (!this.mayHaveValue(node, round)) continue
       const values = this.evaluate(node)
       if (values.length === 0) continue

@@ -4,8 +4,9 @@
  * its children. The kinds and shapes are those of tree-sitter-python but for what `test/validator/tree.test.ts` names.
  */
 import { checkSyntax } from "./syntax/check-syntax.ts"
-import { Names } from "./syntax/names.ts"
+import type { Names } from "./syntax/names.ts"
 import { inPreorder } from "./syntax/tree-builder.ts"
+import { Workspace } from "./syntax/workspace.ts"
 
 export interface PythonTree {
   readonly text: string
@@ -39,11 +40,11 @@ export interface ParsedSource {
 /** The deepest expression that any of CPython 3.10 to 3.13 compiles has 9,996 levels (3.13), and stands in blocks. */
 const MAX_DEPTH = 10_300
 
-/** Parses one file, of up to `maxNodes` nodes; `names` takes up its words. Time and memory are linear in the text. */
-export function parsePython(text: string, maxNodes: number, names = new Names()): ParsedSource {
-  const { problem, nodes } = checkSyntax(text, names)
-  if (nodes.size > maxNodes) return { tree: null, problem: tooComplex(nodes.start[maxNodes] ?? 0) }
-  const { tree, tooDeepAt } = inPreorder(text, names, nodes, MAX_DEPTH)
+/** Parses one file, of up to `maxNodes` nodes. Time and memory are linear in the text. */
+export function parsePython(text: string, maxNodes: number, workspace = new Workspace()): ParsedSource {
+  const { problem, nodes } = checkSyntax(text, workspace)
+  if (nodes.size > maxNodes) return { tree: null, problem: tooComplex(nodes.arrays.start[maxNodes] ?? 0) }
+  const { tree, tooDeepAt } = inPreorder(text, workspace.names, nodes, MAX_DEPTH)
   if (tooDeepAt === null) return { tree, problem }
   return {
     tree: null,

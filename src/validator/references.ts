@@ -37,7 +37,6 @@ export function resolveReferences(files: ReadonlyMap<string, FileBindings>, name
 class PluginNames {
   budget = BUDGET
   readonly own: OwnModules
-  readonly readsAnnotations: boolean
   readonly live: Int32Array
   readonly passedOver: Int32Array
   private readonly files = new Map<string, FileNames>()
@@ -49,6 +48,7 @@ class PluginNames {
   /** The file that is having its round, and the number of that round among all. */
   private reader = 0
   private rounds = 0
+  private readingAnnotations: boolean | null = null
 
   constructor(
     files: ReadonlyMap<string, FileBindings>,
@@ -58,7 +58,6 @@ class PluginNames {
     this.passedOver = new Int32Array(names.texts.length)
     this.commons = new Array<CommonName | undefined>(names.texts.length)
     this.own = new OwnModules(new Set(files.keys()))
-    this.readsAnnotations = [...files.values()].some(({ tree }) => READS_ANNOTATIONS.test(tree.text))
     for (const [path, bindings] of files) {
       const file = new FileNames(this, path, bindings)
       this.files.set(path, file)
@@ -70,6 +69,11 @@ class PluginNames {
       this.reader = number
       file.importNames()
     }
+  }
+
+  get readsAnnotations(): boolean {
+    this.readingAnnotations ??= this.numbered.some(({ bindings }) => READS_ANNOTATIONS.test(bindings.tree.text))
+    return this.readingAnnotations
   }
 
   /** True when a file has read what has grown since. */

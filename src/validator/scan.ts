@@ -22,7 +22,7 @@ import { pickleWarnings } from "./rules/pickle-warnings.ts"
 import type { Finding, Rule, RuleOptions } from "./rules/rule.ts"
 import { unpickling } from "./rules/unpickling.ts"
 import { decodeSource, linePlaces } from "./source-text.ts"
-import { Names } from "./syntax/names.ts"
+import { Workspace } from "./syntax/workspace.ts"
 
 /** The standard library's largest module has a quarter of it; generated data belongs in a file that is not code. */
 export const MAX_SOURCE_BYTES = 1024 * 1024
@@ -82,7 +82,7 @@ const RULES: readonly Rule[] = [
 export function scanFiles(files: ReadonlyMap<string, Uint8Array>, options: ScanOptions): Scan {
   const violations: Violation[] = []
   const parsed = new Map<string, FileBindings>()
-  const names = new Names()
+  const workspace = new Workspace()
   let sourceBytes = 0
   let nodes = 0
   // In one order, so that the file that goes past a limit is the same one on every machine.
@@ -100,7 +100,7 @@ export function scanFiles(files: ReadonlyMap<string, Uint8Array>, options: ScanO
       violations.push({ file, line, column, message: `Syntax error: ${reason}`, severity: "error" })
       continue
     }
-    const { tree, problem } = parsePython(source.text, MAX_PLUGIN_NODES - nodes, names)
+    const { tree, problem } = parsePython(source.text, MAX_PLUGIN_NODES - nodes, workspace)
     if (problem !== null) violations.push(...placed(file, source.text, [{ ...problem, severity: "error" }]))
     if (tree === null) continue
     nodes += tree.size
@@ -108,7 +108,7 @@ export function scanFiles(files: ReadonlyMap<string, Uint8Array>, options: ScanO
   }
   const ruleSet = options.ruleSet ?? DEFAULT_RULE_SET
   const ruleOptions: RuleOptions = { strict: options.strict, allows: RULE_SETS[ruleSet].allows }
-  const { byFile, settled } = resolveReferences(parsed, names)
+  const { byFile, settled } = resolveReferences(parsed, workspace.names)
   for (const [file, bindings] of parsed) {
     const references = byFile.get(file) ?? new Map<number, readonly string[]>()
     const findings = take(

@@ -6,11 +6,11 @@
  * of the file's tree (`tree-builder.ts`) and takes the names of each statement to the symbol table (`scope-table.ts`).
  * Linear in the text.
  */
-import { Names } from "./names.ts"
 import { StatementReader } from "./statements.ts"
 import { tokenize } from "./tokenizer.ts"
 import { SyntaxProblem } from "./tokens.ts"
 import type { TreeBuilder } from "./tree-builder.ts"
+import { Workspace } from "./workspace.ts"
 
 export interface SyntaxCheck {
   /** Null when some version compiles the text. */
@@ -19,9 +19,9 @@ export interface SyntaxCheck {
   readonly nodes: TreeBuilder
 }
 
-/** `names` takes up the words of the text. */
-export function checkSyntax(text: string, names = new Names()): SyntaxCheck {
-  const reader = new StatementReader(tokenize(text, names))
+/** The nodes are good until the next file is read into the workspace. */
+export function checkSyntax(text: string, workspace = new Workspace()): SyntaxCheck {
+  const reader = new StatementReader(tokenize(text, workspace), workspace)
   const { tree: nodes } = reader
   try {
     reader.file()

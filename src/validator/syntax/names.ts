@@ -4,6 +4,8 @@ import { KEYWORDS } from "./tokens.ts"
 export const FIRST_NAME = Math.max(...KEYWORDS.values()) + 1
 /** The one name that nothing may bind. */
 export const DEBUG = FIRST_NAME
+/** A power of two. */
+const RECENT = 1 << 14
 
 /**
  * The words of a plugin's files as small numbers, so that a name is cut out of the text and compared once. Keywords have
@@ -12,6 +14,8 @@ export const DEBUG = FIRST_NAME
 export class Names {
   readonly texts: string[] = new Array<string>(FIRST_NAME).fill("")
   private readonly numbers = new Map<string, number>()
+  /** Numbers of words by a hash of their characters; what is not there, or another word, is looked up. */
+  private readonly recent = new Int32Array(RECENT)
 
   constructor() {
     for (const [word, token] of KEYWORDS) {
@@ -28,6 +32,17 @@ export class Names {
       this.texts.push(word)
       this.numbers.set(word, number)
     }
+    return number
+  }
+
+  /** Of the word between two places of a text; `hash` is any number that depends on its characters only. */
+  numberAt(text: string, start: number, end: number, hash: number): number {
+    const place = (hash ^ (hash >>> 15)) & (RECENT - 1)
+    const recent = this.recent[place] ?? 0
+    const word = this.texts[recent] ?? ""
+    if (word.length === end - start && text.startsWith(word, start)) return recent
+    const number = this.numberOf(text.slice(start, end))
+    this.recent[place] = number
     return number
   }
 

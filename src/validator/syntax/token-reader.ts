@@ -1,8 +1,12 @@
+import { Kind } from "../node-kinds.ts"
 import { Arena, N, USE } from "./arena.ts"
 import { DEBUG } from "./names.ts"
 import type { Tokens } from "./tokenizer.ts"
 import { BROKEN, DEDENT, END, INDENT, NAME, NEWLINE, SyntaxProblem, TOKEN_NAMES, tokenKind } from "./tokens.ts"
 import { TreeBuilder } from "./tree-builder.ts"
+import type { Workspace } from "./workspace.ts"
+
+const IDENTIFIER = Kind.identifier
 
 /** A place in the tokens and the nodes read since the statement began; what every part of the parser stands on. */
 export abstract class TokenReader {
@@ -11,8 +15,11 @@ export abstract class TokenReader {
 
   readonly tree: TreeBuilder
 
-  constructor(readonly tokens: Tokens) {
-    this.tree = new TreeBuilder(tokens.text.length)
+  constructor(
+    readonly tokens: Tokens,
+    workspace: Workspace,
+  ) {
+    this.tree = new TreeBuilder(tokens.text.length, workspace)
   }
 
   protected get kind(): number {
@@ -60,8 +67,9 @@ export abstract class TokenReader {
   /** The token of a name, which becomes an identifier of the tree; keywords are none. */
   protected expectName(): number {
     if (this.kind !== NAME) throw this.unexpected("a name")
-    this.tree.identifier(this.tokens.start[this.at] ?? 0, this.tokens.end[this.at] ?? 0, this.nameOf(this.at))
-    return this.at++
+    const token = this.at++
+    this.tree.leaf(IDENTIFIER, this.tokens.start[token] ?? 0, this.tokens.end[token] ?? 0, this.nameOf(token))
+    return token
   }
 
   protected unexpected(wanted?: string): SyntaxProblem {

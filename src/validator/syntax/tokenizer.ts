@@ -23,7 +23,9 @@ import {
   SyntaxProblem,
   tokenKind,
 } from "./tokens.ts"
+import type { TokenArrays, Workspace } from "./workspace.ts"
 
+/** Good until the next file is read into the workspace. */
 export interface Tokens {
   readonly text: string
   readonly size: number
@@ -48,7 +50,13 @@ const SINGLE = new Uint8Array(128)
 for (const [operator, kind] of OPERATOR_KINDS) if (operator.length === 1) SINGLE[operator.charCodeAt(0)] = kind
 /** 1 for what may go on as a longer operator. */
 const LONGER = new Uint8Array(128)
-for (const operator of OPERATOR_KINDS.keys()) if (operator.length > 1) LONGER[operator.charCodeAt(0)] = 1
+/** 1 for what may be second in one. */
+const SECOND = new Uint8Array(128)
+for (const operator of OPERATOR_KINDS.keys()) {
+  if (operator.length === 1) continue
+  LONGER[operator.charCodeAt(0)] = 1
+  SECOND[operator.charCodeAt(1)] = 1
+}
 const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" }
 const COLON = tokenKind(":")
 
@@ -63,15 +71,13 @@ interface Formatted {
   literal: boolean
 }
 
-export function tokenize(text: string, names: Names): Tokens {
-  return new Tokenizer(text, names).run()
+export function tokenize(text: string, workspace: Workspace): Tokens {
+  return new Tokenizer(text, workspace).run()
 }
 
 class Tokenizer {
-  private kind: Uint8Array
-  private start: Int32Array
-  private end: Int32Array
-  private name: Int32Array
+  private tokens: TokenArrays
+  private readonly names: Names
   private size = 0
   private at = 0
   private readonly brackets: { character: string; at: number }[] = []
@@ -81,13 +87,10 @@ class Tokenizer {
 
   constructor(
     private readonly text: string,
-    private readonly names: Names,
+    private readonly workspace: Workspace,
   ) {
-    const room = Math.max(64, (text.length >> 1) + 16)
-    this.kind = new Uint8Array(room)
-    this.start = new Int32Array(room)
-    this.end = new Int32Array(room)
-    this.name = new Int32Array(room)
+    this.tokens = workspace.tokensFor(Math.max(64, (text.length >> 1) + 16))
+    this.names = workspace.names
   }
 
   run(): Tokens {
@@ -99,30 +102,20 @@ class Tokenizer {
       problem = thrown
       this.add(BROKEN, Math.min(problem.index, this.text.length), this.text.length)
     }
-    const { text, size, kind, start, end, name, names } = this
-    return { text, size, kind, start, end, name, names, problem }
+    const { text, size, names } = this
+    const { kind, start, end, name } = this.tokens
+    // What is asked for past the last token must not be one of another file.
+    return { text, size, kind: kind.subarray(0, size), start, end, name, names, problem }
   }
 
-  private add(kind: number, start: number, end: number): void {
-    if (this.size === this.kind.length) {
-      const room = this.size * 2
-      const kinds = new Uint8Array(room)
-      kinds.set(this.kind)
-      this.kind = kinds
-      const starts = new Int32Array(room)
-      starts.set(this.start)
-      this.start = starts
-      const ends = new Int32Array(room)
-      ends.set(this.end)
-      this.end = ends
-      const words = new Int32Array(room)
-      words.set(this.name)
-      this.name = words
-    }
-    this.kind[this.size] = kind
-    this.start[this.size] = start
-    this.end[this.size] = end
-    this.size++
+  private add(kind: number, start: number, end: number, name = 0): void {
+    if (this.size === this.tokens.kind.length) this.tokens = this.workspace.moreTokens()
+    const { tokens, size } = this
+    tokens.kind[size] = kind
+    tokens.start[size] = start
+    tokens.end[size] = end
+    tokens.name[size] = name
+    this.size = size + 1
   }
 
   private read(): void {
@@ -256,15 +249,19 @@ class Tokenizer {
     const { text, at } = this
     let end = at
     let ascii = true
-    for (let unit = text.charCodeAt(end); isNamePart(unit); unit = text.charCodeAt(++end)) ascii &&= unit < 0x80
+    let hash = 0
+    for (let unit = text.charCodeAt(end); isNamePart(unit); unit = text.charCodeAt(++end)) {
+      ascii &&= unit < 0x80
+      hash = (Math.imul(hash, 31) + unit) | 0
+    }
     const unit = text.charCodeAt(end)
     if ((unit === 0x22 || unit === 0x27) && end - at <= 2 && this.string(end)) return
     if (!ascii) checkName(text, at, end)
-    const written = text.slice(at, end)
     // CPython compares names after NFKC normalisation (PEP 3131), but no keyword is spelled that way.
-    const name = this.names.numberOf(ascii ? written : written.normalize("NFKC"))
-    this.add(ascii && name < FIRST_NAME ? name : NAME, at, end)
-    this.name[this.size - 1] = name
+    const name = ascii
+      ? this.names.numberAt(text, at, end, hash)
+      : this.names.numberOf(text.slice(at, end).normalize("NFKC"))
+    this.add(ascii && name < FIRST_NAME ? name : NAME, at, end, name)
     this.at = end
   }
 
@@ -280,7 +277,7 @@ class Tokenizer {
     }
     let kind = unit < 128 ? (SINGLE[unit] ?? 0) : 0
     let length = 1
-    if (unit < 128 && LONGER[unit] === 1) {
+    if (unit < 128 && LONGER[unit] === 1 && SECOND[text.charCodeAt(at + 1)] === 1) {
       const three = OPERATOR_KINDS.get(text.slice(at, at + 3))
       const two = three === undefined ? OPERATOR_KINDS.get(text.slice(at, at + 2)) : undefined
       if (three !== undefined && three !== kind) length = 3

@@ -1,10 +1,10 @@
 /**
- * The file's tree while it is read, in postorder: a node follows its parts, and `first` is where its subtree begins. Nodes
- * are numbers in arrays; nothing is allocated for one, and `inPreorder` turns the arrays around once the file is read.
+ * The file's tree while it is read, in postorder. Nodes are numbers in arrays; nothing is allocated for one, and `inPreorder` turns the arrays around once the file is read.
  */
 import { Kind } from "../node-kinds.ts"
 import type { PythonTree } from "../python-tree.ts"
 import type { Names } from "./names.ts"
+import type { NodeArrays, Workspace } from "./workspace.ts"
 
 /** Kinds as an expression, by the kinds they have as an assignment's target. */
 const AS_TARGET = new Int16Array(256).fill(-1)
@@ -14,49 +14,37 @@ AS_TARGET[Kind.list_splat] = Kind.list_splat_pattern
 AS_TARGET[Kind.parenthesized_expression] = Kind.tuple_pattern
 AS_TARGET[Kind.tuple] = Kind.tuple_pattern
 
-const IDENTIFIER = Kind.identifier
-
 export class TreeBuilder {
   size = 0
-  kind: Uint8Array
-  start: Int32Array
-  end: Int32Array
-  first: Int32Array
-  /** Of identifiers: their numbers in `Names`. */
-  name: Int32Array
+  arrays: NodeArrays
   /** Of the statements and blocks around the place that is read, the outermost first: kind, first node and start. */
   private readonly open: number[] = []
   private soundSize = 0
   private soundOpen = 0
 
-  constructor(characters: number) {
-    // Sound Python has about one node for every five characters; the arrays grow when a file has more.
-    const room = Math.max(64, characters >> 2)
-    this.kind = new Uint8Array(room)
-    this.start = new Int32Array(room)
-    this.end = new Int32Array(room)
-    this.first = new Int32Array(room)
-    this.name = new Int32Array(room)
+  constructor(
+    characters: number,
+    private readonly workspace: Workspace,
+  ) {
+    // Sound Python has about one node for every five to ten characters; the arrays grow when a file has more.
+    this.arrays = workspace.nodesFor(Math.max(64, characters >> 2))
   }
 
-  /** A node over all nodes from `first` on. */
-  add(kind: number, first: number, start: number, end: number): void {
+  /** A node over all nodes from `first` on. `name` is that of an identifier. */
+  add(kind: number, first: number, start: number, end: number, name = 0): void {
     const node = this.size
-    if (node === this.kind.length) this.grow()
-    this.kind[node] = kind
-    this.start[node] = start
-    this.end[node] = end
-    this.first[node] = first
+    if (node === this.arrays.kind.length) this.arrays = this.workspace.moreNodes()
+    const { arrays } = this
+    arrays.kind[node] = kind
+    arrays.start[node] = start
+    arrays.end[node] = end
+    arrays.first[node] = first
+    arrays.name[node] = name
     this.size = node + 1
   }
 
-  leaf(kind: number, start: number, end: number): void {
-    this.add(kind, this.size, start, end)
-  }
-
-  identifier(start: number, end: number, name: number): void {
-    this.add(IDENTIFIER, this.size, start, end)
-    this.name[this.size - 1] = name
+  leaf(kind: number, start: number, end: number, name = 0): void {
+    this.add(kind, this.size, start, end, name)
   }
 
   /** Begins a statement or block, which `close` ends. */
@@ -70,7 +58,7 @@ export class TreeBuilder {
     const top = open.length - 3
     const first = open[top + 1] ?? 0
     const start = open[top + 2] ?? 0
-    this.add(open[top] ?? 0, first, start, this.size > first ? (this.end[this.size - 1] ?? start) : start)
+    this.add(open[top] ?? 0, first, start, this.size > first ? (this.arrays.end[this.size - 1] ?? start) : start)
     open.length = top
     this.keep()
   }
@@ -90,7 +78,7 @@ export class TreeBuilder {
 
   /** The last node is assigned to: its brackets and commas are those of targets. */
   lastAsTarget(): void {
-    const { kind, first } = this
+    const { kind, first } = this.arrays
     if ((AS_TARGET[kind[this.size - 1] ?? 0] ?? -1) < 0) return
     const pending = [this.size - 1]
     for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
@@ -100,17 +88,6 @@ export class TreeBuilder {
       const from = first[node] ?? node
       for (let part = node - 1; part >= from; part = (first[part] ?? part) - 1) pending.push(part)
     }
-  }
-
-  private grow(): void {
-    const room = this.size * 2
-    const kind = new Uint8Array(room)
-    kind.set(this.kind)
-    this.kind = kind
-    this.start = grown(this.start, room)
-    this.end = grown(this.end, room)
-    this.first = grown(this.first, room)
-    this.name = grown(this.name, room)
   }
 }
 
@@ -130,7 +107,8 @@ export function inPreorder(
   nodes: TreeBuilder,
   maxDepth: number,
 ): { tree: PythonTree; tooDeepAt: number | null } {
-  const { size, first } = nodes
+  const { size, arrays } = nodes
+  const { first } = arrays
   const kind = new Int16Array(size)
   const start = new Int32Array(size)
   const end = new Int32Array(size)
@@ -148,10 +126,10 @@ export function inPreorder(
     const from = first[node] ?? node
     const place = from + depth
     inner[node] = place
-    kind[place] = nodes.kind[node] ?? 0
-    start[place] = nodes.start[node] ?? 0
-    end[place] = nodes.end[node] ?? 0
-    if (kind[place] === IDENTIFIER) name[place] = nodes.name[node] ?? 0
+    kind[place] = arrays.kind[node] ?? 0
+    start[place] = arrays.start[node] ?? 0
+    end[place] = arrays.end[node] ?? 0
+    name[place] = arrays.name[node] ?? 0
     last[place] = place + node - from + 1
     parent[place] = depth === 0 ? -1 : (places[depth - 1] ?? 0)
     if (depth > maxDepth && place < tooDeep) tooDeep = place
