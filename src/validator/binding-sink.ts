@@ -97,23 +97,38 @@ export class BindingSink {
   bind(node: number, kind: BindingKind, from = -1, passage: Passage = "whole", scope = this.scope): void {
     this.ignore(node)
     const name = this.nameOf(node)
-    this.bindName(name, node, kind, scope, (slot) => {
-      if (from >= 0) this.flows.add({ into: slot, from, passage })
-    })
+    const slot = this.homeOf(name, scope)
+    if (slot !== null) this.bindSlot(slot, node, kind, scope, from, passage)
+    else
+      this.nonlocalBindings.push(() =>
+        this.bindSlot(nonlocalHome(scope, name).slotOf(name), node, kind, scope, from, passage),
+      )
     // What a class body binds is read through its instances as an attribute.
     if (scope.kind === "class" && from >= 0) this.flows.add({ attribute: name, from, passage })
   }
 
-  bindName(name: number, node: number, kind: BindingKind, scope: Scope, then: (slot: Slot) => void): void {
+  /** The slot that a binding in `scope` fills; null for a nonlocal name, whose home is not known yet. */
+  private homeOf(name: number, scope: Scope): Slot | null {
+    if (scope.globals.has(name)) return this.module.slotOf(name)
+    return scope.nonlocals.has(name) ? null : scope.slotOf(name)
+  }
+
+  private bindSlot(slot: Slot, node: number, kind: BindingKind, scope: Scope, from: number, passage: Passage): void {
     const callable = (kind === "definition" ? this.definitions.get(this.tree.parent[node] ?? -1) : undefined) ?? null
-    const place = (home: Scope) => {
-      const slot = home.slotOf(name)
-      slot.bindings.push({ kind, node, from: scope, callable })
+    slot.bindings.push({ kind, node, from: scope, callable })
+    if (from >= 0) this.flows.add({ into: slot, from, passage })
+  }
+
+  /** Binds what an import names, `node` in its statement. */
+  bindImport(name: number, node: number, then: (slot: Slot) => void): void {
+    const { scope } = this
+    const place = (slot: Slot) => {
+      this.bindSlot(slot, node, "import", scope, -1, "whole")
       then(slot)
     }
-    if (scope.globals.has(name)) place(this.module)
-    else if (scope.nonlocals.has(name)) this.nonlocalBindings.push(() => place(nonlocalHome(scope, name)))
-    else place(scope)
+    const slot = this.homeOf(name, scope)
+    if (slot !== null) place(slot)
+    else this.nonlocalBindings.push(() => place(nonlocalHome(scope, name).slotOf(name)))
   }
 
   /** An assignment target of any shape. `from` is the value's node, -1 when nothing is known of it. */

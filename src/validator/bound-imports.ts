@@ -9,7 +9,7 @@ export function importStatement(sink: BindingSink, node: number): void {
     const module = dottedNameOf(sink.tree, name)
     // `import a.b` binds `a`, the first part of the dotted name.
     const bound = sink.nameOf(alias ?? name + 1)
-    sink.bindName(bound, item, "import", sink.scope, (into) => {
+    sink.bindImport(bound, item, (into) => {
       const bindsTop = alias === undefined
       sink.imports.push({
         statement: node,
@@ -37,7 +37,7 @@ export function importFrom(sink: BindingSink, node: number): void {
     const { name: named, alias } = importedName(sink, item)
     const name = dottedNameOf(sink.tree, named)
     const bound = sink.nameOf(alias ?? named + 1)
-    sink.bindName(bound, item, "import", sink.scope, (into) => sink.imports.push({ ...common, name, into }))
+    sink.bindImport(bound, item, (into) => sink.imports.push({ ...common, name, into }))
   }
 }
 

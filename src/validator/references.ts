@@ -89,9 +89,9 @@ class PluginNames {
   }
 
   /** What is in a slot now; the file that is having its round is told when more comes in. */
-  read({ readers, values }: Slot): Values {
-    if (readers.at(-1) !== this.reader) readers.push(this.reader)
-    return values
+  read(slot: Slot): Values {
+    slot.readBy(this.reader)
+    return slot.values
   }
 
   references(): Map<string, ReadonlyMap<number, Values>> {

@@ -3,17 +3,20 @@
  * comprehensions have their own, and a module's or class's name falls through to the builtin until it is bound. Names are
  * the numbers of `Names`.
  */
+import { NOTHING, type Values } from "./values.ts"
+
 export type ScopeKind = "module" | "class" | "function" | "comprehension"
 
 /** Up to so many values a list is faster than a set. */
 const FEW = 8
 const NONE: ReadonlySet<number> = new Set()
+const NOBODY: readonly number[] = []
 
 export class Scope {
-  readonly slots = new Map<number, Slot>()
-  globals: ReadonlySet<number> = NONE
-  nonlocals: ReadonlySet<number> = NONE
-  readonly parameters: Slot[] = []
+  readonly slots: Map<number, Slot>
+  globals: ReadonlySet<number>
+  nonlocals: ReadonlySet<number>
+  readonly parameters: Slot[]
 
   constructor(
     readonly kind: ScopeKind,
@@ -24,7 +27,12 @@ export class Scope {
     readonly parent: Scope | null,
     /** What calls of the function answer; has the function's name. */
     readonly returns: Slot,
-  ) {}
+  ) {
+    this.slots = new Map()
+    this.globals = NONE
+    this.nonlocals = NONE
+    this.parameters = []
+  }
 
   slotOf(name: number): Slot {
     let slot = this.slots.get(name)
@@ -55,26 +63,38 @@ export interface Binding {
 
 /** One name of one scope, or of the attributes of all objects, with everything that may be in it. */
 export class Slot {
-  readonly bindings: Binding[] = []
+  readonly bindings: Binding[]
   /** Qualified names as in `values.ts`; grows until the whole plugin is stable. */
-  readonly values: string[] = []
-  private known: Set<string> | null = null
+  values: Values
+  private known: Set<string> | null
   /** Files that have read it, by their number: what they made of it is stale when more comes in. */
-  readonly readers: number[] = []
+  readers: readonly number[]
 
   constructor(
     readonly name: number,
     /** Number of the file whose name it is; -1 for attributes. */
     readonly file: number,
-  ) {}
+  ) {
+    // Assigned here and shared while they are empty: a plugin has tens of thousands of slots, and few ever hold anything.
+    this.bindings = []
+    this.values = NOTHING
+    this.known = null
+    this.readers = NOBODY
+  }
 
   /** False when it has held the value before. */
   add(value: string): boolean {
     if (this.values.length > FEW) this.known ??= new Set(this.values)
     if (this.known === null ? this.values.includes(value) : this.known.has(value)) return false
     this.known?.add(value)
-    this.values.push(value)
+    if (this.values === NOTHING) this.values = [value]
+    else (this.values as string[]).push(value)
     return true
+  }
+
+  readBy(file: number): void {
+    if (this.readers === NOBODY) this.readers = [file]
+    else if (this.readers.at(-1) !== file) (this.readers as number[]).push(file)
   }
 }
 

@@ -1,5 +1,6 @@
 /** Attributes that lead from any object to the interpreter's insides warn; in strict mode they fail. */
 import { Kind } from "../node-kinds.ts"
+import { nameOf } from "../python-tree.ts"
 import type { Rule } from "./rule.ts"
 
 export const DUNDERS: ReadonlySet<string> = new Set([
@@ -13,12 +14,10 @@ export const DUNDERS: ReadonlySet<string> = new Set([
 ])
 
 export const dunderWarnings: Rule = function* ({ bindings: { tree, readIn } }, { strict }) {
-  const dunders = new Map([...DUNDERS].map((name) => [tree.names.known(name), name]))
-  dunders.delete(0)
-  if (dunders.size === 0) return
+  const dunders = tree.names.marks(DUNDERS)
   for (let node = 0; node < tree.size; node++) {
-    const name = tree.kind[node] === Kind.identifier ? dunders.get(tree.name[node] ?? 0) : undefined
-    if (name === undefined) continue
+    if (dunders[tree.name[node] ?? 0] === 0) continue
+    const name = nameOf(tree, node)
     const above = tree.parent[node] ?? 0
     const isAttribute = tree.kind[above] === Kind.attribute && node === (tree.last[above] ?? 0) - 1
     // As a bare name only `__builtins__` leads anywhere; `__class__` there is the cell that `super()` uses.

@@ -1,13 +1,12 @@
 /** Arguments that make a call run code from elsewhere: as a keyword, or as a key of the options that are spread into it. */
 import { FORBIDDEN_ARGUMENTS } from "../equal-power/arguments.ts"
 import { Kind } from "../node-kinds.ts"
-import { children, type PythonTree, textOf } from "../python-tree.ts"
+import { children, nameOf, type PythonTree, textOf } from "../python-tree.ts"
 import { stringConstant } from "../string-constants.ts"
 import type { Rule } from "./rule.ts"
 
 export const forbiddenArguments: Rule = function* ({ bindings: { tree } }) {
-  const keywords = new Map([...FORBIDDEN_ARGUMENTS.keys()].map((name) => [tree.names.known(name), name]))
-  keywords.delete(0)
+  const keywords = tree.names.marks(FORBIDDEN_ARGUMENTS)
   for (let node = 0; node < tree.size; node++) {
     const name = nameGiven(tree, node, keywords)
     const argument = name === undefined ? undefined : FORBIDDEN_ARGUMENTS.get(name)
@@ -20,12 +19,12 @@ export const forbiddenArguments: Rule = function* ({ bindings: { tree } }) {
 }
 
 /** `f(name=value)`, `{"name": value}`, `options["name"] = value`. */
-function nameGiven(tree: PythonTree, node: number, keywords: ReadonlyMap<number, string>): string | undefined {
+function nameGiven(tree: PythonTree, node: number, keywords: Uint8Array): string | undefined {
   // The name or key is the first part of the node.
   const key = node + 1
   switch (tree.kind[node]) {
     case Kind.keyword_argument:
-      return keywords.get(tree.name[key] ?? 0)
+      return keywords[tree.name[key] ?? 0] === 1 ? nameOf(tree, key) : undefined
     case Kind.pair:
       return stringConstant(tree, key) ?? undefined
     case Kind.assignment: {

@@ -15,6 +15,7 @@ export class Names {
   readonly texts: string[] = new Array<string>(FIRST_NAME).fill("")
   private readonly numbers = new Map<string, number>()
   /** Numbers of words by a hash of their characters; what is not there, or another word, is looked up. */
+  private readonly marked = new Map<object, Uint8Array>()
   private readonly recent = new Int32Array(RECENT)
 
   constructor() {
@@ -44,6 +45,18 @@ export class Names {
     const number = this.numberOf(text.slice(start, end))
     this.recent[place] = number
     return number
+  }
+
+  /** 1 for the numbers of some words. To be asked for when all files have been read: a word that comes later has none. */
+  marks(words: ReadonlySet<string> | ReadonlyMap<string, unknown>): Uint8Array {
+    let marks = this.marked.get(words)
+    if (marks === undefined) {
+      marks = new Uint8Array(this.texts.length)
+      for (const word of words.keys()) marks[this.known(word)] = 1
+      marks[0] = 0
+      this.marked.set(words, marks)
+    }
+    return marks
   }
 
   /** 0 when no file has the word. */

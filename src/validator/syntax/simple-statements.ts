@@ -114,8 +114,7 @@ export abstract class SimpleStatementReader extends PatternReader {
   protected finishExpressions(parameters: SyntaxScope | null = null, annotations: SyntaxScope | null = null): void {
     if (this.arena.size === 0) return
     const { arena, table, deferred } = this
-    const places = { nameOf: (token: number) => this.nameOf(token), startOf: (token: number) => this.startOf(token) }
-    recordNames(arena, table, places, { parameters, annotations, deferred })
+    recordNames(arena, table, this, { parameters, annotations, deferred })
     arena.size = 0
   }
 

@@ -30,7 +30,7 @@ export abstract class TokenReader {
     return this.tokens.kind[this.at + distance] ?? END
   }
 
-  protected startOf(token: number): number {
+  startOf(token: number): number {
     return this.tokens.start[token] ?? 0
   }
 

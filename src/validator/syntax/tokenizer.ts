@@ -57,7 +57,13 @@ for (const operator of OPERATOR_KINDS.keys()) {
   LONGER[operator.charCodeAt(0)] = 1
   SECOND[operator.charCodeAt(1)] = 1
 }
-const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" }
+/** By the character code of an opening bracket that of the one that closes it, and the other way round. */
+const CLOSING = new Uint8Array(128)
+const OPENING = new Uint8Array(128)
+for (const [open, close] of ["()", "[]", "{}"].map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)] as const)) {
+  CLOSING[open] = close
+  OPENING[close] = open
+}
 const COLON = tokenKind(":")
 
 interface Formatted {
@@ -80,7 +86,8 @@ class Tokenizer {
   private readonly names: Names
   private size = 0
   private at = 0
-  private readonly brackets: { character: string; at: number }[] = []
+  /** Where those that are open stand. */
+  private readonly brackets: number[] = []
   private readonly formatted: Formatted[] = []
   private readonly columns = [0]
   private readonly alternatives = [0]
@@ -155,7 +162,7 @@ class Tokenizer {
     const open = this.brackets.at(-1)
     const unfinished = this.formatted.at(-1)
     if (unfinished !== undefined) throw new SyntaxProblem(unfinished.at, "unterminated f-string literal")
-    if (open !== undefined) throw new SyntaxProblem(open.at, `'${open.character}' was never closed`)
+    if (open !== undefined) throw new SyntaxProblem(open, `'${text.charAt(open)}' was never closed`)
     if (pending) this.add(NEWLINE, text.length, text.length)
     for (let level = this.columns.length; level > 1; level--) this.add(DEDENT, text.length, text.length)
     this.add(END, text.length, text.length)
@@ -267,7 +274,6 @@ class Tokenizer {
 
   private operator(unit: number): void {
     const { text, at } = this
-    const character = text.charAt(at)
     const inside = this.formatted.at(-1)
     if (inside !== undefined && unit === 0x3a && this.brackets.length === inside.fields.at(-1)) {
       this.add(COLON, at, at + 1)
@@ -284,25 +290,28 @@ class Tokenizer {
       else if (two !== undefined && two !== kind) length = 2
       kind = three ?? two ?? kind
     }
-    if (kind === 0) throw new SyntaxProblem(at, `invalid character ${JSON.stringify(character)} outside a string`)
-    if (length === 1) this.bracket(character, at, inside)
+    if (kind === 0) {
+      throw new SyntaxProblem(at, `invalid character ${JSON.stringify(text.charAt(at))} outside a string`)
+    }
+    if (length === 1) this.bracket(unit, at, inside)
     this.add(kind, at, at + length)
     this.at += length
   }
 
-  private bracket(character: string, at: number, inside: Formatted | undefined): void {
-    const { brackets } = this
-    if (character in CLOSING) {
+  private bracket(unit: number, at: number, inside: Formatted | undefined): void {
+    const { brackets, text } = this
+    if (CLOSING[unit] !== 0) {
       if (brackets.length >= MAX_BRACKETS) throw new SyntaxProblem(at, "too many nested parentheses")
-      brackets.push({ character, at })
-    } else if (character === ")" || character === "]" || character === "}") {
+      brackets.push(at)
+    } else if (OPENING[unit] !== 0) {
+      const character = text.charAt(at)
       if (inside !== undefined && brackets.length === inside.outside) {
         throw new SyntaxProblem(at, `f-string: single '${character}' is not allowed`)
       }
       const open = brackets.pop()
       if (open === undefined) throw new SyntaxProblem(at, `unmatched '${character}'`)
-      if (CLOSING[open.character] !== character) {
-        throw new SyntaxProblem(at, `closing '${character}' does not match opening '${open.character}'`)
+      if (text.charCodeAt(open) !== OPENING[unit]) {
+        throw new SyntaxProblem(at, `closing '${character}' does not match opening '${text.charAt(open)}'`)
       }
       if (inside !== undefined && brackets.length + 1 === inside.fields.at(-1)) {
         inside.fields.pop()
@@ -364,7 +373,7 @@ class Tokenizer {
     this.at = here
     if (broken) inside.literal = false
     else if (text.startsWith(quote, here)) this.endFormatted(inside, quote)
-    else this.field(inside, text.charAt(here))
+    else this.field(inside, text.charCodeAt(here))
   }
 
   private endFormatted(inside: Formatted, quote: string): void {
@@ -374,11 +383,11 @@ class Tokenizer {
     this.formatted.pop()
   }
 
-  private field(inside: Formatted, brace: string): void {
+  private field(inside: Formatted, brace: number): void {
     this.bracket(brace, this.at, inside)
-    this.add(tokenKind(brace), this.at, this.at + 1)
+    this.add(SINGLE[brace] ?? 0, this.at, this.at + 1)
     this.at++
-    if (brace === "}") return
+    if (OPENING[brace] !== 0) return
     if (inside.fields.length >= MAX_FORMAT_SPECS) {
       throw new SyntaxProblem(this.at - 1, "f-string: expressions nested too deeply")
     }
