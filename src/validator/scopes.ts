@@ -94,7 +94,7 @@ export class Slot {
 
   readBy(file: number): void {
     if (this.readers === NOBODY) this.readers = [file]
-    else if (this.readers.at(-1) !== file) (this.readers as number[]).push(file)
+    else if (this.readers[this.readers.length - 1] !== file) (this.readers as number[]).push(file)
   }
 }
 
