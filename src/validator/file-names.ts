@@ -8,7 +8,7 @@ import { children, nameOf } from "./python-tree.ts"
 import { type QuotedCode, quotedCode } from "./quoted-annotations.ts"
 import { quotedValues } from "./quoted-values.ts"
 import { Reachability } from "./reachability.ts"
-import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
+import { type Lookup, lookUp, type Scope, Slot } from "./scopes.ts"
 import type { SharedNames } from "./shared-names.ts"
 import { stringConstant } from "./string-constants.ts"
 import { contained, isContained, isModule, NOTHING, ownModulePath, uncontained, unique, type Values } from "./values.ts"
@@ -20,7 +20,11 @@ const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
 
 /** Whether any rule speaks of a value. */
 function isJudged(value: string): boolean {
-  return value !== EXTERNAL && !isContained(value) && ownModulePath(value) === null
+  return value !== EXTERNAL && !isContained(value) && !isOwnModule(value)
+}
+
+function isOwnModule(value: string): boolean {
+  return ownModulePath(value) !== null
 }
 
 export class FileNames {
@@ -286,8 +290,33 @@ export class FileNames {
       const slot = owner.slots.get(name)
       return slot !== undefined && !this.reachability.mayBeUnbound(owner, slot, node, scope)
     })
-    this.builtins.set(node, hidden ? null : value)
-    return hidden ? null : value
+    const hides = hidden || this.starHides(name, node, scope)
+    this.builtins.set(node, hides ? null : value)
+    return hides ? null : value
+  }
+
+  /** Whether `from .own import *` has surely bound the name. An absolute import may find another module of that name. */
+  private starHides(name: number, node: number, scope: Scope): boolean {
+    return this.bindings.imports.some((statement) => {
+      if (statement.name !== "*" || statement.level === 0) return false
+      const star = new Slot(name, -1)
+      star.bindings.push({ kind: "import", node: statement.node, from: statement.scope, callable: null })
+      return (
+        this.modulesNamed(statement.level, statement.module).some((value) => this.plugin.surelyExports(value, name)) &&
+        !this.reachability.mayBeUnbound(this.bindings.module, star, node, scope)
+      )
+    })
+  }
+
+  /** Whether a star import of this file surely finds the name: bound at its end, in a file that waits for no other. */
+  surelyExports(name: number): boolean {
+    const { imports, module, tree } = this.bindings
+    const slot = module.slots.get(name)
+    if (slot === undefined || tree.names.textOf(name).startsWith("_")) return false
+    if (module.slots.has(tree.names.known("__all__")) || this.stars.size > 0) return false
+    // Files that import one another see each other half made.
+    const waits = imports.some(({ level, module }) => this.modulesNamed(level, module).some(isOwnModule))
+    return !waits && this.reachability.boundAtEnd(module, slot)
   }
 
   private attribute(object: number | undefined, attribute: number | undefined): Values {

@@ -156,6 +156,11 @@ class PluginNames {
     return found
   }
 
+  surelyExports(value: string, name: number): boolean {
+    const path = ownModulePath(value)
+    return path !== null && this.files.get(path)?.surelyExports(name) === true
+  }
+
   /** The slot behind `value.attribute` when value is a module of the plugin. */
   slotsOfAttribute(value: string, attribute: string): Slot[] {
     const path = ownModulePath(value)

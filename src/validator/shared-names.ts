@@ -29,5 +29,7 @@ export interface SharedNames {
   addStar(stars: Set<string>, module: string): void
   common(name: number): CommonName
   attribute(value: string, attribute: string): string[]
+  /** Whether a star import of a module surely binds the name. */
+  surelyExports(value: string, name: number): boolean
   slotsOfAttribute(value: string, attribute: string): Slot[]
 }
