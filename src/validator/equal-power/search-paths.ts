@@ -1,7 +1,7 @@
 /** Uses of `sys.path` and `__path__`: looking at them is harmless, adding to them imports what no scan has read. */
 import { type FileBindings, scopeOfRead } from "../binding-records.ts"
 import { Kind } from "../node-kinds.ts"
-import { children, nameOf, type PythonTree } from "../python-tree.ts"
+import { children, nameOf, type PythonTree, textOf } from "../python-tree.ts"
 import { lookUp } from "../scopes.ts"
 
 /** Functions and methods that read what they are given and keep nothing of it. */
@@ -12,6 +12,7 @@ const READERS = new Set([
     "reversed",
     "pprint",
     "join",
+    "format",
     "debug",
     "info",
     "warning",
@@ -44,7 +45,14 @@ export function isOnlyRead(bindings: FileBindings, node: number): boolean {
     case Kind.subscript:
       return parts[0] === node && !isTarget(tree, above)
     case Kind.list_splat:
+    case Kind.assert_statement:
       return true
+    case Kind.if_statement:
+    case Kind.elif_clause:
+    case Kind.while_statement:
+      return parts[0] === node
+    case Kind.other:
+      return textOf(tree, above).startsWith("not")
     case Kind.argument_list:
       return READERS.has(calleeOf(tree, above))
     case Kind.attribute: {
@@ -88,7 +96,7 @@ function addsOwnFolder(bindings: FileBindings, method: number): boolean {
 
 function isOwnFolder(bindings: FileBindings, node: number, steps: number): boolean {
   const { tree } = bindings
-  const text = tree.text.slice(tree.start[node], tree.end[node])
+  const text = textOf(tree, node)
   if (OWN_FOLDER.test(text)) return text.includes("__file__")
   const inner = /^(?:str|Path|pathlib\.Path|os\.fspath)\(\s*(\w+)\s*\)$/.exec(text)?.[1]
   const named = inner === undefined ? node : nameWithin(tree, node, inner)

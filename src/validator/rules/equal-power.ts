@@ -3,7 +3,7 @@ import type { EqualPower } from "../equal-power/entry.ts"
 import { importOfEqualPower, moduleOfEqualPower, nameOfEqualPower } from "../equal-power/lookup.ts"
 import { isHarmless } from "../equal-power/uses.ts"
 import { Kind } from "../node-kinds.ts"
-import { children } from "../python-tree.ts"
+import { children, nameOf } from "../python-tree.ts"
 import { FORBIDDEN_MODULES } from "./forbidden-modules.ts"
 import type { Finding, Rule, RuleOptions } from "./rule.ts"
 
@@ -22,9 +22,14 @@ export const equalPower: Rule = function* (file, options) {
       const imported = module !== null || tree.kind[tree.parent[node] ?? 0] === Kind.import_from_statement
       // An attribute of whatever object stands where it is written, not where the object is.
       const place = name.startsWith(".") ? (children(tree, node).at(-1) ?? node) : node
+      if (name.startsWith(".") && nameOf(tree, place) !== lastPart(name)) continue
       yield* finding(tree.start[place] ?? 0, name, entry, imported, options)
     }
   }
+}
+
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf(".") + 1).replace("()", "")
 }
 
 function* finding(
