@@ -6,8 +6,8 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
-import { grammarBytes } from "../src/runtime.ts"
-import { createScanner } from "../src/validator/scan.ts"
+import { SCAN_ENVIRONMENT } from "../src/plugins/scan-process.ts"
+import { scanFiles } from "../src/validator/scan.ts"
 
 const ROOT = resolve(import.meta.dir, "..")
 const RUNS = 3
@@ -30,8 +30,7 @@ else await compare(Number(first))
 
 async function scanFolder(path: string): Promise<void> {
   const files = pythonFiles(path).map((file) => [file, readFileSync(join(path, file))] as const)
-  const scanner = await createScanner(await grammarBytes())
-  const scan = scanner.scan(new Map(files), { strict: false })
+  const scan = scanFiles(new Map(files), { strict: false })
   const violations = scan.passed ? scan.warnings : scan.violations
   const unread = violations.filter(({ message }) => message.startsWith("Too "))
   if (unread.length > 0) throw new Error(`not all was scanned: ${unread[0]?.file} ${unread[0]?.message}`)
@@ -87,7 +86,7 @@ function pythonFiles(folder: string): string[] {
 async function best(command: string[]): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let run = 0; run < RUNS; run++) {
-    const child = Bun.spawn(command, { stdout: "ignore", stderr: "pipe" })
+    const child = Bun.spawn(command, { env: { ...process.env, ...SCAN_ENVIRONMENT }, stdout: "ignore", stderr: "pipe" })
     const [errors, code] = await Promise.all([new Response(child.stderr).text(), child.exited])
     if (code > 1 || (code === 1 && !command[0]?.endsWith("bandit"))) throw new Error(`${command[0]} failed: ${errors}`)
     least = Math.min(least, Number(child.resourceUsage()?.cpuTime.total ?? Number.NaN) / 1e6)

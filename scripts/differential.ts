@@ -71,7 +71,7 @@ export function standardLibrary(): string[] {
   return pythonFiles(stdout.toString().trim())
 }
 
-function pythonFiles(directory: string): string[] {
+export function pythonFiles(directory: string): string[] {
   const files = [...new Bun.Glob("**/*.py").scanSync({ cwd: directory, absolute: true })]
   return files.filter((file) => !/site-packages|lib2to3\/tests|\/bad_/.test(file)).sort()
 }

@@ -3,7 +3,7 @@
  * neither throw, nor take more than two seconds for a file, nor keep memory. Exits 1 with the input that breaks it.
  */
 import { parseArgs } from "node:util"
-import { createScanner, type Scanner } from "../src/validator/scan.ts"
+import { scanFiles } from "../src/validator/scan.ts"
 import { decodeSource } from "../src/validator/source-text.ts"
 import { standardLibrary } from "./differential.ts"
 import { mutate, seeded } from "./differential-mutants.ts"
@@ -42,7 +42,6 @@ export interface FuzzResult {
 export async function fuzz(options: { seconds: number; seed: number; files: readonly string[] }): Promise<FuzzResult> {
   const { seconds, seed, files } = options
   const random = seeded(seed)
-  const scanner = await loadScanner()
   const end = performance.now() + seconds * 1000
   const settled = performance.now() + Math.min(seconds / 3, 30) * 1000
   let settledBytes = 0
@@ -56,7 +55,7 @@ export async function fuzz(options: { seconds: number; seed: number; files: read
       const source = input(first, second, random)
       const started = performance.now()
       try {
-        scanner.scan(new Map([["core.py", source]]), { strict: random() < 0.5 })
+        scanFiles(new Map([["core.py", source]]), { strict: random() < 0.5 })
       } catch (error) {
         return { ...state(), broken: { source, reason: `threw ${error}` } }
       }
@@ -102,14 +101,6 @@ function scrambled(source: Uint8Array, random: () => number): Uint8Array {
 function repeated(random: () => number): string {
   const piece = () => PIECES[Math.floor(random() * PIECES.length)] ?? ""
   return (piece() + piece()).repeat(Math.floor(random() * 20_000)) + piece()
-}
-
-async function loadScanner(): Promise<Scanner> {
-  const bytesOf = (file: string) => Bun.file(new URL(`../node_modules/${file}`, import.meta.url)).bytes()
-  return await createScanner({
-    treeSitterWasm: await bytesOf("web-tree-sitter/web-tree-sitter.wasm"),
-    pythonGrammarWasm: await bytesOf("tree-sitter-python/tree-sitter-python.wasm"),
-  })
 }
 
 if (import.meta.main) {

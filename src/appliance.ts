@@ -46,11 +46,11 @@ import { extractors } from "./plugins/extractors.ts"
 import { plugins } from "./plugins/plugins.ts"
 import { pluginProbe } from "./plugins/probe.ts"
 import { pluginRegistry } from "./plugins/registry.ts"
+import { scanProcess } from "./plugins/scan-process.ts"
 import { pluginUploads } from "./plugins/uploads.ts"
 import { presignedUrls } from "./presigned-urls.ts"
-import { grammarBytes, prepareRuntime } from "./runtime.ts"
+import { prepareRuntime } from "./runtime.ts"
 import { scheduler } from "./scheduler/scheduler.ts"
-import { createScanner } from "./validator/scan.ts"
 import { VERSION } from "./version.ts"
 import { modulesIn } from "./workers/environment-modules.ts"
 import { workerStarter } from "./workers/starter.ts"
@@ -59,6 +59,8 @@ import { type WorkerFacts, workerFacts } from "./workers/worker-facts.ts"
 
 /** How often work that waits for a Python environment looks whether there is one now. */
 const READY_CHECK_MS = 5000
+/** The largest plugin that the scan takes, 8 MiB of source, needs some seconds on one slow core. */
+const SCAN_DEADLINE_MS = 60_000
 
 export interface Appliance {
   readonly url: string
@@ -113,6 +115,12 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       log.warn({ event: "process_not_recorded", err: error }, "a process could not be recorded")
     }
   }
+  const recordSpawned = (kind: string) => (pid: number) => {
+    const record = recordProcess(pid)
+    if (record === null) return () => {}
+    quietly(() => recorded(record, kind))
+    return () => quietly(() => forgotten(record))
+  }
   const starter = workerStarter({
     facts,
     pythonTree: runtime.pythonTree,
@@ -145,12 +153,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       // Two at least: with one, DuckDB does not keep the order in which a part is written (documents/write-part.ts).
       threads: Math.max(2, availableParallelism() - 1),
       temporaryDir: join(dataDir, "spool", "duckdb"),
-      onSpawn(pid) {
-        const record = recordProcess(pid)
-        if (record === null) return () => {}
-        quietly(() => recorded(record, "documents"))
-        return () => quietly(() => forgotten(record))
-      },
+      onSpawn: recordSpawned("documents"),
       log,
     }),
   )
@@ -159,14 +162,17 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const registry = pluginRegistry({ metadata, archives, now, log })
   const uploads = pluginUploads({ metadata, archives, signUrl: urls.sign, now, archiveBytes: config.archiveBytes })
   const probe = pluginProbe({ starter, deadlineMs: config.manifestDeadlineMs })
-  const scanner = await createScanner(await grammarBytes())
   const confirmations = pluginConfirmation({
     metadata,
     archives,
     registry,
     unpack: unpackArchive,
     limits: { ...DEFAULT_ARCHIVE_LIMITS, packedBytes: config.archiveBytes },
-    scan: scanner.scan,
+    scan: scanProcess({
+      command: [...ownCommand(), "scan-process"],
+      deadlineMs: SCAN_DEADLINE_MS,
+      onSpawn: recordSpawned("scan"),
+    }),
     scanOptions: { strict: config.strictScan, ruleSet: config.ruleSet },
     environment: async () => {
       const { environment } = await starter.current()

@@ -14,6 +14,9 @@ if (process.argv.length === 3 && (first === "--version" || first === "-V")) {
   useNativeLibraries(second ?? null)
   const { runDocumentsProcess } = await import("./documents/child.ts")
   await runDocumentsProcess()
+} else if (first === "scan-process") {
+  const { runScanProcess } = await import("./plugins/scan-child.ts")
+  await runScanProcess()
 } else {
   const { runCommandLine } = await import("./cli/program.ts")
   process.exitCode = await runCommandLine(process.argv.slice(2))

@@ -6,8 +6,6 @@ import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import pythonGrammarWasm from "../node_modules/tree-sitter-python/tree-sitter-python.wasm" with { type: "file" }
-import treeSitterWasm from "../node_modules/web-tree-sitter/web-tree-sitter.wasm" with { type: "file" }
 import { buildTarget, nativeFiles } from "./native-files.ts"
 import { textTree } from "./text-tree.ts" with { type: "macro" }
 import { VERSION } from "./version.ts"
@@ -22,15 +20,6 @@ export interface Runtime {
   readonly pythonTree: string
   /** Null in development: the packages in node_modules find their libraries themselves. */
   readonly nativeDirectory: string | null
-}
-
-/** Bytes of the two grammar files; they are read where they are needed, never unpacked. */
-export async function grammarBytes(): Promise<{ treeSitterWasm: Uint8Array; pythonGrammarWasm: Uint8Array }> {
-  const [treeSitter, grammar] = await Promise.all([
-    Bun.file(treeSitterWasm).bytes(),
-    Bun.file(pythonGrammarWasm).bytes(),
-  ])
-  return { treeSitterWasm: treeSitter, pythonGrammarWasm: grammar }
 }
 
 /** The content hash of everything that is unpacked: two builds share a directory only when they carry the same bytes. */

@@ -5,9 +5,8 @@ import { contentProblem, MAGIC_BYTES } from "../archives/unpacking.ts"
 import { readConfig } from "../config.ts"
 import { normalizeVersion } from "../identifiers.ts"
 import { judgeManifest } from "../plugins/manifest.ts"
-import { grammarBytes } from "../runtime.ts"
 import type { Note } from "../validator/notes.ts"
-import { createScanner, type Violation } from "../validator/scan.ts"
+import { scanFiles, type Violation } from "../validator/scan.ts"
 import { modulesIn } from "../workers/environment-modules.ts"
 import type { Manifest } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
@@ -123,9 +122,8 @@ export async function checkScan(
   options: { strict?: boolean | undefined; sitePackages?: readonly string[] },
 ): Promise<ScanCheck> {
   const { strictScan, ruleSet } = readConfig({}, 1)
-  const scanner = await createScanner(await grammarBytes())
   const environment = options.sitePackages === undefined ? {} : { environment: modulesIn(options.sitePackages) }
-  const scan = scanner.scan(await sources(plugin), { strict: options.strict ?? strictScan, ruleSet, ...environment })
+  const scan = scanFiles(await sources(plugin), { strict: options.strict ?? strictScan, ruleSet, ...environment })
   const violations = scan.passed ? scan.warnings : scan.violations
   const errors = violations.filter(({ severity }) => severity === "error").length
   const warnings = violations.length - errors

@@ -3,8 +3,6 @@
  * files → scan → manifest, read in a worker because it is plugin code → one transaction. Everything happens in a staging
  * place that goes away whatever happens; only the registry makes it stay.
  */
-import { readFile } from "node:fs/promises"
-import { join } from "node:path"
 import type { PluginArchives, StagedArchive } from "../archives/plugin-archives.ts"
 import type { ArchiveLimits, UnpackedArchive, unpackArchive } from "../archives/reader.ts"
 import type { ConfirmPluginUpload, PluginConfirmation, PluginWarning } from "../contract/plugins.ts"
@@ -14,12 +12,13 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PluginUploadRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RuleSetName } from "../rule-set-names.ts"
-import type { Scanner } from "../validator/scan.ts"
+import type { Scan } from "../validator/scan.ts"
 import type { PluginCode } from "../workers/starter.ts"
 import { manifestFailed, scanFailed, validationFailed } from "./failures.ts"
 import { judgeManifest } from "./manifest.ts"
 import type { ManifestReading } from "./probe.ts"
 import { type ConfirmedCode, type PluginRegistry, packageName } from "./registry.ts"
+import type { ScanRequest } from "./scan-child.ts"
 import { atMost, inTurns } from "./turns.ts"
 
 const REQUIRED_FILES = ["manifest.py", "pipeline.py"]
@@ -34,7 +33,7 @@ interface Deps {
   registry: PluginRegistry
   unpack: typeof unpackArchive
   limits: ArchiveLimits
-  scan: Scanner["scan"]
+  scan: (request: ScanRequest) => Promise<Scan>
   /** Where the namespace names no rule set of its own. The report names the set, which is stored with the plugin. */
   scanOptions: { strict: boolean; ruleSet: RuleSetName }
   /** Top-level modules of the environment that plugins run in; null while there is none. */
@@ -118,12 +117,18 @@ async function validated(
   refuseMissingFiles(unpacked)
 
   const environment = await deps.environment()
-  const scan = deps.scan(await sources(staged.tree, unpacked), {
-    strict: deps.scanOptions.strict,
-    ruleSet:
-      deps.metadata.read.organizations.namespace(namespace.internalId, namespace.namespaceId)?.plugin_rule_set ??
-      deps.scanOptions.ruleSet,
-    ...(environment === null ? {} : { environment }),
+  const ownRuleSet = deps.metadata.read.organizations.namespace(
+    namespace.internalId,
+    namespace.namespaceId,
+  )?.plugin_rule_set
+  const scan = await deps.scan({
+    tree: staged.tree,
+    paths: sources(unpacked),
+    options: {
+      strict: deps.scanOptions.strict,
+      ruleSet: ownRuleSet ?? deps.scanOptions.ruleSet,
+      ...(environment === null ? {} : { environment: [...environment] }),
+    },
   })
   if (!scan.passed) throw scanFailed(scan)
 
@@ -161,14 +166,13 @@ function refuseMissingFiles({ files }: UnpackedArchive): void {
   throw validationFailed(`The archive lacks ${missing.join(" and ")}`, errors)
 }
 
-async function sources(tree: string, { files }: UnpackedArchive): Promise<Map<string, Uint8Array>> {
+function sources({ files }: UnpackedArchive): string[] {
   const python = files.filter(({ path }) => /\.py$/i.test(path))
   const bytes = python.reduce((sum, file) => sum + file.bytes, 0)
   if (bytes > MAX_SOURCE_BYTES) {
     throw validationFailed(`The archive has ${bytes} bytes of Python source; ${MAX_SOURCE_BYTES} are taken at most`)
   }
-  const read = python.map(async ({ path }) => [path, await readFile(join(tree, path))] as const)
-  return new Map(await Promise.all(read))
+  return python.map(({ path }) => path)
 }
 
 function placed({ file, line, column, message }: Omit<PluginWarning, "severity">): PluginWarning {

@@ -12,7 +12,7 @@ export interface Flow {
 }
 
 export interface AttributeFlow {
-  readonly attribute: string
+  readonly attribute: number
   readonly from: number
   readonly passage: Passage
 }
@@ -39,17 +39,47 @@ export interface Import {
   readonly scope: Scope
 }
 
+/** What flows from each expression into a name or an attribute. */
+export class Flows {
+  private readonly flows: (Flow | AttributeFlow)[] = []
+  /** For each flow one more than the place of the flow before it that comes from the same node. */
+  private readonly before: number[] = []
+  private readonly last: Int32Array
+
+  constructor(nodes: number) {
+    this.last = new Int32Array(nodes)
+  }
+
+  add(flow: Flow | AttributeFlow): void {
+    this.before.push(this.last[flow.from] ?? 0)
+    this.last[flow.from] = this.flows.push(flow)
+  }
+
+  forEachFrom(node: number, pass: (flow: Flow | AttributeFlow) => void): void {
+    for (let place = this.last[node] ?? 0; place > 0; place = this.before[place - 1] ?? 0) {
+      const flow = this.flows[place - 1]
+      if (flow !== undefined) pass(flow)
+    }
+  }
+}
+
 export interface FileBindings {
   readonly tree: PythonTree
   readonly module: Scope
-  /** Reads of names, with the scope each is read in. */
-  readonly loads: ReadonlyMap<number, Scope>
-  /** Expressions a value can pass through, in preorder, loads included. */
-  readonly expressions: readonly number[]
-  readonly flows: readonly Flow[]
-  readonly attributeFlows: readonly AttributeFlow[]
+  /** By their numbers. */
+  readonly scopes: readonly Scope[]
+  /** For each node that reads a name one more than the number of the scope it reads it in; 0 for every other node. */
+  readonly readIn: Int32Array
+  /** Strings that are read as types, with the scope that their names are read in. */
+  readonly quoted: ReadonlyMap<number, Scope>
+  readonly flows: Flows
   readonly containerFlows: readonly ContainerFlow[]
   readonly imports: readonly Import[]
   /** Scope of each lambda by its node, and of each `def` and `class`. */
   readonly definitions: ReadonlyMap<number, Scope>
+}
+
+/** The scope that a node reads a name in, when it reads one. */
+export function scopeOfRead({ scopes, readIn }: FileBindings, node: number): Scope | undefined {
+  return scopes[(readIn[node] ?? 0) - 1]
 }

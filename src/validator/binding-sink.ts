@@ -1,8 +1,8 @@
 /** Collects what a file binds; knows how targets of every shape take names apart. The visitors of `bindings.ts` fill it. */
-import type { AttributeFlow, ContainerFlow, FileBindings, Flow, Import, Passage } from "./binding-records.ts"
+import { type ContainerFlow, type FileBindings, Flows, type Import, type Passage } from "./binding-records.ts"
 import { Kind } from "./node-kinds.ts"
-import { children, nameOf, type PythonTree } from "./python-tree.ts"
-import { type BindingKind, newScope, nonlocalHome, type Scope, type Slot, slotOf } from "./scopes.ts"
+import { children, type PythonTree } from "./python-tree.ts"
+import { type BindingKind, nonlocalHome, Scope, type ScopeKind, Slot } from "./scopes.ts"
 
 const UNPACKED = new Set<number>([
   Kind.tuple_pattern,
@@ -24,33 +24,42 @@ const STARRED = new Set<number>([Kind.list_splat, Kind.list_splat_pattern])
 
 export class BindingSink {
   readonly module: Scope
-  readonly loads = new Map<number, Scope>()
-  /** Expressions a value can pass through, in preorder. */
-  readonly expressions: number[] = []
-  readonly flows: Flow[] = []
+  readonly scopes: Scope[] = []
+  readonly readIn: Int32Array
+  readonly quoted = new Map<number, Scope>()
+  readonly flows: Flows
+  /** Strings given to a name by an assignment. */
+  readonly strings: [number, Scope][] = []
+  /** Names that stand for the type in an annotation. */
+  readonly typeNames = new Set<number>()
   readonly imports: Import[] = []
   readonly definitions = new Map<number, Scope>()
-  /** Scopes by the node whose subtree runs in them; the walk enters them. */
-  readonly scopeAt = new Map<number, Scope>()
+  /** For each node whose subtree runs in a scope of its own one more than the scope's number; the walk enters it. */
+  readonly entered: Int32Array
   /** 1 for identifiers and dotted names that do not read a name. */
   readonly handled: Uint8Array
   /** The scope of the node that is being visited. */
   scope: Scope
-  private readonly attributeFlows: AttributeFlow[] = []
   private readonly containerFlows: ContainerFlow[] = []
   private readonly nonlocalBindings: (() => void)[] = []
 
-  constructor(readonly tree: PythonTree) {
+  constructor(
+    readonly tree: PythonTree,
+    private readonly file: number,
+  ) {
     this.handled = new Uint8Array(tree.size)
-    this.module = newScope("module", 0, -1, null)
+    this.readIn = new Int32Array(tree.size)
+    this.entered = new Int32Array(tree.size)
+    this.flows = new Flows(tree.size)
+    this.module = this.newScope("module", -1, null)
     this.scope = this.module
   }
 
   /** To be called once, after the whole file was visited: only then is it known where a nonlocal name lives. */
   finish(): FileBindings {
     for (const bind of this.nonlocalBindings) bind()
-    const { tree, module, loads, expressions, flows, attributeFlows, containerFlows, imports, definitions } = this
-    return { tree, module, loads, expressions, flows, attributeFlows, containerFlows, imports, definitions }
+    const { tree, module, scopes, readIn, quoted, flows, containerFlows, imports, definitions } = this
+    return { tree, module, scopes, readIn, quoted, flows, containerFlows, imports, definitions }
   }
 
   parts(node: number): number[] {
@@ -66,31 +75,60 @@ export class BindingSink {
   }
 
   load(node: number): void {
-    this.loads.set(node, this.scope)
-    this.expressions.push(node)
+    this.readIn[node] = this.scope.number + 1
+  }
+
+  /** A scope whose `def` or `lambda`, when it has one, is `definition`; what its calls answer has `name`. */
+  newScope(kind: ScopeKind, definition: number, parent: Scope | null, name = 0): Scope {
+    const scope = new Scope(kind, this.scopes.length, definition, parent, new Slot(name, this.file))
+    this.scopes.push(scope)
+    return scope
+  }
+
+  enter(node: number, scope: Scope): void {
+    this.entered[node] = scope.number + 1
+  }
+
+  nameOf(node: number): number {
+    return this.tree.name[node] ?? 0
   }
 
   /** Binds the name of an identifier node in the scope it belongs to, which `global` and `nonlocal` move. */
   bind(node: number, kind: BindingKind, from = -1, passage: Passage = "whole", scope = this.scope): void {
     this.ignore(node)
-    const name = nameOf(this.tree, node)
-    this.bindName(name, node, kind, scope, (slot) => {
-      if (from >= 0) this.flows.push({ into: slot, from, passage })
-    })
+    const name = this.nameOf(node)
+    const slot = this.homeOf(name, scope)
+    if (slot !== null) this.bindSlot(slot, node, kind, scope, from, passage)
+    else
+      this.nonlocalBindings.push(() =>
+        this.bindSlot(nonlocalHome(scope, name).slotOf(name), node, kind, scope, from, passage),
+      )
     // What a class body binds is read through its instances as an attribute.
-    if (scope.kind === "class" && from >= 0) this.attributeFlows.push({ attribute: name, from, passage })
+    if (scope.kind === "class" && from >= 0) this.flows.add({ attribute: name, from, passage })
   }
 
-  bindName(name: string, node: number, kind: BindingKind, scope: Scope, then: (slot: Slot) => void): void {
+  /** The slot that a binding in `scope` fills; null for a nonlocal name, whose home is not known yet. */
+  private homeOf(name: number, scope: Scope): Slot | null {
+    if (scope.globals.has(name)) return this.module.slotOf(name)
+    return scope.nonlocals.has(name) ? null : scope.slotOf(name)
+  }
+
+  private bindSlot(slot: Slot, node: number, kind: BindingKind, scope: Scope, from: number, passage: Passage): void {
     const callable = (kind === "definition" ? this.definitions.get(this.tree.parent[node] ?? -1) : undefined) ?? null
-    const place = (home: Scope) => {
-      const slot = slotOf(home, name)
-      slot.bindings.push({ kind, node, from: scope, callable })
+    slot.bindings.push({ kind, node, from: scope, callable })
+    if (from >= 0) this.flows.add({ into: slot, from, passage })
+  }
+
+  /** Binds what an import names, `node` in its statement. */
+  bindImport(name: number, node: number, then: (slot: Slot) => void): void {
+    const { scope } = this
+    const place = (slot: Slot) => {
+      this.bindSlot(slot, node, "import", scope, -1, "whole")
       then(slot)
     }
-    if (scope.globals.has(name)) place(this.module)
-    else if (scope.nonlocals.has(name)) this.nonlocalBindings.push(() => place(nonlocalHome(scope, name)))
-    else place(scope)
+    const slot = this.homeOf(name, scope)
+    if (slot !== null) place(slot)
+    else this.nonlocalBindings.push(() => place(nonlocalHome(scope, name).slotOf(name)))
   }
 
   /** An assignment target of any shape. `from` is the value's node, -1 when nothing is known of it. */
@@ -114,7 +152,7 @@ export class BindingSink {
       } else if (nodeKind === Kind.attribute && item.from >= 0) {
         const attribute = this.parts(item.node).at(-1)
         if (attribute !== undefined) {
-          this.attributeFlows.push({ attribute: nameOf(this.tree, attribute), from: item.from, passage: item.passage })
+          this.flows.add({ attribute: this.nameOf(attribute), from: item.from, passage: item.passage })
         }
       } else if (nodeKind === Kind.subscript && item.from >= 0) {
         const container = this.parts(item.node)[0]

@@ -16,66 +16,73 @@ import {
 import { classDefinition, comprehension, functionDefinition, lambda, typeAlias } from "./bound-definitions.ts"
 import { importFrom, importStatement } from "./bound-imports.ts"
 import { Kind } from "./node-kinds.ts"
-import { nameOf, type PythonTree } from "./python-tree.ts"
-import type { Scope } from "./scopes.ts"
+import type { PythonTree } from "./python-tree.ts"
+import { isQuotedAnnotation } from "./quoted-annotations.ts"
 
-const EXPRESSIONS = new Set<number>([
-  Kind.attribute,
-  Kind.member_type,
-  Kind.subscript,
-  Kind.call,
-  Kind.await,
-  Kind.parenthesized_expression,
-  Kind.conditional_expression,
-  Kind.boolean_operator,
-  Kind.named_expression,
-  Kind.tuple,
-  Kind.list,
-  Kind.set,
-  Kind.dictionary,
-  Kind.pair,
-  Kind.expression_list,
-  Kind.list_splat,
-  Kind.dictionary_splat,
-  Kind.list_comprehension,
-  Kind.set_comprehension,
-  Kind.dictionary_comprehension,
-  Kind.generator_expression,
-  Kind.string,
-  Kind.concatenated_string,
-])
-
-export function collectBindings(tree: PythonTree): FileBindings {
-  const sink = new BindingSink(tree)
+/** `file` is the file's number in the plugin. */
+export function collectBindings(tree: PythonTree, file: number): FileBindings {
+  const sink = new BindingSink(tree, file)
+  const { entered, scopes } = sink
   const { kind, last, size } = tree
-  const open: { scope: Scope; stop: number }[] = [{ scope: sink.module, stop: size + 1 }]
+  // Of the scopes around: their numbers, and the node after their last.
+  const open: number[] = []
+  let scope = 0
+  let stop = size + 1
+  const enter = (number: number, node: number) => {
+    open.push(scope, stop)
+    scope = number
+    stop = last[node] ?? size
+    sink.scope = scopes[number] ?? sink.module
+  }
   for (let node = 0; node < size; node++) {
-    while ((open.at(-1)?.stop ?? size) <= node) open.pop()
-    const entered = sink.scopeAt.get(node)
-    if (entered !== undefined) open.push({ scope: entered, stop: last[node] ?? size })
-    sink.scope = open.at(-1)?.scope ?? sink.module
+    while (stop <= node) {
+      stop = open.pop() ?? size
+      scope = open.pop() ?? 0
+      sink.scope = scopes[scope] ?? sink.module
+    }
+    const before = entered[node] ?? 0
+    if (before > 0) enter(before - 1, node)
     visit(sink, node, kind[node] ?? Kind.other)
     // A comprehension's scope starts at the very node that makes it.
-    const made = sink.scopeAt.get(node)
-    if (made !== undefined && made !== entered) open.push({ scope: made, stop: last[node] ?? size })
+    const made = entered[node] ?? 0
+    if (made > 0 && made !== before) enter(made - 1, node)
   }
+  quoteNamedTypes(sink)
   return sink.finish()
 }
 
+/** `TYPE = "…"` that an annotation names is a type in quotes too. */
+function quoteNamedTypes(sink: BindingSink): void {
+  const { kind, parent } = sink.tree
+  for (const [node, scope] of sink.strings) {
+    const [target] = sink.parts(parent[node] ?? 0)
+    if (target === undefined || kind[target] !== Kind.identifier) continue
+    if (sink.typeNames.has(sink.nameOf(target))) sink.quoted.set(node, scope)
+  }
+}
+
 function visit(sink: BindingSink, node: number, kind: number): void {
-  if (EXPRESSIONS.has(kind)) sink.expressions.push(node)
   switch (kind) {
     case Kind.identifier:
       if (sink.handled[node] === 0) sink.load(node)
+      if (sink.kindOf(sink.tree.parent[node]) === Kind.type) sink.typeNames.add(sink.nameOf(node))
       break
     case Kind.attribute:
-    case Kind.member_type:
-      sink.ignore(sink.parts(node).at(-1))
+      sink.ignore((sink.tree.last[node] ?? 0) - 1)
       break
     case Kind.keyword_argument:
     case Kind.keyword_pattern:
-      sink.ignore(sink.parts(node)[0])
+      sink.ignore(node + 1)
       break
+    case Kind.string:
+    case Kind.concatenated_string: {
+      const above = sink.kindOf(sink.tree.parent[node])
+      // The statement that is a docstring, and parts of a string that is looked at as a whole.
+      if (above === Kind.expression_statement || above === Kind.concatenated_string) break
+      if (above === Kind.assignment) sink.strings.push([node, sink.scope])
+      if (isQuotedAnnotation(sink.tree, node)) sink.quoted.set(node, sink.scope)
+      break
+    }
     case Kind.dotted_name:
       dottedName(sink, node)
       break
@@ -83,8 +90,7 @@ function visit(sink: BindingSink, node: number, kind: number): void {
       importStatement(sink, node)
       break
     case Kind.import_from_statement:
-    case Kind.future_import_statement:
-      importFrom(sink, node, kind)
+      importFrom(sink, node)
       break
     case Kind.function_definition:
       functionDefinition(sink, node)
@@ -125,8 +131,7 @@ function visit(sink: BindingSink, node: number, kind: number): void {
     case Kind.global_statement:
     case Kind.nonlocal_statement:
       for (const name of sink.parts(node)) {
-        const declared = kind === Kind.global_statement ? sink.scope.globals : sink.scope.nonlocals
-        declared.add(nameOf(sink.tree, name))
+        sink.scope.declare(sink.nameOf(name), kind === Kind.global_statement ? "globals" : "nonlocals")
         sink.ignore(name)
       }
       break
@@ -135,7 +140,7 @@ function visit(sink: BindingSink, node: number, kind: number): void {
       break
     case Kind.return_statement:
       for (const value of sink.parts(node)) {
-        sink.flows.push({ into: sink.functionScope().returns, from: value, passage: "whole" })
+        sink.flows.add({ into: sink.functionScope().returns, from: value, passage: "whole" })
       }
       break
   }

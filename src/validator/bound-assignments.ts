@@ -53,7 +53,6 @@ export function dottedName(sink: BindingSink, node: number): void {
   } else if (captures) {
     for (const part of parts) capture(sink, part, node)
   } else {
-    sink.expressions.push(node)
     for (const part of parts.slice(1)) sink.ignore(part)
   }
 }

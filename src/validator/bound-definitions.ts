@@ -1,8 +1,7 @@
 /** Functions, lambdas, classes and comprehensions: their scopes, parameters and names. */
 import type { BindingSink } from "./binding-sink.ts"
 import { Kind } from "./node-kinds.ts"
-import { nameOf } from "./python-tree.ts"
-import { newScope, type Scope } from "./scopes.ts"
+import type { Scope } from "./scopes.ts"
 
 export function functionDefinition(sink: BindingSink, node: number): void {
   const parts = sink.parts(node)
@@ -10,9 +9,9 @@ export function functionDefinition(sink: BindingSink, node: number): void {
   const body = parts.at(-1)
   if (name === undefined || body === undefined) return
   const outer = withTypeParameters(sink, rest)
-  const scope = newScope("function", body, node, outer)
+  const scope = sink.newScope("function", node, outer, sink.nameOf(name))
   sink.definitions.set(node, scope)
-  sink.scopeAt.set(body, scope)
+  sink.enter(body, scope)
   sink.bind(name, "definition")
   const parameters = rest.find((part) => sink.kindOf(part) === Kind.parameters)
   if (parameters !== undefined) bindParameters(sink, parameters, scope)
@@ -22,10 +21,10 @@ export function lambda(sink: BindingSink, node: number): void {
   const parts = sink.parts(node)
   const body = parts.at(-1)
   if (body === undefined) return
-  const scope = newScope("function", body, node, sink.scope)
+  const scope = sink.newScope("function", node, sink.scope)
   sink.definitions.set(node, scope)
-  sink.scopeAt.set(body, scope)
-  sink.flows.push({ into: scope.returns, from: body, passage: "whole" })
+  sink.enter(body, scope)
+  sink.flows.add({ into: scope.returns, from: body, passage: "whole" })
   const parameters = parts[0]
   if (parameters !== undefined && sink.kindOf(parameters) === Kind.lambda_parameters)
     bindParameters(sink, parameters, scope)
@@ -39,12 +38,11 @@ function bindParameters(sink: BindingSink, node: number, scope: Scope): void {
     if (named === undefined) continue
     const defaulted = kind === Kind.default_parameter || kind === Kind.typed_default_parameter
     sink.target(kind === Kind.typed_parameter || defaulted ? named : parameter, "parameter", -1, "whole", scope)
-    const name = sink.kindOf(named) === Kind.identifier ? nameOf(sink.tree, named) : null
-    const slot = name === null ? undefined : scope.slots.get(name)
+    const slot = scope.slots.get(sink.nameOf(named))
     if (slot === undefined) continue
     if (kind !== Kind.list_splat_pattern && kind !== Kind.dictionary_splat_pattern) scope.parameters.push(slot)
     const value = defaulted ? parts.at(-1) : undefined
-    if (value !== undefined) sink.flows.push({ into: slot, from: value, passage: "whole" })
+    if (value !== undefined) sink.flows.add({ into: slot, from: value, passage: "whole" })
   }
 }
 
@@ -53,8 +51,8 @@ export function classDefinition(sink: BindingSink, node: number): void {
   const [name, ...rest] = parts
   const body = parts.at(-1)
   if (name === undefined || body === undefined) return
-  const scope = newScope("class", body, node, withTypeParameters(sink, rest))
-  sink.scopeAt.set(body, scope)
+  const scope = sink.newScope("class", node, withTypeParameters(sink, rest))
+  sink.enter(body, scope)
   sink.bind(name, "definition")
   // Not a function: a call of it answers an instance, of which nothing is known.
   sink.definitions.set(node, scope)
@@ -64,8 +62,8 @@ export function classDefinition(sink: BindingSink, node: number): void {
 function withTypeParameters(sink: BindingSink, parts: number[]): Scope {
   const list = parts.find((part) => sink.kindOf(part) === Kind.type_parameter)
   if (list === undefined) return sink.scope
-  const scope = newScope("function", list, -1, sink.scope)
-  for (const part of parts) if (sink.kindOf(part) !== Kind.block) sink.scopeAt.set(part, scope)
+  const scope = sink.newScope("function", -1, sink.scope)
+  for (const part of parts) if (sink.kindOf(part) !== Kind.block) sink.enter(part, scope)
   for (const type of sink.parts(list)) typeParameter(sink, type, scope)
   return scope
 }
@@ -77,29 +75,22 @@ function typeParameter(sink: BindingSink, type: number, scope: Scope): void {
 }
 
 export function typeAlias(sink: BindingSink, node: number): void {
-  const [left] = sink.parts(node)
-  const named = left === undefined ? undefined : sink.parts(left)[0]
-  if (named === undefined) return
-  if (sink.kindOf(named) === Kind.identifier) sink.bind(named, "assignment")
-  else if (sink.kindOf(named) === Kind.generic_type) {
-    const [name, ...rest] = sink.parts(named)
-    if (name === undefined) return
-    sink.bind(name, "assignment")
-    const scope = withTypeParameters(sink, rest)
-    if (scope !== sink.scope) sink.scopeAt.set(sink.parts(node)[1] ?? -1, scope)
-  }
+  const [name, ...rest] = sink.parts(node)
+  if (name === undefined) return
+  sink.bind(name, "assignment")
+  withTypeParameters(sink, rest)
 }
 
 export function comprehension(sink: BindingSink, node: number): void {
   const outer = sink.scope
-  const scope = newScope("comprehension", node, -1, outer)
-  sink.scopeAt.set(node, scope)
+  const scope = sink.newScope("comprehension", -1, outer)
+  sink.enter(node, scope)
   const clauses = sink.parts(node).filter((part) => sink.kindOf(part) === Kind.for_in_clause)
   clauses.forEach((clause, index) => {
     const [left, ...right] = sink.parts(clause)
     if (left === undefined) return
     sink.target(left, "assignment", right[0] ?? -1, "element", scope)
     // The first iterable is evaluated outside, before the comprehension starts.
-    if (index === 0) for (const iterable of right) sink.scopeAt.set(iterable, outer)
+    if (index === 0) for (const iterable of right) sink.enter(iterable, outer)
   })
 }

@@ -1,14 +1,15 @@
 /** Names that import statements bind. */
 import type { BindingSink } from "./binding-sink.ts"
 import { Kind } from "./node-kinds.ts"
-import { dottedNameOf, nameOf } from "./python-tree.ts"
+import { dottedNameOf } from "./python-tree.ts"
 
 export function importStatement(sink: BindingSink, node: number): void {
   for (const item of sink.parts(node)) {
     const { name, alias } = importedName(sink, item)
     const module = dottedNameOf(sink.tree, name)
-    const bound = alias === undefined ? (module.split(".", 1)[0] ?? module) : nameOf(sink.tree, alias)
-    sink.bindName(bound, item, "import", sink.scope, (into) => {
+    // `import a.b` binds `a`, the first part of the dotted name.
+    const bound = sink.nameOf(alias ?? name + 1)
+    sink.bindImport(bound, item, (into) => {
       const bindsTop = alias === undefined
       sink.imports.push({
         statement: node,
@@ -24,11 +25,10 @@ export function importStatement(sink: BindingSink, node: number): void {
   }
 }
 
-export function importFrom(sink: BindingSink, node: number, kind: number): void {
-  const parts = sink.parts(node)
-  const source = kind === Kind.future_import_statement ? undefined : parts.shift()
-  const { level, module } = source === undefined ? { level: 0, module: "__future__" } : importSource(sink, source)
-  for (const item of parts) {
+export function importFrom(sink: BindingSink, node: number): void {
+  const [source = node, ...items] = sink.parts(node)
+  const { level, module } = importSource(sink, source)
+  for (const item of items) {
     const common = { statement: node, node: item, level, module, bindsTop: false, scope: sink.scope }
     if (sink.kindOf(item) === Kind.wildcard_import) {
       sink.imports.push({ ...common, name: "*", into: null })
@@ -36,8 +36,8 @@ export function importFrom(sink: BindingSink, node: number, kind: number): void 
     }
     const { name: named, alias } = importedName(sink, item)
     const name = dottedNameOf(sink.tree, named)
-    const bound = alias === undefined ? name : nameOf(sink.tree, alias)
-    sink.bindName(bound, item, "import", sink.scope, (into) => sink.imports.push({ ...common, name, into }))
+    const bound = sink.nameOf(alias ?? named + 1)
+    sink.bindImport(bound, item, (into) => sink.imports.push({ ...common, name, into }))
   }
 }
 

@@ -1,79 +1,45 @@
 /** The names of one file: what each of its expressions may stand for, given what the whole plugin knows so far. */
-import type { FileBindings, Passage } from "./binding-records.ts"
+import { type AttributeFlow, type FileBindings, type Flow, type Passage, scopeOfRead } from "./binding-records.ts"
 import { getterOf, memberNamed, membersGot, moduleImportedBy } from "./dynamic-access.ts"
-import { flowsByOrigin, innerFirst, type NameFlow } from "./evaluation-order.ts"
+import { CONTAINERS, EXPRESSIONS, LED_THROUGH, LOOKED_INTO, NAMING } from "./expression-kinds.ts"
 import { Kind } from "./node-kinds.ts"
 import { OwnModules } from "./own-modules.ts"
 import { children, nameOf } from "./python-tree.ts"
+import { type QuotedCode, quotedCode } from "./quoted-annotations.ts"
+import { quotedValues } from "./quoted-values.ts"
 import { Reachability } from "./reachability.ts"
-import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
+import { type Lookup, lookUp, type Scope, Slot } from "./scopes.ts"
+import type { SharedNames } from "./shared-names.ts"
 import { stringConstant } from "./string-constants.ts"
-import { contained, isContained, isModule, NOTHING, uncontained, unique, type Values } from "./values.ts"
-import { answerOf, attributeOfAny, builtinValue, EXTERNAL, itemOf, moduleValue, selfOfBuiltin } from "./vocabulary.ts"
+import { contained, isContained, isModule, NOTHING, ownModulePath, uncontained, unique, type Values } from "./values.ts"
+import { answerOf, EXTERNAL, itemOf, moduleValue, selfOfBuiltin } from "./vocabulary.ts"
 
-/** What the files of a plugin share; see `references.ts`. */
-export interface SharedNames {
-  readonly own: OwnModules
-  spend(steps: number): boolean
-  add(slot: Slot, values: Values): void
-  read(slot: Slot): ReadonlySet<string>
-  addStar(stars: Set<string>, module: string): void
-  attributeSlot(name: string): Slot
-  attribute(value: string, attribute: string): string[]
-  slotsOfAttribute(value: string, attribute: string): Slot[]
-}
-
-const COMPREHENSIONS = new Set<number>([
-  Kind.list_comprehension,
-  Kind.set_comprehension,
-  Kind.dictionary_comprehension,
-  Kind.generator_expression,
-])
-const CONTAINERS = new Set<number>([
-  Kind.tuple,
-  Kind.list,
-  Kind.set,
-  Kind.dictionary,
-  Kind.expression_list,
-  ...COMPREHENSIONS,
-])
-/** Expressions that name something; the others only hand a value on, and reporting them would repeat it. */
-const NAMING = new Set<number>([
-  Kind.identifier,
-  Kind.attribute,
-  Kind.member_type,
-  Kind.dotted_name,
-  Kind.aliased_import,
-  Kind.subscript,
-  Kind.call,
-])
-/** Expressions whose value is not simply that of any of their parts. */
-const LOOKED_INTO = new Set<number>([
-  Kind.attribute,
-  Kind.member_type,
-  Kind.dotted_name,
-  Kind.subscript,
-  Kind.call,
-  Kind.conditional_expression,
-  Kind.named_expression,
-  Kind.pair,
-  Kind.list_splat,
-  Kind.dictionary_splat,
-  ...COMPREHENSIONS,
-])
 const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem__"])
 const VIEW_METHODS = new Set(["values", "items", "copy"])
 const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
+
+/** Whether any rule speaks of a value. */
+function isJudged(value: string): boolean {
+  return value !== EXTERNAL && !isContained(value) && !isOwnModule(value)
+}
+
+function isOwnModule(value: string): boolean {
+  return ownModulePath(value) !== null
+}
 
 export class FileNames {
   /** Modules that the file imports everything from. */
   readonly stars = new Set<string>()
   /** Absent means none. */
   private readonly values = new Map<number, Values>()
+  /** Names of the file's own that have a value somewhere in it. */
+  readonly alive: number[] = []
+  /** 1 for nodes of whose parts some have a value; the others have none. */
+  private readonly touched: Uint8Array
   private readonly reachability: Reachability
-  private order: readonly number[] | null = null
-  private flowsFrom: ReadonlyMap<number, readonly NameFlow[]> | null = null
-  private readonly lookups = new Map<Scope, Map<string, Lookup>>()
+  private readonly lookups: (Map<number, Lookup> | undefined)[] = []
+  private readonly modules: (readonly string[])[] = []
+  private readonly quotedCodes = new Map<number, QuotedCode | null>()
   private readonly builtins = new Map<number, string | null>()
 
   constructor(
@@ -82,6 +48,8 @@ export class FileNames {
     readonly bindings: FileBindings,
   ) {
     this.reachability = new Reachability(bindings)
+    this.touched = new Uint8Array(bindings.tree.size)
+    for (const node of bindings.quoted.keys()) this.touched[node] = 1
   }
 
   references(): Map<number, Values> {
@@ -89,23 +57,27 @@ export class FileNames {
     const found = new Map<number, Values>()
     for (const [node, values] of this.values) {
       // A container is not what it holds: that is reported where it is put in, and where it is taken out.
-      const named = NAMING.has(kind[node] ?? Kind.other) ? values.filter((value) => !isContained(value)) : NOTHING
+      const names = NAMING.has(kind[node] ?? Kind.other) || this.bindings.quoted.has(node)
+      const named = names ? values.filter(isJudged) : NOTHING
       if (named.length > 0) found.set(node, named)
     }
     return found
   }
 
   /** In the order of the source, from the inside out, so that most names have their values when they are read. */
-  round(): void {
+  round(round: number): void {
+    const { live } = this.plugin
+    for (const name of this.alive) live[name] = round
     this.importNames()
-    this.order ??= innerFirst(this.bindings)
-    this.flowsFrom ??= flowsByOrigin(this.bindings)
-    for (const node of this.order) {
+    const { flows, tree } = this.bindings
+    for (let place = 0; place < tree.size; place++) {
+      const node = tree.inner[place] ?? 0
+      if (!this.mayHaveValue(node, round)) continue
       const values = this.evaluate(node)
       if (values.length === 0) continue
       this.values.set(node, values)
-      const flows = this.flowsFrom.get(node)
-      if (flows !== undefined) for (const flow of flows) this.pass(flow)
+      this.touchAround(node)
+      flows.forEachFrom(node, this.pass)
     }
     for (const { container, from } of this.bindings.containerFlows) {
       const stored = this.passed(from, "stored")
@@ -113,19 +85,59 @@ export class FileNames {
     }
   }
 
-  private pass(flow: NameFlow): void {
+  /** Nearly all nodes of a file have none, so this has to be quick. */
+  private mayHaveValue(node: number, round: number): boolean {
+    const { plugin, touched } = this
+    const { tree, readIn } = this.bindings
+    const kind = tree.kind[node] ?? 0
+    if (kind === Kind.identifier) {
+      if (readIn[node] === 0) return false
+      const name = tree.name[node] ?? 0
+      if (plugin.live[name] === round) return true
+      plugin.passedOver[name] = round
+      return this.stars.size > 0 || plugin.common(name).builtin !== null
+    }
+    if (touched[node] === 1) return EXPRESSIONS[kind] === 1
+    if (kind === Kind.attribute) {
+      const { attribute, ofAny, text } = plugin.common(tree.name[(tree.last[node] ?? 0) - 1] ?? 0)
+      return ofAny !== null || plugin.read(attribute).length > 0 || text === "__self__"
+    }
+    return kind === Kind.call && this.callsByName(node + 1, round)
+  }
+
+  /** Whether what stands before the arguments may be a function of the plugin that answers something. */
+  private callsByName(callee: number, round: number): boolean {
+    const { kind, name } = this.bindings.tree
+    let node = callee
+    while (kind[node] === Kind.parenthesized_expression) node++
+    return kind[node] === Kind.lambda || (kind[node] === Kind.identifier && this.plugin.live[name[node] ?? 0] === round)
+  }
+
+  private touchAround(node: number): void {
+    const { kind, parent } = this.bindings.tree
+    for (let at = parent[node] ?? -1; at >= 0 && this.touched[at] === 0; at = parent[at] ?? -1) {
+      this.touched[at] = 1
+      if (LED_THROUGH[kind[at] ?? 0] === 0) break
+    }
+  }
+
+  private readonly pass = (flow: Flow | AttributeFlow): void => {
     if ("into" in flow) {
       this.plugin.add(flow.into, this.passed(flow.from, flow.passage))
     } else {
       // On unknown objects following functions too would cry wolf; they, too, were reported where they were named.
       const modules = this.passed(flow.from, flow.passage).filter(isModule)
-      if (modules.length > 0) this.plugin.add(this.plugin.attributeSlot(flow.attribute), modules)
+      if (modules.length > 0) this.plugin.add(this.plugin.common(flow.attribute).attribute, modules)
     }
   }
 
   importNames(): void {
-    for (const { node, level, module, name, into, bindsTop } of this.bindings.imports) {
-      const modules = this.modulesNamed(level, bindsTop && name === null ? (module.split(".", 1)[0] ?? module) : module)
+    for (const [index, { node, level, module, name, into, bindsTop }] of this.bindings.imports.entries()) {
+      let modules = this.modules[index]
+      if (modules === undefined) {
+        modules = this.modulesNamed(level, bindsTop && name === null ? (module.split(".", 1)[0] ?? module) : module)
+        this.modules.push(modules)
+      }
       if (name === "*") {
         for (const value of modules) this.plugin.addStar(this.stars, value)
       } else if (into !== null) {
@@ -162,6 +174,8 @@ export class FileNames {
     const { tree } = this.bindings
     const kind = tree.kind[node] ?? Kind.other
     if (kind === Kind.identifier) return this.name(node)
+    const quotedIn = this.bindings.quoted.get(node)
+    if (quotedIn !== undefined) return this.quoted(node, quotedIn)
     if (!LOOKED_INTO.has(kind)) {
       const values = this.unionOfParts(node)
       return values.length > 0 && CONTAINERS.has(kind) ? unique(values.map(contained)) : values
@@ -170,7 +184,6 @@ export class FileNames {
     const [first, second] = parts
     switch (kind) {
       case Kind.attribute:
-      case Kind.member_type:
         return this.attribute(first, second)
       case Kind.dotted_name:
         return this.dottedName(parts)
@@ -217,39 +230,59 @@ export class FileNames {
   }
 
   private name(node: number): Values {
-    const scope = this.bindings.loads.get(node)
+    const scope = scopeOfRead(this.bindings, node)
     if (scope === undefined) return NOTHING
-    const name = nameOf(this.bindings.tree, node)
+    const name = this.bindings.tree.name[node] ?? 0
     const lookup = this.lookUp(scope, name)
-    const found: string[] = []
-    for (const slot of lookup.slots) for (const value of this.plugin.read(slot)) found.push(value)
-    if (!lookup.local) {
-      for (const star of this.stars)
-        found.push(...this.plugin.attribute(star, name).filter((value) => value !== EXTERNAL))
+    let found: Values = NOTHING
+    for (const slot of lookup.slots) {
+      const values = this.plugin.read(slot)
+      if (values.length > 0) found = found.length === 0 ? [...values] : [...found, ...values]
+    }
+    const common = this.plugin.common(name)
+    if (!lookup.local && (this.stars.size > 0 || common.builtin !== null)) {
+      const further = [...this.stars].flatMap((star) => this.plugin.attribute(star, common.text))
       const builtin = this.builtin(node, name, scope, lookup)
-      if (builtin !== null) found.push(builtin)
+      found = [...found, ...further.filter((value) => value !== EXTERNAL), ...(builtin === null ? [] : [builtin])]
     }
     if (found.length === 0) return NOTHING
     this.plugin.spend(found.length)
-    return unique(found)
+    return found.length === 1 ? found : unique(found)
   }
 
-  private lookUp(scope: Scope, name: string): Lookup {
-    let byName = this.lookups.get(scope)
-    if (byName === undefined) {
-      byName = new Map()
-      this.lookups.set(scope, byName)
+  private quoted(node: number, scope: Scope): Values {
+    const code = this.quotedCodeOf(node)
+    return code === null
+      ? NOTHING
+      : quotedValues(code, this.plugin, this.stars, (name) => this.lookUp(scope, this.plugin.names.known(name)).slots)
+  }
+
+  private quotedCodeOf(node: number): QuotedCode | null {
+    let code = this.quotedCodes.get(node)
+    if (code === undefined) {
+      const text = stringConstant(this.bindings.tree, node)
+      code = text === null ? null : quotedCode(text)
+      this.quotedCodes.set(node, code)
     }
-    let lookup = byName.get(name)
+    return code
+  }
+
+  private lookUp(scope: Scope, name: number): Lookup {
+    let lookups = this.lookups[scope.number]
+    if (lookups === undefined) {
+      lookups = new Map()
+      this.lookups[scope.number] = lookups
+    }
+    let lookup = lookups.get(name)
     if (lookup === undefined) {
       lookup = lookUp(scope, name)
-      byName.set(name, lookup)
+      lookups.set(name, lookup)
     }
     return lookup
   }
 
-  private builtin(node: number, name: string, scope: Scope, { mayBeUnbound }: Lookup): string | null {
-    const value = builtinValue(name)
+  private builtin(node: number, name: number, scope: Scope, { mayBeUnbound }: Lookup): string | null {
+    const value = this.plugin.common(name).builtin
     if (value === null) return null
     const known = this.builtins.get(node)
     if (known !== undefined) return known
@@ -257,30 +290,51 @@ export class FileNames {
       const slot = owner.slots.get(name)
       return slot !== undefined && !this.reachability.mayBeUnbound(owner, slot, node, scope)
     })
-    this.builtins.set(node, hidden ? null : value)
-    return hidden ? null : value
+    const hides = hidden || this.starHides(name, node, scope)
+    this.builtins.set(node, hides ? null : value)
+    return hides ? null : value
+  }
+
+  /** Whether `from .own import *` has surely bound the name. An absolute import may find another module of that name. */
+  private starHides(name: number, node: number, scope: Scope): boolean {
+    return this.bindings.imports.some((statement) => {
+      if (statement.name !== "*" || statement.level === 0) return false
+      const star = new Slot(name, -1)
+      star.bindings.push({ kind: "import", node: statement.node, from: statement.scope, callable: null })
+      return (
+        this.modulesNamed(statement.level, statement.module).some((value) => this.plugin.surelyExports(value, name)) &&
+        !this.reachability.mayBeUnbound(this.bindings.module, star, node, scope)
+      )
+    })
+  }
+
+  /** Whether a star import of this file surely finds the name: bound at its end, in a file that waits for no other. */
+  surelyExports(name: number): boolean {
+    const { imports, module, tree } = this.bindings
+    const slot = module.slots.get(name)
+    if (slot === undefined || tree.names.textOf(name).startsWith("_")) return false
+    if (module.slots.has(tree.names.known("__all__")) || this.stars.size > 0) return false
+    // Files that import one another see each other half made.
+    const waits = imports.some(({ level, module }) => this.modulesNamed(level, module).some(isOwnModule))
+    return !waits && this.reachability.boundAtEnd(module, slot)
   }
 
   private attribute(object: number | undefined, attribute: number | undefined): Values {
     if (object === undefined || attribute === undefined) return NOTHING
-    const name = nameOf(this.bindings.tree, attribute)
     const values = this.valuesOf(object)
-    const ofAny = attributeOfAny(name)
+    const { text, ofAny, attribute: slot } = this.plugin.common(this.bindings.tree.name[attribute] ?? 0)
     const found =
-      values.length > 0
-        ? values.flatMap((value) => this.plugin.attribute(value, name))
-        : [...this.plugin.read(this.plugin.attributeSlot(name))]
+      values.length > 0 ? values.flatMap((value) => this.plugin.attribute(value, text)) : [...this.plugin.read(slot)]
     if (ofAny !== null) found.push(ofAny)
-    if (name === "__self__") found.push(...this.selfOf(object))
+    if (text === "__self__") found.push(...this.selfOf(object))
     return unique(found)
   }
 
   private selfOf(object: number): string[] {
-    const { tree, loads } = this.bindings
-    const scope = loads.get(object)
-    if (scope === undefined || tree.kind[object] !== Kind.identifier) return []
-    const name = nameOf(tree, object)
-    const value = this.lookUp(scope, name).slots.length === 0 ? selfOfBuiltin(name) : null
+    const scope = scopeOfRead(this.bindings, object)
+    if (scope === undefined) return []
+    const name = this.bindings.tree.name[object] ?? 0
+    const value = this.lookUp(scope, name).slots.length === 0 ? selfOfBuiltin(this.plugin.names.textOf(name)) : null
     return value === null ? [] : [value]
   }
 
@@ -353,9 +407,9 @@ export class FileNames {
   }
 
   private slotsRead(node: number): readonly Slot[] {
-    const { tree, loads } = this.bindings
-    const scope = loads.get(node)
-    if (scope !== undefined) return this.lookUp(scope, nameOf(tree, node)).slots
+    const { tree } = this.bindings
+    const scope = scopeOfRead(this.bindings, node)
+    if (scope !== undefined) return this.lookUp(scope, tree.name[node] ?? 0).slots
     if (tree.kind[node] !== Kind.attribute) return []
     const [object, attribute] = children(tree, node)
     if (attribute === undefined) return []
@@ -369,7 +423,7 @@ export class FileNames {
       const [name, value] = keyword ? children(tree, argument) : [undefined, argument]
       const values = this.valuesOf(value)
       if (values.length === 0) return
-      const parameter = name === undefined ? scope.parameters[index] : scope.slots.get(nameOf(tree, name))
+      const parameter = name === undefined ? scope.parameters[index] : scope.slots.get(tree.name[name] ?? 0)
       if (parameter !== undefined) this.plugin.add(parameter, values)
     })
   }
@@ -378,6 +432,6 @@ export class FileNames {
     const { tree } = this.bindings
     if (tree.kind[node] !== Kind.attribute) return this.slotsRead(node)
     const attribute = children(tree, node)[1]
-    return attribute === undefined ? [] : [this.plugin.attributeSlot(nameOf(tree, attribute))]
+    return attribute === undefined ? [] : [this.plugin.common(tree.name[attribute] ?? 0).attribute]
   }
 }

@@ -1,4 +1,4 @@
-/** The kinds of nodes of tree-sitter-python that the scan tells apart, as small numbers. */
+/** The kinds of nodes of a Python tree that the scan tells apart, by their names in tree-sitter-python, as small numbers. */
 export const KINDS = [
   "other",
   "argument_list",
@@ -12,18 +12,14 @@ export const KINDS = [
   "await",
   "block",
   "boolean_operator",
-  "break_statement",
   "call",
   "case_clause",
   "case_pattern",
-  "chevron",
   "class_definition",
   "class_pattern",
   "comparison_operator",
   "concatenated_string",
   "conditional_expression",
-  "constrained_type",
-  "continue_statement",
   "decorated_definition",
   "decorator",
   "default_parameter",
@@ -37,7 +33,6 @@ export const KINDS = [
   "elif_clause",
   "else_clause",
   "except_clause",
-  "exec_statement",
   "expression_list",
   "expression_statement",
   "finally_clause",
@@ -46,9 +41,7 @@ export const KINDS = [
   "for_statement",
   "format_expression",
   "function_definition",
-  "future_import_statement",
   "generator_expression",
-  "generic_type",
   "global_statement",
   "identifier",
   "if_statement",
@@ -67,7 +60,6 @@ export const KINDS = [
   "list_splat",
   "list_splat_pattern",
   "match_statement",
-  "member_type",
   "module",
   "named_expression",
   "nonlocal_statement",
@@ -75,7 +67,6 @@ export const KINDS = [
   "parameters",
   "parenthesized_expression",
   "pattern_list",
-  "print_statement",
   "relative_import",
   "return_statement",
   "set",
@@ -99,10 +90,9 @@ export const KINDS = [
   "with_item",
   "with_statement",
   "yield",
-  "<>",
 ] as const
 
 export type KindName = (typeof KINDS)[number]
 
-/** Number of each kind of node in `PythonTree.kind`; a grammar node of any other kind is `other`. */
+/** Number of each kind of node in `PythonTree.kind`. */
 export const Kind = Object.fromEntries(KINDS.map((name, index) => [name, index])) as Readonly<Record<KindName, number>>

@@ -4,15 +4,19 @@ import { ownModule } from "./values.ts"
 
 export class OwnModules {
   private readonly folders = new Set<string>([""])
+  /** Names of all files and folders, without their endings: most imports begin with none of them. */
+  private readonly firstParts = new Set<string>()
 
   constructor(private readonly files: ReadonlySet<string>) {
     for (const file of files) {
+      for (const part of file.replace(/\.py$/, "").split("/")) this.firstParts.add(part)
       for (let folder = dirname(file); folder !== "."; folder = dirname(folder)) this.folders.add(folder)
     }
   }
 
   /** The module of a dotted name below a folder (`""` for the top), or null when the plugin has none. */
   find(folder: string, dotted: string): string | null {
+    if (dotted !== "" && !this.firstParts.has(dotted.split(".", 1)[0] ?? "")) return null
     const path = join(folder, dotted.replaceAll(".", "/"))
     return this.at(path === "." ? "" : path)
   }

@@ -1,5 +1,6 @@
 /** The rules as a person reads them: what is looked for, how bad it is, why, and what to use instead. Made from the tables. */
 import type { RuleSetName } from "../rule-set-names.ts"
+import { FORBIDDEN_ARGUMENTS } from "./equal-power/arguments.ts"
 import type { Unless } from "./equal-power/entry.ts"
 import { EQUAL_POWER } from "./equal-power/lookup.ts"
 import { RULE_SETS } from "./rule-sets.ts"
@@ -46,6 +47,7 @@ export function policyRules(ruleSet: RuleSetName): PolicyRule[] {
         unless: unless === undefined ? null : inWords(unless),
       }),
     ),
+    ...[...FORBIDDEN_ARGUMENTS].map(([name, argument]) => error("forbidden argument", [name], argument)),
     error("computed name", ["os", "builtins", "importlib", "pickle", "marshal", "sys", "sys.modules"], {
       reason: "an attribute or item of it by a computed name may be a forbidden one",
       instead: "Name the attribute, or use an import statement.",
@@ -76,10 +78,12 @@ function inWords(unless: Unless): string {
   switch (unless.kind) {
     case "argument": {
       const leftOut = unless.absent === "passes" ? " or without the argument" : ""
-      return `called with ${unless.name}=${unless.safe}${leftOut}`
+      return `called with ${unless.name}${unless.safe === null ? "" : `=${unless.safe}`}${leftOut}`
     }
     case "constant":
       return "the attribute's name is a string constant without __"
+    case "read":
+      return "only looked at, or, for sys.path, given the plugin's own folder"
     case "tested":
       return "only compared with, as in isinstance, or an annotation"
   }

@@ -4,7 +4,7 @@
  */
 import type { FileBindings } from "./binding-records.ts"
 import { Kind } from "./node-kinds.ts"
-import { children, nameOf, type PythonTree } from "./python-tree.ts"
+import { children, type PythonTree } from "./python-tree.ts"
 import type { Scope, Slot } from "./scopes.ts"
 
 const SEQUENCES = new Set<number>([Kind.module, Kind.block])
@@ -20,6 +20,24 @@ const UNSURE_EXPRESSIONS = new Set<number>([
   Kind.generator_expression,
   Kind.assert_statement,
 ])
+/** What is evaluated whole, before anything else of the statement or operation is: its first part. */
+const CONDITIONED = new Set<number>([
+  Kind.if_statement,
+  Kind.elif_clause,
+  Kind.while_statement,
+  Kind.match_statement,
+  Kind.boolean_operator,
+  Kind.comparison_operator,
+])
+const IN_ORDER = new Set<number>([
+  Kind.argument_list,
+  Kind.call,
+  Kind.subscript,
+  Kind.tuple,
+  Kind.list,
+  Kind.set,
+  Kind.expression_list,
+])
 const NEVER = Number.POSITIVE_INFINITY
 /** Nodes looked at for one file, all its reads together. Sound code needs some tens for each read of a builtin's name. */
 const BUDGET = 5_000_000
@@ -33,7 +51,7 @@ interface OwnerBindings {
 
 export class Reachability {
   private readonly tree: PythonTree
-  private runs: Map<string, number> | null = null
+  private runs: Map<number, number> | null = null
   private budget = BUDGET
   private readonly owners = new Map<Slot, OwnerBindings>()
 
@@ -44,13 +62,52 @@ export class Reachability {
   /** False only when `slot` of `owner` is bound on every path by the time `node`, in `scope`, can run. */
   mayBeUnbound(owner: Scope, slot: Slot, node: number, scope: Scope): boolean {
     const { unbinds, inline } = this.bindingsOf(owner, slot)
-    if (unbinds) return true
+    if (unbinds) return !this.isCaughtAround(owner, slot, node, scope)
     const point = this.readingPoint(owner, node, scope)
+    const after = firstAtLeast(inline, point)
+    // `open.read() if (open := f()) else None`.
+    if (this.isConditionOf(inline[after], point) && this.boundBefore(inline[after] ?? 0, point, inline)) return false
     // From the nearest backwards: that is the one that counts in sound code.
-    for (let index = firstAtLeast(inline, point) - 1; index >= 0 && this.budget > 0; index--) {
+    for (let index = after - 1; index >= 0 && this.budget > 0; index--) {
       if (this.boundBefore(inline[index] ?? 0, point, inline)) return false
     }
     return true
+  }
+
+  /** Whether a module binds the name on every path to its end, and no code takes it away. */
+  boundAtEnd(owner: Scope, slot: Slot): boolean {
+    const { unbinds, inline } = this.bindingsOf(owner, slot)
+    return !unbinds && inline.some((binding) => this.boundBefore(binding, NEVER, inline))
+  }
+
+  /** Inside an `except … as name` the name is bound, unless code in there takes it away. */
+  private isCaughtAround(owner: Scope, { bindings }: Slot, node: number, scope: Scope): boolean {
+    if (outermostFunction(scope, owner) !== null) return false
+    const clauseOf = (binding: number) => {
+      let at = binding
+      while (at >= 0 && this.tree.kind[at] !== Kind.except_clause) at = this.tree.parent[at] ?? -1
+      return at
+    }
+    return bindings.some(({ kind, node: binding, from }) => {
+      if (kind !== "exception" || from !== owner) return false
+      const clause = clauseOf(binding)
+      this.budget -= bindings.length
+      if (this.budget < 0 || !this.contains(clause, node) || node <= binding) return false
+      return bindings.every(
+        (other) =>
+          other.node === binding ||
+          (other.kind !== "deletion" && other.kind !== "exception") ||
+          (other.from === owner && !this.contains(clause, other.node)),
+      )
+    })
+  }
+
+  private isConditionOf(binding: number | undefined, point: number): boolean {
+    const { kind, parent } = this.tree
+    for (let at = binding ?? -1; at >= 0 && !SEQUENCES.has(kind[at] ?? Kind.other); at = parent[at] ?? -1) {
+      if (this.contains(at, point)) return kind[at] === Kind.conditional_expression
+    }
+    return false
   }
 
   private bindingsOf(owner: Scope, slot: Slot): OwnerBindings {
@@ -81,24 +138,27 @@ export class Reachability {
   }
 
   /** The names by which module code can set a function running; null when it may run where it stands. */
-  private callNames(scope: Scope): string[] | null {
-    const names: string[] = []
+  private callNames(scope: Scope): number[] | null {
+    const names: number[] = []
     for (let at: Scope | null = scope; at !== null; at = at.parent) {
       if (at.definition < 0) continue
       const decorated = this.tree.kind[this.tree.parent[at.definition] ?? 0] === Kind.decorated_definition
       if (decorated || this.tree.kind[at.definition] === Kind.lambda) return null
-      names.push(nameOf(this.tree, at.definition + 1))
+      names.push(this.tree.name[at.definition + 1] ?? 0)
     }
     return names.length === 0 ? null : names
   }
 
   /** For each name, the first node of running module code that mentions it, straight or through functions it mentions. */
-  private earliestMentions(): Map<string, number> {
-    const runs = new Map<string, number>()
-    const mentionedBy = new Map<string, string[]>()
-    for (const [node, scope] of this.file.loads) {
-      const name = nameOf(this.tree, node)
-      const outermost = outermostFunction(scope, this.file.module)
+  private earliestMentions(): Map<number, number> {
+    const runs = new Map<number, number>()
+    const mentionedBy = new Map<number, number[]>()
+    const { scopes, readIn, module } = this.file
+    for (let node = 0; node < readIn.length; node++) {
+      const scope = scopes[(readIn[node] ?? 0) - 1]
+      if (scope === undefined) continue
+      const name = this.tree.name[node] ?? 0
+      const outermost = outermostFunction(scope, module)
       const callers = outermost === null ? null : this.callNames(outermost)
       if (callers === null) {
         const at = outermost === null ? node : outermost.definition
@@ -112,7 +172,7 @@ export class Reachability {
       }
     }
     // Earliest first, so that each name is settled by the first that reaches it.
-    const settled = new Set<string>()
+    const settled = new Set<number>()
     for (const [start, at] of [...runs].sort((a, b) => a[1] - b[1])) {
       const pending = [start]
       for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
@@ -143,7 +203,10 @@ export class Reachability {
     if (aroundKind === Kind.with_statement) return kind[at] === Kind.with_clause
     if (aroundKind === Kind.for_statement) return this.childTowards(around, point) === children(this.tree, around)[2]
     if (aroundKind === Kind.case_clause) return kind[at] === Kind.case_pattern
-    return false
+    if (this.isEvaluatedFirst(at, around)) return this.bindsUnconditionally(at, all)
+    // All else is evaluated from the left to the right, but for keywords, which come after `*arguments`.
+    if (kind[at] === Kind.keyword_argument) return false
+    return IN_ORDER.has(aroundKind) && at < point && this.bindsUnconditionally(at, all)
   }
 
   private contains(node: number, point: number): boolean {
@@ -175,7 +238,8 @@ export class Reachability {
       case Kind.except_clause:
         return parts.filter((part) => kindOf(part) === Kind.block).every((block) => binds(block) || this.leaves(block))
       case Kind.if_statement: {
-        const branches = parts.slice(1)
+        const [condition, ...branches] = parts
+        if (condition !== undefined && this.bindsUnconditionally(condition, all)) return true
         if (!branches.some((part) => kindOf(part) === Kind.else_clause)) return false
         return branches.every((branch) => binds(branch) || this.leaves(branch))
       }
@@ -188,9 +252,10 @@ export class Reachability {
       case Kind.with_statement:
         return parts.some((part) => kindOf(part) === Kind.with_clause && first < (this.tree.last[part] ?? 0))
       case Kind.for_statement:
+        return false
       case Kind.while_statement:
       case Kind.match_statement:
-        return false
+        return parts[0] !== undefined && this.bindsUnconditionally(parts[0], all)
       default:
         return this.bindsUnconditionally(node, all)
     }
@@ -205,10 +270,20 @@ export class Reachability {
   }
 
   private unconditionalWithin(binding: number, statement: number): boolean {
-    for (let at = binding; at !== statement; at = this.tree.parent[at] ?? statement) {
-      if (UNSURE_EXPRESSIONS.has(this.tree.kind[at] ?? Kind.other)) return false
+    const { kind, parent } = this.tree
+    for (let at = binding; at !== statement; at = parent[at] ?? statement) {
+      const around = parent[at] ?? statement
+      if (UNSURE_EXPRESSIONS.has(kind[around] ?? Kind.other) && !this.isEvaluatedFirst(at, around)) return false
     }
-    return !UNSURE_EXPRESSIONS.has(this.tree.kind[statement] ?? Kind.other)
+    return true
+  }
+
+  /** The part of an expression that is evaluated before others, and whatever they are. */
+  private isEvaluatedFirst(part: number, around: number): boolean {
+    const kind = this.tree.kind[around] ?? Kind.other
+    if (CONDITIONED.has(kind)) return part === around + 1
+    // The condition stands between the two values.
+    return kind === Kind.conditional_expression && part === children(this.tree, around)[1]
   }
 
   /** A branch that ends by leaving needs no binding: what follows is not reached through it. */

@@ -6,9 +6,12 @@
 import type { FileBindings } from "./binding-records.ts"
 import { FileNames } from "./file-names.ts"
 import { OwnModules } from "./own-modules.ts"
-import { newSlot, type Slot } from "./scopes.ts"
+import { READS_ANNOTATIONS } from "./quoted-annotations.ts"
+import { Slot } from "./scopes.ts"
+import type { CommonName } from "./shared-names.ts"
+import type { Names } from "./syntax/names.ts"
 import { ownModulePath, type Values } from "./values.ts"
-import { attributeOf, COMPUTED } from "./vocabulary.ts"
+import { attributeOf, attributeOfAny, builtinValue, COMPUTED } from "./vocabulary.ts"
 
 /** A round settles at least one link of a chain of names; code that a person wrote needs two or three. */
 const MAX_ROUNDS = 40
@@ -22,8 +25,9 @@ export interface PluginReferences {
   readonly settled: boolean
 }
 
-export function resolveReferences(files: ReadonlyMap<string, FileBindings>): PluginReferences {
-  const plugin = new PluginNames(files)
+/** The files with their numbers in order, as `collectBindings` was given them, and the names that they have in common. */
+export function resolveReferences(files: ReadonlyMap<string, FileBindings>, names: Names): PluginReferences {
+  const plugin = new PluginNames(files, names)
   let settled = false
   for (let round = 0; round < MAX_ROUNDS && !settled; round++) settled = !plugin.round()
   return { byFile: plugin.references(), settled: settled && plugin.budget > 0 }
@@ -33,39 +37,60 @@ export function resolveReferences(files: ReadonlyMap<string, FileBindings>): Plu
 class PluginNames {
   budget = BUDGET
   readonly own: OwnModules
+  readonly live: Int32Array
+  readonly passedOver: Int32Array
   private readonly files = new Map<string, FileNames>()
-  /** What is ever assigned to an attribute of this name, on whatever object. */
-  private readonly attributes = new Map<string, Slot>()
-  /** By the number of a file: something it read has grown. */
-  private stale: boolean[]
+  private readonly numbered: FileNames[] = []
+  /** By name, once one has been asked for. */
+  private readonly commons: (CommonName | undefined)[]
+  /** By the number of a file: something it read, or passed over, has grown. */
+  private readonly stale: boolean[]
+  /** The file that is having its round, and the number of that round among all. */
   private reader = 0
+  private rounds = 0
+  private readingAnnotations: boolean | null = null
 
-  constructor(files: ReadonlyMap<string, FileBindings>) {
+  constructor(
+    files: ReadonlyMap<string, FileBindings>,
+    readonly names: Names,
+  ) {
+    this.live = new Int32Array(names.texts.length)
+    this.passedOver = new Int32Array(names.texts.length)
+    this.commons = new Array<CommonName | undefined>(names.texts.length)
     this.own = new OwnModules(new Set(files.keys()))
-    for (const [path, bindings] of files) this.files.set(path, new FileNames(this, path, bindings))
+    for (const [path, bindings] of files) {
+      const file = new FileNames(this, path, bindings)
+      this.files.set(path, file)
+      this.numbered.push(file)
+    }
     this.stale = new Array<boolean>(files.size).fill(true)
     // Imports first, so that most files settle in one round.
-    for (const [number, file] of [...this.files.values()].entries()) {
+    for (const [number, file] of this.numbered.entries()) {
       this.reader = number
       file.importNames()
     }
   }
 
+  get readsAnnotations(): boolean {
+    this.readingAnnotations ??= this.numbered.some(({ bindings }) => READS_ANNOTATIONS.test(bindings.tree.text))
+    return this.readingAnnotations
+  }
+
   /** True when a file has read what has grown since. */
   round(): boolean {
     if (this.budget < 0) return false
-    for (const [number, file] of [...this.files.values()].entries()) {
+    for (const [number, file] of this.numbered.entries()) {
       if (this.stale[number] !== true) continue
       this.stale[number] = false
       this.reader = number
-      file.round()
+      file.round(++this.rounds)
     }
     return this.stale.includes(true)
   }
 
   /** What is in a slot now; the file that is having its round is told when more comes in. */
-  read(slot: Slot): ReadonlySet<string> {
-    slot.readers.add(this.reader)
+  read(slot: Slot): Values {
+    slot.readBy(this.reader)
     return slot.values
   }
 
@@ -83,10 +108,17 @@ class PluginNames {
     this.spend(values.length)
     for (const value of values) {
       // Some unknown member of a module is reported where it is taken; handed on, it would accuse all that touches it.
-      if (slot.values.has(value) || value.endsWith(COMPUTED)) continue
-      slot.values.add(value)
+      if (value.endsWith(COMPUTED) || !slot.add(value)) continue
       for (const reader of slot.readers) this.stale[reader] = true
+      if (slot.values.length === 1 && slot.file >= 0) this.comesAlive(slot)
     }
+  }
+
+  /** A file passes over names of which nothing is known; what it passed over before there was something is stale. */
+  private comesAlive({ name, file }: Slot): void {
+    this.numbered[file]?.alive.push(name)
+    if (file !== this.reader || this.passedOver[name] === this.rounds) this.stale[file] = true
+    if (file === this.reader) this.live[name] = this.rounds
   }
 
   addStar(stars: Set<string>, module: string): void {
@@ -95,13 +127,14 @@ class PluginNames {
     this.stale.fill(true)
   }
 
-  attributeSlot(name: string): Slot {
-    let slot = this.attributes.get(name)
-    if (slot === undefined) {
-      slot = newSlot(name)
-      this.attributes.set(name, slot)
+  common(name: number): CommonName {
+    let common = this.commons[name]
+    if (common === undefined) {
+      const text = this.names.textOf(name)
+      common = { text, builtin: builtinValue(text), ofAny: attributeOfAny(text), attribute: new Slot(name, -1) }
+      this.commons[name] = common
     }
-    return slot
+    return common
   }
 
   /** What `value.attribute` may be, through the plugin's own modules too. */
@@ -117,16 +150,22 @@ class PluginNames {
     const file = this.files.get(path)
     if (file === undefined || seen.has(path)) return found
     seen.add(path)
-    const slot = file.bindings.module.slots.get(attribute)
+    const slot = file.bindings.module.slots.get(this.names.known(attribute))
     if (slot !== undefined) found.push(...this.read(slot))
     for (const star of file.stars) found.push(...this.attribute(star, attribute, seen))
     return found
   }
 
+  surelyExports(value: string, name: number): boolean {
+    const path = ownModulePath(value)
+    return path !== null && this.files.get(path)?.surelyExports(name) === true
+  }
+
   /** The slot behind `value.attribute` when value is a module of the plugin. */
   slotsOfAttribute(value: string, attribute: string): Slot[] {
     const path = ownModulePath(value)
-    const slot = path === null ? undefined : this.files.get(path)?.bindings.module.slots.get(attribute)
+    const module = path === null ? undefined : this.files.get(path)?.bindings.module
+    const slot = module?.slots.get(this.names.known(attribute))
     return slot === undefined ? [] : [slot]
   }
 }

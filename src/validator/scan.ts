@@ -2,17 +2,17 @@
  * The contract between a plugin's author and the appliance: every `.py` of the plugin is parsed, its names are followed as
  * Python would, and each rule of `rules/` looks at what was found. Pure: files in, violations out, no Python involved.
  */
-import { Language, Parser } from "web-tree-sitter"
 import { DEFAULT_RULE_SET, type RuleSetName } from "../rule-set-names.ts"
 import type { FileBindings } from "./binding-records.ts"
 import { collectBindings } from "./bindings.ts"
 import { type Note, unknownImports } from "./notes.ts"
-import { kindTable, parsePython } from "./python-tree.ts"
+import { parsePython } from "./python-tree.ts"
 import { resolveReferences } from "./references.ts"
 import { RULE_SETS } from "./rule-sets.ts"
 import { computedNames } from "./rules/computed-names.ts"
 import { dunderWarnings } from "./rules/dunder-warnings.ts"
 import { equalPower } from "./rules/equal-power.ts"
+import { forbiddenArguments } from "./rules/forbidden-arguments.ts"
 import { forbiddenBuiltins } from "./rules/forbidden-builtins.ts"
 import { forbiddenModules } from "./rules/forbidden-modules.ts"
 import { importlibFunctions } from "./rules/importlib-functions.ts"
@@ -22,6 +22,7 @@ import { pickleWarnings } from "./rules/pickle-warnings.ts"
 import type { Finding, Rule, RuleOptions } from "./rules/rule.ts"
 import { unpickling } from "./rules/unpickling.ts"
 import { decodeSource, linePlaces } from "./source-text.ts"
+import { Workspace } from "./syntax/workspace.ts"
 
 /** The standard library's largest module has a quarter of it; generated data belongs in a file that is not code. */
 export const MAX_SOURCE_BYTES = 1024 * 1024
@@ -59,11 +60,8 @@ export interface ScanOptions {
   ruleSet?: RuleSetName
   /** Top-level modules that the environment has beside the standard library. Without it nothing is noted as unknown. */
   environment?: ReadonlySet<string>
-}
-
-export interface Scanner {
-  /** Scans every file whose name ends in `.py`, in any letter case. Paths are as in the archive, bytes as on disk. */
-  scan(files: ReadonlyMap<string, Uint8Array>, options: ScanOptions): Scan
+  /** Told of each file before it is read, with its size. */
+  onFile?: (file: string, bytes: number) => void
 }
 
 const RULES: readonly Rule[] = [
@@ -75,31 +73,16 @@ const RULES: readonly Rule[] = [
   modulesByName,
   unpickling,
   equalPower,
+  forbiddenArguments,
   pickleWarnings,
   dunderWarnings,
 ]
 
-/** Loads the grammar (some 30 ms). The scanner may be used for as many plugins as wanted and holds none of them. */
-export async function createScanner(grammar: {
-  treeSitterWasm: Uint8Array
-  pythonGrammarWasm: Uint8Array
-}): Promise<Scanner> {
-  // The library declares only Emscripten's own options, which take the bytes under this name.
-  await Parser.init({ wasmBinary: grammar.treeSitterWasm })
-  const language = await Language.load(grammar.pythonGrammarWasm)
-  const parser = new Parser().setLanguage(language)
-  const kinds = kindTable(language)
-  return { scan: (files, options) => scanFiles(parser, kinds, files, options) }
-}
-
-function scanFiles(
-  parser: Parser,
-  kinds: Int16Array,
-  files: ReadonlyMap<string, Uint8Array>,
-  options: ScanOptions,
-): Scan {
+/** Scans every file whose name ends in `.py`, in any letter case. Paths are as in the archive, bytes as on disk. */
+export function scanFiles(files: ReadonlyMap<string, Uint8Array>, options: ScanOptions): Scan {
   const violations: Violation[] = []
   const parsed = new Map<string, FileBindings>()
+  const workspace = new Workspace()
   let sourceBytes = 0
   let nodes = 0
   // In one order, so that the file that goes past a limit is the same one on every machine.
@@ -110,21 +93,22 @@ function scanFiles(
       violations.push(tooLarge(file, bytes.length))
       continue
     }
+    options.onFile?.(file, bytes.length)
     const source = decodeSource(bytes)
     if (!source.ok) {
       const { line, column, reason } = source
       violations.push({ file, line, column, message: `Syntax error: ${reason}`, severity: "error" })
       continue
     }
-    const { tree, problem } = parsePython(parser, kinds, source.text, MAX_PLUGIN_NODES - nodes)
+    const { tree, problem } = parsePython(source.text, MAX_PLUGIN_NODES - nodes, workspace)
     if (problem !== null) violations.push(...placed(file, source.text, [{ ...problem, severity: "error" }]))
     if (tree === null) continue
     nodes += tree.size
-    parsed.set(file, collectBindings(tree))
+    parsed.set(file, collectBindings(tree, parsed.size))
   }
   const ruleSet = options.ruleSet ?? DEFAULT_RULE_SET
   const ruleOptions: RuleOptions = { strict: options.strict, allows: RULE_SETS[ruleSet].allows }
-  const { byFile, settled } = resolveReferences(parsed)
+  const { byFile, settled } = resolveReferences(parsed, workspace.names)
   for (const [file, bindings] of parsed) {
     const references = byFile.get(file) ?? new Map<number, readonly string[]>()
     const findings = take(

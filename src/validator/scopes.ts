@@ -1,22 +1,52 @@
 /**
  * Scopes as Python has them: where a name is bound decides for the whole scope, classes are skipped from within functions,
- * comprehensions have their own, and a module's or class's name falls through to the builtin until it is bound.
+ * comprehensions have their own, and a module's or class's name falls through to the builtin until it is bound. Names are
+ * the numbers of `Names`.
  */
+import { NOTHING, type Values } from "./values.ts"
+
 export type ScopeKind = "module" | "class" | "function" | "comprehension"
 
-export interface Scope {
-  readonly kind: ScopeKind
-  /** The node whose subtree runs in this scope: a function's or class's body, a comprehension, the module. */
-  readonly node: number
-  /** The `def`, `class` or `lambda`; -1 for a module or comprehension. */
-  readonly definition: number
-  readonly parent: Scope | null
-  readonly slots: Map<string, Slot>
-  readonly globals: Set<string>
-  readonly nonlocals: Set<string>
+/** Up to so many values a list is faster than a set. */
+const FEW = 8
+const NONE: ReadonlySet<number> = new Set()
+const NOBODY: readonly number[] = []
+
+export class Scope {
+  readonly slots: Map<number, Slot>
+  globals: ReadonlySet<number>
+  nonlocals: ReadonlySet<number>
   readonly parameters: Slot[]
-  /** What calls of the function answer. */
-  readonly returns: Slot
+
+  constructor(
+    readonly kind: ScopeKind,
+    /** Its place among the scopes of its file. */
+    readonly number: number,
+    /** The `def`, `class` or `lambda`; -1 for a module or comprehension. */
+    readonly definition: number,
+    readonly parent: Scope | null,
+    /** What calls of the function answer; has the function's name. */
+    readonly returns: Slot,
+  ) {
+    this.slots = new Map()
+    this.globals = NONE
+    this.nonlocals = NONE
+    this.parameters = []
+  }
+
+  slotOf(name: number): Slot {
+    let slot = this.slots.get(name)
+    if (slot === undefined) {
+      slot = new Slot(name, this.returns.file)
+      this.slots.set(name, slot)
+    }
+    return slot
+  }
+
+  declare(name: number, keyword: "globals" | "nonlocals"): void {
+    const names = this[keyword] === NONE ? new Set<number>() : (this[keyword] as Set<number>)
+    this[keyword] = names.add(name)
+  }
 }
 
 export type BindingKind = "assignment" | "import" | "definition" | "parameter" | "exception" | "deletion" | "annotation"
@@ -27,45 +57,45 @@ export interface Binding {
   readonly node: number
   /** The scope whose code runs the binding: another one than the slot's for `global` and `nonlocal` names. */
   readonly from: Scope
-  /** The scope of the function that a `def` or a lambda given to a plain name makes. */
+  /** The scope of the function that a `def` makes. */
   readonly callable: Scope | null
 }
 
-/** One name of one scope, with everything that may be in it. */
-export interface Slot {
-  readonly name: string
+/** One name of one scope, or of the attributes of all objects, with everything that may be in it. */
+export class Slot {
   readonly bindings: Binding[]
   /** Qualified names as in `values.ts`; grows until the whole plugin is stable. */
-  readonly values: Set<string>
+  values: Values
+  private known: Set<string> | null
   /** Files that have read it, by their number: what they made of it is stale when more comes in. */
-  readonly readers: Set<number>
-}
+  readers: readonly number[]
 
-export function newSlot(name: string): Slot {
-  return { name, bindings: [], values: new Set(), readers: new Set() }
-}
-
-export function newScope(kind: ScopeKind, node: number, definition: number, parent: Scope | null): Scope {
-  return {
-    kind,
-    node,
-    definition,
-    parent,
-    slots: new Map(),
-    globals: new Set(),
-    nonlocals: new Set(),
-    parameters: [],
-    returns: newSlot("return"),
+  constructor(
+    readonly name: number,
+    /** Number of the file whose name it is; -1 for attributes. */
+    readonly file: number,
+  ) {
+    // Assigned here and shared while they are empty: a plugin has tens of thousands of slots, and few ever hold anything.
+    this.bindings = []
+    this.values = NOTHING
+    this.known = null
+    this.readers = NOBODY
   }
-}
 
-export function slotOf(scope: Scope, name: string): Slot {
-  let slot = scope.slots.get(name)
-  if (slot === undefined) {
-    slot = newSlot(name)
-    scope.slots.set(name, slot)
+  /** False when it has held the value before. */
+  add(value: string): boolean {
+    if (this.values.length > FEW) this.known ??= new Set(this.values)
+    if (this.known === null ? this.values.includes(value) : this.known.has(value)) return false
+    this.known?.add(value)
+    if (this.values === NOTHING) this.values = [value]
+    else (this.values as string[]).push(value)
+    return true
   }
-  return slot
+
+  readBy(file: number): void {
+    if (this.readers === NOBODY) this.readers = [file]
+    else if (this.readers[this.readers.length - 1] !== file) (this.readers as number[]).push(file)
+  }
 }
 
 export function moduleOf(scope: Scope): Scope {
@@ -84,7 +114,7 @@ export interface Lookup {
 }
 
 /** Where a name read in `scope` may come from, before the builtins. */
-export function lookUp(scope: Scope, name: string): Lookup {
+export function lookUp(scope: Scope, name: number): Lookup {
   const slots: Slot[] = []
   const mayBeUnbound: Scope[] = []
   let at: Scope | null = scope
@@ -115,7 +145,7 @@ export function lookUp(scope: Scope, name: string): Lookup {
 }
 
 /** The function scope that a `nonlocal` name of `scope` means; the module when no function around binds it. */
-export function nonlocalHome(scope: Scope, name: string): Scope {
+export function nonlocalHome(scope: Scope, name: number): Scope {
   for (let at = scope.parent; at !== null; at = at.parent) {
     if (at.kind === "function" && at.slots.has(name) && !at.nonlocals.has(name)) return at
   }

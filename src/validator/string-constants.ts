@@ -1,5 +1,5 @@
 import { Kind } from "./node-kinds.ts"
-import { children, type PythonTree } from "./python-tree.ts"
+import { children, type PythonTree, textOf } from "./python-tree.ts"
 
 const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
   n: "\n",
@@ -10,11 +10,15 @@ const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
   '"': '"',
   "\n": "",
 }
+/** Nearly every literal: it stands for what is written. */
+const PLAIN = /^(["'])[^\\"'\n]{0,200}\1$/
 const LITERAL = /^([A-Za-z]{0,2})('''|"""|'|")([\s\S]*)\2$/
 
 /** The text of a string literal without interpolation, or null. Longer ones name nothing. */
 export function stringConstant(tree: PythonTree, node: number): string | null {
   const kind = tree.kind[node]
+  if (kind !== Kind.string && kind !== Kind.concatenated_string && kind !== Kind.parenthesized_expression) return null
+  if (kind === Kind.string && PLAIN.test(textOf(tree, node))) return textOf(tree, node).slice(1, -1)
   const parts = children(tree, node)
   if (kind === Kind.parenthesized_expression && parts.length === 1)
     return parts[0] === undefined ? null : stringConstant(tree, parts[0])
@@ -23,7 +27,7 @@ export function stringConstant(tree: PythonTree, node: number): string | null {
     return texts.includes(null) ? null : texts.join("")
   }
   if (kind !== Kind.string || parts.some((part) => tree.kind[part] === Kind.interpolation)) return null
-  const [, prefix = "", , body = ""] = LITERAL.exec(tree.text.slice(tree.start[node], tree.end[node])) ?? []
+  const [, prefix = "", , body = ""] = LITERAL.exec(textOf(tree, node)) ?? []
   if (/b/i.test(prefix) || body.length > 200) return null
   return /r/i.test(prefix) ? body : unescaped(body)
 }

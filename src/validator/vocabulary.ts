@@ -114,15 +114,13 @@ export function reachedModule(module: string): string {
 
 /** What `value.attribute` is, or null when nothing is known of it. */
 export function attributeOf(value: string, attribute: string): string | null {
-  const name = `${value}.${attribute}`
-  if (value === EXTERNAL || (FOLLOWED_MODULES.has(value) && !FOLLOWED_MODULES.has(name) && !isForbidden(name))) {
-    const module = attribute.replace(/^_(?=[a-z])/, "")
-    if (HANDED_ON.has(module)) return module
-  }
-  if (value === EXTERNAL) return EXTERNAL
+  if (value === EXTERNAL) return moduleHandedOn(attribute) ?? EXTERNAL
   if (!FOLLOWED_MODULES.has(value)) return null
-  if (attribute === "__dict__" || name === MODULES_BY_NAME || FOLLOWED_MODULES.has(name) || isForbidden(name))
-    return name
+  const name = `${value}.${attribute}`
+  if (FOLLOWED_MODULES.has(name) || isForbidden(name)) return name
+  const module = moduleHandedOn(attribute)
+  if (module !== null) return module
+  if (attribute === "__dict__" || name === MODULES_BY_NAME) return name
   // `concurrent.futures.x.os`: what a module that is followed hands on is followed like that of any other.
   return LEADING_TO_EQUAL_POWER.has(value) && !value.startsWith(".") && !value.endsWith("()") ? EXTERNAL : null
 }
@@ -146,6 +144,12 @@ function namespaceItem(namespace: string, key: string): string {
   if (key === "__builtins__") return BUILTINS
   const value = namespace === ".f_builtins" ? builtinValue(key) : HANDED_ON.has(key) ? key : null
   return value ?? EXTERNAL
+}
+
+/** `logging.os`, `tempfile._os`. */
+function moduleHandedOn(attribute: string): string | null {
+  const module = /^_[a-z]/.test(attribute) ? attribute.slice(1) : attribute
+  return HANDED_ON.has(module) ? module : null
 }
 
 function isForbidden(name: string): boolean {

@@ -18,15 +18,12 @@ import { extractors } from "../../src/plugins/extractors.ts"
 import { plugins } from "../../src/plugins/plugins.ts"
 import type { ManifestReading } from "../../src/plugins/probe.ts"
 import { pluginRegistry } from "../../src/plugins/registry.ts"
+import { scanTree } from "../../src/plugins/scan-child.ts"
 import { pluginUploads } from "../../src/plugins/uploads.ts"
-import { grammarBytes } from "../../src/runtime.ts"
-import { createScanner } from "../../src/validator/scan.ts"
 import type { PluginCode } from "../../src/workers/starter.ts"
 import { pluginFiles, zip } from "./packing.ts"
 
 export const ARCHIVE_BYTES = 1024 * 1024
-
-const scanner = await createScanner(await grammarBytes())
 
 export interface TestOptions {
   readManifest?: (plugin: PluginCode) => Promise<ManifestReading>
@@ -51,7 +48,7 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
     registry,
     unpack: unpackArchive,
     limits: DEFAULT_ARCHIVE_LIMITS,
-    scan: scanner.scan,
+    scan: (request) => scanTree(request),
     scanOptions: { strict, ruleSet: "seed-2026-01" },
     environment: async () => new Set(["numpy", "pydantic"]),
     readManifest,

@@ -208,7 +208,52 @@ test.each<[string, string, boolean]>([
   ["a walrus that may not be reached", "x and (open := 1)\nopen(1)", false],
   ["a capture pattern", "def f(x):\n  match x:\n    case [open, *exec]: open(exec)", true],
   ["a type parameter", "def f[open](x: open) -> open: return open", true],
+  ["a walrus in the condition, in the branch", "if (open := f()):\n  open(1)\nelse:\n  open(2)", true],
+  ["a walrus in the condition, after it", "if (open := f()):\n  pass\nopen(1)", true],
+  ["a walrus in a condition that may be skipped", "if x or (open := f()):\n  open(1)", false],
+  ["a walrus in the condition of an elif, in the else", "if x: pass\nelif (open := f()): pass\nelse: open(1)", false],
+  ["a walrus in a loop's condition", "while (open := f()):\n  open(1)\nopen(2)", true],
+  ["a walrus in a conditional expression", "open(1) if (open := f()) else open(2)", true],
+  ["a walrus in one value of a conditional expression", "(open := f()) if x else open(2)", false],
+  ["a walrus in an argument before", "f((open := 1), *[open], a=open)", true],
+  ["a walrus in a keyword, which comes after what is spread", "f(a=(open := 1), *[open])", false],
+  ["a walrus in an argument after", "f(open, (open := 1))", false],
+  ["a walrus in the first operand", "(open := f()) and open(1)", true],
+  ["a walrus in the second operand", "x and (open := f()) or open(1)", false],
+  [
+    "an exception's name in its clause",
+    "for x in y:\n  try: pass\n  except E as open: print(open, [open for x in y])",
+    true,
+  ],
+  ["an exception's name in a function of its clause", "try: pass\nexcept E as open:\n  def f(): open(1)\n  f()", false],
+  ["an exception's name that its clause deletes", "try: pass\nexcept E as open:\n  del open\n  open(1)", false],
+  [
+    "an exception's name that another in its clause takes away",
+    "try: pass\nexcept E as open:\n  try: pass\n  except E as open: pass\n  open(1)",
+    false,
+  ],
+  [
+    "an exception's name that some function deletes",
+    "def f():\n  global open\n  del open\ntry: pass\nexcept E as open: open(1)",
+    false,
+  ],
   ["a star import of a library", "from library import *\nopen(1)", false],
 ])("own name or builtin: %s", (_title, source, passes) => {
   expect(scan(`${source}\n`).passed).toBe(passes)
+})
+
+test.each<[string, Sources, boolean]>([
+  ["a module of the plugin", { "a.py": "def open(x): pass\n" }, true],
+  ["a module of the plugin that may not have it", { "a.py": "if x:\n  def open(x): pass\n" }, false],
+  ["a module of the plugin that deletes it", { "a.py": "def open(x): pass\ndel open\n" }, false],
+  ["a module of the plugin that does not hand it on", { "a.py": "def open(x): pass\n__all__ = []\n" }, false],
+  ["a module of the plugin that imports this one", { "a.py": "from . import core\ndef open(x): pass\n" }, false],
+  ["a module of the plugin that has a star itself", { "a.py": "from b import *\ndef open(x): pass\n" }, false],
+])("own name or builtin by a relative star import of %s", (_title, sources, passes) => {
+  expect(scan({ ...sources, "core.py": "from .a import *\nopen(1)\n" }).passed).toBe(passes)
+  expect(scan({ ...sources, "core.py": "def f(): open(1)\nfrom .a import *\nf()\n" }).passed).toBe(passes)
+  // What comes first, may fail or may be another module does not hide the builtin.
+  expect(scan({ ...sources, "core.py": "open(1)\nfrom .a import *\n" }).passed).toBe(false)
+  expect(scan({ ...sources, "core.py": "if x:\n  from .a import *\nopen(1)\n" }).passed).toBe(false)
+  expect(scan({ ...sources, "core.py": "from a import *\nopen(1)\n" }).passed).toBe(false)
 })

@@ -5,6 +5,15 @@ import { join } from "node:path"
 import { type Sources, scan } from "./scanner.ts"
 
 const PASSES: readonly [string, string][] = [
+  ["a walrus in the condition", "if (open := f()):\n    open.read()\nelif (exec := g(open)): exec(open)"],
+  ["a walrus in a loop's condition", "while (open := f()):\n    open.read()\nopen"],
+  [
+    "a walrus before its use in a call, a tuple and a conditional",
+    "f(open := g(), open.read())\n(eval := 1, eval)\nexec.x if (exec := g()) else exec.y",
+  ],
+  ["a walrus and what follows it", "(open := f()) and open.read()\nopen"],
+  ["a walrus as the subject", "match (open := f()):\n    case _: open.read()"],
+  ["an exception of a builtin's name", "try: f()\nexcept ValueError as exec:\n    print(exec, [exec for x in y])"],
   [
     "numpy arrays",
     "import numpy as np\na = np.asarray(x, dtype=np.float32)\na / np.linalg.norm(a, axis=1, keepdims=True)",

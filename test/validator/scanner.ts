@@ -1,18 +1,11 @@
-import { createScanner, type Scan, type ScanOptions, type Verdict, type Violation } from "../../src/validator/scan.ts"
-
-const bytesOf = (file: string) => Bun.file(new URL(`../../node_modules/${file}`, import.meta.url)).bytes()
-
-export const scanner = await createScanner({
-  treeSitterWasm: await bytesOf("web-tree-sitter/web-tree-sitter.wasm"),
-  pythonGrammarWasm: await bytesOf("tree-sitter-python/tree-sitter-python.wasm"),
-})
+import { type Scan, type ScanOptions, scanFiles, type Verdict, type Violation } from "../../src/validator/scan.ts"
 
 export type Sources = Record<string, string | Uint8Array>
 
 export function report(sources: Sources | string, options: Partial<ScanOptions> = {}): Scan {
   const files = typeof sources === "string" ? { "core.py": sources } : sources
   const bytes = Object.entries(files).map(([path, source]) => [path, Buffer.from(source)] as const)
-  return scanner.scan(new Map(bytes), { strict: false, ...options })
+  return scanFiles(new Map(bytes), { strict: false, ...options })
 }
 
 /** The report's verdict alone. */

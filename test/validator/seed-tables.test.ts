@@ -156,7 +156,6 @@ test.each([
   "json.loads(x)",
   "json.load(x)",
   "torch.load(x)",
-  "yaml.load(x)",
   "self.load()",
   "model.loads(x)",
   "importlib.metadata.version(x)",

@@ -23,10 +23,13 @@ export type Unless =
       readonly kind: "argument"
       readonly name: string
       readonly position: number
-      readonly safe: string
+      /** As it is written; null when whatever is given is judged on its own. */
+      readonly safe: string | null
       readonly absent: "passes" | "warns"
     }
   /** All arguments are string constants without `__`: an attribute that is named after all. */
   | { readonly kind: "constant" }
+  /** Only looked at: `print(sys.path)`, `p in sys.path`; the plugin's own folder, whose files are scanned, may be added. */
+  | { readonly kind: "read" }
   /** Only compared with: `isinstance(x, types.FunctionType)`, an annotation. */
   | { readonly kind: "tested" }

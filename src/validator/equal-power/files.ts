@@ -11,7 +11,11 @@ export const FILES: readonly EqualPower[] = [
     reason: "direct file access",
     instead: assets,
     modules: ["_pyio"],
-    names: ["codecs.open", "os.open", "posix.open", "nt.open"],
+    names: [
+      ...["codecs.open", "os.open", "posix.open", "nt.open"],
+      // Modules of the standard library keep the builtin under a name of their own.
+      ...["bz2._builtin_open", "tokenize._builtin_open", "tarfile.bltn_open"],
+    ],
   },
   {
     like: "open",
@@ -41,7 +45,15 @@ export const FILES: readonly EqualPower[] = [
       ...["dill", "cloudpickle"].flatMap((module) => ["load", "loads", "Unpickler"].map((name) => `${module}.${name}`)),
       ...["dill.load_session", "dill.load_module", "joblib.load", "pandas.read_pickle", "pandas.io.pickle.read_pickle"],
       ...["jsonpickle.decode", "jsonpickle.loads", "jsonpickle.unpickler", "torch.package.PackageImporter"],
-      ...["yaml.unsafe_load", "yaml.unsafe_load_all", "yaml.UnsafeLoader", "yaml.CUnsafeLoader"],
+      ...["joblib.numpy_pickle.load", "joblib.numpy_pickle.NumpyUnpickler", "shelve.Unpickler"],
+      ...[
+        "yaml.unsafe_load",
+        "yaml.unsafe_load_all",
+        "yaml.UnsafeLoader",
+        "yaml.CUnsafeLoader",
+        "yaml.Loader",
+        "yaml.CLoader",
+      ],
     ],
   },
   {
@@ -50,7 +62,6 @@ export const FILES: readonly EqualPower[] = [
     reason: "what it reads can run any code",
     instead: noCode,
     modules: ["dill", "cloudpickle"],
-    names: ["yaml.Loader", "yaml.CLoader"],
   },
   {
     like: "pickle.load",
@@ -68,5 +79,22 @@ export const FILES: readonly EqualPower[] = [
     names: ["torch.load", "torch.serialization.load"],
     // From torch 2.6 on the argument is True when left out; before it was False. The seed's libraries name no version.
     unless: { kind: "argument", name: "weights_only", position: 3, safe: "True", absent: "passes" },
+  },
+  {
+    like: "pickle.load",
+    severity: "warning",
+    reason: "without weights_only what it downloads can run any code",
+    instead: "Give weights_only=True, or use load_namespace_model or safetensors.",
+    names: ["torch.hub.load_state_dict_from_url"],
+    unless: { kind: "argument", name: "weights_only", position: 6, safe: "True", absent: "passes" },
+  },
+  {
+    like: "pickle.load",
+    severity: "warning",
+    reason: "without a loader that is safe it can run any code",
+    instead: "Use yaml.safe_load.",
+    names: ["yaml.load", "yaml.load_all"],
+    // Unsafe loaders have a row of their own, wherever they are named.
+    unless: { kind: "argument", name: "Loader", position: 1, safe: null, absent: "warns" },
   },
 ]

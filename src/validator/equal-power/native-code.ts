@@ -73,6 +73,6 @@ export const NATIVE_CODE: readonly EqualPower[] = [
     severity: "warning",
     reason: "network access by other protocols than HTTP",
     instead: "Use requests or httpx.",
-    modules: ["ftplib", "smtplib", "poplib", "imaplib", "nntplib"],
+    modules: ["ftplib", "smtplib", "smtpd", "paramiko", "poplib", "imaplib", "nntplib"],
   },
 ]

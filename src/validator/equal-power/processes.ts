@@ -12,7 +12,20 @@ export const PROCESSES: readonly EqualPower[] = [
     instead: work,
     modules: [
       ...["_posixsubprocess", "_winapi", "asyncio.subprocess", "asyncio.base_subprocess", "webbrowser", "antigravity"],
-      ...["pexpect", "ptyprocess", "plumbum", "sh", "distutils", "ensurepip", "venv", "pip"],
+      ...[
+        "pexpect",
+        "ptyprocess",
+        "plumbum",
+        "sh",
+        "distutils",
+        "ensurepip",
+        "venv",
+        "pip",
+        "execnet",
+        "fabric",
+        "invoke",
+      ],
+      ...["test.support.script_helper", "mailcap", "idlelib", "turtledemo"],
     ],
     names: [
       ...["startfile", "forkpty", "posix_spawn", "posix_spawnp"].flatMap((name) => [
@@ -58,6 +71,7 @@ export const PROCESSES: readonly EqualPower[] = [
     instead: parallel,
     modules: [
       ...["_multiprocessing", "_posixshmem", "concurrent.futures.process", "torch.multiprocessing"],
+      ...["dask.multiprocessing", "ray.util.multiprocessing"],
       ...["multiprocess", "billiard", "loky", "pathos", "joblib.externals.loky"],
       ...["_xxsubinterpreters", "_interpreters", "concurrent.interpreters"],
     ],

@@ -4,21 +4,17 @@ import { children, nameOf, type PythonTree } from "../python-tree.ts"
 import type { ScannedFile } from "../rules/rule.ts"
 import { stringConstant } from "../string-constants.ts"
 import type { EqualPower, Unless } from "./entry.ts"
+import { isOnlyRead } from "./search-paths.ts"
 
 /** `isinstance(x, (A, B))`, `Optional[A]`; `A | B` is of no kind of its own. */
-const THROUGH = new Set<number>([
-  Kind.tuple,
-  Kind.parenthesized_expression,
-  Kind.subscript,
-  Kind.generic_type,
-  Kind.type_parameter,
-  Kind.other,
-])
+const THROUGH = new Set<number>([Kind.tuple, Kind.parenthesized_expression, Kind.subscript, Kind.other])
 
-export function isHarmless({ bindings: { tree } }: ScannedFile, node: number, { unless }: EqualPower): boolean {
+export function isHarmless({ bindings }: ScannedFile, node: number, { unless }: EqualPower): boolean {
+  const { tree } = bindings
   if (unless === undefined) return false
   if (tree.kind[tree.parent[node] ?? 0] === Kind.import_from_statement) return true
   if (unless.kind === "tested") return isTested(tree, node)
+  if (unless.kind === "read") return isOnlyRead(bindings, node)
   const list = argumentsAround(tree, node)
   if (list === null) return true
   const args = children(tree, list)
@@ -64,13 +60,14 @@ function givesSafe(
   { name, position, safe, absent }: Extract<Unless, { kind: "argument" }>,
 ): boolean {
   const textOf = (node: number) => tree.text.slice(tree.start[node], tree.end[node])
+  const isSafe = (value: number) => safe === null || textOf(value).replaceAll("'", '"') === safe
   for (const argument of args) {
     if (tree.kind[argument] !== Kind.keyword_argument) continue
     const [key, value] = children(tree, argument)
-    if (key !== undefined && value !== undefined && nameOf(tree, key) === name) return textOf(value) === safe
+    if (key !== undefined && value !== undefined && nameOf(tree, key) === name) return isSafe(value)
   }
   // `**options` may hold it.
   if (args.some((argument) => tree.kind[argument] === Kind.dictionary_splat)) return false
   const positional = args.filter((argument) => tree.kind[argument] !== Kind.keyword_argument)[position]
-  return positional === undefined ? absent === "passes" : textOf(positional) === safe
+  return positional === undefined ? absent === "passes" : isSafe(positional)
 }

@@ -1,6 +1,6 @@
 /** Attributes that lead from any object to the interpreter's insides warn; in strict mode they fail. */
 import { Kind } from "../node-kinds.ts"
-import { children, nameOf } from "../python-tree.ts"
+import { nameOf } from "../python-tree.ts"
 import type { Rule } from "./rule.ts"
 
 export const DUNDERS: ReadonlySet<string> = new Set([
@@ -13,16 +13,16 @@ export const DUNDERS: ReadonlySet<string> = new Set([
   "__globals__",
 ])
 
-export const dunderWarnings: Rule = function* ({ bindings: { tree, loads, expressions } }, { strict }) {
-  for (const node of expressions) {
-    const kind = tree.kind[node]
-    const isAttribute = kind === Kind.attribute || kind === Kind.member_type
-    const named = isAttribute ? children(tree, node).at(-1) : loads.has(node) ? node : undefined
-    if (named === undefined) continue
-    const name = nameOf(tree, named)
+export const dunderWarnings: Rule = function* ({ bindings: { tree, readIn } }, { strict }) {
+  const dunders = tree.names.marks(DUNDERS)
+  for (let node = 0; node < tree.size; node++) {
+    if (dunders[tree.name[node] ?? 0] === 0) continue
+    const name = nameOf(tree, node)
+    const above = tree.parent[node] ?? 0
+    const isAttribute = tree.kind[above] === Kind.attribute && node === (tree.last[above] ?? 0) - 1
     // As a bare name only `__builtins__` leads anywhere; `__class__` there is the cell that `super()` uses.
-    if (!DUNDERS.has(name) || (!isAttribute && name !== "__builtins__")) continue
+    if (!isAttribute && (readIn[node] === 0 || name !== "__builtins__")) continue
     const message = `Use of ${name}: it leads to the interpreter's insides`
-    yield { index: tree.start[named] ?? 0, message, severity: strict ? "error" : "warning" }
+    yield { index: tree.start[node] ?? 0, message, severity: strict ? "error" : "warning" }
   }
 }

@@ -36,7 +36,7 @@ export const forbiddenModules: Rule = function* ({ bindings, references }) {
   }
   // A module reached without importing it: `sys.modules["subprocess"]`, `logging.threading`.
   for (const [node, names] of references) {
-    if (bindings.loads.has(node)) continue
+    if (bindings.readIn[node] !== 0) continue
     for (const name of names) {
       if (!FORBIDDEN_MODULES.has(name)) continue
       yield { index: tree.start[node] ?? 0, message: `Forbidden import: ${name}`, severity: "error" }

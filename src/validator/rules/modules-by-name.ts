@@ -12,7 +12,7 @@ const HARMLESS_METHODS = new Set(["keys", "__contains__", "__len__", "__iter__"]
 
 export const modulesByName: Rule = function* ({ bindings: { tree, module }, references }) {
   // A file that binds `__name__` itself may put any name there.
-  const own = module.slots.has("__name__") ? null : "__name__"
+  const own = module.slots.has(tree.names.known("__name__")) ? null : "__name__"
   for (const [node, names] of references) {
     if (!names.includes(MODULES_BY_NAME) || isHarmless(tree, node, own)) continue
     const message = "Forbidden access: sys.modules by a computed name (dynamic import). Use an import statement."

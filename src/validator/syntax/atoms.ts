@@ -1,67 +1,48 @@
+import { Kind } from "../node-kinds.ts"
 import { N, USE } from "./arena.ts"
-import { TargetReader } from "./targets.ts"
-import {
-  BYTES,
-  FSTRING_END,
-  FSTRING_MIDDLE,
-  FSTRING_START,
-  kindSet,
-  NAME,
-  NUMBER,
-  STRING,
-  type SyntaxProblem,
-  tokenKind,
-} from "./tokens.ts"
+import { isInteger } from "./numbers.ts"
+import { STRINGS, StringReader } from "./string-reader.ts"
+import { kindSet, NAME, NUMBER, T } from "./tokens.ts"
 
-export const T = {
-  open: tokenKind("("),
-  close: tokenKind(")"),
-  openSquare: tokenKind("["),
-  closeSquare: tokenKind("]"),
-  openBrace: tokenKind("{"),
-  closeBrace: tokenKind("}"),
-  comma: tokenKind(","),
-  colon: tokenKind(":"),
-  dot: tokenKind("."),
-  equals: tokenKind("="),
-  walrus: tokenKind(":="),
-  star: tokenKind("*"),
-  doubleStar: tokenKind("**"),
-  slash: tokenKind("/"),
-  exclamation: tokenKind("!"),
-  ellipsis: tokenKind("..."),
-  yield: tokenKind("yield"),
-  from: tokenKind("from"),
-  for: tokenKind("for"),
-  async: tokenKind("async"),
-  await: tokenKind("await"),
-  in: tokenKind("in"),
-  if: tokenKind("if"),
-  else: tokenKind("else"),
-  lambda: tokenKind("lambda"),
-  not: tokenKind("not"),
-  is: tokenKind("is"),
-  and: tokenKind("and"),
-  or: tokenKind("or"),
-  as: tokenKind("as"),
-} as const
-
+const {
+  dictionary: DICTIONARY,
+  dictionary_comprehension: DICTIONARY_COMPREHENSION,
+  dictionary_splat: DICTIONARY_SPLAT,
+  expression_list: EXPRESSION_LIST,
+  float: FLOAT,
+  for_in_clause: FOR_IN_CLAUSE,
+  generator_expression: GENERATOR_EXPRESSION,
+  integer: INTEGER,
+  list: LIST,
+  list_comprehension: LIST_COMPREHENSION,
+  list_splat: LIST_SPLAT,
+  named_expression: NAMED_EXPRESSION,
+  other: OTHER,
+  pair: PAIR,
+  parenthesized_expression: PARENTHESIZED,
+  set: SET,
+  set_comprehension: SET_COMPREHENSION,
+  tuple: TUPLE,
+  yield: YIELD,
+} = Kind
 const LITERALS = kindSet("number None True False ...")
-const STRINGS = kindSet("string bytes fstring_start")
 /** What an expression, starred or not, can start with. */
 export const STARTS = kindSet(
   "name number string bytes fstring_start None True False ... ( [ { + - ~ * not lambda await",
 )
 
 /** Names, literals, what brackets hold, strings with their replacement fields. */
-export abstract class AtomReader extends TargetReader {
+export abstract class AtomReader extends StringReader {
   abstract expression(): number
   protected abstract disjunction(bitwise?: boolean): number
 
   protected atom(): number {
     const { kind } = this
     if (kind === NAME) return this.nameLeaf(USE.load)
-    if (LITERALS[kind] === 1) return this.arena.leaf(N.literal, this.at++)
+    if (LITERALS[kind] === 1) {
+      this.leaf(kind === NUMBER ? this.numberKind(this.at) : OTHER)
+      return this.arena.leaf(N.literal, this.at - 1)
+    }
     if (STRINGS[kind] === 1) return this.strings()
     if (kind === T.open) return this.group()
     if (kind === T.openSquare) return this.list()
@@ -69,13 +50,20 @@ export abstract class AtomReader extends TargetReader {
     throw this.unexpected()
   }
 
+  protected numberKind(token: number): number {
+    const { start, end, text } = this.tokens
+    return isInteger(text, start[token] ?? 0, end[token] ?? 0) ? INTEGER : FLOAT
+  }
+
   /** `name := value`, or an expression. */
   protected namedExpression(): number {
     if (this.kind !== NAME || this.kindAfter(1) !== T.walrus) return this.expression()
     const { arena, at } = this
+    const first = this.tree.size
     const from = this.nameLeaf(USE.walrus)
     this.at++
     this.expression()
+    this.node(NAMED_EXPRESSION, first, at)
     return arena.add(N.named, from, at)
   }
 
@@ -86,8 +74,10 @@ export abstract class AtomReader extends TargetReader {
   protected starred(): number {
     const { at } = this
     const from = this.arena.size
+    const first = this.tree.size
     this.at++
     this.disjunction(true)
+    this.node(LIST_SPLAT, first, at)
     return this.arena.add(N.starred, from, at)
   }
 
@@ -95,11 +85,13 @@ export abstract class AtomReader extends TargetReader {
   protected starExpressions(): number {
     const { arena, at } = this
     const from = arena.size
+    const first = this.tree.size
     let only = this.kind === T.star ? this.starred() : this.expression()
     if (this.kind !== T.comma) return only
     while (this.take(T.comma) && STARTS[this.kind] === 1) {
       only = this.kind === T.star ? this.starred() : this.expression()
     }
+    this.node(EXPRESSION_LIST, first, at)
     return arena.add(N.tuple, from, at)
   }
 
@@ -120,52 +112,69 @@ export abstract class AtomReader extends TargetReader {
   protected yieldExpression(): number {
     const { arena, at } = this
     const from = arena.size
+    const first = this.tree.size
     this.at++
     if (this.take(T.from)) {
       this.expression()
+      this.node(YIELD, first, at)
       return arena.add(N.yieldFrom, from, at)
     }
     if (STARTS[this.kind] === 1) this.values()
+    this.node(YIELD, first, at)
     return arena.add(N.yield, from, at)
   }
 
   private group(): number {
     const { arena, at } = this
     const from = arena.size
+    const begin = this.tree.size
     this.at++
-    if (this.take(T.close)) return arena.add(N.bracketedTuple, from, at)
+    if (this.take(T.close)) {
+      this.node(TUPLE, begin, at)
+      return arena.add(N.bracketedTuple, from, at)
+    }
     if (this.kind === T.yield) {
       this.yieldExpression()
       this.expect(T.close)
+      this.node(PARENTHESIZED, begin, at)
       return arena.add(N.parenthesized, from, at)
     }
     const first = this.starNamed()
     if (this.startsClauses()) {
       this.clauses(first)
       this.expect(T.close)
+      this.node(GENERATOR_EXPRESSION, begin, at)
       return arena.add(N.generator, from, at)
     }
     if (this.kind === T.comma) {
       this.elements(T.close)
+      this.node(TUPLE, begin, at)
       return arena.add(N.bracketedTuple, from, at)
     }
     this.expect(T.close)
     if (arena.kind[first] === N.starred) throw this.problemAt(first, "cannot use starred expression here")
+    this.node(PARENTHESIZED, begin, at)
     return arena.add(N.parenthesized, from, at)
   }
 
   private list(): number {
     const { arena, at } = this
     const from = arena.size
+    const begin = this.tree.size
     this.at++
-    if (this.take(T.closeSquare)) return arena.add(N.list, from, at)
+    if (this.take(T.closeSquare)) {
+      this.node(LIST, begin, at)
+      return arena.add(N.list, from, at)
+    }
     const first = this.starNamed()
     if (this.startsClauses()) {
       this.clauses(first)
       this.expect(T.closeSquare)
+      this.node(LIST_COMPREHENSION, begin, at)
       return arena.add(N.comprehension, from, at)
     }
     this.elements(T.closeSquare)
+    this.node(LIST, begin, at)
     return arena.add(N.list, from, at)
   }
 
@@ -181,38 +190,51 @@ export abstract class AtomReader extends TargetReader {
   private braces(): number {
     const { arena, at } = this
     const from = arena.size
+    const begin = this.tree.size
     this.at++
     let kind: number = N.other
+    let shape = DICTIONARY
     if (this.kind === T.doubleStar) this.pairs()
     else if (this.kind !== T.closeBrace) {
+      const key = this.at
       const first = this.starNamed()
       const firstKind = arena.kind[first] ?? N.other
       if (this.kind === T.colon && firstKind !== N.starred && firstKind !== N.named) {
         this.at++
         this.expression()
+        this.node(PAIR, begin, key)
         if (this.startsClauses()) {
           this.clauses(first)
           kind = N.comprehension
+          shape = DICTIONARY_COMPREHENSION
         } else if (this.take(T.comma)) this.pairs()
       } else if (this.startsClauses()) {
         this.clauses(first)
         kind = N.comprehension
+        shape = SET_COMPREHENSION
       } else {
         this.elements(T.closeBrace)
+        this.node(SET, begin, at)
         return arena.add(kind, from, at)
       }
     }
     this.expect(T.closeBrace)
+    this.node(shape, begin, at)
     return arena.add(kind, from, at)
   }
 
   private pairs(): void {
     while (this.kind !== T.closeBrace) {
-      if (this.take(T.doubleStar)) this.disjunction(true)
-      else {
+      const { at } = this
+      const first = this.tree.size
+      if (this.take(T.doubleStar)) {
+        this.disjunction(true)
+        this.node(DICTIONARY_SPLAT, first, at)
+      } else {
         this.expression()
         this.expect(T.colon)
         this.expression()
+        this.node(PAIR, first, at)
       }
       if (!this.take(T.comma)) break
     }
@@ -230,6 +252,8 @@ export abstract class AtomReader extends TargetReader {
     }
     let iterable: number = N.firstIterable
     while (this.startsClauses()) {
+      const begin = this.at
+      const first = this.tree.size
       if (this.kind === T.async) arena.leaf(N.asyncFor, this.at++)
       this.at++
       this.targets(USE.iteration)
@@ -239,88 +263,43 @@ export abstract class AtomReader extends TargetReader {
       this.disjunction()
       arena.add(iterable, from, at)
       iterable = N.iterable
-      while (this.take(T.if)) this.disjunction()
+      this.node(FOR_IN_CLAUSE, first, begin)
+      while (this.kind === T.if) this.condition()
     }
+  }
+
+  private condition(): void {
+    const { at } = this
+    const first = this.tree.size
+    this.at++
+    this.disjunction()
+    this.node(OTHER, first, at)
   }
 
   /** The targets of a `for`, up to its `in`. */
   protected targets(use: number): void {
     const { arena, at } = this
     const from = arena.size
+    const first = this.tree.size
     let node = this.starTarget()
     if (this.kind === T.comma) {
       while (this.take(T.comma) && this.kind !== T.in) this.starTarget()
+      this.node(EXPRESSION_LIST, first, at)
       node = arena.add(N.tuple, from, at)
     }
+    this.tree.lastAsTarget()
     this.assignTo(node, use)
   }
 
   protected starTarget(): number {
     const { at } = this
     const from = this.arena.size
+    const first = this.tree.size
     if (!this.take(T.star)) return this.primary()
     this.primary()
+    this.node(LIST_SPLAT, first, at)
     return this.arena.add(N.starred, from, at)
   }
 
   protected abstract primary(): number
-
-  /** Adjacent literals, which become one. */
-  private strings(): number {
-    const { arena, at } = this
-    const from = arena.size
-    const bytes = this.kind === BYTES
-    let formatted = false
-    for (; STRINGS[this.kind] === 1; ) {
-      if ((this.kind === BYTES) !== bytes) throw this.problem("cannot mix bytes and nonbytes literals", at)
-      if (this.kind === FSTRING_START) {
-        formatted = true
-        this.at++
-        this.formattedParts(FSTRING_END)
-      } else this.at++
-    }
-    return arena.add(formatted ? N.formatted : N.literal, from, at)
-  }
-
-  /** The text and replacement fields of an f-string or of a format spec, which end at `close`. */
-  private formattedParts(close: number): void {
-    while (!this.take(close)) {
-      if (this.take(FSTRING_MIDDLE)) continue
-      this.expect(T.openBrace)
-      if (this.kind === T.closeBrace || this.kind === T.colon || this.kind === T.exclamation) {
-        throw this.problem("f-string: valid expression required")
-      }
-      this.fieldExpression()
-      this.take(T.equals)
-      if (this.take(T.exclamation)) this.conversion()
-      if (this.take(T.colon)) this.formattedParts(T.closeBrace)
-      else if (!this.take(T.closeBrace)) throw this.fieldProblem()
-    }
-  }
-
-  private fieldExpression(): void {
-    const { arena, at } = this
-    const from = arena.size
-    const node = this.yieldOrValues()
-    // Up to 3.11 an expression is read as if it stood in parentheses.
-    if (!this.startsClauses() || arena.kind[node] === N.tuple) return
-    this.clauses(node)
-    arena.add(N.generator, from, at)
-  }
-
-  private conversion(): void {
-    const adjacent = this.tokens.end[this.at - 1] === this.startOf(this.at)
-    if (this.kind !== NAME || !adjacent || !/^[sra]$/.test(this.textOf(this.at))) {
-      throw this.problem("f-string: invalid conversion: expected 's', 'r', or 'a'")
-    }
-    this.at++
-  }
-
-  private fieldProblem(): SyntaxProblem {
-    return this.tokens.kind[this.at] === NUMBER ? this.problem("f-string: invalid syntax") : this.unexpected("}")
-  }
-
-  protected isString(kind: number): boolean {
-    return kind === STRING || kind === BYTES || kind === FSTRING_START
-  }
 }

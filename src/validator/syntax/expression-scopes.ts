@@ -6,6 +6,13 @@ import { type Arena, N, USE } from "./arena.ts"
 import { FLAG, newScope, type ScopeTable, type SyntaxScope } from "./scope-table.ts"
 import { SyntaxProblem } from "./tokens.ts"
 
+/** 1 for the nodes that have scopes of their own, or rules on where they may stand. */
+const SPECIAL = new Uint8Array(256)
+for (const kind of [N.parameter, N.lambda, N.lambdaBody, N.comprehension, N.generator, N.firstIterable, N.iterable]) {
+  SPECIAL[kind] = 1
+}
+for (const kind of [N.annotation, N.asyncFor, N.yield, N.yieldFrom, N.await, N.named]) SPECIAL[kind] = 1
+
 interface Region {
   /** The first node of it. */
   readonly first: number
@@ -19,7 +26,8 @@ interface Region {
 }
 
 export interface Places {
-  nameOf(token: number): string
+  /** Number of a name in `Names`. */
+  nameOf(token: number): number
   startOf(token: number): number
 }
 
@@ -33,6 +41,7 @@ export interface StatementScopes {
 }
 
 export function recordNames(arena: Arena, table: ScopeTable, places: Places, statement: StatementScopes): void {
+  if (recordPlainNames(arena, table, places)) return
   const regions: Region[] = []
   let region: Region = {
     first: 0,
@@ -105,13 +114,27 @@ export function recordNames(arena: Arena, table: ScopeTable, places: Places, sta
   }
 }
 
+/** Does it for the statements, nearly all, that have nothing in them but reads of names; false when this is another. */
+function recordPlainNames(arena: Arena, table: ScopeTable, places: Places): boolean {
+  const { kind, use, size } = arena
+  for (let node = 0; node < size; node++) {
+    if (SPECIAL[kind[node] ?? 0] === 1 || (kind[node] === N.name && use[node] !== USE.load)) return false
+  }
+  for (let node = size - 1; node >= 0; node--) {
+    if (kind[node] !== N.name) continue
+    const token = arena.token[node] ?? 0
+    table.record(table.current, places.nameOf(token), FLAG.used, places.startOf(token))
+  }
+  return true
+}
+
 /** An annotation that is not evaluated has a scope of its own, whose names are nobody's. */
 function annotationScope(around: SyntaxScope, { annotations, deferred }: StatementScopes): SyntaxScope {
   const scope = annotations ?? around
   return deferred ? newScope("annotation", scope, scope.className) : scope
 }
 
-function recordName(table: ScopeTable, region: Region, use: number, name: string, at: number): void {
+function recordName(table: ScopeTable, region: Region, use: number, name: number, at: number): void {
   const { scope } = region
   if (use === USE.load) table.record(scope, name, FLAG.used, at)
   else if (use === USE.walrus) table.bindWalrus(scope, name, at)

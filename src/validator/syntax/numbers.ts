@@ -34,6 +34,18 @@ export function endOfNumber(text: string, at: number): number {
   return end
 }
 
+/** Whether the number between two indexes is written without a point or an exponent. */
+export function isInteger(text: string, from: number, to: number): boolean {
+  if (to - from === 1) return true
+  const radix = text.charCodeAt(from + 1) | 0x20
+  if (radix === 0x78) return true
+  for (let at = from; at < to; at++) {
+    const unit = text.charCodeAt(at)
+    if (unit === 0x2e || unit === 0x65 || unit === 0x45) return false
+  }
+  return true
+}
+
 /** May be part of a name, as the tokenizer sees it before it looks closer. */
 export function isNamePart(unit: number): boolean {
   return (

@@ -2,6 +2,7 @@
  * CPython's symbol table, as far as it refuses code: what `global` and `nonlocal` may say, names given twice, where
  * `yield`, `await` and `:=` may stand. Names are recorded in the order of the statements.
  */
+import type { Names } from "./names.ts"
 import { SyntaxProblem } from "./tokens.ts"
 
 export type ScopeKind = "module" | "class" | "function" | "async" | "lambda" | "comprehension" | "types" | "annotation"
@@ -9,9 +10,10 @@ export type ScopeKind = "module" | "class" | "function" | "async" | "lambda" | "
 export interface SyntaxScope {
   readonly kind: ScopeKind
   readonly parent: SyntaxScope | null
-  readonly names: Map<string, number>
-  /** The class whose private names are mangled here. */
-  readonly className: string | null
+  /** Flags of each name. */
+  readonly names: Map<number, number>
+  /** The class whose private names are mangled here, or 0. */
+  readonly className: number
   yields: boolean
   /** Where the first `return` with a value stands, or -1. */
   returnsAt: number
@@ -43,13 +45,13 @@ const CLASS_CELLS = new Set(["__class__", "__classdict__"])
 
 export class ScopeTable {
   current: SyntaxScope
-  private readonly nonlocals: { scope: SyntaxScope; name: string; at: number }[] = []
+  private readonly nonlocals: { scope: SyntaxScope; name: number; at: number }[] = []
 
-  constructor() {
-    this.current = newScope("module", null, null)
+  constructor(private readonly words: Names) {
+    this.current = newScope("module", null, 0)
   }
 
-  enter(kind: ScopeKind, className: string | null = this.current.className): SyntaxScope {
+  enter(kind: ScopeKind, className = this.current.className): SyntaxScope {
     this.current = newScope(kind, this.current, className)
     return this.current
   }
@@ -63,53 +65,61 @@ export class ScopeTable {
   }
 
   /** Binds a name in the current scope. */
-  bind(written: string, at: number, flag: number = FLAG.local): void {
+  bind(written: number, at: number, flag: number = FLAG.local): void {
     this.record(this.current, written, flag, at)
   }
 
-  record(scope: SyntaxScope, written: string, flag: number, at: number): void {
-    const name = mangled(written, scope.className)
+  record(scope: SyntaxScope, written: number, flag: number, at: number): void {
+    const name = this.mangled(written, scope.className)
     const before = scope.names.get(name) ?? 0
     if ((before & flag) === flag && (flag & (FLAG.parameter | FLAG.typeParameter)) === 0) return
     if ((before & flag & FLAG.parameter) !== 0) {
-      throw new SyntaxProblem(at, `duplicate argument '${written}' in function definition`)
+      throw new SyntaxProblem(at, `duplicate argument '${this.words.textOf(written)}' in function definition`)
     }
     if ((before & flag & FLAG.typeParameter) !== 0) {
-      throw new SyntaxProblem(at, `duplicate type parameter '${written}'`)
+      throw new SyntaxProblem(at, `duplicate type parameter '${this.words.textOf(written)}'`)
     }
     if ((flag & FLAG.annotated) !== 0 && (before & (FLAG.global | FLAG.nonlocal)) !== 0 && scope.kind !== "module") {
       throw new SyntaxProblem(
         at,
-        `annotated name '${written}' can't be ${before & FLAG.global ? "global" : "nonlocal"}`,
+        `annotated name '${this.words.textOf(written)}' can't be ${before & FLAG.global ? "global" : "nonlocal"}`,
       )
     }
     const both = before | flag
     if ((both & FLAG.iteration) !== 0 && (both & FLAG.passedOn) !== 0) {
-      throw new SyntaxProblem(at, `assignment expression cannot rebind comprehension iteration variable '${written}'`)
+      throw new SyntaxProblem(
+        at,
+        `assignment expression cannot rebind comprehension iteration variable '${this.words.textOf(written)}'`,
+      )
     }
     scope.names.set(name, both)
   }
 
-  declare(written: string, keyword: "global" | "nonlocal", at: number): void {
+  declare(written: number, keyword: "global" | "nonlocal", at: number): void {
     const scope = this.current
-    const name = mangled(written, scope.className)
+    const name = this.mangled(written, scope.className)
     const before = scope.names.get(name) ?? 0
     if (keyword === "nonlocal" && scope.kind === "module") {
       throw new SyntaxProblem(at, "nonlocal declaration not allowed at module level")
     }
     if ((before & TOUCHED) !== 0) {
-      if ((before & FLAG.parameter) !== 0) throw new SyntaxProblem(at, `name '${written}' is parameter and ${keyword}`)
+      if ((before & FLAG.parameter) !== 0)
+        throw new SyntaxProblem(at, `name '${this.words.textOf(written)}' is parameter and ${keyword}`)
       const happened = (before & FLAG.annotated) !== 0 ? "annotated" : (before & FLAG.local) !== 0 ? "assigned" : "used"
-      throw new SyntaxProblem(at, `name '${written}' is ${happened} before its ${keyword} declaration`)
+      throw new SyntaxProblem(
+        at,
+        `name '${this.words.textOf(written)}' is ${happened} before its ${keyword} declaration`,
+      )
     }
     const other = keyword === "global" ? FLAG.nonlocal : FLAG.global
-    if ((before & other) !== 0) throw new SyntaxProblem(at, `name '${written}' is nonlocal and global`)
+    if ((before & other) !== 0)
+      throw new SyntaxProblem(at, `name '${this.words.textOf(written)}' is nonlocal and global`)
     scope.names.set(name, before | FLAG[keyword])
     if (keyword === "nonlocal") this.nonlocals.push({ scope, name, at })
   }
 
   /** `:=` binds in the nearest scope that is no comprehension. */
-  bindWalrus(from: SyntaxScope, written: string, at: number): void {
+  bindWalrus(from: SyntaxScope, written: number, at: number): void {
     let scope = from
     for (; scope.kind === "comprehension" && scope.parent !== null; scope = scope.parent) {
       this.record(scope, written, FLAG.passedOn, at)
@@ -123,21 +133,30 @@ export class ScopeTable {
     this.record(scope, written, FLAG.local, at)
   }
 
+  /** A private name of a class as its code sees it: `__name` is `_Class__name`. */
+  private mangled(name: number, className: number): number {
+    if (className === 0) return name
+    const text = this.words.textOf(name)
+    if (text.charCodeAt(0) !== 0x5f || !text.startsWith("__") || text.endsWith("__")) return name
+    const stripped = this.words.textOf(className).replace(/^_+/, "")
+    return stripped === "" ? name : this.words.numberOf(`_${stripped}${text}`)
+  }
+
   /** To be called when the whole file was read: only then is it known what the functions around bind. */
   finish(): void {
     for (const { scope, name, at } of this.nonlocals) {
-      const found = bindingAround(scope, name)
+      const found = bindingAround(scope, name, this.words)
       if (found === "parameter")
-        throw new SyntaxProblem(at, `nonlocal binding not allowed for type parameter '${name}'`)
-      if (found === "none") throw new SyntaxProblem(at, `no binding for nonlocal '${name}' found`)
+        throw new SyntaxProblem(at, `nonlocal binding not allowed for type parameter '${this.words.textOf(name)}'`)
+      if (found === "none") throw new SyntaxProblem(at, `no binding for nonlocal '${this.words.textOf(name)}' found`)
     }
   }
 }
 
-function bindingAround(scope: SyntaxScope, name: string): "function" | "parameter" | "none" {
+function bindingAround(scope: SyntaxScope, name: number, words: Names): "function" | "parameter" | "none" {
   for (let around = scope.parent; around !== null && around.kind !== "module"; around = around.parent) {
     if (around.kind === "class") {
-      if (CLASS_CELLS.has(name)) return "function"
+      if (CLASS_CELLS.has(words.textOf(name))) return "function"
       continue
     }
     const flags = around.names.get(name) ?? 0
@@ -149,13 +168,6 @@ function bindingAround(scope: SyntaxScope, name: string): "function" | "paramete
   return "none"
 }
 
-export function newScope(kind: ScopeKind, parent: SyntaxScope | null, className: string | null): SyntaxScope {
+export function newScope(kind: ScopeKind, parent: SyntaxScope | null, className: number): SyntaxScope {
   return { kind, parent, names: new Map(), className, yields: false, returnsAt: -1, generator: false, awaits: false }
-}
-
-/** A private name of a class as its code sees it: `__name` is `_Class__name`. */
-function mangled(name: string, className: string | null): string {
-  if (className === null || name.charCodeAt(0) !== 0x5f || !name.startsWith("__") || name.endsWith("__")) return name
-  const stripped = className.replace(/^_+/, "")
-  return stripped === "" ? name : `_${stripped}${name}`
 }

@@ -1,9 +1,10 @@
+import { Kind } from "../node-kinds.ts"
 import { N, USE } from "./arena.ts"
-import { STARTS, T } from "./atoms.ts"
+import { STARTS } from "./atoms.ts"
 import { recordNames } from "./expression-scopes.ts"
 import { PatternReader } from "./patterns.ts"
 import { FLAG, ScopeTable, type SyntaxScope } from "./scope-table.ts"
-import { KEYWORDS, kindSet, NAME, NEWLINE, STRING, type SyntaxProblem, tokenKind } from "./tokens.ts"
+import { KEYWORDS, kindSet, NAME, NEWLINE, STRING, type SyntaxProblem, T, tokenKind } from "./tokens.ts"
 
 const SEMICOLON = tokenKind(";")
 const AUGMENTED = kindSet("+= -= *= /= //= %= @= &= |= ^= <<= >>= **=")
@@ -43,7 +44,7 @@ export const outside = (): Surroundings => ({ loop: false, starHandler: false, s
 
 /** The statements of one line. */
 export abstract class SimpleStatementReader extends PatternReader {
-  protected readonly table = new ScopeTable()
+  protected readonly table = new ScopeTable(this.tokens.names)
   protected around = outside()
   /** Only the docstring and other future imports have been read. */
   protected futureAllowed = true
@@ -52,7 +53,7 @@ export abstract class SimpleStatementReader extends PatternReader {
 
   private simpleTable(): ReadonlyMap<number, () => void> {
     const table: Record<string, () => void> = {
-      pass: () => this.at++,
+      pass: () => this.leaf(Kind.other),
       break: () => this.leaveLoop("break"),
       continue: () => this.leaveLoop("continue"),
       return: () => this.returnStatement(),
@@ -113,30 +114,49 @@ export abstract class SimpleStatementReader extends PatternReader {
   protected finishExpressions(parameters: SyntaxScope | null = null, annotations: SyntaxScope | null = null): void {
     if (this.arena.size === 0) return
     const { arena, table, deferred } = this
-    const places = { nameOf: (token: number) => this.nameOf(token), startOf: (token: number) => this.startOf(token) }
-    recordNames(arena, table, places, { parameters, annotations, deferred })
+    recordNames(arena, table, this, { parameters, annotations, deferred })
     arena.size = 0
   }
 
   private expressionStatement(): number {
+    const { at } = this
+    const first = this.tree.size
     const yields = this.kind === T.yield
     let node = yields ? this.yieldExpression() : this.starExpressions()
-    if (this.kind === T.equals) {
-      while (this.take(T.equals)) {
-        this.assignTo(node)
-        node = this.kind === T.yield ? this.yieldExpression() : this.starExpressions()
-      }
-      this.refuseStarred(node)
-    } else if (this.kind === T.colon && !yields) this.annotation(node)
+    if (this.kind === T.equals) node = this.assignment(node, first, at)
+    else if (this.kind === T.colon && !yields) this.annotation(node, first, at)
     else if (AUGMENTED[this.kind] === 1) {
       this.oneTarget(node, USE.store, "assign to")
       this.at++
       this.yieldOrValues()
+      this.node(Kind.augmented_assignment, first, at)
     } else this.refuseStarred(node)
+    this.node(Kind.expression_statement, first, at)
     return node
   }
 
-  private annotation(node: number): void {
+  /** `a = b = value`, each assignment the right side of the one before it. */
+  private assignment(target: number, first: number, begin: number): number {
+    let node = target
+    const targets: number[] = []
+    let from = first
+    let at = begin
+    while (this.take(T.equals)) {
+      this.assignTo(node)
+      this.tree.lastAsTarget()
+      targets.push(from, at)
+      from = this.tree.size
+      at = this.at
+      node = this.kind === T.yield ? this.yieldExpression() : this.starExpressions()
+    }
+    this.refuseStarred(node)
+    for (let index = targets.length - 2; index >= 0; index -= 2) {
+      this.node(Kind.assignment, targets[index] ?? 0, targets[index + 1] ?? 0)
+    }
+    return node
+  }
+
+  private annotation(node: number, first: number, begin: number): void {
     const { arena } = this
     const plain = arena.kind[node] === N.name
     const kind = arena.kind[node]
@@ -144,13 +164,12 @@ export abstract class SimpleStatementReader extends PatternReader {
       throw this.problemAt(node, "only single target (not tuple or list) can be annotated")
     }
     const target = this.oneTarget(node, USE.annotated, "annotate")
+    this.tree.lastAsTarget()
     this.at++
-    const from = arena.size
-    const { at } = this
-    this.expression()
-    arena.add(N.annotation, from, at)
+    this.annotationOf()
     const assigned = this.take(T.equals)
     if (assigned) this.yieldOrValues()
+    this.node(Kind.assignment, first, begin)
     // A name in parentheses is not touched without a value.
     if (!plain && arena.kind[target] === N.name) arena.use[target] = assigned ? USE.store : USE.none
   }
@@ -163,7 +182,7 @@ export abstract class SimpleStatementReader extends PatternReader {
     if (!around.loop) {
       throw this.problem(word === "break" ? "'break' outside loop" : "'continue' not properly in loop")
     }
-    this.at++
+    this.leaf(Kind.other)
   }
 
   private returnStatement(): void {
@@ -173,45 +192,62 @@ export abstract class SimpleStatementReader extends PatternReader {
       throw this.problem("'break', 'continue' and 'return' cannot appear in an except* block")
     }
     const { at } = this
+    const first = this.tree.size
     this.at++
-    if (STARTS[this.kind] !== 1) return
-    this.values()
+    const valued = STARTS[this.kind] === 1
+    if (valued) this.values()
+    this.node(Kind.return_statement, first, at)
+    if (!valued) return
     if (current.returnsAt < 0) current.returnsAt = this.startOf(at)
   }
 
   private raise(): void {
+    const { at } = this
+    const first = this.tree.size
     this.at++
-    if (STARTS[this.kind] !== 1) return
-    this.expression()
-    if (this.take(T.from)) this.expression()
+    if (STARTS[this.kind] === 1) {
+      this.expression()
+      if (this.take(T.from)) this.expression()
+    }
+    this.node(Kind.other, first, at)
   }
 
   private assert(): void {
+    const { at } = this
+    const first = this.tree.size
     this.at++
     this.expression()
     if (this.take(T.comma)) this.expression()
+    this.node(Kind.assert_statement, first, at)
   }
 
   private del(): void {
     const { arena } = this
     const { at } = this
+    const first = this.tree.size
     this.at++
     const from = arena.size
+    const begin = this.at
     let node = this.primary()
     if (this.kind === T.comma) {
       while (this.take(T.comma) && STARTS[this.kind] === 1) this.primary()
+      this.node(Kind.expression_list, first, begin)
       node = arena.add(N.tuple, from, at)
     }
+    this.node(Kind.delete_statement, first, at)
     if (this.kind !== NEWLINE && this.kind !== SEMICOLON) throw this.unexpected()
     this.deleteTarget(node)
   }
 
   private declaration(keyword: "global" | "nonlocal"): void {
+    const { at } = this
+    const first = this.tree.size
     this.at++
     do {
       const token = this.expectName()
       this.table.declare(this.nameOf(token), keyword, this.startOf(token))
     } while (this.take(T.comma))
+    this.node(keyword === "global" ? Kind.global_statement : Kind.nonlocal_statement, first, at)
   }
 
   private bindToken(token: number, flag: number = FLAG.imported): void {
@@ -220,25 +256,48 @@ export abstract class SimpleStatementReader extends PatternReader {
   }
 
   private importStatement(): void {
+    const { at } = this
+    const first = this.tree.size
     this.at++
     do {
-      const first = this.expectName()
-      while (this.take(T.dot)) this.expectName()
-      this.bindToken(this.take(T.as) ? this.expectName() : first)
+      const item = this.tree.size
+      const begin = this.at
+      this.moduleName()
+      this.imported(item, begin)
     } while (this.take(T.comma))
+    this.node(Kind.import_statement, first, at)
+  }
+
+  private moduleName(): void {
+    const { at } = this
+    const first = this.tree.size
+    this.expectName()
+    while (this.take(T.dot)) this.expectName()
+    this.node(Kind.dotted_name, first, at)
+  }
+
+  /** Binds what a name that was just read, or its alias, stands for. */
+  private imported(item: number, begin: number): void {
+    if (!this.take(T.as)) {
+      this.bindToken(begin)
+      return
+    }
+    this.bindToken(this.expectName())
+    this.node(Kind.aliased_import, item, begin)
   }
 
   private importFrom(): void {
     const { at } = this
     this.at++
-    let relative = false
-    for (; this.kind === T.dot || this.kind === T.ellipsis; this.at++) relative = true
+    const first = this.tree.size
+    const prefix = this.at
+    while (this.kind === T.dot || this.kind === T.ellipsis) this.at++
+    const relative = this.at > prefix
+    if (relative) this.node(Kind.import_prefix, first, prefix)
     const from = this.at
-    if (this.kind !== IMPORT || !relative) {
-      this.expectName()
-      while (this.take(T.dot)) this.expectName()
-    }
-    const future = !relative && this.at === from + 1 && this.nameOf(from) === "__future__"
+    if (this.kind !== IMPORT || !relative) this.moduleName()
+    if (relative) this.node(Kind.relative_import, first, prefix)
+    const future = !relative && this.at === from + 1 && this.textOf(from) === "__future__"
     this.expect(IMPORT)
     if (future && !this.futureAllowed) {
       throw this.problem("from __future__ imports must occur at the beginning of the file", at)
@@ -247,19 +306,21 @@ export abstract class SimpleStatementReader extends PatternReader {
     if (this.take(T.star)) {
       if (future) throw this.problem("future feature * is not defined", at)
       if (this.table.current.kind !== "module") throw this.problem("import * only allowed at module level", at)
-      return
-    }
-    this.importedNames(future)
+      this.node(Kind.wildcard_import, this.tree.size, this.at - 1)
+    } else this.importedNames(future)
+    this.node(Kind.import_from_statement, first, at)
   }
 
   private importedNames(future: boolean): void {
     const bracketed = this.take(T.open)
     for (;;) {
+      const item = this.tree.size
       const token = this.expectName()
-      const name = this.nameOf(token)
+      this.node(Kind.dotted_name, item, token)
+      const name = this.textOf(token)
       if (future && !FUTURE_FEATURES.has(name)) throw this.problem(`future feature ${name} is not defined`, token)
       if (future && name === "annotations") this.deferred = true
-      this.bindToken(this.take(T.as) ? this.expectName() : token)
+      this.imported(item, token)
       if (!this.take(T.comma)) break
       if (ENDS_IMPORT[this.kind] === 1) {
         if (!bracketed) throw this.problem("trailing comma not allowed without surrounding parentheses", this.at - 1)
@@ -270,22 +331,32 @@ export abstract class SimpleStatementReader extends PatternReader {
   }
 
   private typeAlias(): void {
+    const { at } = this
+    const first = this.tree.size
     this.at++
     this.bindToken(this.expectName(), FLAG.local)
     this.table.enter("types")
     this.typeParameters()
     this.expect(T.equals)
+    const value = this.tree.size
+    const begin = this.at
     this.expression()
+    this.node(Kind.type, value, begin)
+    this.node(Kind.type_alias_statement, first, at)
     this.finishExpressions()
     this.table.leave()
   }
 
   /** The type parameters of a definition, in the current scope of kind `types`; nothing when there are none. */
   protected typeParameters(): void {
+    const { at: begin } = this
+    const list = this.tree.size
     if (!this.take(T.openSquare)) return
     if (this.kind === T.closeSquare) throw this.problem("type parameter list cannot be empty")
     let defaults = false
     while (this.kind !== T.closeSquare) {
+      const { at } = this
+      const first = this.tree.size
       const unpacks = this.take(T.star)
       const starred = unpacks || this.take(T.doubleStar)
       const token = this.expectName()
@@ -294,18 +365,28 @@ export abstract class SimpleStatementReader extends PatternReader {
       if (this.kind === T.colon) {
         if (starred) throw this.problem("only a plain type parameter may have a bound")
         this.at++
-        this.expression()
+        this.typeOf(false)
       }
       if (this.take(T.equals)) {
         defaults = true
-        if (unpacks && this.kind === T.star) this.starred()
-        else this.expression()
+        this.typeOf(unpacks)
       } else if (defaults) {
-        throw this.problem(`type parameter '${this.nameOf(token)}' without a default follows one with a default`, token)
+        throw this.problem(`type parameter '${this.textOf(token)}' without a default follows one with a default`, token)
       }
+      this.node(Kind.type, first, at)
       if (!this.take(T.comma)) break
     }
     this.expect(T.closeSquare)
+    this.node(Kind.type_parameter, list, begin)
     this.finishExpressions()
+  }
+
+  /** The bound or default of a type parameter. */
+  private typeOf(mayUnpack: boolean): void {
+    const { at } = this
+    const first = this.tree.size
+    if (mayUnpack && this.kind === T.star) this.starred()
+    else this.expression()
+    this.node(Kind.type, first, at)
   }
 }

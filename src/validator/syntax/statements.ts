@@ -1,8 +1,9 @@
-import { N, USE } from "./arena.ts"
-import { T } from "./atoms.ts"
+import { Kind } from "../node-kinds.ts"
+import { USE } from "./arena.ts"
+import { holdItems, startsMatch } from "./lookahead.ts"
 import type { SyntaxScope } from "./scope-table.ts"
 import { outside, SimpleStatementReader, type Surroundings } from "./simple-statements.ts"
-import { DEDENT, END, INDENT, KEYWORDS, NAME, NEWLINE, tokenKind } from "./tokens.ts"
+import { DEDENT, END, INDENT, KEYWORDS, NAME, NEWLINE, T, tokenKind } from "./tokens.ts"
 
 const word = (name: string) => KEYWORDS.get(name) ?? -1
 const DEF = word("def")
@@ -19,8 +20,6 @@ const MAX_BLOCKS = 20
 
 /** Whole files. Blocks nest no deeper than the tokenizer's limit on indentation, so recursion per block is bounded. */
 export class StatementReader extends SimpleStatementReader {
-  /** Index of the innermost statement that is being read. */
-  statementStart = 0
   private readonly compound = this.compoundTable()
 
   private compoundTable(): ReadonlyMap<number, () => void> {
@@ -39,18 +38,24 @@ export class StatementReader extends SimpleStatementReader {
 
   /** Throws a `SyntaxProblem` at the first place that CPython refuses. */
   file(): void {
+    this.tree.begin(Kind.module, 0)
     while (this.kind !== END) this.statement()
     this.table.finish()
+    this.tree.close()
+  }
+
+  private begin(kind: number, token = this.at): void {
+    this.tree.begin(kind, this.startOf(token))
   }
 
   private statement(): void {
     const { kind } = this
-    this.statementStart = this.startOf(this.at)
+    this.tree.keep()
     const read = kind === AT ? () => this.decorated() : this.compound.get(kind)
     if (read !== undefined) {
       this.futureAllowed = false
       read()
-    } else if (kind === NAME && this.startsMatch()) {
+    } else if (kind === NAME && startsMatch(this.tokens, this.at)) {
       this.futureAllowed = false
       this.matchStatement()
     } else this.simpleStatements()
@@ -58,22 +63,21 @@ export class StatementReader extends SimpleStatementReader {
 
   private block(): void {
     this.expect(T.colon)
-    this.suite()
-  }
-
-  private suite(): void {
     if (this.kind !== NEWLINE) {
+      this.begin(Kind.block)
       this.simpleStatements()
-      return
+    } else {
+      this.at++
+      if (this.kind !== INDENT) throw this.unexpected("an indented block")
+      this.at++
+      this.begin(Kind.block)
+      while (this.kind !== DEDENT) {
+        if (this.kind === END) throw this.unexpected()
+        this.statement()
+      }
+      this.at++
     }
-    this.at++
-    if (this.kind !== INDENT) throw this.unexpected("an indented block")
-    this.at++
-    while (this.kind !== DEDENT) {
-      if (this.kind === END) throw this.unexpected()
-      this.statement()
-    }
-    this.at++
+    this.tree.close()
   }
 
   /** A block whose surroundings differ from those here. */
@@ -90,33 +94,44 @@ export class StatementReader extends SimpleStatementReader {
     this.blockIn({ loop: true, starHandlerOfLoop: false }, 1)
   }
 
-  private condition(): void {
+  private header(): void {
     this.at++
     this.namedExpression()
     this.finishExpressions()
   }
 
   private ifStatement(): void {
-    this.condition()
+    this.begin(Kind.if_statement)
+    this.header()
     this.block()
     while (this.kind === ELIF) {
-      this.condition()
+      this.begin(Kind.elif_clause)
+      this.header()
       this.block()
+      this.tree.close()
     }
     this.elseBlock()
+    this.tree.close()
   }
 
   private elseBlock(): void {
-    if (this.take(T.else)) this.block()
+    if (this.kind !== T.else) return
+    this.begin(Kind.else_clause)
+    this.at++
+    this.block()
+    this.tree.close()
   }
 
   private whileStatement(): void {
-    this.condition()
+    this.begin(Kind.while_statement)
+    this.header()
     this.loopBody()
     this.elseBlock()
+    this.tree.close()
   }
 
-  private forStatement(): void {
+  private forStatement(begin = this.at): void {
+    this.begin(Kind.for_statement, begin)
     this.at++
     this.targets(USE.store)
     this.expect(T.in)
@@ -124,10 +139,12 @@ export class StatementReader extends SimpleStatementReader {
     this.finishExpressions()
     this.loopBody()
     this.elseBlock()
+    this.tree.close()
   }
 
   private tryStatement(): void {
     const { at } = this
+    this.begin(Kind.try_statement)
     this.at++
     this.blockIn({}, 1)
     let starred: boolean | null = null
@@ -143,51 +160,55 @@ export class StatementReader extends SimpleStatementReader {
         : this.problem("expected 'except' or 'finally' block")
     }
     if (starred !== null) this.elseBlock()
-    if (this.take(FINALLY)) this.blockIn({}, 1)
+    if (this.kind === FINALLY) {
+      this.begin(Kind.finally_clause)
+      this.at++
+      this.blockIn({}, 1)
+      this.tree.close()
+    }
+    this.tree.close()
   }
 
   private handler(before: boolean | null): boolean {
     const { at } = this
+    this.begin(Kind.except_clause)
     this.at++
     const starred = this.take(T.star)
     if (before !== null && starred !== before) {
       throw this.problem("cannot have both 'except' and 'except*' on the same 'try'", at)
     }
     if (starred && this.kind === T.colon) throw this.problem("expected one or more exception types")
-    if (this.kind !== T.colon) {
-      this.expression()
-      if (this.kind === T.comma) throw this.problem("multiple exception types must be parenthesized", at)
-      if (this.take(T.as)) {
-        const token = this.expectName()
-        this.refuseDebug(token)
-        this.table.bind(this.nameOf(token), this.startOf(token))
-      }
-    }
+    if (this.kind !== T.colon) this.caught(at)
     this.finishExpressions()
     this.blockIn(starred ? { starHandler: true, starHandlerOfLoop: true } : {}, 1)
+    this.tree.close()
     return starred
   }
 
-  private withStatement(): void {
-    this.at++
-    const items = this.bracketedItems() ? this.itemsInBrackets() : this.items()
-    this.finishExpressions()
-    this.blockIn({}, items)
+  private caught(handler: number): void {
+    const { at } = this
+    const first = this.tree.size
+    this.expression()
+    if (this.kind === T.comma) throw this.problem("multiple exception types must be parenthesized", handler)
+    if (!this.take(T.as)) return
+    const target = this.tree.size
+    const token = this.expectName()
+    this.node(Kind.as_pattern_target, target, token)
+    this.node(Kind.as_pattern, first, at)
+    this.refuseDebug(token)
+    this.table.bind(this.nameOf(token), this.startOf(token))
   }
 
-  /** True when the brackets that open here hold the items of a `with`, not an expression. */
-  private bracketedItems(): boolean {
-    if (this.kind !== T.open) return false
-    let depth = 0
-    let binds = false
-    for (let distance = 0; ; distance++) {
-      const kind = this.kindAfter(distance)
-      if (kind === END || kind === NEWLINE) return false
-      if (kind === T.open || kind === T.openSquare || kind === T.openBrace) depth++
-      else if (kind === T.close || kind === T.closeSquare || kind === T.closeBrace) {
-        if (--depth === 0) return binds && this.kindAfter(distance + 1) === T.colon
-      } else if (kind === T.as && depth === 1) binds = true
-    }
+  private withStatement(begin = this.at): void {
+    this.begin(Kind.with_statement, begin)
+    this.at++
+    const { at } = this
+    const first = this.tree.size
+    const items = holdItems(this.tokens, this.at) ? this.itemsInBrackets() : this.items()
+    this.node(Kind.with_clause, first, at)
+    this.finishExpressions()
+    this.blockIn({}, items)
+    this.tree.close()
   }
 
   private itemsInBrackets(): number {
@@ -212,33 +233,45 @@ export class StatementReader extends SimpleStatementReader {
   }
 
   private item(): void {
+    const { at } = this
+    const first = this.tree.size
     this.expression()
-    if (this.take(T.as)) this.boundTarget()
+    if (this.take(T.as)) {
+      this.boundTarget()
+      this.node(Kind.as_pattern, first, at)
+    }
+    this.node(Kind.with_item, first, at)
   }
 
   private asyncStatement(): void {
     const { at } = this
     this.at++
     if (this.kind === DEF) {
-      this.functionDefinition("async")
+      this.functionDefinition("async", at)
       return
     }
     if (this.kind !== T.for && this.kind !== WITH) throw this.unexpected("def, for or with")
     if (this.table.current.kind !== "async") {
       throw this.problem(`'async ${this.textOf(this.at)}' outside async function`, at)
     }
-    if (this.kind === WITH) this.withStatement()
-    else this.forStatement()
+    if (this.kind === WITH) this.withStatement(at)
+    else this.forStatement(at)
   }
 
   private decorated(): void {
-    while (this.take(AT)) {
+    this.begin(Kind.decorated_definition)
+    while (this.kind === AT) {
+      const begin = this.at++
+      const first = this.tree.size
       this.namedExpression()
+      this.node(Kind.decorator, first, begin)
       this.expect(NEWLINE)
     }
     this.finishExpressions()
+    const { at } = this
     if (this.kind === CLASS) this.classDefinition()
-    else this.functionDefinition(this.take(T.async) ? "async" : "function")
+    else this.functionDefinition(this.take(T.async) ? "async" : "function", at)
+    this.tree.close()
   }
 
   private definedName(): number {
@@ -249,14 +282,18 @@ export class StatementReader extends SimpleStatementReader {
     return token
   }
 
-  private functionDefinition(kind: "function" | "async"): void {
+  private functionDefinition(kind: "function" | "async", begin = this.at): void {
     if (this.kind !== DEF) throw this.unexpected("def")
+    this.begin(Kind.function_definition, begin)
     this.definedName()
     const types = this.enterTypes()
+    const { at } = this
+    const first = this.tree.size
     this.expect(T.open)
     this.parameters(T.close)
     this.expect(T.close)
-    if (this.take(ARROW)) this.returnType()
+    this.node(Kind.parameters, first, at)
+    if (this.take(ARROW)) this.annotationOf()
     const scope = this.table.enter(kind)
     this.table.current = types?.parent ?? scope.parent ?? scope
     this.finishExpressions(scope, types)
@@ -264,13 +301,7 @@ export class StatementReader extends SimpleStatementReader {
     this.body()
     this.table.leave()
     if (types !== null) this.table.leave()
-  }
-
-  private returnType(): void {
-    const { arena, at } = this
-    const from = arena.size
-    this.expression()
-    arena.add(N.annotation, from, at)
+    this.tree.close()
   }
 
   private enterTypes(): SyntaxScope | null {
@@ -288,27 +319,20 @@ export class StatementReader extends SimpleStatementReader {
   }
 
   private classDefinition(): void {
+    this.begin(Kind.class_definition)
     const name = this.definedName()
     const types = this.enterTypes()
-    if (this.take(T.open)) this.call(false)
+    if (this.kind === T.open) this.callArguments(false)
     this.finishExpressions()
     this.table.enter("class", this.nameOf(name))
     this.body()
     this.table.leave()
     if (types !== null) this.table.leave()
-  }
-
-  /** `match` is a name unless its line ends in a colon. */
-  private startsMatch(): boolean {
-    if (this.textOf(this.at) !== "match") return false
-    const next = this.kindAfter(1)
-    if (next === T.equals || next === T.dot || next === NEWLINE || next === T.comma || next === T.colon) return false
-    let distance = 1
-    while (this.kindAfter(distance) !== NEWLINE && this.kindAfter(distance) !== END) distance++
-    return this.kindAfter(distance - 1) === T.colon
+    this.tree.close()
   }
 
   private matchStatement(): void {
+    this.begin(Kind.match_statement)
     this.at++
     this.subject()
     this.finishExpressions()
@@ -316,6 +340,7 @@ export class StatementReader extends SimpleStatementReader {
     this.expect(NEWLINE)
     if (this.kind !== INDENT) throw this.unexpected("an indented block")
     this.at++
+    this.begin(Kind.block)
     let irrefutable = -1
     do {
       if (irrefutable >= 0) {
@@ -324,6 +349,8 @@ export class StatementReader extends SimpleStatementReader {
       irrefutable = this.caseBlock()
     } while (this.kind !== DEDENT)
     this.at++
+    this.tree.close()
+    this.tree.close()
   }
 
   private subject(): void {
@@ -335,15 +362,25 @@ export class StatementReader extends SimpleStatementReader {
   /** The token of the case when it matches everything, else -1. */
   private caseBlock(): number {
     if (this.kind !== NAME || this.textOf(this.at) !== "case") throw this.unexpected("case")
+    this.begin(Kind.case_clause)
     this.at++
     const { at } = this
-    const bound = new Map<string, number>()
+    const bound = new Map<number, number>()
     const irrefutable = this.casePatterns(bound)
     for (const [name, token] of bound) this.table.bind(name, this.startOf(token))
-    const guarded = this.take(T.if)
-    if (guarded) this.namedExpression()
+    const guarded = this.kind === T.if
+    if (guarded) this.guard()
     this.finishExpressions()
     this.block()
+    this.tree.close()
     return irrefutable && !guarded ? at : -1
+  }
+
+  private guard(): void {
+    const { at } = this
+    const first = this.tree.size
+    this.at++
+    this.namedExpression()
+    this.node(Kind.other, first, at)
   }
 }

@@ -17,8 +17,7 @@ export interface StringStart {
 export function stringStart(text: string, at: number, quoteAt: number): StringStart | null {
   const prefix = text.slice(at, quoteAt).toLowerCase()
   if (!PREFIXES.has(prefix)) return null
-  const single = text.charAt(quoteAt)
-  const tripled = single.repeat(3)
+  const [single, tripled] = text.charCodeAt(quoteAt) === 0x27 ? ["'", "'''"] : ['"', '"""']
   const quote = text.startsWith(tripled, quoteAt) ? tripled : single
   return {
     raw: prefix.includes("r"),

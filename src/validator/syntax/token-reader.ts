@@ -1,13 +1,26 @@
+import { Kind } from "../node-kinds.ts"
 import { Arena, N, USE } from "./arena.ts"
+import { DEBUG } from "./names.ts"
 import type { Tokens } from "./tokenizer.ts"
 import { BROKEN, DEDENT, END, INDENT, NAME, NEWLINE, SyntaxProblem, TOKEN_NAMES, tokenKind } from "./tokens.ts"
+import { TreeBuilder } from "./tree-builder.ts"
+import type { Workspace } from "./workspace.ts"
+
+const IDENTIFIER = Kind.identifier
 
 /** A place in the tokens and the nodes read since the statement began; what every part of the parser stands on. */
 export abstract class TokenReader {
   protected at = 0
   readonly arena = new Arena()
 
-  constructor(readonly tokens: Tokens) {}
+  readonly tree: TreeBuilder
+
+  constructor(
+    readonly tokens: Tokens,
+    workspace: Workspace,
+  ) {
+    this.tree = new TreeBuilder(tokens.text.length, workspace)
+  }
 
   protected get kind(): number {
     return this.tokens.kind[this.at] ?? END
@@ -17,18 +30,27 @@ export abstract class TokenReader {
     return this.tokens.kind[this.at + distance] ?? END
   }
 
-  protected startOf(token: number): number {
+  startOf(token: number): number {
     return this.tokens.start[token] ?? 0
+  }
+
+  /** A node of the file's tree over all of its nodes from `first` on; its text begins with a token and ends here. */
+  protected node(kind: number, first: number, begin: number): void {
+    this.tree.add(kind, first, this.tokens.start[begin] ?? 0, this.tokens.end[this.at - 1] ?? 0)
+  }
+
+  /** Takes one token, which is a node of its own. */
+  protected leaf(kind: number): void {
+    this.tree.leaf(kind, this.tokens.start[this.at] ?? 0, this.tokens.end[this.at] ?? 0)
+    this.at++
   }
 
   textOf(token: number): string {
     return this.tokens.text.slice(this.tokens.start[token], this.tokens.end[token])
   }
 
-  /** CPython compares names after NFKC normalisation (PEP 3131). */
-  nameOf(token: number): string {
-    const name = this.textOf(token)
-    return /^[\0-\x7f]*$/.test(name) ? name : name.normalize("NFKC")
+  nameOf(token: number): number {
+    return this.tokens.name[token] ?? 0
   }
 
   protected take(kind: number): boolean {
@@ -42,10 +64,12 @@ export abstract class TokenReader {
     this.at++
   }
 
-  /** The token of a name; keywords are none. */
+  /** The token of a name, which becomes an identifier of the tree; keywords are none. */
   protected expectName(): number {
     if (this.kind !== NAME) throw this.unexpected("a name")
-    return this.at++
+    const token = this.at++
+    this.tree.leaf(IDENTIFIER, this.tokens.start[token] ?? 0, this.tokens.end[token] ?? 0, this.nameOf(token))
+    return token
   }
 
   protected unexpected(wanted?: string): SyntaxProblem {
@@ -83,8 +107,7 @@ export abstract class TokenReader {
     return node
   }
 
-  /** `__debug__` is the one name that nothing may bind. */
   protected refuseDebug(token: number): void {
-    if (this.nameOf(token) === "__debug__") throw this.problem("cannot assign to __debug__", token)
+    if (this.nameOf(token) === DEBUG) throw this.problem("cannot assign to __debug__", token)
   }
 }

@@ -3,6 +3,7 @@
  * f-strings with their own tokens. One pass; the arrays end where nothing more can be read, with a `broken` token.
  */
 import { checkName } from "./name-characters.ts"
+import { FIRST_NAME, type Names } from "./names.ts"
 import { endOfNumber, isNamePart } from "./numbers.ts"
 import { checkEscapes, endOfString, type StringStart, stringStart } from "./string-literals.ts"
 import {
@@ -14,7 +15,6 @@ import {
   FSTRING_MIDDLE,
   FSTRING_START,
   INDENT,
-  KEYWORDS,
   NAME,
   NEWLINE,
   NUMBER,
@@ -23,23 +23,19 @@ import {
   SyntaxProblem,
   tokenKind,
 } from "./tokens.ts"
+import type { TokenArrays, Workspace } from "./workspace.ts"
 
-/** The text between two indexes reads the same to Python as `plain`, which is as long. */
-export interface Edit {
-  readonly from: number
-  readonly to: number
-  readonly plain: string
-}
-
+/** Good until the next file is read into the workspace. */
 export interface Tokens {
   readonly text: string
   readonly size: number
   readonly kind: Uint8Array
   readonly start: Int32Array
   readonly end: Int32Array
+  /** Numbers of words in `names`; whatever else has 0. */
+  readonly name: Int32Array
+  readonly names: Names
   readonly problem: SyntaxProblem | null
-  /** Line continuations, in order: readers that look for the next line at each of them are quadratic in their number. */
-  readonly continuations: readonly Edit[]
 }
 
 /** CPython's MAXINDENT counts the outermost level. */
@@ -54,8 +50,20 @@ const SINGLE = new Uint8Array(128)
 for (const [operator, kind] of OPERATOR_KINDS) if (operator.length === 1) SINGLE[operator.charCodeAt(0)] = kind
 /** 1 for what may go on as a longer operator. */
 const LONGER = new Uint8Array(128)
-for (const operator of OPERATOR_KINDS.keys()) if (operator.length > 1) LONGER[operator.charCodeAt(0)] = 1
-const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" }
+/** 1 for what may be second in one. */
+const SECOND = new Uint8Array(128)
+for (const operator of OPERATOR_KINDS.keys()) {
+  if (operator.length === 1) continue
+  LONGER[operator.charCodeAt(0)] = 1
+  SECOND[operator.charCodeAt(1)] = 1
+}
+/** By the character code of an opening bracket that of the one that closes it, and the other way round. */
+const CLOSING = new Uint8Array(128)
+const OPENING = new Uint8Array(128)
+for (const [open, close] of ["()", "[]", "{}"].map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)] as const)) {
+  CLOSING[open] = close
+  OPENING[close] = open
+}
 const COLON = tokenKind(":")
 
 interface Formatted {
@@ -69,27 +77,27 @@ interface Formatted {
   literal: boolean
 }
 
-export function tokenize(text: string): Tokens {
-  return new Tokenizer(text).run()
+export function tokenize(text: string, workspace: Workspace): Tokens {
+  return new Tokenizer(text, workspace).run()
 }
 
 class Tokenizer {
-  private kind: Uint8Array
-  private start: Int32Array
-  private end: Int32Array
+  private tokens: TokenArrays
+  private readonly names: Names
   private size = 0
   private at = 0
-  private readonly brackets: { character: string; at: number }[] = []
+  /** Where those that are open stand. */
+  private readonly brackets: number[] = []
   private readonly formatted: Formatted[] = []
-  private readonly continuations: Edit[] = []
   private readonly columns = [0]
   private readonly alternatives = [0]
 
-  constructor(private readonly text: string) {
-    const room = Math.max(64, (text.length >> 1) + 16)
-    this.kind = new Uint8Array(room)
-    this.start = new Int32Array(room)
-    this.end = new Int32Array(room)
+  constructor(
+    private readonly text: string,
+    private readonly workspace: Workspace,
+  ) {
+    this.tokens = workspace.tokensFor(Math.max(64, (text.length >> 1) + 16))
+    this.names = workspace.names
   }
 
   run(): Tokens {
@@ -101,27 +109,20 @@ class Tokenizer {
       problem = thrown
       this.add(BROKEN, Math.min(problem.index, this.text.length), this.text.length)
     }
-    const { text, size, kind, start, end } = this
-    return { text, size, kind, start, end, problem, continuations: this.continuations }
+    const { text, size, names } = this
+    const { kind, start, end, name } = this.tokens
+    // What is asked for past the last token must not be one of another file.
+    return { text, size, kind: kind.subarray(0, size), start, end, name, names, problem }
   }
 
-  private add(kind: number, start: number, end: number): void {
-    if (this.size === this.kind.length) {
-      const room = this.size * 2
-      const kinds = new Uint8Array(room)
-      kinds.set(this.kind)
-      this.kind = kinds
-      const starts = new Int32Array(room)
-      starts.set(this.start)
-      this.start = starts
-      const ends = new Int32Array(room)
-      ends.set(this.end)
-      this.end = ends
-    }
-    this.kind[this.size] = kind
-    this.start[this.size] = start
-    this.end[this.size] = end
-    this.size++
+  private add(kind: number, start: number, end: number, name = 0): void {
+    if (this.size === this.tokens.kind.length) this.tokens = this.workspace.moreTokens()
+    const { tokens, size } = this
+    tokens.kind[size] = kind
+    tokens.start[size] = start
+    tokens.end[size] = end
+    tokens.name[size] = name
+    this.size = size + 1
   }
 
   private read(): void {
@@ -152,10 +153,8 @@ class Tokenizer {
         }
         this.at++
       } else if (unit === 0x23) this.at = this.lineEnd()
-      else if (unit === 0x5c) {
-        this.continuations.push({ from: this.at, to: this.at + 2, plain: "  " })
-        this.continuation()
-      } else {
+      else if (unit === 0x5c) this.continuation()
+      else {
         this.token(unit)
         pending = true
       }
@@ -163,7 +162,7 @@ class Tokenizer {
     const open = this.brackets.at(-1)
     const unfinished = this.formatted.at(-1)
     if (unfinished !== undefined) throw new SyntaxProblem(unfinished.at, "unterminated f-string literal")
-    if (open !== undefined) throw new SyntaxProblem(open.at, `'${open.character}' was never closed`)
+    if (open !== undefined) throw new SyntaxProblem(open, `'${text.charAt(open)}' was never closed`)
     if (pending) this.add(NEWLINE, text.length, text.length)
     for (let level = this.columns.length; level > 1; level--) this.add(DEDENT, text.length, text.length)
     this.add(END, text.length, text.length)
@@ -189,9 +188,6 @@ class Tokenizer {
     let column = 0
     let alternative = 0
     let continued: { column: number; alternative: number } | null = null
-    const from = this.at
-    let blanks = ""
-    let lineStart = from
     for (; this.at < text.length; this.at++) {
       const unit = text.charCodeAt(this.at)
       if (unit === 0x20) {
@@ -206,17 +202,11 @@ class Tokenizer {
       } else if (unit === 0x5c) {
         // Indentation split by a backslash is that of the first of the lines.
         if (column > 0) continued ??= { column, alternative }
-        if (blanks === "") blanks = text.slice(lineStart, this.at)
         this.continuation()
-        lineStart = this.at
         this.at--
       } else break
     }
     const unit = text.charCodeAt(this.at)
-    if (lineStart > from) {
-      if (blanks === "") blanks = text.slice(lineStart, this.at)
-      this.continuations.push({ from, to: this.at, plain: blanks.padStart(this.at - from, "\n") })
-    }
     if (this.at >= text.length) return false
     if (unit === 0x23) this.at = this.lineEnd()
     if (unit === 0x23 || unit === 0x0a) {
@@ -266,18 +256,24 @@ class Tokenizer {
     const { text, at } = this
     let end = at
     let ascii = true
-    for (let unit = text.charCodeAt(end); isNamePart(unit); unit = text.charCodeAt(++end)) ascii &&= unit < 0x80
+    let hash = 0
+    for (let unit = text.charCodeAt(end); isNamePart(unit); unit = text.charCodeAt(++end)) {
+      ascii &&= unit < 0x80
+      hash = (Math.imul(hash, 31) + unit) | 0
+    }
     const unit = text.charCodeAt(end)
     if ((unit === 0x22 || unit === 0x27) && end - at <= 2 && this.string(end)) return
     if (!ascii) checkName(text, at, end)
-    const kind = ascii && end - at <= 8 && end - at >= 2 ? KEYWORDS.get(text.slice(at, end)) : undefined
-    this.add(kind ?? NAME, at, end)
+    // CPython compares names after NFKC normalisation (PEP 3131), but no keyword is spelled that way.
+    const name = ascii
+      ? this.names.numberAt(text, at, end, hash)
+      : this.names.numberOf(text.slice(at, end).normalize("NFKC"))
+    this.add(ascii && name < FIRST_NAME ? name : NAME, at, end, name)
     this.at = end
   }
 
   private operator(unit: number): void {
     const { text, at } = this
-    const character = text.charAt(at)
     const inside = this.formatted.at(-1)
     if (inside !== undefined && unit === 0x3a && this.brackets.length === inside.fields.at(-1)) {
       this.add(COLON, at, at + 1)
@@ -287,32 +283,35 @@ class Tokenizer {
     }
     let kind = unit < 128 ? (SINGLE[unit] ?? 0) : 0
     let length = 1
-    if (unit < 128 && LONGER[unit] === 1) {
+    if (unit < 128 && LONGER[unit] === 1 && SECOND[text.charCodeAt(at + 1)] === 1) {
       const three = OPERATOR_KINDS.get(text.slice(at, at + 3))
       const two = three === undefined ? OPERATOR_KINDS.get(text.slice(at, at + 2)) : undefined
       if (three !== undefined && three !== kind) length = 3
       else if (two !== undefined && two !== kind) length = 2
       kind = three ?? two ?? kind
     }
-    if (kind === 0) throw new SyntaxProblem(at, `invalid character ${JSON.stringify(character)} outside a string`)
-    if (length === 1) this.bracket(character, at, inside)
+    if (kind === 0) {
+      throw new SyntaxProblem(at, `invalid character ${JSON.stringify(text.charAt(at))} outside a string`)
+    }
+    if (length === 1) this.bracket(unit, at, inside)
     this.add(kind, at, at + length)
     this.at += length
   }
 
-  private bracket(character: string, at: number, inside: Formatted | undefined): void {
-    const { brackets } = this
-    if (character in CLOSING) {
+  private bracket(unit: number, at: number, inside: Formatted | undefined): void {
+    const { brackets, text } = this
+    if (CLOSING[unit] !== 0) {
       if (brackets.length >= MAX_BRACKETS) throw new SyntaxProblem(at, "too many nested parentheses")
-      brackets.push({ character, at })
-    } else if (character === ")" || character === "]" || character === "}") {
+      brackets.push(at)
+    } else if (OPENING[unit] !== 0) {
+      const character = text.charAt(at)
       if (inside !== undefined && brackets.length === inside.outside) {
         throw new SyntaxProblem(at, `f-string: single '${character}' is not allowed`)
       }
       const open = brackets.pop()
       if (open === undefined) throw new SyntaxProblem(at, `unmatched '${character}'`)
-      if (CLOSING[open.character] !== character) {
-        throw new SyntaxProblem(at, `closing '${character}' does not match opening '${open.character}'`)
+      if (text.charCodeAt(open) !== OPENING[unit]) {
+        throw new SyntaxProblem(at, `closing '${character}' does not match opening '${text.charAt(open)}'`)
       }
       if (inside !== undefined && brackets.length + 1 === inside.fields.at(-1)) {
         inside.fields.pop()
@@ -374,7 +373,7 @@ class Tokenizer {
     this.at = here
     if (broken) inside.literal = false
     else if (text.startsWith(quote, here)) this.endFormatted(inside, quote)
-    else this.field(inside, text.charAt(here))
+    else this.field(inside, text.charCodeAt(here))
   }
 
   private endFormatted(inside: Formatted, quote: string): void {
@@ -384,11 +383,11 @@ class Tokenizer {
     this.formatted.pop()
   }
 
-  private field(inside: Formatted, brace: string): void {
+  private field(inside: Formatted, brace: number): void {
     this.bracket(brace, this.at, inside)
-    this.add(tokenKind(brace), this.at, this.at + 1)
+    this.add(SINGLE[brace] ?? 0, this.at, this.at + 1)
     this.at++
-    if (brace === "}") return
+    if (OPENING[brace] !== 0) return
     if (inside.fields.length >= MAX_FORMAT_SPECS) {
       throw new SyntaxProblem(this.at - 1, "f-string: expressions nested too deeply")
     }

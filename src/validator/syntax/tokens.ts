@@ -54,6 +54,40 @@ export const FSTRING_MIDDLE = tokenKind("fstring_middle")
 export const FSTRING_END = tokenKind("fstring_end")
 export const BROKEN = tokenKind("broken")
 
+/** Kinds of the tokens that the parser asks for. */
+export const T = {
+  open: tokenKind("("),
+  close: tokenKind(")"),
+  openSquare: tokenKind("["),
+  closeSquare: tokenKind("]"),
+  openBrace: tokenKind("{"),
+  closeBrace: tokenKind("}"),
+  comma: tokenKind(","),
+  colon: tokenKind(":"),
+  dot: tokenKind("."),
+  equals: tokenKind("="),
+  walrus: tokenKind(":="),
+  star: tokenKind("*"),
+  doubleStar: tokenKind("**"),
+  slash: tokenKind("/"),
+  exclamation: tokenKind("!"),
+  ellipsis: tokenKind("..."),
+  yield: tokenKind("yield"),
+  from: tokenKind("from"),
+  for: tokenKind("for"),
+  async: tokenKind("async"),
+  await: tokenKind("await"),
+  in: tokenKind("in"),
+  if: tokenKind("if"),
+  else: tokenKind("else"),
+  lambda: tokenKind("lambda"),
+  not: tokenKind("not"),
+  is: tokenKind("is"),
+  and: tokenKind("and"),
+  or: tokenKind("or"),
+  as: tokenKind("as"),
+} as const
+
 /** Thrown to leave the parse at the first problem; `checkSyntax` catches it. */
 export class SyntaxProblem extends Error {
   constructor(

@@ -1,0 +1,37 @@
+/** Arguments that make a call run code from elsewhere: as a keyword, or as a key of the options that are spread into it. */
+import { FORBIDDEN_ARGUMENTS } from "../equal-power/arguments.ts"
+import { Kind } from "../node-kinds.ts"
+import { children, nameOf, type PythonTree, textOf } from "../python-tree.ts"
+import { stringConstant } from "../string-constants.ts"
+import type { Rule } from "./rule.ts"
+
+export const forbiddenArguments: Rule = function* ({ bindings: { tree } }) {
+  const keywords = tree.names.marks(FORBIDDEN_ARGUMENTS)
+  for (let node = 0; node < tree.size; node++) {
+    const name = nameGiven(tree, node, keywords)
+    const argument = name === undefined ? undefined : FORBIDDEN_ARGUMENTS.get(name)
+    if (argument === undefined) continue
+    const value = children(tree, node).at(-1)
+    if (value === undefined || argument.safe.includes(textOf(tree, value))) continue
+    const message = `Forbidden argument: ${name} (${argument.reason}). ${argument.instead}`
+    yield { index: tree.start[node] ?? 0, message, severity: "error" }
+  }
+}
+
+/** `f(name=value)`, `{"name": value}`, `options["name"] = value`. */
+function nameGiven(tree: PythonTree, node: number, keywords: Uint8Array): string | undefined {
+  // The name or key is the first part of the node.
+  const key = node + 1
+  switch (tree.kind[node]) {
+    case Kind.keyword_argument:
+      return keywords[tree.name[key] ?? 0] === 1 ? nameOf(tree, key) : undefined
+    case Kind.pair:
+      return stringConstant(tree, key) ?? undefined
+    case Kind.assignment: {
+      const index = tree.kind[key] === Kind.subscript ? children(tree, key)[1] : undefined
+      return index === undefined ? undefined : (stringConstant(tree, index) ?? undefined)
+    }
+    default:
+      return undefined
+  }
+}
