@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { connect } from "node:net"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { REACHED } from "../support/isolation.ts"
 import { textPlugin, upload } from "../support/plugins.ts"
 
 let appliance: TestAppliance

@@ -3,7 +3,7 @@ import { chmod, mkdir, realpath, symlink } from "node:fs/promises"
 import { join } from "node:path"
 import { findInterpreter } from "../../src/workers/interpreters.ts"
 import { workerFacts } from "../../src/workers/worker-facts.ts"
-import { interpreter, temporaryDirectory } from "./support.ts"
+import { interpreter, REAL_TREE, temporaryDirectory } from "./support.ts"
 
 async function program(path: string, text: string): Promise<void> {
   await Bun.write(path, text)
