@@ -1,13 +1,21 @@
 /** The plugin's own modules: which file an import names, and the values its names have. */
 import { dirname, join, normalize } from "node:path/posix"
+import { STANDARD_LIBRARY } from "./standard-library.ts"
 import { ownModule } from "./values.ts"
+
+/** What the appliance itself gives to plugins. */
+export const APPLIANCE: ReadonlySet<string> = new Set(["engine", "shared"])
 
 export class OwnModules {
   private readonly folders = new Set<string>([""])
   /** Names of all files and folders, without their endings: most imports begin with none of them. */
   private readonly firstParts = new Set<string>()
 
-  constructor(private readonly files: ReadonlySet<string>) {
+  /** `environment`: top-level modules of the environment beside the standard library; unknown when left out. */
+  constructor(
+    private readonly files: ReadonlySet<string>,
+    private readonly environment?: ReadonlySet<string>,
+  ) {
     for (const file of files) {
       for (const part of file.replace(/\.py$/, "").split("/")) this.firstParts.add(part)
       for (let folder = dirname(file); folder !== "."; folder = dirname(folder)) this.folders.add(folder)
@@ -19,6 +27,13 @@ export class OwnModules {
     if (dotted !== "" && !this.firstParts.has(dotted.split(".", 1)[0] ?? "")) return null
     const path = join(folder, dotted.replaceAll(".", "/"))
     return this.at(path === "." ? "" : path)
+  }
+
+  /** Whether an absolute import of a module finds the plugin's own: libraries come first, the plugin's top last. */
+  isSurely(dotted: string): boolean {
+    const top = dotted.split(".", 1)[0] ?? dotted
+    const elsewhere = STANDARD_LIBRARY.has(top) || APPLIANCE.has(top) || this.environment?.has(top) !== false
+    return !elsewhere && this.find("", top) !== null
   }
 
   /** The folder that `level` dots mean in a file; above the plugin's top it stays at the top. */

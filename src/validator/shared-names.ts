@@ -29,6 +29,12 @@ export interface SharedNames {
   addStar(stars: Set<string>, module: string): void
   common(name: number): CommonName
   attribute(value: string, attribute: string): string[]
+  /** Some code deletes an attribute of this name, which may be that of a module. */
+  deletes(name: number): boolean
+  /** Whether a function or class of the plugin has this name. */
+  defines(name: number): boolean
+  /** Whether importing one file of the plugin imports the other. */
+  leadsTo(from: string, to: string): boolean
   /** Whether a star import of a module surely binds the name. */
   surelyExports(value: string, name: number): boolean
   slotsOfAttribute(value: string, attribute: string): Slot[]

@@ -11,7 +11,7 @@ export const equalPower: Rule = function* (file, options) {
   const { bindings, references } = file
   const { tree, imports, readIn } = bindings
   for (const { statement, level, module } of imports) {
-    const entry = level === 0 ? importOfEqualPower(module) : null
+    const entry = level === 0 && !file.plugin.isOwn(module) ? importOfEqualPower(module) : null
     if (entry !== null) yield* finding(tree.start[statement] ?? 0, module, entry, true, options)
   }
   for (const [node, names] of references) {

@@ -1,21 +1,49 @@
 /** Arguments that make a call run code from elsewhere: as a keyword, or as a key of the options that are spread into it. */
 import { FORBIDDEN_ARGUMENTS } from "../equal-power/arguments.ts"
+import { nameOfEqualPower } from "../equal-power/lookup.ts"
 import { Kind } from "../node-kinds.ts"
 import { children, nameOf, type PythonTree, textOf } from "../python-tree.ts"
 import { stringConstant } from "../string-constants.ts"
 import type { Rule } from "./rule.ts"
 
-export const forbiddenArguments: Rule = function* ({ bindings: { tree } }) {
+export const forbiddenArguments: Rule = function* ({ bindings: { tree }, references }) {
   const keywords = tree.names.marks(FORBIDDEN_ARGUMENTS)
   for (let node = 0; node < tree.size; node++) {
     const name = nameGiven(tree, node, keywords)
     const argument = name === undefined ? undefined : FORBIDDEN_ARGUMENTS.get(name)
     if (argument === undefined) continue
     const value = children(tree, node).at(-1)
-    if (value === undefined || argument.safe.includes(textOf(tree, value))) continue
+    if (value === undefined || argument.safe.includes(textOf(tree, value).replace(/^\(+|\)+$/g, ""))) continue
+    if (argument.except?.includes(calleeOf(tree, node)) === true) continue
+    if (isJudgedWithFunction(tree, references, node, argument.name)) continue
     const message = `Forbidden argument: ${name} (${argument.reason}). ${argument.instead}`
     yield { index: tree.start[node] ?? 0, message, severity: "error" }
   }
+}
+
+/** Whether the call is of a function, or gets one, that a row of the tables judges by this very argument. */
+function isJudgedWithFunction(
+  tree: PythonTree,
+  references: ReadonlyMap<number, readonly string[]>,
+  argument: number,
+  name: string,
+): boolean {
+  const list = tree.parent[argument] ?? 0
+  if (tree.kind[list] !== Kind.argument_list) return false
+  const call = tree.parent[list] ?? 0
+  return [call + 1, ...children(tree, list)].some((node) =>
+    references.get(node)?.some((value) => {
+      const unless = nameOfEqualPower(value)?.unless
+      return unless?.kind === "argument" && unless.name === name
+    }),
+  )
+}
+
+/** The last name of the function that an argument is given to. */
+function calleeOf(tree: PythonTree, argument: number): string {
+  const call = tree.parent[tree.parent[argument] ?? 0] ?? 0
+  const callee = call + 1
+  return nameOf(tree, tree.kind[callee] === Kind.attribute ? (tree.last[callee] ?? 0) - 1 : callee)
 }
 
 /** `f(name=value)`, `{"name": value}`, `options["name"] = value`. */
