@@ -29,7 +29,7 @@ import {
   unique,
   type Values,
 } from "./values.ts"
-import { answerOf, EXTERNAL, itemOf, MODULES_BY_NAME, moduleValue, STANDARD, selfOfBuiltin } from "./vocabulary.ts"
+import { answerOf, BUILTINS, EXTERNAL, itemOf, MODULES_BY_NAME, moduleValue, STANDARD } from "./vocabulary.ts"
 
 const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem__"])
 const VIEW_METHODS = new Set(["values", "items", "copy"])
@@ -42,7 +42,7 @@ function isJudged(value: string): boolean {
 
 /** What a class has of the one it is derived from: its methods, when some table speaks of them. */
 function isInherited(value: string): boolean {
-  return value !== EXTERNAL && value !== STANDARD && !value.startsWith(".") && !isModule(value)
+  return value !== EXTERNAL && value !== STANDARD && !value.startsWith(".") && !isOwnModule(value)
 }
 
 function isOwnModule(value: string): boolean {
@@ -380,7 +380,8 @@ export class FileNames {
     const found =
       values.length > 0 ? values.flatMap((value) => this.plugin.attribute(value, text)) : [...this.plugin.read(slot)]
     if (ofAny !== null && !this.isOwnMethod(object, attribute)) found.push(ofAny)
-    if (text === "__self__") found.push(...this.selfOf(object))
+    // Of a function that is written in C it is its module.
+    if (text === "__self__") found.push(BUILTINS, "os")
     return unique(found)
   }
 
@@ -395,14 +396,6 @@ export class FileNames {
       return at.parent?.kind === "class" && at.parent.slots.has(name[attribute] ?? 0)
     }
     return false
-  }
-
-  private selfOf(object: number): string[] {
-    const scope = scopeOfRead(this.bindings, object)
-    if (scope === undefined) return []
-    const name = this.bindings.tree.name[object] ?? 0
-    const value = this.lookUp(scope, name).slots.length === 0 ? selfOfBuiltin(this.plugin.names.textOf(name)) : null
-    return value === null ? [] : [value]
   }
 
   private dottedName([first, ...rest]: readonly number[]): Values {

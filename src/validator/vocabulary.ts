@@ -101,17 +101,6 @@ export function attributeOfAny(attribute: string): string | null {
   return nameOfEqualPower(name) === null ? null : name
 }
 
-/** Functions that `builtins` has in C, whose `__self__` is that module. */
-const IN_C = new Set(
-  `abs all any ascii bin callable chr dir divmod format hash hex id input isinstance issubclass iter len max min next oct
-  ord pow print repr round sorted sum aiter anext`.split(/\s+/),
-)
-
-/** What `name.__self__` is when the name means a builtin function, or null. */
-export function selfOfBuiltin(name: string): string | null {
-  return IN_C.has(name) ? BUILTINS : null
-}
-
 /** What a call of `value` answers, when the tables speak of it. */
 export function answerOf(value: string): string | null {
   const answer = `${value}()`

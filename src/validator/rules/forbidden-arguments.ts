@@ -12,7 +12,7 @@ export const forbiddenArguments: Rule = function* ({ bindings: { tree }, referen
     const name = nameGiven(tree, node, keywords)
     const argument = name === undefined ? undefined : FORBIDDEN_ARGUMENTS.get(name)
     if (argument === undefined) continue
-    const value = children(tree, node).at(-1)
+    const value = tree.kind[node] === Kind.string ? node : children(tree, node).at(-1)
     if (value === undefined || argument.safe.includes(textOf(tree, value).replace(/^\(+|\)+$/g, ""))) continue
     if (argument.except?.includes(calleeOf(tree, node)) === true) continue
     if (isJudgedWithFunction(tree, references, node, argument.name)) continue
@@ -39,14 +39,15 @@ function isJudgedWithFunction(
   )
 }
 
-/** The last name of the function that an argument is given to. */
+/** The last name of the function that an argument is given to; empty where no function is. */
 function calleeOf(tree: PythonTree, argument: number): string {
   const call = tree.parent[tree.parent[argument] ?? 0] ?? 0
+  if (tree.kind[call] !== Kind.call) return ""
   const callee = call + 1
   return nameOf(tree, tree.kind[callee] === Kind.attribute ? (tree.last[callee] ?? 0) - 1 : callee)
 }
 
-/** `f(name=value)`, `{"name": value}`, `options["name"] = value`. */
+/** `f(name=value)`, `{"name": value}`, `options["name"] = value`, `options.name = value`, `NAME = "name"`. */
 function nameGiven(tree: PythonTree, node: number, keywords: Uint8Array): string | undefined {
   // The name or key is the first part of the node.
   const key = node + 1
@@ -55,11 +56,37 @@ function nameGiven(tree: PythonTree, node: number, keywords: Uint8Array): string
       return keywords[tree.name[key] ?? 0] === 1 ? nameOf(tree, key) : undefined
     case Kind.pair:
       return stringConstant(tree, key) ?? undefined
+    case Kind.string:
+      return isKept(tree, node) ? (stringConstant(tree, node) ?? undefined) : undefined
     case Kind.assignment: {
+      const attribute = tree.kind[key] === Kind.attribute ? (tree.last[key] ?? 0) - 1 : -1
+      if (attribute >= 0) return keywords[tree.name[attribute] ?? 0] === 1 ? nameOf(tree, attribute) : undefined
       const index = tree.kind[key] === Kind.subscript ? children(tree, key)[1] : undefined
       return index === undefined ? undefined : (stringConstant(tree, index) ?? undefined)
     }
     default:
       return undefined
+  }
+}
+
+/** Names that mean nothing else, as strings. */
+const TELLING = /^["'](?:trust_remote_code|custom_pipeline|allow_dangerous_deserialization)["']$/
+/** Functions and methods that look a name up, or tell it. */
+const LOOKING_UP = new Set(["get", "pop", "info", "debug", "warning", "error", "print", "ValueError", "getenv"])
+
+/** Whether a string that may name an argument is kept for a later call: under a name, in a list, by a function. */
+function isKept(tree: PythonTree, node: number): boolean {
+  const written = textOf(tree, node)
+  if (!TELLING.test(written) && !written.includes("\\")) return false
+  switch (tree.kind[tree.parent[node] ?? 0]) {
+    case Kind.assignment:
+    case Kind.list:
+    case Kind.tuple:
+    case Kind.set:
+      return true
+    case Kind.argument_list:
+      return !LOOKING_UP.has(calleeOf(tree, node))
+    default:
+      return false
   }
 }

@@ -4,7 +4,7 @@
  * followed, and passes.
  */
 import { Kind } from "../node-kinds.ts"
-import { children, nameOf } from "../python-tree.ts"
+import { children, nameOf, type PythonTree } from "../python-tree.ts"
 import { stringConstant } from "../string-constants.ts"
 import { OS_MODULES } from "./os-functions.ts"
 import { PICKLING_MODULES } from "./pickle-warnings.ts"
@@ -56,13 +56,11 @@ function staysInSight(file: ScannedFile, node: number): boolean {
     case Kind.import_from_statement:
       return true
     case Kind.assignment:
-      return kind[above + 1] === Kind.identifier
+      // What a class holds is to be had from its instances, its dictionary, its metaclass.
+      return kind[above + 1] === Kind.identifier && !inClassBody(tree, above)
     case Kind.subscript:
       // Of a dictionary of a module's names an item is followed.
       return at === above + 1
-    case Kind.default_parameter:
-    case Kind.typed_default_parameter:
-      return true
     case Kind.comparison_operator:
       return /^\s*is\b/.test(tree.text.slice(tree.end[above + 1], tree.end[above]))
     case Kind.argument_list:
@@ -70,6 +68,14 @@ function staysInSight(file: ScannedFile, node: number): boolean {
     default:
       return false
   }
+}
+
+function inClassBody({ kind, parent }: PythonTree, node: number): boolean {
+  for (let at = parent[node] ?? -1; at >= 0; at = parent[at] ?? -1) {
+    if (kind[at] === Kind.function_definition || kind[at] === Kind.lambda) return false
+    if (kind[at] === Kind.class_definition) return true
+  }
+  return false
 }
 
 function isLookedAt({ bindings: { tree }, references, plugin }: ScannedFile, call: number, list: number): boolean {
