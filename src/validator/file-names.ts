@@ -179,6 +179,7 @@ export class FileNames {
     // A plugin's files import one another absolutely too, by the folder they lie in or by the plugin's top.
     const absolute = [own.find("", module), own.find(OwnModules.packageOf(this.path, 1), module)]
     const found = absolute.filter((path) => path !== null)
+    if (this.plugin.extendsSearch) found.push(...own.findAnywhere(module))
     return unique(found.length > 0 && own.isSurely(module) ? found : [moduleValue(module), ...found])
   }
 
@@ -349,10 +350,11 @@ export class FileNames {
     )
   }
 
-  /** Whether `from .own import *` has surely bound the name. An absolute import may find another module of that name. */
+  /** Whether `from .own import *` has surely bound the name. */
   private starHides(name: number, node: number, scope: Scope): boolean {
     return this.bindings.imports.some((statement) => {
-      if (statement.name !== "*" || statement.level === 0) return false
+      if (statement.name !== "*") return false
+      if (statement.level === 0 && !this.plugin.own.isSurely(statement.module)) return false
       const star = new Slot(name, -1)
       star.bindings.push({ kind: "import", node: statement.node, from: statement.scope, callable: null })
       return (

@@ -29,6 +29,12 @@ export class OwnModules {
     return this.at(path === "." ? "" : path)
   }
 
+  /** The module of a dotted name below any folder: for plugins that put folders of their own on the search path. */
+  findAnywhere(dotted: string): string[] {
+    if (!this.firstParts.has(dotted.split(".", 1)[0] ?? "")) return []
+    return [...this.folders].map((folder) => this.find(folder, dotted)).filter((found) => found !== null)
+  }
+
   /** Whether an absolute import of a module finds the plugin's own: libraries come first, the plugin's top last. */
   isSurely(dotted: string): boolean {
     const top = dotted.split(".", 1)[0] ?? dotted

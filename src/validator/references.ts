@@ -46,6 +46,7 @@ export function resolveReferences(
 class PluginNames {
   budget = BUDGET
   readonly own: OwnModules
+  readonly extendsSearch: boolean
   readonly live: Int32Array
   readonly passedOver: Int32Array
   private readonly files = new Map<string, FileNames>()
@@ -67,6 +68,7 @@ class PluginNames {
   ) {
     this.live = new Int32Array(names.texts.length)
     this.passedOver = new Int32Array(names.texts.length)
+    this.extendsSearch = names.known("sys") > 0 && (names.known("append") > 0 || names.known("insert") > 0)
     this.commons = new Array<CommonName | undefined>(names.texts.length)
     this.own = new OwnModules(new Set(files.keys()), environment)
     for (const [path, bindings] of files) {

@@ -20,6 +20,8 @@ export interface SharedNames {
   readonly own: OwnModules
   /** Some file reads annotations as values. */
   readonly readsAnnotations: boolean
+  /** Some file may put folders on the search path. */
+  readonly extendsSearch: boolean
   /** For each name the last round of a file in which it had a value there, or was passed over as it had none. */
   readonly live: Int32Array
   readonly passedOver: Int32Array

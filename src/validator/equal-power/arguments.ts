@@ -28,7 +28,7 @@ export const FORBIDDEN_ARGUMENTS: ReadonlyMap<string, ForbiddenArgument> = new M
     },
     ...["allow_pickle", "weights_only"].map((name) => ({
       name,
-      safe: name === "weights_only" ? ["True", "None"] : ["False"],
+      safe: name === "weights_only" ? ["True", "None", "1"] : ["False", "0"],
       // What writes a pickle runs nothing.
       except: ["save", "savez", "savez_compressed", "write_array"],
       reason: "what it reads can run any code",

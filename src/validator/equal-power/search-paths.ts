@@ -16,9 +16,10 @@ const ADDING_METHODS = new Set(["append", "insert"])
 const LOOKING_DUNDERS = new Set(["__len__", "__contains__", "__iter__", "__str__", "__repr__", "__reversed__"])
 /** Own methods of these names are given the other operand. */
 const COMPARING = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__"]
-/** `str(Path(__file__).resolve().parent)`, `os.path.dirname(os.path.abspath(__file__))`. */
+/** `str(Path(__file__).resolve().parent / "lib")`, `os.path.dirname(os.path.abspath(__file__))`. */
 const OWN_FOLDER =
-  /^(?:\b(?:str|Path|pathlib|os|path|dirname|abspath|realpath|normpath|join|fspath|parent|parents|resolve|absolute|as_posix|__file__)\b|["']\.\.?["']|[\s().,[\]\d/])*$/
+  /^(?:\b(?:str|Path|pathlib|os|path|dirname|abspath|realpath|normpath|join|joinpath|fspath|parent|parents|resolve|absolute|as_posix|__file__)\b|["'](?:\.\.?|\w[\w-]*)["']|[\s().,[\]\d/])*$/
+const MAX_FOLDER = 1000
 
 export function isOnlyRead(file: ScannedFile, node: number): boolean {
   const { tree } = file.bindings
@@ -99,23 +100,36 @@ function addsOwnFolder(file: ScannedFile, method: number): boolean {
   return folder !== undefined && isOwnFolder(file, folder, 3)
 }
 
+/** `text` is what the expression says, with the names in it replaced that are bound once to such a folder. */
 function isOwnFolder(file: ScannedFile, node: number, steps: number): boolean {
-  const { bindings } = file
-  const { tree } = bindings
-  const text = textOf(tree, node)
-  if (OWN_FOLDER.test(text)) {
-    return text.includes("__file__") && climbs(text) <= file.path.split("/").length && readsLibrariesOnly(file, node)
+  const { tree } = file.bindings
+  let text = textOf(tree, node)
+  for (let at = node; at < (tree.last[node] ?? 0); at++) {
+    const value = boundOnce(file, at)
+    if (value === null) continue
+    if (steps === 0 || !isOwnFolder(file, value, steps - 1)) return false
+    text = text.replaceAll(new RegExp(`\\b${nameOf(tree, at)}\\b`, "g"), () => `(${textOf(tree, value)})`)
+    // The same name further on is that of the same value.
+    if (text.length > MAX_FOLDER) return false
   }
-  const inner = /^(?:str|Path|pathlib\.Path|os\.fspath)\(\s*(\w+)\s*\)$/.exec(text)?.[1]
-  const named = inner === undefined ? node : nameWithin(tree, node, inner)
-  const scope = named === undefined ? undefined : scopeOfRead(bindings, named)
-  if (named === undefined || scope === undefined || tree.kind[named] !== Kind.identifier) return false
-  const [slot, ...others] = lookUp(scope, tree.name[named] ?? 0).slots
+  return (
+    OWN_FOLDER.test(text) &&
+    text.includes("__file__") &&
+    climbs(text) <= file.path.split("/").length &&
+    readsLibrariesOnly(file, node)
+  )
+}
+
+/** The value of the assignment that alone binds what a name reads; null when it is bound otherwise, or by an import. */
+function boundOnce({ bindings }: ScannedFile, node: number): number | null {
+  const { tree } = bindings
+  const scope = scopeOfRead(bindings, node)
+  if (scope === undefined) return null
+  const [slot, ...others] = lookUp(scope, tree.name[node] ?? 0).slots
   const binding = slot?.bindings[0]
-  if (others.length > 0 || slot?.bindings.length !== 1 || binding?.kind !== "assignment") return false
+  if (others.length > 0 || slot?.bindings.length !== 1 || binding?.kind !== "assignment") return null
   const assignment = tree.parent[binding.node] ?? 0
-  const value = tree.kind[assignment] === Kind.assignment ? children(tree, assignment).at(-1) : undefined
-  return steps > 0 && value !== undefined && isOwnFolder(file, value, steps - 1)
+  return tree.kind[assignment] === Kind.assignment ? (children(tree, assignment).at(-1) ?? null) : null
 }
 
 /** How many folders up from the file itself. */
@@ -126,7 +140,7 @@ function climbs(text: string): number {
 }
 
 /** Whether what the names in an expression mean is what a library or Python itself means by them. */
-function readsLibrariesOnly({ bindings, plugin }: ScannedFile, root: number): boolean {
+function readsLibrariesOnly({ bindings, plugin, path, references }: ScannedFile, root: number): boolean {
   const { tree, module } = bindings
   for (let node = root; node < (tree.last[root] ?? 0); node++) {
     const name = tree.name[node] ?? 0
@@ -135,14 +149,8 @@ function readsLibrariesOnly({ bindings, plugin }: ScannedFile, root: number): bo
     const scope = scopeOfRead(bindings, node)
     if (scope === undefined) continue
     const slots = lookUp(scope, name).slots
-    if (slots.some((slot) => slot.bindings.some(({ kind }) => kind !== "import"))) return false
+    const imported = slots.every((slot) => slot.bindings.every(({ kind }) => kind === "import"))
+    if (!imported && boundOnce({ bindings, plugin, path, references }, node) === null) return false
   }
   return !module.slots.has(tree.names.known("__file__"))
-}
-
-function nameWithin(tree: PythonTree, node: number, name: string): number | undefined {
-  for (let at = node + 1; at < (tree.last[node] ?? 0); at++) {
-    if (tree.kind[at] === Kind.identifier && nameOf(tree, at) === name) return at
-  }
-  return undefined
 }

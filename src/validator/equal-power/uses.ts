@@ -83,7 +83,8 @@ function givesSafe(
     safe === null ||
     textOf(tree, value)
       .replaceAll("'", '"')
-      .replace(/^\(+|\)+$/g, "") === safe
+      .replace(/^\(+|\)+$/g, "")
+      .replace(/^[01]$/, (digit) => (digit === "1" ? "True" : "False")) === safe
   for (const argument of args) {
     if (tree.kind[argument] !== Kind.keyword_argument) continue
     const [key, value] = children(tree, argument)

@@ -7,6 +7,9 @@ import { children, nameOf } from "../python-tree.ts"
 import { FORBIDDEN_MODULES } from "./forbidden-modules.ts"
 import type { Finding, Rule, RuleOptions } from "./rule.ts"
 
+/** No functions, though they have the power of one. */
+const LOOKED_AT = new Set(["sys.path", "sys.meta_path", "sys.path_hooks", "sys.path_importer_cache"])
+
 export const equalPower: Rule = function* (file, options) {
   const { bindings, references } = file
   const { tree, imports, readIn } = bindings
@@ -44,7 +47,7 @@ function* finding(
   if (severity === "warning") {
     yield { index, message: `Use of ${shown}: ${reason}. ${instead}`, severity: strict ? "error" : "warning" }
   } else {
-    const what = imported ? "import" : "function"
+    const what = imported ? "import" : LOOKED_AT.has(name) || name.startsWith(".__") ? "access" : "function"
     yield { index, message: `Forbidden ${what}: ${shown} (${reason}). ${instead}`, severity: "error" }
   }
 }

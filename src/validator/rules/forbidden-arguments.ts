@@ -71,8 +71,8 @@ function nameGiven(tree: PythonTree, node: number, keywords: Uint8Array): string
 
 /** Names that mean nothing else, as strings. */
 const TELLING = /^["'](?:trust_remote_code|custom_pipeline|allow_dangerous_deserialization)["']$/
-/** Functions and methods that look a name up, or tell it. */
-const LOOKING_UP = new Set(["get", "pop", "info", "debug", "warning", "error", "print", "ValueError", "getenv"])
+const KEEPING = new Set(["setdefault", "fromkeys", "__setitem__", "setattr", "__setattr__"])
+const SAFE_BESIDE = /^\s*,\s*(?:False|None)\s*,?\s*\)/
 
 /** Whether a string that may name an argument is kept for a later call: under a name, in a list, by a function. */
 function isKept(tree: PythonTree, node: number): boolean {
@@ -82,10 +82,12 @@ function isKept(tree: PythonTree, node: number): boolean {
     case Kind.assignment:
     case Kind.list:
     case Kind.tuple:
-    case Kind.set:
       return true
     case Kind.argument_list:
-      return !LOOKING_UP.has(calleeOf(tree, node))
+      return (
+        KEEPING.has(calleeOf(tree, node)) &&
+        !SAFE_BESIDE.test(tree.text.slice(tree.end[node], (tree.end[node] ?? 0) + 20))
+      )
     default:
       return false
   }

@@ -13,7 +13,7 @@ import type { Rule, ScannedFile } from "./rule.ts"
 export const NOT_HANDED_ON: ReadonlySet<string> = new Set([
   ...OS_MODULES,
   ...[...PICKLING_MODULES].filter((module) => module !== "shelve"),
-  ...["builtins", "sys", "importlib", "gc", "io", "_io"],
+  ...["builtins", "sys", "importlib", "gc"],
 ])
 /** Functions of the rule set `compat-2026-03` whose answers are followed. */
 const LOOKING = new Set(["builtins.getattr", "builtins.hasattr", "builtins.dir"])
@@ -25,16 +25,15 @@ export const modulesAsValues: Rule = function* (file) {
   for (const [node, names] of file.references) {
     const module = names.find((name) => NOT_HANDED_ON.has(name))
     if (module === undefined || staysInSight(file, node)) continue
-    const message = `Forbidden access: the module ${module} as a value (what is done with it cannot be followed). Name what you use of it, such as ${EXAMPLES.get(module) ?? `${module}.name`}.`
+    const message = `Forbidden access: the module ${module} as a value (what is done with it cannot be followed). Name what you use of it${EXAMPLES.get(module) ?? ""}.`
     yield { index: tree.start[node] ?? 0, message, severity: "error" }
   }
 }
 
 const EXAMPLES = new Map([
-  ["os", "os.path or os.environ"],
-  ["sys", "sys.version_info"],
-  ["io", "io.BytesIO"],
-  ["gc", "gc.collect"],
+  ["os", ", such as os.path or os.environ"],
+  ["sys", ", such as sys.version_info"],
+  ["gc", ", such as gc.collect"],
 ])
 
 function staysInSight(file: ScannedFile, node: number): boolean {
@@ -57,7 +56,7 @@ function staysInSight(file: ScannedFile, node: number): boolean {
       return true
     case Kind.assignment:
       // What a class holds is to be had from its instances, its dictionary, its metaclass.
-      return kind[above + 1] === Kind.identifier && !inClassBody(tree, above)
+      return at === above + 1 || (kind[above + 1] === Kind.identifier && !inClassBody(tree, above))
     case Kind.subscript:
       // Of a dictionary of a module's names an item is followed.
       return at === above + 1
