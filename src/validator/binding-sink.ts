@@ -159,6 +159,10 @@ export class BindingSink {
 
   /** An assignment target of any shape. `from` is the value's node, -1 when nothing is known of it. */
   target(root: number, kind: BindingKind, from: number, passage: Passage, scope = this.scope): void {
+    if (this.kindOf(root) === Kind.identifier) {
+      this.bind(root, kind, from, passage, scope)
+      return
+    }
     const pending: { node: number; from: number; passage: Passage }[] = [{ node: root, from, passage }]
     for (let item = pending.pop(); item !== undefined; item = pending.pop()) {
       const nodeKind = this.kindOf(item.node)
@@ -166,7 +170,7 @@ export class BindingSink {
       else if (TRANSPARENT_TARGETS.has(nodeKind)) {
         // A starred target holds a list of the elements that are left.
         const passage = STARRED.has(nodeKind) && item.passage === "element" ? "stored" : item.passage
-        for (const part of this.parts(item.node)) pending.push({ ...item, node: part, passage })
+        for (const part of this.parts(item.node)) pending.push({ node: part, from: item.from, passage })
       } else if (UNPACKED.has(nodeKind)) {
         const targets = this.parts(item.node)
         const values = item.passage === "whole" ? this.elementwise(targets, item.from) : null

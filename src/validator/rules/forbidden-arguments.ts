@@ -71,12 +71,19 @@ function nameGiven(tree: PythonTree, node: number, keywords: Uint8Array): string
 
 /** Names that mean nothing else, as strings. */
 const TELLING = /^["'](?:trust_remote_code|custom_pipeline|allow_dangerous_deserialization)["']$/
+/** With quotes; the longer of them by escapes alone. */
+const SHORTEST = 17
+const LONGEST = 200
 const KEEPING = new Set(["setdefault", "fromkeys", "__setitem__", "setattr", "__setattr__"])
 const SAFE_BESIDE = /^\s*,\s*(?:False|None)\s*,?\s*\)/
 
 /** Whether a string that may name an argument is kept for a later call: under a name, in a list, by a function. */
 function isKept(tree: PythonTree, node: number): boolean {
-  const written = textOf(tree, node)
+  const { text, start, end } = tree
+  const from = start[node] ?? 0
+  // Nearly every string is too short or too long, or begins otherwise.
+  if ((end[node] ?? 0) - from < SHORTEST || (end[node] ?? 0) - from > LONGEST) return false
+  const written = text.slice(from, end[node])
   if (!TELLING.test(written) && !written.includes("\\")) return false
   switch (tree.kind[tree.parent[node] ?? 0]) {
     case Kind.assignment:
