@@ -2,8 +2,8 @@
 import type { PythonTree } from "./python-tree.ts"
 import type { Scope, Slot } from "./scopes.ts"
 
-/** The value of `from` reaches a slot: as it is, as an element of it, or as an element put into the slot's container. */
-export type Passage = "whole" | "element" | "stored"
+/** The value of `from` reaches a slot: as it is, as an element of it, put into the slot's container, or as a base of its class. */
+export type Passage = "whole" | "element" | "stored" | "inherited"
 
 export interface Flow {
   readonly into: Slot
@@ -73,8 +73,14 @@ export interface FileBindings {
   /** Strings that are read as types, with the scope that their names are read in. */
   readonly quoted: ReadonlyMap<number, Scope>
   readonly flows: Flows
+  /** What is assigned to names that stand for types in annotations. */
+  readonly typesMade: readonly number[]
   readonly containerFlows: readonly ContainerFlow[]
   readonly imports: readonly Import[]
+  /** Names of functions and classes. */
+  readonly defined: ReadonlySet<number>
+  /** Attributes that are assigned to or deleted. */
+  readonly attributeTargets: readonly { readonly node: number; readonly deleted: boolean }[]
   /** Scope of each lambda by its node, and of each `def` and `class`. */
   readonly definitions: ReadonlyMap<number, Scope>
 }

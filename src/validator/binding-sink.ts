@@ -30,9 +30,13 @@ export class BindingSink {
   readonly flows: Flows
   /** Strings given to a name by an assignment. */
   readonly strings: [number, Scope][] = []
+  /** Assignments with their values. */
+  readonly assigned: { readonly target: number; readonly value: number }[] = []
   /** Names that stand for the type in an annotation. */
   readonly typeNames = new Set<number>()
   readonly imports: Import[] = []
+  readonly defined = new Set<number>()
+  readonly attributeTargets: { node: number; deleted: boolean }[] = []
   readonly definitions = new Map<number, Scope>()
   /** For each node whose subtree runs in a scope of its own one more than the scope's number; the walk enters it. */
   readonly entered: Int32Array
@@ -59,7 +63,22 @@ export class BindingSink {
   finish(): FileBindings {
     for (const bind of this.nonlocalBindings) bind()
     const { tree, module, scopes, readIn, quoted, flows, containerFlows, imports, definitions } = this
-    return { tree, module, scopes, readIn, quoted, flows, containerFlows, imports, definitions }
+    const { defined, attributeTargets } = this
+    const typesMade = this.assigned.filter(({ target }) => this.typeNames.has(target)).map(({ value }) => value)
+    return {
+      tree,
+      module,
+      scopes,
+      readIn,
+      quoted,
+      flows,
+      typesMade,
+      containerFlows,
+      imports,
+      defined,
+      attributeTargets,
+      definitions,
+    }
   }
 
   parts(node: number): number[] {
@@ -114,9 +133,16 @@ export class BindingSink {
   }
 
   private bindSlot(slot: Slot, node: number, kind: BindingKind, scope: Scope, from: number, passage: Passage): void {
+    if (kind === "definition") this.defined.add(slot.name)
     const callable = (kind === "definition" ? this.definitions.get(this.tree.parent[node] ?? -1) : undefined) ?? null
     slot.bindings.push({ kind, node, from: scope, callable })
     if (from >= 0) this.flows.add({ into: slot, from, passage })
+  }
+
+  /** A class that was just bound has what its base has. */
+  inherit(name: number, base: number): void {
+    const slot = this.homeOf(this.nameOf(name), this.scope)
+    if (slot !== null) this.flows.add({ into: slot, from: base, passage: "inherited" })
   }
 
   /** Binds what an import names, `node` in its statement. */
@@ -133,6 +159,10 @@ export class BindingSink {
 
   /** An assignment target of any shape. `from` is the value's node, -1 when nothing is known of it. */
   target(root: number, kind: BindingKind, from: number, passage: Passage, scope = this.scope): void {
+    if (this.kindOf(root) === Kind.identifier) {
+      this.bind(root, kind, from, passage, scope)
+      return
+    }
     const pending: { node: number; from: number; passage: Passage }[] = [{ node: root, from, passage }]
     for (let item = pending.pop(); item !== undefined; item = pending.pop()) {
       const nodeKind = this.kindOf(item.node)
@@ -140,7 +170,7 @@ export class BindingSink {
       else if (TRANSPARENT_TARGETS.has(nodeKind)) {
         // A starred target holds a list of the elements that are left.
         const passage = STARRED.has(nodeKind) && item.passage === "element" ? "stored" : item.passage
-        for (const part of this.parts(item.node)) pending.push({ ...item, node: part, passage })
+        for (const part of this.parts(item.node)) pending.push({ node: part, from: item.from, passage })
       } else if (UNPACKED.has(nodeKind)) {
         const targets = this.parts(item.node)
         const values = item.passage === "whole" ? this.elementwise(targets, item.from) : null
@@ -149,11 +179,11 @@ export class BindingSink {
           if (value !== undefined) pending.push({ node: part, from: value, passage: "whole" })
           else pending.push({ node: part, from: item.from, passage: item.from < 0 ? "whole" : "element" })
         })
-      } else if (nodeKind === Kind.attribute && item.from >= 0) {
-        const attribute = this.parts(item.node).at(-1)
-        if (attribute !== undefined) {
-          this.flows.add({ attribute: this.nameOf(attribute), from: item.from, passage: item.passage })
-        }
+      } else if (nodeKind === Kind.attribute) {
+        this.attributeTargets.push({ node: item.node, deleted: kind === "deletion" })
+        if (item.from < 0) continue
+        const attribute = this.nameOf((this.tree.last[item.node] ?? 0) - 1)
+        this.flows.add({ attribute, from: item.from, passage: item.passage })
       } else if (nodeKind === Kind.subscript && item.from >= 0) {
         const container = this.parts(item.node)[0]
         if (container !== undefined) this.containerFlows.push({ container, from: item.from })

@@ -12,6 +12,7 @@ export function assignment(sink: BindingSink, node: number): void {
   }
   let value = right
   while (sink.kindOf(value) === Kind.assignment) value = sink.parts(value).at(-1) ?? -1
+  if (sink.kindOf(left) === Kind.identifier) sink.assigned.push({ target: sink.nameOf(left), value })
   sink.target(left, "assignment", value, "whole")
 }
 

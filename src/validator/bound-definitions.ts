@@ -54,6 +54,10 @@ export function classDefinition(sink: BindingSink, node: number): void {
   const scope = sink.newScope("class", node, withTypeParameters(sink, rest))
   sink.enter(body, scope)
   sink.bind(name, "definition")
+  for (const list of rest) {
+    if (sink.kindOf(list) !== Kind.argument_list) continue
+    for (const base of sink.parts(list)) sink.inherit(name, base)
+  }
   // Not a function: a call of it answers an instance, of which nothing is known.
   sink.definitions.set(node, scope)
 }

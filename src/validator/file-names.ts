@@ -1,5 +1,12 @@
 /** The names of one file: what each of its expressions may stand for, given what the whole plugin knows so far. */
-import { type AttributeFlow, type FileBindings, type Flow, type Passage, scopeOfRead } from "./binding-records.ts"
+import {
+  type AttributeFlow,
+  type FileBindings,
+  type Flow,
+  type Import,
+  type Passage,
+  scopeOfRead,
+} from "./binding-records.ts"
 import { getterOf, memberNamed, membersGot, moduleImportedBy } from "./dynamic-access.ts"
 import { CONTAINERS, EXPRESSIONS, LED_THROUGH, LOOKED_INTO, NAMING } from "./expression-kinds.ts"
 import { Kind } from "./node-kinds.ts"
@@ -10,9 +17,19 @@ import { quotedValues } from "./quoted-values.ts"
 import { Reachability } from "./reachability.ts"
 import { type Lookup, lookUp, type Scope, Slot } from "./scopes.ts"
 import type { SharedNames } from "./shared-names.ts"
-import { stringConstant } from "./string-constants.ts"
-import { contained, isContained, isModule, NOTHING, ownModulePath, uncontained, unique, type Values } from "./values.ts"
-import { answerOf, EXTERNAL, itemOf, moduleValue, selfOfBuiltin } from "./vocabulary.ts"
+import { MAX_QUOTED, stringConstant } from "./string-constants.ts"
+import {
+  contained,
+  isContained,
+  isModule,
+  NOTHING,
+  ownModule,
+  ownModulePath,
+  uncontained,
+  unique,
+  type Values,
+} from "./values.ts"
+import { answerOf, BUILTINS, EXTERNAL, itemOf, MODULES_BY_NAME, moduleValue, STANDARD } from "./vocabulary.ts"
 
 const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem__"])
 const VIEW_METHODS = new Set(["values", "items", "copy"])
@@ -20,7 +37,12 @@ const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
 
 /** Whether any rule speaks of a value. */
 function isJudged(value: string): boolean {
-  return value !== EXTERNAL && !isContained(value) && !isOwnModule(value)
+  return value !== EXTERNAL && value !== STANDARD && !isContained(value) && !isOwnModule(value)
+}
+
+/** What a class has of the one it is derived from: its methods, when some table speaks of them. */
+function isInherited(value: string): boolean {
+  return value !== EXTERNAL && value !== STANDARD && !value.startsWith(".") && !isOwnModule(value)
 }
 
 function isOwnModule(value: string): boolean {
@@ -47,7 +69,7 @@ export class FileNames {
     private readonly path: string,
     readonly bindings: FileBindings,
   ) {
-    this.reachability = new Reachability(bindings)
+    this.reachability = new Reachability(bindings, plugin, () => this.importedBack())
     this.touched = new Uint8Array(bindings.tree.size)
     for (const node of bindings.quoted.keys()) this.touched[node] = 1
   }
@@ -156,7 +178,9 @@ export class FileNames {
     }
     // A plugin's files import one another absolutely too, by the folder they lie in or by the plugin's top.
     const absolute = [own.find("", module), own.find(OwnModules.packageOf(this.path, 1), module)]
-    return unique([moduleValue(module), ...absolute.filter((found) => found !== null)])
+    const found = absolute.filter((path) => path !== null)
+    if (this.plugin.extendsSearch) found.push(...own.findAnywhere(module))
+    return unique(found.length > 0 && own.isSurely(module) ? found : [moduleValue(module), ...found])
   }
 
   private valuesOf(node: number | undefined): Values {
@@ -166,6 +190,7 @@ export class FileNames {
   private passed(from: number, passage: Passage): Values {
     const values = this.valuesOf(from)
     if (values.length === 0 || passage === "whole") return values
+    if (passage === "inherited") return values.filter(isInherited)
     // Which element it is nobody knows. A function was reported where it was named, so only modules are followed on.
     return values.filter(isModule).map(passage === "element" ? uncontained : contained)
   }
@@ -243,7 +268,11 @@ export class FileNames {
     if (!lookup.local && (this.stars.size > 0 || common.builtin !== null)) {
       const further = [...this.stars].flatMap((star) => this.plugin.attribute(star, common.text))
       const builtin = this.builtin(node, name, scope, lookup)
-      found = [...found, ...further.filter((value) => value !== EXTERNAL), ...(builtin === null ? [] : [builtin])]
+      found = [
+        ...found,
+        ...further.filter((value) => value !== EXTERNAL && value !== STANDARD),
+        ...(builtin === null ? [] : [builtin]),
+      ]
     }
     if (found.length === 0) return NOTHING
     this.plugin.spend(found.length)
@@ -260,7 +289,7 @@ export class FileNames {
   private quotedCodeOf(node: number): QuotedCode | null {
     let code = this.quotedCodes.get(node)
     if (code === undefined) {
-      const text = stringConstant(this.bindings.tree, node)
+      const text = stringConstant(this.bindings.tree, node, MAX_QUOTED)
       code = text === null ? null : quotedCode(text)
       this.quotedCodes.set(node, code)
     }
@@ -286,19 +315,46 @@ export class FileNames {
     if (value === null) return null
     const known = this.builtins.get(node)
     if (known !== undefined) return known
-    const hidden = mayBeUnbound.some((owner) => {
-      const slot = owner.slots.get(name)
-      return slot !== undefined && !this.reachability.mayBeUnbound(owner, slot, node, scope)
-    })
-    const hides = hidden || this.starHides(name, node, scope)
+    const hidden =
+      !this.plugin.deletes(name) &&
+      mayBeUnbound.some((owner) => {
+        const slot = owner.slots.get(name)
+        return slot !== undefined && !this.reachability.mayBeUnbound(owner, slot, node, scope)
+      })
+    const hides = hidden || (!this.plugin.deletes(name) && this.starHides(name, node, scope))
     this.builtins.set(node, hides ? null : value)
     return hides ? null : value
   }
 
-  /** Whether `from .own import *` has surely bound the name. An absolute import may find another module of that name. */
+  /** Imports of modules that import this one: while they run, they may call what is defined here further up. */
+  private importedBack(): Import[] {
+    return this.bindings.imports.filter(({ level, module, name }) =>
+      this.modulesNamed(level, module).some((value) => {
+        const path = ownModulePath(value)
+        if (path === null) return false
+        const submodule = name === null ? null : ownModulePath(this.plugin.own.submodule(path, name) ?? "")
+        return [path, submodule].some((from) => from !== null && this.plugin.leadsTo(from, this.path))
+      }),
+    )
+  }
+
+  /** Paths of the plugin's files that this one imports from. */
+  ownImports(): string[] {
+    return this.bindings.imports.flatMap(({ level, module, name }) =>
+      this.modulesNamed(level, module).flatMap((value) => {
+        const path = ownModulePath(value)
+        if (path === null) return []
+        const submodule = name === null ? null : this.plugin.own.submodule(path, name)
+        return [path, ...(submodule === null ? [] : [ownModulePath(submodule) ?? ""])]
+      }),
+    )
+  }
+
+  /** Whether `from .own import *` has surely bound the name. */
   private starHides(name: number, node: number, scope: Scope): boolean {
     return this.bindings.imports.some((statement) => {
-      if (statement.name !== "*" || statement.level === 0) return false
+      if (statement.name !== "*") return false
+      if (statement.level === 0 && !this.plugin.own.isSurely(statement.module)) return false
       const star = new Slot(name, -1)
       star.bindings.push({ kind: "import", node: statement.node, from: statement.scope, callable: null })
       return (
@@ -325,17 +381,23 @@ export class FileNames {
     const { text, ofAny, attribute: slot } = this.plugin.common(this.bindings.tree.name[attribute] ?? 0)
     const found =
       values.length > 0 ? values.flatMap((value) => this.plugin.attribute(value, text)) : [...this.plugin.read(slot)]
-    if (ofAny !== null) found.push(ofAny)
-    if (text === "__self__") found.push(...this.selfOf(object))
+    if (ofAny !== null && !this.isOwnMethod(object, attribute)) found.push(ofAny)
+    // Of a function that is written in C it is its module.
+    if (text === "__self__") found.push(BUILTINS, "os")
     return unique(found)
   }
 
-  private selfOf(object: number): string[] {
+  /** `self.name` in a class whose body binds the name. */
+  private isOwnMethod(object: number, attribute: number): boolean {
+    const { name } = this.bindings.tree
     const scope = scopeOfRead(this.bindings, object)
-    if (scope === undefined) return []
-    const name = this.bindings.tree.name[object] ?? 0
-    const value = this.lookUp(scope, name).slots.length === 0 ? selfOfBuiltin(this.plugin.names.textOf(name)) : null
-    return value === null ? [] : [value]
+    if (scope === undefined) return false
+    const [slot] = this.lookUp(scope, name[object] ?? 0).slots
+    for (let at: Scope | null = scope; at !== null; at = at.parent) {
+      if (slot === undefined || at.parameters[0] !== slot || slot.bindings.length > 1) continue
+      return at.parent?.kind === "class" && at.parent.slots.has(name[attribute] ?? 0)
+    }
+    return false
   }
 
   private dottedName([first, ...rest]: readonly number[]): Values {
@@ -350,7 +412,10 @@ export class FileNames {
   private item(values: Values, key: number | undefined): Values {
     if (values.length === 0) return NOTHING
     const constant = key === undefined ? null : stringConstant(this.bindings.tree, key)
-    return unique(values.flatMap((value) => (isContained(value) ? [uncontained(value)] : itemOf(value, constant))))
+    const found = values.flatMap((value) => (isContained(value) ? [uncontained(value)] : itemOf(value, constant)))
+    if (values.includes(MODULES_BY_NAME) && key !== undefined && nameOf(this.bindings.tree, key) === "__name__")
+      found.push(ownModule(this.path))
+    return unique(found)
   }
 
   private call(callee: number | undefined, list: number | undefined): Values {

@@ -1,6 +1,6 @@
 /** What a report says beside its violations: imports of modules that the environment lacks. They pass the scan. */
 import type { FileBindings } from "./binding-records.ts"
-import { OwnModules } from "./own-modules.ts"
+import { APPLIANCE, OwnModules } from "./own-modules.ts"
 import { linePlaces } from "./source-text.ts"
 import { STANDARD_LIBRARY } from "./standard-library.ts"
 
@@ -13,8 +13,6 @@ export interface Note {
   readonly message: string
 }
 
-/** What the appliance itself gives to plugins. */
-const APPLIANCE = new Set(["engine", "shared"])
 /** One per module is enough; past this a person reads no more. */
 const MAX_NOTES = 200
 

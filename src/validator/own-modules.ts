@@ -1,24 +1,51 @@
 /** The plugin's own modules: which file an import names, and the values its names have. */
 import { dirname, join, normalize } from "node:path/posix"
+import { STANDARD_LIBRARY } from "./standard-library.ts"
 import { ownModule } from "./values.ts"
+
+/** What the appliance itself gives to plugins. */
+export const APPLIANCE: ReadonlySet<string> = new Set(["engine", "shared"])
 
 export class OwnModules {
   private readonly folders = new Set<string>([""])
-  /** Names of all files and folders, without their endings: most imports begin with none of them. */
-  private readonly firstParts = new Set<string>()
+  /** By the name of a file or folder, without its ending, the folders it lies in: most imports begin with none of them. */
+  private readonly foldersOf = new Map<string, Set<string>>()
 
-  constructor(private readonly files: ReadonlySet<string>) {
+  /** `environment`: top-level modules of the environment beside the standard library; unknown when left out. */
+  constructor(
+    private readonly files: ReadonlySet<string>,
+    private readonly environment?: ReadonlySet<string>,
+  ) {
     for (const file of files) {
-      for (const part of file.replace(/\.py$/, "").split("/")) this.firstParts.add(part)
+      let folder = ""
+      for (const part of file.replace(/\.py$/, "").split("/")) {
+        const folders = this.foldersOf.get(part)
+        if (folders === undefined) this.foldersOf.set(part, new Set([folder]))
+        else folders.add(folder)
+        folder = folder === "" ? part : `${folder}/${part}`
+      }
       for (let folder = dirname(file); folder !== "."; folder = dirname(folder)) this.folders.add(folder)
     }
   }
 
   /** The module of a dotted name below a folder (`""` for the top), or null when the plugin has none. */
   find(folder: string, dotted: string): string | null {
-    if (dotted !== "" && !this.firstParts.has(dotted.split(".", 1)[0] ?? "")) return null
+    if (dotted !== "" && !this.foldersOf.has(dotted.split(".", 1)[0] ?? "")) return null
     const path = join(folder, dotted.replaceAll(".", "/"))
     return this.at(path === "." ? "" : path)
+  }
+
+  /** The module of a dotted name below any folder: for plugins that put folders of their own on the search path. */
+  findAnywhere(dotted: string): string[] {
+    const folders = [...(this.foldersOf.get(dotted.split(".", 1)[0] ?? "") ?? [])]
+    return folders.map((folder) => this.find(folder, dotted)).filter((found) => found !== null)
+  }
+
+  /** Whether an absolute import of a module finds the plugin's own: libraries come first, the plugin's top last. */
+  isSurely(dotted: string): boolean {
+    const top = dotted.split(".", 1)[0] ?? dotted
+    const elsewhere = STANDARD_LIBRARY.has(top) || APPLIANCE.has(top) || this.environment?.has(top) !== false
+    return !elsewhere && this.find("", top) !== null
   }
 
   /** The folder that `level` dots mean in a file; above the plugin's top it stays at the top. */

@@ -3,7 +3,7 @@
  * Only strings that are an expression count; `Literal["open"]` and the data of `Annotated` stay strings.
  */
 import { Kind } from "./node-kinds.ts"
-import { children, type PythonTree, textOf } from "./python-tree.ts"
+import { children, nameOf, type PythonTree, textOf } from "./python-tree.ts"
 import { checkSyntax } from "./syntax/check-syntax.ts"
 
 /** Generic types whose arguments in quotes become forward references, in annotations and outside of them. */
@@ -12,8 +12,20 @@ const GENERICS = new Set(
   Generator ClassVar Final Required NotRequired Annotated DefaultDict Deque Collection MutableMapping MutableSequence
   list dict set frozenset tuple type`.split(/\s+/),
 )
-/** Functions that take types in quotes. */
-const TAKE_TYPES = new Set(["ForwardRef", "NamedTuple", "TypedDict", "make_dataclass", "create_model", "TypeAdapter"])
+/**
+ * Functions that take types in quotes, with the place that the type has in a tuple beside the name or default it comes with;
+ * null where the type is an argument by itself.
+ */
+const TAKE_TYPES: ReadonlyMap<string, number | null> = new Map([
+  ["ForwardRef", null],
+  ["TypeAdapter", null],
+  ["TypedDict", null],
+  ["NamedTuple", 1],
+  ["make_dataclass", 1],
+  ["create_model", 0],
+])
+/** Their arguments by these names are no types. */
+const NO_TYPES = new Set(["module", "total", "__module__", "__doc__", "defaults", "default", "typename", "cls_name"])
 /** What a string passes on its way up to the annotation it is a part of. */
 const WITHIN_TYPES = new Set<number>([
   Kind.type,
@@ -53,6 +65,8 @@ function standsForType(tree: PythonTree, node: number): boolean {
       const [head, ...rest] = children(tree, above)
       if (head === undefined || head === at) return false
       const name = textOf(tree, head).split(".").at(-1)?.trim() ?? ""
+      // `frame.type["a"]` is an item of somebody's attribute.
+      if (tree.kind[head] === Kind.attribute && /^[a-z]/.test(name)) return false
       if (name === "Literal" || (name === "Annotated" && !isFirst(tree, rest, node))) return false
       generic ||= GENERICS.has(name)
     }
@@ -76,15 +90,37 @@ function becomesAnnotation(tree: PythonTree, node: number): boolean {
   let at = node
   let above = tree.parent[at] ?? -1
   while (above >= 0 && WITHIN_ARGUMENTS.has(tree.kind[above] ?? Kind.other)) {
+    // A key is a name.
+    if (tree.kind[above] === Kind.pair && above + 1 === at) return false
     at = above
     above = tree.parent[at] ?? -1
   }
-  const target = above < 0 ? undefined : children(tree, above)[0]
-  if (target === undefined || target === at) return false
-  const named = tree.text.slice(tree.start[target], tree.end[target])
-  if (tree.kind[above] === Kind.call)
-    return TAKE_TYPES.has(named.split(".").at(-1) ?? "") || named.includes("__annotations__")
-  return tree.kind[above] === Kind.assignment && named.includes("__annotations__")
+  const target = above + 1
+  if (above < 0 || target === at) return false
+  const kind = tree.kind[above]
+  if (kind !== Kind.call && kind !== Kind.assignment) return false
+  const named = textOf(tree, target)
+  if (named.includes("__annotations__")) return true
+  const place = kind === Kind.call ? TAKE_TYPES.get(named.split(".").at(-1) ?? "") : undefined
+  return place !== undefined && isTypeGiven(tree, node, place)
+}
+
+/** Whether a string in the arguments of one of `TAKE_TYPES` stands where a type does. */
+function isTypeGiven(tree: PythonTree, node: number, place: number | null): boolean {
+  const around = tree.parent[node] ?? 0
+  switch (tree.kind[around]) {
+    case Kind.tuple:
+      return place === null || children(tree, around)[place] === node
+    case Kind.keyword_argument:
+      return !NO_TYPES.has(nameOf(tree, around + 1))
+    case Kind.argument_list:
+      // The first argument of the others is the name of what they make.
+      return place === null && (around + 1 === node || children(tree, around).length > 1)
+    case Kind.list:
+      return false
+    default:
+      return true
+  }
 }
 
 export interface QuotedName {

@@ -2,10 +2,11 @@
  * Whether a module's (or class's) own name is surely bound when a piece of code reads it. Until it is, Python falls through
  * to the builtin, so a binding that comes later, sits in a branch or may have failed does not hide `open`.
  */
-import type { FileBindings } from "./binding-records.ts"
+import type { FileBindings, Import } from "./binding-records.ts"
 import { Kind } from "./node-kinds.ts"
 import { children, type PythonTree } from "./python-tree.ts"
 import type { Scope, Slot } from "./scopes.ts"
+import type { SharedNames } from "./shared-names.ts"
 
 const SEQUENCES = new Set<number>([Kind.module, Kind.block])
 /** A walrus inside these may not be reached, or runs later. */
@@ -37,7 +38,18 @@ const IN_ORDER = new Set<number>([
   Kind.list,
   Kind.set,
   Kind.expression_list,
+  Kind.with_clause,
 ])
+/** A function in these is not called by being put there. */
+const KEEPING = new Set<number>([Kind.pair, Kind.dictionary, Kind.list, Kind.tuple, Kind.parenthesized_expression])
+/** Decorators of the standard library and of common libraries that do not call what they decorate. */
+const WRAPPERS = new Set(
+  `staticmethod classmethod property abstractmethod cached_property lru_cache cache wraps dataclass total_ordering overload
+  override final contextmanager asynccontextmanager singledispatch singledispatchmethod setter getter deleter
+  runtime_checkable unique no_grad inference_mode fixture parametrize field_validator model_validator validator
+  root_validator field_serializer computed_field retry njit jit vectorize define frozen`.split(/\s+/),
+)
+const RUN_BY_DEFINITIONS = ["__init_subclass__", "__set_name__", "metaclass", "__mro_entries__", "__class_getitem__"]
 const NEVER = Number.POSITIVE_INFINITY
 /** Nodes looked at for one file, all its reads together. Sound code needs some tens for each read of a builtin's name. */
 const BUDGET = 5_000_000
@@ -52,10 +64,17 @@ interface OwnerBindings {
 export class Reachability {
   private readonly tree: PythonTree
   private runs: Map<number, number> | null = null
+  /** The first import of a file that imports this one. */
+  private back: number | null = null
   private budget = BUDGET
   private readonly owners = new Map<Slot, OwnerBindings>()
 
-  constructor(private readonly file: FileBindings) {
+  /** `importedBack`: the imports during which other files may call this one's functions. */
+  constructor(
+    private readonly file: FileBindings,
+    private readonly plugin: Pick<SharedNames, "defines" | "names" | "readsAnnotations">,
+    private readonly importedBack: () => readonly Import[],
+  ) {
     this.tree = file.tree
   }
 
@@ -63,6 +82,7 @@ export class Reachability {
   mayBeUnbound(owner: Scope, slot: Slot, node: number, scope: Scope): boolean {
     const { unbinds, inline } = this.bindingsOf(owner, slot)
     if (unbinds) return !this.isCaughtAround(owner, slot, node, scope)
+    if (this.boundInSameFunction(slot, node, scope)) return false
     const point = this.readingPoint(owner, node, scope)
     const after = firstAtLeast(inline, point)
     // `open.read() if (open := f()) else None`.
@@ -102,6 +122,13 @@ export class Reachability {
     })
   }
 
+  /** `global name; name = …; name` in one function. */
+  private boundInSameFunction({ bindings }: Slot, node: number, scope: Scope): boolean {
+    if (scope.kind !== "function") return false
+    const own = bindings.filter(({ kind, from }) => from === scope && kind !== "annotation").map(({ node }) => node)
+    return own.some((binding) => binding < node && this.boundBefore(binding, node, own))
+  }
+
   private isConditionOf(binding: number | undefined, point: number): boolean {
     const { kind, parent } = this.tree
     for (let at = binding ?? -1; at >= 0 && !SEQUENCES.has(kind[at] ?? Kind.other); at = parent[at] ?? -1) {
@@ -134,7 +161,14 @@ export class Reachability {
     if (names === null) return scope.definition
     this.runs ??= this.earliestMentions()
     const runs = this.runs
-    return Math.min(...names.map((name) => runs.get(name) ?? NEVER))
+    this.back ??= Math.min(
+      NEVER,
+      ...this.importedBack().map(({ node, scope: around }) => {
+        const outermost = outermostFunction(around, this.file.module)
+        return outermost === null ? node : outermost.definition
+      }),
+    )
+    return Math.min(this.back, ...names.map((name) => runs.get(name) ?? NEVER))
   }
 
   /** The names by which module code can set a function running; null when it may run where it stands. */
@@ -142,11 +176,58 @@ export class Reachability {
     const names: number[] = []
     for (let at: Scope | null = scope; at !== null; at = at.parent) {
       if (at.definition < 0) continue
-      const decorated = this.tree.kind[this.tree.parent[at.definition] ?? 0] === Kind.decorated_definition
-      if (decorated || this.tree.kind[at.definition] === Kind.lambda) return null
-      names.push(this.tree.name[at.definition + 1] ?? 0)
+      const { kind, parent, name } = this.tree
+      if (kind[at.definition] === Kind.lambda) {
+        const kept = this.keptUnder(at.definition)
+        if (kept === null) return null
+        names.push(kept)
+        continue
+      }
+      const around = parent[at.definition] ?? 0
+      if (kind[around] === Kind.decorated_definition && !this.isOnlyWrapped(around)) return null
+      names.push(name[at.definition + 1] ?? 0)
     }
     return names.length === 0 ? null : names
+  }
+
+  /** The name whose value a lambda is, or is kept in; null when it may run where it stands. */
+  private keptUnder(lambda: number): number | null {
+    const { kind, parent, name } = this.tree
+    let at = lambda
+    while (KEEPING.has(kind[parent[at] ?? 0] ?? Kind.other)) at = parent[at] ?? 0
+    const around = parent[at] ?? 0
+    if (kind[around] !== Kind.assignment || kind[around + 1] !== Kind.identifier) return null
+    return name[around + 1] ?? 0
+  }
+
+  /** Whether all decorators are known to call nothing but what they are there for, and later. */
+  private isOnlyWrapped(decorated: number): boolean {
+    const { kind, last, name, names } = this.tree
+    return children(this.tree, decorated).every((part) => {
+      if (kind[part] !== Kind.decorator) return true
+      let at = part + 1
+      if (kind[at] === Kind.call) at++
+      const named = kind[at] === Kind.attribute ? (last[at] ?? 0) - 1 : at
+      const word = name[named] ?? 0
+      return WRAPPERS.has(names.textOf(word)) && !this.plugin.defines(word)
+    })
+  }
+
+  /** Names of the functions or classes during whose run a read of module code happens; null when it does there and then. */
+  private readDuring(node: number): number[] | null {
+    const { kind, parent, name } = this.tree
+    // A class's own code and that of its metaclass may run when it gets a subclass.
+    const plain = !RUN_BY_DEFINITIONS.some((word) => this.plugin.names.known(word) > 0)
+    for (let at = node, above = parent[at] ?? -1; above >= 0; at = above, above = parent[at] ?? -1) {
+      if (kind[at] === Kind.block || kind[at] === Kind.call) return null
+      if (kind[above] === Kind.type && !this.plugin.readsAnnotations) return []
+      const isDefault = kind[above] === Kind.default_parameter || kind[above] === Kind.typed_default_parameter
+      const definition = isDefault ? (parent[parent[above] ?? 0] ?? 0) : above
+      if (isDefault && kind[definition] === Kind.function_definition) return [name[definition + 1] ?? 0]
+      if (plain && kind[above] === Kind.class_definition && kind[at] === Kind.argument_list)
+        return [name[above + 1] ?? 0]
+    }
+    return null
   }
 
   /** For each name, the first node of running module code that mentions it, straight or through functions it mentions. */
@@ -159,7 +240,7 @@ export class Reachability {
       if (scope === undefined) continue
       const name = this.tree.name[node] ?? 0
       const outermost = outermostFunction(scope, module)
-      const callers = outermost === null ? null : this.callNames(outermost)
+      const callers = outermost === null ? this.readDuring(node) : this.callNames(outermost)
       if (callers === null) {
         const at = outermost === null ? node : outermost.definition
         runs.set(name, Math.min(runs.get(name) ?? NEVER, at))
@@ -249,9 +330,14 @@ export class Reachability {
         const body = [...of(Kind.block), ...of(Kind.else_clause)]
         return body.some(binds) && of(Kind.except_clause).every((clause) => binds(clause) || this.leaves(clause))
       }
-      case Kind.with_statement:
-        return parts.some((part) => kindOf(part) === Kind.with_clause && first < (this.tree.last[part] ?? 0))
+      case Kind.with_statement: {
+        // A manager may pass over what goes wrong in those after it.
+        const item = parts.findIndex((part) => kindOf(part) === Kind.with_clause)
+        const outermost = item < 0 ? undefined : children(this.tree, parts[item] ?? 0)[0]
+        return outermost !== undefined && first < (this.tree.last[outermost] ?? 0)
+      }
       case Kind.for_statement:
+      case Kind.case_clause:
         return false
       case Kind.while_statement:
       case Kind.match_statement:
@@ -292,7 +378,7 @@ export class Reachability {
     const block = this.tree.kind[branch] === Kind.block ? branch : (parts.at(-1) ?? branch)
     const final = children(this.tree, block).at(-1)
     if (final === undefined) return false
-    return /^(?:raise|return)\b/.test(this.tree.text.slice(this.tree.start[final], this.tree.end[final]))
+    return /^(?:raise|return|continue|break)\b/.test(this.tree.text.slice(this.tree.start[final], this.tree.end[final]))
   }
 }
 

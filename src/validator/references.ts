@@ -7,11 +7,12 @@ import type { FileBindings } from "./binding-records.ts"
 import { FileNames } from "./file-names.ts"
 import { OwnModules } from "./own-modules.ts"
 import { READS_ANNOTATIONS } from "./quoted-annotations.ts"
+import type { ScannedPlugin } from "./rules/rule.ts"
 import { Slot } from "./scopes.ts"
 import type { CommonName } from "./shared-names.ts"
 import type { Names } from "./syntax/names.ts"
 import { ownModulePath, type Values } from "./values.ts"
-import { attributeOf, attributeOfAny, builtinValue, COMPUTED } from "./vocabulary.ts"
+import { attributeOf, attributeOfAny, builtinValue, COMPUTED, OWN_NAMESPACE } from "./vocabulary.ts"
 
 /** A round settles at least one link of a chain of names; code that a person wrote needs two or three. */
 const MAX_ROUNDS = 40
@@ -21,22 +22,31 @@ const BUDGET = 4_000_000
 export interface PluginReferences {
   /** By file, then by node of the file's tree. */
   readonly byFile: ReadonlyMap<string, ReadonlyMap<number, Values>>
+  readonly plugin: ScannedPlugin
   /** False when names chase one another past the limit; the plugin is then too complex to judge. */
   readonly settled: boolean
 }
 
-/** The files with their numbers in order, as `collectBindings` was given them, and the names that they have in common. */
-export function resolveReferences(files: ReadonlyMap<string, FileBindings>, names: Names): PluginReferences {
-  const plugin = new PluginNames(files, names)
+/**
+ * The files with their numbers in order, as `collectBindings` was given them, and the names that they have in common.
+ * `environment`: the top-level modules beside the standard library, when they are known.
+ */
+export function resolveReferences(
+  files: ReadonlyMap<string, FileBindings>,
+  names: Names,
+  environment?: ReadonlySet<string>,
+): PluginReferences {
+  const plugin = new PluginNames(files, names, environment)
   let settled = false
   for (let round = 0; round < MAX_ROUNDS && !settled; round++) settled = !plugin.round()
-  return { byFile: plugin.references(), settled: settled && plugin.budget > 0 }
+  return { byFile: plugin.references(), plugin, settled: settled && plugin.budget > 0 }
 }
 
 /** The names that the files of a plugin share. */
 class PluginNames {
   budget = BUDGET
   readonly own: OwnModules
+  readonly extendsSearch: boolean
   readonly live: Int32Array
   readonly passedOver: Int32Array
   private readonly files = new Map<string, FileNames>()
@@ -49,15 +59,18 @@ class PluginNames {
   private reader = 0
   private rounds = 0
   private readingAnnotations: boolean | null = null
+  private deleted: Set<number> | null = null
 
   constructor(
     files: ReadonlyMap<string, FileBindings>,
     readonly names: Names,
+    environment: ReadonlySet<string> | undefined,
   ) {
     this.live = new Int32Array(names.texts.length)
     this.passedOver = new Int32Array(names.texts.length)
+    this.extendsSearch = names.known("sys") > 0 && (names.known("append") > 0 || names.known("insert") > 0)
     this.commons = new Array<CommonName | undefined>(names.texts.length)
-    this.own = new OwnModules(new Set(files.keys()))
+    this.own = new OwnModules(new Set(files.keys()), environment)
     for (const [path, bindings] of files) {
       const file = new FileNames(this, path, bindings)
       this.files.set(path, file)
@@ -69,6 +82,35 @@ class PluginNames {
       this.reader = number
       file.importNames()
     }
+  }
+
+  isOwn(module: string): boolean {
+    return this.own.isSurely(module)
+  }
+
+  deletes(name: number): boolean {
+    this.deleted ??= new Set(
+      this.numbered.flatMap(({ bindings: { attributeTargets, tree } }) =>
+        attributeTargets.filter(({ deleted }) => deleted).map(({ node }) => tree.name[(tree.last[node] ?? 0) - 1] ?? 0),
+      ),
+    )
+    return this.deleted.has(name)
+  }
+
+  leadsTo(from: string, to: string): boolean {
+    const seen = new Set<string>()
+    const pending = [from]
+    for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+      if (path === to) return true
+      if (seen.has(path)) continue
+      seen.add(path)
+      pending.push(...(this.files.get(path)?.ownImports() ?? []))
+    }
+    return false
+  }
+
+  defines(name: number): boolean {
+    return this.numbered.some(({ bindings }) => bindings.defined.has(name))
   }
 
   get readsAnnotations(): boolean {
@@ -150,6 +192,7 @@ class PluginNames {
     const file = this.files.get(path)
     if (file === undefined || seen.has(path)) return found
     seen.add(path)
+    if (attribute === "__dict__") found.push(OWN_NAMESPACE)
     const slot = file.bindings.module.slots.get(this.names.known(attribute))
     if (slot !== undefined) found.push(...this.read(slot))
     for (const star of file.stars) found.push(...this.attribute(star, attribute, seen))

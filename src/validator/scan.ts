@@ -9,6 +9,7 @@ import { type Note, unknownImports } from "./notes.ts"
 import { parsePython } from "./python-tree.ts"
 import { resolveReferences } from "./references.ts"
 import { RULE_SETS } from "./rule-sets.ts"
+import { computedAnnotations } from "./rules/computed-annotations.ts"
 import { computedNames } from "./rules/computed-names.ts"
 import { dunderWarnings } from "./rules/dunder-warnings.ts"
 import { equalPower } from "./rules/equal-power.ts"
@@ -16,11 +17,14 @@ import { forbiddenArguments } from "./rules/forbidden-arguments.ts"
 import { forbiddenBuiltins } from "./rules/forbidden-builtins.ts"
 import { forbiddenModules } from "./rules/forbidden-modules.ts"
 import { importlibFunctions } from "./rules/importlib-functions.ts"
+import { moduleIdentity } from "./rules/module-identity.ts"
+import { modulesAsValues } from "./rules/modules-as-values.ts"
 import { modulesByName } from "./rules/modules-by-name.ts"
 import { osFunctions } from "./rules/os-functions.ts"
 import { pickleWarnings } from "./rules/pickle-warnings.ts"
 import type { Finding, Rule, RuleOptions } from "./rules/rule.ts"
 import { unpickling } from "./rules/unpickling.ts"
+import { wholeNamespaces } from "./rules/whole-namespaces.ts"
 import { decodeSource, linePlaces } from "./source-text.ts"
 import { Workspace } from "./syntax/workspace.ts"
 
@@ -70,7 +74,11 @@ const RULES: readonly Rule[] = [
   forbiddenBuiltins,
   importlibFunctions,
   computedNames,
+  computedAnnotations,
   modulesByName,
+  modulesAsValues,
+  moduleIdentity,
+  wholeNamespaces,
   unpickling,
   equalPower,
   forbiddenArguments,
@@ -108,12 +116,12 @@ export function scanFiles(files: ReadonlyMap<string, Uint8Array>, options: ScanO
   }
   const ruleSet = options.ruleSet ?? DEFAULT_RULE_SET
   const ruleOptions: RuleOptions = { strict: options.strict, allows: RULE_SETS[ruleSet].allows }
-  const { byFile, settled } = resolveReferences(parsed, workspace.names)
+  const { byFile, plugin, settled } = resolveReferences(parsed, workspace.names, options.environment)
   for (const [file, bindings] of parsed) {
     const references = byFile.get(file) ?? new Map<number, readonly string[]>()
     const findings = take(
       MAX_VIOLATIONS,
-      RULES.map((rule) => rule({ bindings, references }, ruleOptions)),
+      RULES.map((rule) => rule({ path: file, plugin, bindings, references }, ruleOptions)),
     )
     for (const violation of placed(file, bindings.tree.text, findings)) violations.push(violation)
     if (!settled) violations.push(atTop(file, "Too complex: its names cannot be followed. Assign each name once"))

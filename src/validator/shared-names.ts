@@ -20,6 +20,8 @@ export interface SharedNames {
   readonly own: OwnModules
   /** Some file reads annotations as values. */
   readonly readsAnnotations: boolean
+  /** Some file may put folders on the search path. */
+  readonly extendsSearch: boolean
   /** For each name the last round of a file in which it had a value there, or was passed over as it had none. */
   readonly live: Int32Array
   readonly passedOver: Int32Array
@@ -29,6 +31,12 @@ export interface SharedNames {
   addStar(stars: Set<string>, module: string): void
   common(name: number): CommonName
   attribute(value: string, attribute: string): string[]
+  /** Some code deletes an attribute of this name, which may be that of a module. */
+  deletes(name: number): boolean
+  /** Whether a function or class of the plugin has this name. */
+  defines(name: number): boolean
+  /** Whether importing one file of the plugin imports the other. */
+  leadsTo(from: string, to: string): boolean
   /** Whether a star import of a module surely binds the name. */
   surelyExports(value: string, name: number): boolean
   slotsOfAttribute(value: string, attribute: string): Slot[]

@@ -6,12 +6,17 @@ import { importlibFunction } from "./rules/importlib-functions.ts"
 import { OS_MODULES, osFunction } from "./rules/os-functions.ts"
 import { PICKLING_MODULES } from "./rules/pickle-warnings.ts"
 import { unpicklingFunction } from "./rules/unpickling.ts"
+import { STANDARD_LIBRARY } from "./standard-library.ts"
 
 /** Some module or object from outside the plugin that no table speaks of. Its own imports can be reached through it. */
 export const EXTERNAL = "~"
+/** The same of the standard library, whose modules hand on those that they import under names that others give to other things. */
+export const STANDARD = "~standard"
 export const BUILTINS = "builtins"
 export const MODULES_BY_NAME = "sys.modules"
-const NAMESPACE = ".__dict__"
+export const NAMESPACE = ".__dict__"
+/** The names of a module of the plugin, which can be changed there behind the scan's back. */
+export const OWN_NAMESPACE = "a module of the plugin.__dict__"
 /** Ends the name of a module's member that only the run will tell. */
 export const COMPUTED = ".*"
 
@@ -24,6 +29,7 @@ export const SENSITIVE_MODULES: ReadonlySet<string> = new Set([
   "marshal",
   "sys",
   "gc",
+  "io",
 ])
 
 /** Modules whose functions are followed. Importing them is allowed; `os.path` is one so that `os.path.os` is found. */
@@ -45,6 +51,8 @@ const FOLLOWED_MODULES: ReadonlySet<string> = new Set([
  */
 const HANDED_ON: ReadonlySet<string> = new Set([
   "os",
+  "posix",
+  "nt",
   "sys",
   "builtins",
   "importlib",
@@ -65,6 +73,15 @@ const HANDED_ON: ReadonlySet<string> = new Set([
   "webbrowser",
   "zipimport",
 ])
+/** Of these only what the standard library's own modules hand on: `tempfile._io`, `http.client.socket`, `enum.bltns`. */
+const HANDED_ON_BY_STANDARD: ReadonlySet<string> = new Set([
+  ...["io", "socket", "fcntl", "resource", "multiprocessing", "types", "_thread", "_io", "_posixsubprocess"],
+  ...["_socket", "_imp", "_winapi", "_pickle", "_ctypes", "pty", "imp", "shelve", "pydoc", "unittest"],
+])
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ["bltns", BUILTINS],
+  ["bltn", BUILTINS],
+])
 /** Attributes of any function or frame that hold a module's names. */
 const NAMESPACES_OF_OTHERS: ReadonlySet<string> = new Set([".__globals__", ".f_globals", ".f_locals", ".f_builtins"])
 
@@ -84,17 +101,6 @@ export function attributeOfAny(attribute: string): string | null {
   return nameOfEqualPower(name) === null ? null : name
 }
 
-/** Functions that `builtins` has in C, whose `__self__` is that module. */
-const IN_C = new Set(
-  `abs all any ascii bin callable chr dir divmod format hash hex id input isinstance issubclass iter len max min next oct
-  ord pow print repr round sorted sum aiter anext`.split(/\s+/),
-)
-
-/** What `name.__self__` is when the name means a builtin function, or null. */
-export function selfOfBuiltin(name: string): string | null {
-  return IN_C.has(name) ? BUILTINS : null
-}
-
 /** What a call of `value` answers, when the tables speak of it. */
 export function answerOf(value: string): string | null {
   const answer = `${value}()`
@@ -103,7 +109,8 @@ export function answerOf(value: string): string | null {
 
 /** What `import module` gives. */
 export function moduleValue(module: string): string {
-  return FOLLOWED_MODULES.has(module) ? module : EXTERNAL
+  if (FOLLOWED_MODULES.has(module)) return module
+  return STANDARD_LIBRARY.has(module.split(".", 1)[0] ?? module) ? STANDARD : EXTERNAL
 }
 
 /** What a computed import or `sys.modules` gives: there forbidden modules count too, as no import statement names them. */
@@ -115,6 +122,7 @@ export function reachedModule(module: string): string {
 /** What `value.attribute` is, or null when nothing is known of it. */
 export function attributeOf(value: string, attribute: string): string | null {
   if (value === EXTERNAL) return moduleHandedOn(attribute) ?? EXTERNAL
+  if (value === STANDARD) return moduleHandedOn(attribute) ?? moduleOfStandard(attribute) ?? STANDARD
   if (!FOLLOWED_MODULES.has(value)) return null
   const name = `${value}.${attribute}`
   if (FOLLOWED_MODULES.has(name) || isForbidden(name)) return name
@@ -122,7 +130,8 @@ export function attributeOf(value: string, attribute: string): string | null {
   if (module !== null) return module
   if (attribute === "__dict__" || name === MODULES_BY_NAME) return name
   // `concurrent.futures.x.os`: what a module that is followed hands on is followed like that of any other.
-  return LEADING_TO_EQUAL_POWER.has(value) && !value.startsWith(".") && !value.endsWith("()") ? EXTERNAL : null
+  if (!LEADING_TO_EQUAL_POWER.has(value) || value.startsWith(".") || value.endsWith("()")) return null
+  return STANDARD_LIBRARY.has(value.split(".", 1)[0] ?? value) ? (moduleOfStandard(attribute) ?? STANDARD) : EXTERNAL
 }
 
 /**
@@ -142,14 +151,25 @@ export function itemOf(value: string, key: string | null): string[] {
 
 function namespaceItem(namespace: string, key: string): string {
   if (key === "__builtins__") return BUILTINS
-  const value = namespace === ".f_builtins" ? builtinValue(key) : HANDED_ON.has(key) ? key : null
-  return value ?? EXTERNAL
+  if (namespace === ".f_builtins") return builtinValue(key) ?? EXTERNAL
+  const module = moduleHandedOn(key)
+  if (module !== null) return module
+  // `os.walk.__globals__["system"]`: the names of the module that the function stands in.
+  return ["os", BUILTINS].map((owner) => `${owner}.${key}`).find(isForbidden) ?? EXTERNAL
 }
 
 /** `logging.os`, `tempfile._os`. */
 function moduleHandedOn(attribute: string): string | null {
   const module = /^_[a-z]/.test(attribute) ? attribute.slice(1) : attribute
   return HANDED_ON.has(module) ? module : null
+}
+
+function moduleOfStandard(attribute: string): string | null {
+  if (HANDED_ON_BY_STANDARD.has(attribute)) return attribute
+  const alias = ALIASES.get(attribute)
+  if (alias !== undefined) return alias
+  const plain = /^_[a-z]/.test(attribute) ? attribute.slice(1) : attribute
+  return HANDED_ON_BY_STANDARD.has(plain) ? plain : null
 }
 
 function isForbidden(name: string): boolean {

@@ -1,6 +1,6 @@
 /** Names followed through what Python lets one do with them, within a file and across the files of a plugin. */
 import { expect, test } from "bun:test"
-import { briefly, type Sources, scan } from "./scanner.ts"
+import { briefly, followed, type Sources, scan } from "./scanner.ts"
 
 test.each<[string, string, string[]]>([
   ["an alias", "f = eval\nf(x)", ["1:4 Forbidden builtin: eval", "2:0 Forbidden builtin: eval"]],
@@ -90,7 +90,7 @@ test.each<[string, string, string[]]>([
   ["a name in compatibility form", "ｅval(x)", ["1:0 Forbidden builtin: eval"]],
   ["a continued line", "import os\nos.\\\nfork", ["2:0 Forbidden function: os.fork"]],
 ])("a forbidden name is found through %s", (_title, source, expected) => {
-  expect(briefly(scan(`${source}\n`))).toEqual(expected)
+  expect(followed(scan(`${source}\n`))).toEqual(expected)
 })
 
 test.each([
@@ -107,7 +107,7 @@ test.each([
   ],
   ["an attribute of the same name on another object", "self.load = pickle_free\nmodel.load(x)", []],
 ])("what only comes near a forbidden name is not accused: %s", (_title, source, expected) => {
-  expect(briefly(scan(`${source}\n`))).toEqual(expected)
+  expect(followed(scan(`${source}\n`))).toEqual(expected)
 })
 
 test("names read through getattr are followed when introspection is allowed", () => {
@@ -166,7 +166,7 @@ test.each<[string, Sources, string[]]>([
     ["2:0 Forbidden function: os.fork"],
   ],
 ])("a forbidden name is found across files through %s", (_title, sources, expected) => {
-  expect(briefly(scan(sources))).toEqual(expected)
+  expect(followed(scan(sources))).toEqual(expected)
 })
 
 test.each<[string, string, boolean]>([

@@ -71,15 +71,15 @@ describe("arguments that fetch code are refused, whatever is called", () => {
 
 describe("search paths may be looked at and not changed", () => {
   test.each([
-    ["append", "import sys\nsys.path.append('/tmp/x.bin')", "2:0 Forbidden function: sys.path"],
-    ["insert under an alias", "from sys import path as p\np.insert(0, folder)", "2:0 Forbidden function: sys.path"],
-    ["assignment", "import sys\nsys.path[:0] = ['x']", "2:0 Forbidden function: sys.path"],
-    ["addition", "import sys\nsys.path += ['x']", "2:0 Forbidden function: sys.path"],
-    ["given to a function that may change it", "import sys\nextend(sys.path)", "2:7 Forbidden function: sys.path"],
+    ["append", "import sys\nsys.path.append('/tmp/x.bin')", "2:0 Forbidden access: sys.path"],
+    ["insert under an alias", "from sys import path as p\np.insert(0, folder)", "2:0 Forbidden access: sys.path"],
+    ["assignment", "import sys\nsys.path[:0] = ['x']", "2:0 Forbidden access: sys.path"],
+    ["addition", "import sys\nsys.path += ['x']", "2:0 Forbidden access: sys.path"],
+    ["given to a function that may change it", "import sys\nextend(sys.path)", "2:7 Forbidden access: sys.path"],
     [
       "a folder that a later name changes",
       "import sys, os\nd = os.path.dirname(__file__)\nd = '/tmp'\nsys.path.append(d)",
-      "4:0 Forbidden function: sys.path",
+      "4:0 Forbidden access: sys.path",
     ],
     ["site", "import site\nsite.addsitedir('x')", "Forbidden function: site.addsitedir"],
   ])("%s: %s", (_title, source, expected) => {

@@ -24,3 +24,8 @@ export function briefly(result: Verdict): string[] {
     ({ line, column, message }) => `${line}:${column} ${message.replace(/ \(.*$|(?<=^Use of \S+): .*$/, "")}`,
   )
 }
+
+/** The same without the modules that are handed on as values, which stop the plugin by themselves. */
+export function followed(result: Verdict): string[] {
+  return briefly(result).filter((found) => !found.endsWith(" as a value"))
+}

@@ -12,14 +12,15 @@ export const DYNAMIC_CODE: readonly EqualPower[] = [
     instead: writeItOut,
     modules: [
       ...["code", "codeop", "runpy", "trace", "doctest", "pdb", "bdb", "rlcompleter", "compileall", "py_compile"],
-      "lib2to3.main",
+      "lib2to3",
     ],
     names: [
       ...["builtins.breakpoint", "sys.breakpointhook", "sys.__breakpointhook__"],
       ...["timeit.timeit", "timeit.repeat", "timeit.Timer", "timeit.main"],
       ...["cProfile.run", "cProfile.runctx", "profile.run", "profile.runctx"],
       ...["cProfile.Profile().run", "cProfile.Profile().runctx", "profile.Profile().run", "profile.Profile().runctx"],
-      ...["logging.config.fileConfig", "numpy.testing.rundocs", "numpy.testing.runstring"],
+      ...["logging.config.fileConfig", "numpy.testing.rundocs", "numpy.testing.runstring", "numpy.testing.measure"],
+      ...["test.support.run_in_subinterp", "decorator.FunctionMaker", "sympy.lambdify", "flask.Config().from_pyfile"],
       ...["typing.ForwardRef()._evaluate", "typing._eval_type", "typing.evaluate_forward_ref", "torch.hub.load"],
       ...["torch.hub._load_local", "typing_extensions.evaluate_forward_ref", "dataclasses._create_fn"],
       ...["six.exec_", "PIL.ImageMath.unsafe_eval", "gettext.c2py", "tkinter.Tcl().eval", "tkinter.Tk().eval"],
@@ -66,6 +67,7 @@ export const DYNAMIC_CODE: readonly EqualPower[] = [
     modules: [
       ...["imp", "_imp", "zipimport", "importlib.machinery", "importlib._bootstrap", "importlib._bootstrap_external"],
       ...["importlib._abc", "importlib.simple", "_frozen_importlib", "_frozen_importlib_external", "pydoc", "zipapp"],
+      ...["pandas.compat._optional", "pydantic._internal", "test.support.import_helper"],
     ],
     names: [
       ...[
@@ -74,6 +76,7 @@ export const DYNAMIC_CODE: readonly EqualPower[] = [
         "importlib.util.module_from_spec",
       ],
       ...["importlib.util.LazyLoader", "importlib.util._LazyModule", "importlib.util.find_spec().loader"],
+      "importlib.util._find_spec",
       ...["importlib.find_loader", "importlib.reload", "importlib.metadata.EntryPoint"],
       ...["pkgutil.get_loader", "pkgutil.find_loader", "pkgutil.get_importer", "pkgutil.iter_importers"],
       ...["pkgutil.ImpImporter", "pkgutil.ImpLoader", "pkgutil.resolve_name", "pkgutil.walk_packages"],
@@ -87,8 +90,20 @@ export const DYNAMIC_CODE: readonly EqualPower[] = [
       ...["pkg_resources.load_entry_point", "pkg_resources.run_script", "pkg_resources.iter_entry_points"],
       ...["pkg_resources.EntryPoint", "werkzeug.utils.import_string", "django.utils.module_loading.import_string"],
       ...["hydra.utils.get_method", "hydra.utils.get_class", "hydra.utils.get_object"],
-      ...["pydantic.ImportString", "pydantic.PyObject", "six._import_module"],
-      ...["site.addsitedir", "site.addpackage", "site.main", "site.execsitecustomize", "site.execusercustomize"],
+      ...["pydantic.ImportString", "pydantic.types.ImportString", "pydantic.PyObject", "six._import_module"],
+      ...["jinja2.utils.import_string", "logging.config._resolve", "logging.config.BaseConfigurator"],
+      ...["logging.config.DictConfigurator", "xml.dom.domreg.getDOMImplementation", "xml.dom.getDOMImplementation"],
+      // What `mock.patch` takes away for a while is had back by it.
+      ...[".get_original", ".temp_original"],
+      ...[
+        "site.addsitedir",
+        "site.addsitepackages",
+        "site.addusersitepackages",
+        "site.addpackage",
+        "site.main",
+        "site.execsitecustomize",
+        "site.execusercustomize",
+      ],
       ...[".__loader__", ".__spec__.loader"],
     ],
   },
@@ -137,6 +152,13 @@ export const DYNAMIC_CODE: readonly EqualPower[] = [
     names: ["gc.get_objects", "gc.get_referrers", "gc.get_referents", "gc.callbacks"],
   },
   {
+    like: "globals",
+    severity: "error",
+    reason: "holds the appliance's own code, which runs the plugin",
+    instead: "Pass values as arguments.",
+    modules: ["__main__", "plugin_worker"],
+  },
+  {
     like: "__globals__",
     severity: "warning",
     reason: "it leads to the interpreter's insides",
@@ -144,6 +166,7 @@ export const DYNAMIC_CODE: readonly EqualPower[] = [
     names: [
       ...[".f_globals", ".f_locals", ".f_builtins", ".f_back", ".tb_frame", ".gi_frame", ".cr_frame", ".ag_frame"],
       ...[".gi_code", ".cr_code", ".ag_code", ".func_globals", ".__self__", ".__base__", ".__getattribute__"],
+      ...[".__closure__", ".cell_contents", ".__defaults__", ".__kwdefaults__"],
     ],
   },
   {
@@ -151,7 +174,10 @@ export const DYNAMIC_CODE: readonly EqualPower[] = [
     severity: "error",
     reason: "reaches attributes by name",
     instead: "Name the attribute, or use a dict.",
-    names: ["inspect.getattr_static", "string.Formatter().get_field"],
+    names: [
+      ...["inspect.getattr_static", "inspect.getmembers_static"],
+      ...["get_field", "vformat", "format", "format_field", "get_value"].map((name) => `string.Formatter().${name}`),
+    ],
   },
   {
     like: "getattr",

@@ -14,7 +14,8 @@ export const FILES: readonly EqualPower[] = [
     names: [
       ...["codecs.open", "os.open", "posix.open", "nt.open"],
       // Modules of the standard library keep the builtin under a name of their own.
-      ...["bz2._builtin_open", "tokenize._builtin_open", "tarfile.bltn_open"],
+      ...["bz2._builtin_open", "tokenize._builtin_open", "tarfile.bltn_open", "._builtin_open"],
+      ...["pandas.io.common.get_handle", "click.open_file"],
     ],
   },
   {
@@ -53,6 +54,7 @@ export const FILES: readonly EqualPower[] = [
         "yaml.CUnsafeLoader",
         "yaml.Loader",
         "yaml.CLoader",
+        ...["yaml.loader.Loader", "yaml.loader.UnsafeLoader", "yaml.cyaml.CLoader", "yaml.cyaml.CUnsafeLoader"],
       ],
     ],
   },

@@ -8,7 +8,12 @@ import { PROCESSES } from "./processes.ts"
 export const EQUAL_POWER: readonly EqualPower[] = [...DYNAMIC_CODE, ...PROCESSES, ...NATIVE_CODE, ...FILES]
 
 const MODULES = new Map(EQUAL_POWER.flatMap((entry) => (entry.modules ?? []).map((module) => [module, entry] as const)))
-const NAMES = new Map(EQUAL_POWER.flatMap((entry) => (entry.names ?? []).map((name) => [name, entry] as const)))
+/** `a.B().c` is `a.B.c` too, which takes the object as its first argument. */
+const NAMES = new Map(
+  EQUAL_POWER.flatMap((entry) =>
+    (entry.names ?? []).flatMap((name) => [name, name.replace("().", ".")].map((spelled) => [spelled, entry] as const)),
+  ),
+)
 
 /** What has to be followed for a name or module of the tables to be found: `a`, `a.b` and `a.b()` for `a.b().c`. */
 export const LEADING_TO_EQUAL_POWER: ReadonlySet<string> = new Set(

@@ -14,6 +14,8 @@ export const NATIVE_CODE: readonly EqualPower[] = [
     names: [
       ...["os.add_dll_directory", "nt.add_dll_directory", "os.memfd_create", "posix.memfd_create"],
       ...["sys.setdlopenflags", "sys.dllhandle"],
+      // numpy's arrays have the module as an attribute of an attribute.
+      ...[".CDLL", ".PyDLL", "._ctypes"],
     ],
   },
   {
@@ -59,7 +61,11 @@ export const NATIVE_CODE: readonly EqualPower[] = [
         "asyncio.open_unix_connection",
         "asyncio.start_unix_server",
       ],
-      ...["asyncio.get_event_loop()", "asyncio.get_running_loop()", "asyncio.new_event_loop()"].flatMap((loop) =>
+      ...[
+        ...["asyncio.get_event_loop()", "asyncio.get_running_loop()", "asyncio.new_event_loop()"],
+        ...["asyncio.Runner().get_loop()", "asyncio.get_event_loop_policy().new_event_loop()"],
+        ...["asyncio.get_event_loop_policy().get_event_loop()", "asyncio.SelectorEventLoop()"],
+      ].flatMap((loop) =>
         ["create_connection", "create_server", "create_datagram_endpoint", "create_unix_connection"].map(
           (name) => `${loop}.${name}`,
         ),

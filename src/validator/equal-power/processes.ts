@@ -25,7 +25,8 @@ export const PROCESSES: readonly EqualPower[] = [
         "fabric",
         "invoke",
       ],
-      ...["test.support.script_helper", "mailcap", "idlelib", "turtledemo"],
+      ...["test.support.script_helper", "mailcap", "idlelib", "turtledemo", "pipes", "_osx_support", "_bootsubprocess"],
+      "_aix_support",
     ],
     names: [
       ...["startfile", "forkpty", "posix_spawn", "posix_spawnp"].flatMap((name) => [
@@ -33,7 +34,15 @@ export const PROCESSES: readonly EqualPower[] = [
         `posix.${name}`,
         `nt.${name}`,
       ]),
-      ...["asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"],
+      ...["asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "uuid._get_command_stdout"],
+      ...[
+        "platform._syscmd_file",
+        "imaplib.IMAP4_stream",
+        "IPython.utils.process.getoutput",
+        "IPython.utils.process.system",
+        "click.edit",
+        "click.launch",
+      ],
       // Methods of an event loop; no other library has these names.
       ...[".subprocess_exec", ".subprocess_shell"],
       ...["anyio.open_process", "anyio.run_process", "trio.run_process", "trio.lowlevel.open_process", "psutil.Popen"],

@@ -1,35 +1,36 @@
 /** Whether one use of a name has the name's power at all. */
 import { Kind } from "../node-kinds.ts"
-import { children, nameOf, type PythonTree } from "../python-tree.ts"
-import type { ScannedFile } from "../rules/rule.ts"
+import { children, nameOf, type PythonTree, textOf } from "../python-tree.ts"
+import type { ScannedFile, ScannedPlugin } from "../rules/rule.ts"
 import { stringConstant } from "../string-constants.ts"
 import type { EqualPower, Unless } from "./entry.ts"
-import { isOnlyRead } from "./search-paths.ts"
+import { comparesItself, isOnlyRead } from "./search-paths.ts"
 
 /** `isinstance(x, (A, B))`, `Optional[A]`; `A | B` is of no kind of its own. */
 const THROUGH = new Set<number>([Kind.tuple, Kind.parenthesized_expression, Kind.subscript, Kind.other])
 
-export function isHarmless({ bindings }: ScannedFile, node: number, { unless }: EqualPower): boolean {
-  const { tree } = bindings
+export function isHarmless(file: ScannedFile, node: number, { unless }: EqualPower): boolean {
+  const { tree } = file.bindings
   if (unless === undefined) return false
   if (tree.kind[tree.parent[node] ?? 0] === Kind.import_from_statement) return true
-  if (unless.kind === "tested") return isTested(tree, node)
-  if (unless.kind === "read") return isOnlyRead(bindings, node)
-  const list = argumentsAround(tree, node)
-  if (list === null) return true
-  const args = children(tree, list)
+  if (unless.kind === "tested") return isTested(tree, node, file.plugin)
+  if (unless.kind === "read") return isOnlyRead(file, node)
+  const args = argumentsAround(tree, node)
+  if (args === null) return true
   return unless.kind === "constant" ? allConstant(tree, args) : givesSafe(tree, args, unless)
 }
 
 /** Compared with or given as a type, not called: inside `isinstance(…)`, `issubclass(…)`, an annotation, `except`. */
-function isTested(tree: PythonTree, node: number): boolean {
+function isTested(tree: PythonTree, node: number, plugin: ScannedPlugin): boolean {
   let at = node
   for (let above = tree.parent[at] ?? -1; above >= 0; above = tree.parent[at] ?? -1) {
     const kind = tree.kind[above]
-    if (kind === Kind.type || kind === Kind.comparison_operator || kind === Kind.case_pattern) return true
+    if (kind === Kind.type) return !plugin.readsAnnotations
+    if (kind === Kind.comparison_operator) return !comparesItself(tree, plugin)
+    if (kind === Kind.case_pattern || kind === Kind.class_pattern) return true
     if (kind === Kind.argument_list) {
       const callee = children(tree, tree.parent[above] ?? 0)[0]
-      return callee !== undefined && /^(?:isinstance|issubclass)$/.test(nameOf(tree, callee))
+      return callee !== undefined && /^(?:isinstance|issubclass|cast)$/.test(nameOf(tree, callee))
     }
     if (!THROUGH.has(kind ?? Kind.other)) return false
     at = above
@@ -37,14 +38,33 @@ function isTested(tree: PythonTree, node: number): boolean {
   return false
 }
 
-/** The arguments that reach the name: those of its own call, or those beside it in `partial(numpy.load, …)`. */
-function argumentsAround(tree: PythonTree, node: number): number | null {
-  const above = tree.parent[node] ?? -1
+/** What a value passes on its way to being called: `(numpy.load if a else b)(…)`, `numpy.load.__call__(…)`. */
+const TO_A_CALL = new Set<number>([
+  Kind.parenthesized_expression,
+  Kind.conditional_expression,
+  Kind.boolean_operator,
+  Kind.named_expression,
+])
+
+/** The arguments that reach the name: those of its own call, or those after it in `partial(numpy.load, …)`. */
+function argumentsAround(tree: PythonTree, node: number): number[] | null {
+  let at = node
+  let above = tree.parent[at] ?? -1
+  while (
+    TO_A_CALL.has(tree.kind[above] ?? Kind.other) ||
+    (tree.kind[above] === Kind.attribute && nameOf(tree, (tree.last[above] ?? 0) - 1) === "__call__")
+  ) {
+    at = above
+    above = tree.parent[at] ?? -1
+  }
   if (above < 0) return null
-  if (tree.kind[above] === Kind.argument_list) return above
+  if (tree.kind[above] === Kind.argument_list) {
+    const beside = children(tree, above)
+    return beside.slice(beside.indexOf(at) + 1)
+  }
   if (tree.kind[above] !== Kind.call) return null
   const [callee, list] = children(tree, above)
-  return callee === node && list !== undefined && tree.kind[list] === Kind.argument_list ? list : null
+  return callee === at && list !== undefined && tree.kind[list] === Kind.argument_list ? children(tree, list) : null
 }
 
 function allConstant(tree: PythonTree, args: readonly number[]): boolean {
@@ -59,15 +79,22 @@ function givesSafe(
   args: readonly number[],
   { name, position, safe, absent }: Extract<Unless, { kind: "argument" }>,
 ): boolean {
-  const textOf = (node: number) => tree.text.slice(tree.start[node], tree.end[node])
-  const isSafe = (value: number) => safe === null || textOf(value).replaceAll("'", '"') === safe
+  const isSafe = (value: number) =>
+    safe === null ||
+    textOf(tree, value)
+      .replaceAll("'", '"')
+      .replace(/^\(+|\)+$/g, "")
+      .replace(/^[01]$/, (digit) => (digit === "1" ? "True" : "False")) === safe
   for (const argument of args) {
     if (tree.kind[argument] !== Kind.keyword_argument) continue
     const [key, value] = children(tree, argument)
     if (key !== undefined && value !== undefined && nameOf(tree, key) === name) return isSafe(value)
   }
-  // `**options` may hold it.
+  // `**options` may hold it, and `*values` in its place.
   if (args.some((argument) => tree.kind[argument] === Kind.dictionary_splat)) return false
-  const positional = args.filter((argument) => tree.kind[argument] !== Kind.keyword_argument)[position]
+  const given = args.filter((argument) => tree.kind[argument] !== Kind.keyword_argument)
+  if (safe !== null && given.slice(0, position + 1).some((argument) => tree.kind[argument] === Kind.list_splat))
+    return false
+  const positional = given[position]
   return positional === undefined ? absent === "passes" : isSafe(positional)
 }

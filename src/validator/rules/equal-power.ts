@@ -7,11 +7,14 @@ import { children, nameOf } from "../python-tree.ts"
 import { FORBIDDEN_MODULES } from "./forbidden-modules.ts"
 import type { Finding, Rule, RuleOptions } from "./rule.ts"
 
+/** No functions, though they have the power of one. */
+const LOOKED_AT = new Set(["sys.path", "sys.meta_path", "sys.path_hooks", "sys.path_importer_cache"])
+
 export const equalPower: Rule = function* (file, options) {
   const { bindings, references } = file
   const { tree, imports, readIn } = bindings
   for (const { statement, level, module } of imports) {
-    const entry = level === 0 ? importOfEqualPower(module) : null
+    const entry = level === 0 && !file.plugin.isOwn(module) ? importOfEqualPower(module) : null
     if (entry !== null) yield* finding(tree.start[statement] ?? 0, module, entry, true, options)
   }
   for (const [node, names] of references) {
@@ -44,7 +47,7 @@ function* finding(
   if (severity === "warning") {
     yield { index, message: `Use of ${shown}: ${reason}. ${instead}`, severity: strict ? "error" : "warning" }
   } else {
-    const what = imported ? "import" : "function"
+    const what = imported ? "import" : LOOKED_AT.has(name) || name.startsWith(".__") ? "access" : "function"
     yield { index, message: `Forbidden ${what}: ${shown} (${reason}). ${instead}`, severity: "error" }
   }
 }

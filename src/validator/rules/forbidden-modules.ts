@@ -27,11 +27,11 @@ export const FORBIDDEN_MODULES: ReadonlyMap<string, ForbiddenName> = new Map([
   ["popen2", legacy],
 ])
 
-export const forbiddenModules: Rule = function* ({ bindings, references }) {
+export const forbiddenModules: Rule = function* ({ bindings, references, plugin }) {
   const { tree, imports } = bindings
   for (const { statement, level, module } of imports) {
     // A relative import is of the plugin's own modules, whatever they are called.
-    if (level > 0 || !isForbiddenModule(module)) continue
+    if (level > 0 || !isForbiddenModule(module) || plugin.isOwn(module)) continue
     yield { index: tree.start[statement] ?? 0, message: `Forbidden import: ${module}`, severity: "error" }
   }
   // A module reached without importing it: `sys.modules["subprocess"]`, `logging.threading`.

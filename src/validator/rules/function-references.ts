@@ -3,7 +3,7 @@ import type { Finding, ForbiddenName, ScannedFile } from "./rule.ts"
 
 /** Errors for every reference to a function of `table`, called or not, and for every from-import that names one. */
 export function* functionReferences(
-  { bindings, references }: ScannedFile,
+  { bindings, references, plugin }: ScannedFile,
   lookUp: (name: string) => ForbiddenName | null,
 ): Generator<Finding> {
   const { tree, imports } = bindings
@@ -20,7 +20,7 @@ export function* functionReferences(
     }
   }
   for (const { level, module, name, node } of imports) {
-    const entry = level === 0 && name === null ? lookUp(module) : null
+    const entry = level === 0 && name === null && !plugin.isOwn(module) ? lookUp(module) : null
     if (entry !== null)
       yield { index: tree.start[node] ?? 0, message: `Forbidden import: ${module}`, severity: "error" }
   }

@@ -1,7 +1,20 @@
 import type { FileBindings } from "../binding-records.ts"
 
+/** What a rule has to know of the files beside its own. */
+export interface ScannedPlugin {
+  /** Some file makes values of annotations. */
+  readonly readsAnnotations: boolean
+  /** Whether an absolute import of a module surely finds the plugin's own. */
+  isOwn(module: string): boolean
+  /** Whether some function or class of the plugin has this name, by its number. */
+  defines(name: number): boolean
+}
+
 /** One Python file with every reference in it resolved. */
 export interface ScannedFile {
+  /** Inside the plugin. */
+  readonly path: string
+  readonly plugin: ScannedPlugin
   readonly bindings: FileBindings
   /** For an expression's node, the qualified names it may stand for (`os.system`, `builtins.eval`, `pickle`). */
   readonly references: ReadonlyMap<number, readonly string[]>

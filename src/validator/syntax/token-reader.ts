@@ -1,5 +1,5 @@
 import { Kind } from "../node-kinds.ts"
-import { Arena, N, USE } from "./arena.ts"
+import { type Arena, N, USE } from "./arena.ts"
 import { DEBUG } from "./names.ts"
 import type { Tokens } from "./tokenizer.ts"
 import { BROKEN, DEDENT, END, INDENT, NAME, NEWLINE, SyntaxProblem, TOKEN_NAMES, tokenKind } from "./tokens.ts"
@@ -11,7 +11,7 @@ const IDENTIFIER = Kind.identifier
 /** A place in the tokens and the nodes read since the statement began; what every part of the parser stands on. */
 export abstract class TokenReader {
   protected at = 0
-  readonly arena = new Arena()
+  readonly arena: Arena
 
   readonly tree: TreeBuilder
 
@@ -19,6 +19,8 @@ export abstract class TokenReader {
     readonly tokens: Tokens,
     workspace: Workspace,
   ) {
+    this.arena = workspace.arena
+    this.arena.size = 0
     this.tree = new TreeBuilder(tokens.text.length, workspace)
   }
 

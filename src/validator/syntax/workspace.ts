@@ -1,3 +1,4 @@
+import { Arena } from "./arena.ts"
 import { Names } from "./names.ts"
 
 /** In the order of the text. */
@@ -39,6 +40,7 @@ export class NodeArrays extends TokenArrays {
  */
 export class Workspace {
   readonly names = new Names()
+  readonly arena = new Arena()
   tokens = new TokenArrays(0)
   nodes = new NodeArrays(0)
 

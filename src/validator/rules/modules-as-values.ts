@@ -1,0 +1,92 @@
+/**
+ * Modules of whose members some are forbidden, handed on as a value: to a function, into a container or an attribute, out of
+ * a function. What becomes of them there cannot be followed, so it stops where it starts. Another plain name for a module is
+ * followed, and passes.
+ */
+import { Kind } from "../node-kinds.ts"
+import { children, nameOf, type PythonTree } from "../python-tree.ts"
+import { stringConstant } from "../string-constants.ts"
+import { OS_MODULES } from "./os-functions.ts"
+import { PICKLING_MODULES } from "./pickle-warnings.ts"
+import type { Rule, ScannedFile } from "./rule.ts"
+
+export const NOT_HANDED_ON: ReadonlySet<string> = new Set([
+  ...OS_MODULES,
+  ...[...PICKLING_MODULES].filter((module) => module !== "shelve"),
+  ...["builtins", "sys", "importlib", "gc"],
+])
+/** Functions of the rule set `compat-2026-03` whose answers are followed. */
+const LOOKING = new Set(["builtins.getattr", "builtins.hasattr", "builtins.dir"])
+/** `monkeypatch.setattr(sys, "argv", …)`, `mock.patch.object(os, "getcwd")`. */
+const PATCHING = new Set(["setattr", "delattr", "object"])
+
+export const modulesAsValues: Rule = function* (file) {
+  const { tree } = file.bindings
+  for (const [node, names] of file.references) {
+    const module = names.find((name) => NOT_HANDED_ON.has(name))
+    if (module === undefined || staysInSight(file, node)) continue
+    const message = `Forbidden access: the module ${module} as a value (what is done with it cannot be followed). Name what you use of it${EXAMPLES.get(module) ?? ""}.`
+    yield { index: tree.start[node] ?? 0, message, severity: "error" }
+  }
+}
+
+const EXAMPLES = new Map([
+  ["os", ", such as os.path or os.environ"],
+  ["sys", ", such as sys.version_info"],
+  ["gc", ", such as gc.collect"],
+])
+
+function staysInSight(file: ScannedFile, node: number): boolean {
+  const { tree } = file.bindings
+  const { kind, parent } = tree
+  // `x.__self__` only may be a module, and warns by itself.
+  if (kind[node] === Kind.dotted_name || kind[node] === Kind.aliased_import) return true
+  if (kind[node] === Kind.attribute && nameOf(tree, (tree.last[node] ?? 0) - 1) === "__self__") return true
+  let at = node
+  let above = parent[at] ?? -1
+  while (kind[above] === Kind.parenthesized_expression || kind[above] === Kind.named_expression) {
+    at = above
+    above = parent[at] ?? -1
+  }
+  switch (kind[above]) {
+    case Kind.attribute:
+    case Kind.expression_statement:
+    case Kind.interpolation:
+    case Kind.import_from_statement:
+      return true
+    case Kind.assignment:
+      // What a class holds is to be had from its instances, its dictionary, its metaclass.
+      return at === above + 1 || (kind[above + 1] === Kind.identifier && !inClassBody(tree, above))
+    case Kind.subscript:
+      // Of a dictionary of a module's names an item is followed.
+      return at === above + 1
+    case Kind.comparison_operator:
+      return /^\s*is\b/.test(tree.text.slice(tree.end[above + 1], tree.end[above]))
+    case Kind.argument_list:
+      return at === above + 1 && isLookedAt(file, parent[above] ?? 0, above)
+    default:
+      return false
+  }
+}
+
+function inClassBody({ kind, parent }: PythonTree, node: number): boolean {
+  for (let at = parent[node] ?? -1; at >= 0; at = parent[at] ?? -1) {
+    if (kind[at] === Kind.function_definition || kind[at] === Kind.lambda) return false
+    if (kind[at] === Kind.class_definition) return true
+  }
+  return false
+}
+
+function isLookedAt({ bindings: { tree }, references, plugin }: ScannedFile, call: number, list: number): boolean {
+  const callee = call + 1
+  if (references.get(callee)?.some((name) => LOOKING.has(name)) === true) return true
+  if (tree.kind[callee] !== Kind.attribute) return false
+  const method = (tree.last[callee] ?? 0) - 1
+  const attribute = children(tree, list)[1]
+  return (
+    PATCHING.has(nameOf(tree, method)) &&
+    !plugin.defines(tree.name[method] ?? 0) &&
+    attribute !== undefined &&
+    stringConstant(tree, attribute) !== null
+  )
+}
