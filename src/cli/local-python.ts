@@ -42,6 +42,9 @@ const PROBE_MS = 30_000
 /** @throws CommandFailed when no interpreter, or none with the base packages, is there, or no isolation that suffices */
 export async function openLocalPython(options: LocalPythonOptions): Promise<LocalPython> {
   const config = readConfig(options, 1)
+  const interrupted = new AbortController()
+  const interrupt = () => interrupted.abort(new CommandFailed("Interrupted."))
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt)
   const runtime = await prepareRuntime(join(config.dataDir, "runtime"))
   const facts = await workerFacts({
     pythonTree: runtime.pythonTree,
@@ -51,6 +54,7 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
     pathVariable: searchPath(),
     environmentsDir: join(config.dataDir, "environments"),
   })
+  interrupted.signal.throwIfAborted()
   const interpreter = facts.interpreter.chosen
   if (interpreter === null) throw new CommandFailed(facts.problem ?? "No Python was found.")
   const sitePackages =
@@ -61,9 +65,6 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
 
   const scratch = await realpath(await mkdtemp(join(tmpdir(), "mixpeek-")))
   const log = createLog(config.logLevel)
-  const interrupted = new AbortController()
-  const interrupt = () => interrupted.abort(new CommandFailed("Interrupted."))
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt)
   return {
     interpreter,
     sitePackages,

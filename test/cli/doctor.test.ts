@@ -1,8 +1,8 @@
 import { expect, setDefaultTimeout, test } from "bun:test"
 import { chmod, mkdir, readdir } from "node:fs/promises"
 import { join } from "node:path"
-import { lockDirectory } from "../../src/metadata/directory-lock.ts"
 import { isBelow } from "../../src/isolation-levels.ts"
+import { lockDirectory } from "../../src/metadata/directory-lock.ts"
 import { REACHED } from "../support/isolation.ts"
 import { mixpeek, PROCESSES_MS, preparedData, temporaryDirectory } from "./run.ts"
 
@@ -35,7 +35,10 @@ test("less isolation than the minimum fails it and says why; a lower minimum is 
   const args = ["--data", await preparedData()]
   const refused = await findings(args, { MIXPEEK_LANDLOCK_ABI: "0", MIXPEEK_MINIMUM_ISOLATION: "standard" })
   expect(refused.code).toBe(1)
-  expect(refused.found("Isolation")).toMatchObject({ status: "missing", advice: expect.stringContaining("no Landlock") })
+  expect(refused.found("Isolation")).toMatchObject({
+    status: "missing",
+    advice: expect.stringContaining("no Landlock"),
+  })
   const lowered = await findings(args, { MIXPEEK_LANDLOCK_ABI: "0", MIXPEEK_MINIMUM_ISOLATION: "none" })
   expect(lowered.code).toBe(0)
   expect(lowered.found("Isolation")).toMatchObject({ status: "notice" })

@@ -23,7 +23,7 @@ test.each(fixture.frames.map((frame) => [frame.title, frame] as const))(
     if (message === undefined) return
     const request = ToWorker.safeParse(message)
     if (request.success) expect(Buffer.from(encodeToWorker(request.data)).toString("hex")).toBe(payload_hex)
-    else expect(parseFromWorker(payload)).toEqual(message as never)
+    else expect(parseFromWorker(payload)).toMatchObject(message as never)
   },
 )
 
