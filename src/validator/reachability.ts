@@ -209,7 +209,11 @@ export class Reachability {
       if (kind[at] === Kind.call) at++
       const named = kind[at] === Kind.attribute ? (last[at] ?? 0) - 1 : at
       const word = name[named] ?? 0
-      return WRAPPERS.has(names.textOf(word)) && !this.plugin.defines(word)
+      const slot = this.file.module.slots.get(word)
+      const isImported = slot?.bindings.every(
+        (binding) => binding.kind === "import" && kind[binding.node] !== Kind.aliased_import,
+      )
+      return WRAPPERS.has(names.textOf(word)) && !this.plugin.defines(word) && isImported !== false
     })
   }
 
@@ -220,10 +224,10 @@ export class Reachability {
     const plain = !RUN_BY_DEFINITIONS.some((word) => this.plugin.names.known(word) > 0)
     for (let at = node, above = parent[at] ?? -1; above >= 0; at = above, above = parent[at] ?? -1) {
       if (kind[at] === Kind.block || kind[at] === Kind.call) return null
-      if (kind[above] === Kind.type && !this.plugin.readsAnnotations) return []
+      if (plain && kind[above] === Kind.type && !this.plugin.readsAnnotations) return []
       const isDefault = kind[above] === Kind.default_parameter || kind[above] === Kind.typed_default_parameter
       const definition = isDefault ? (parent[parent[above] ?? 0] ?? 0) : above
-      if (isDefault && kind[definition] === Kind.function_definition) return [name[definition + 1] ?? 0]
+      if (isDefault && at === node && kind[definition] === Kind.function_definition) return [name[definition + 1] ?? 0]
       if (plain && kind[above] === Kind.class_definition && kind[at] === Kind.argument_list)
         return [name[above + 1] ?? 0]
     }
@@ -251,6 +255,13 @@ export class Reachability {
           else mentions.push(name)
         }
       }
+    }
+    // A module that has hold of itself may call its functions as attributes.
+    const attributes = this.plugin.names.known("modules") > 0 ? this.tree.size : 0
+    for (let node = 0; node < attributes; node++) {
+      const name = this.tree.name[node] ?? 0
+      if (name > 0 && readIn[node] === 0 && this.tree.kind[this.tree.parent[node] ?? 0] === Kind.attribute)
+        runs.set(name, Math.min(runs.get(name) ?? NEVER, node))
     }
     // Earliest first, so that each name is settled by the first that reaches it.
     const settled = new Set<number>()

@@ -84,11 +84,16 @@ class PluginNames {
     }
   }
 
+  hasFolder(name: string): boolean {
+    return this.own.hasFolder(name)
+  }
+
   isOwn(module: string): boolean {
     return this.own.isSurely(module)
   }
 
   deletes(name: number): boolean {
+    if (this.names.known("__delattr__") > 0) return true
     this.deleted ??= new Set(
       this.numbered.flatMap(({ bindings: { attributeTargets, tree } }) =>
         attributeTargets.filter(({ deleted }) => deleted).map(({ node }) => tree.name[(tree.last[node] ?? 0) - 1] ?? 0),
