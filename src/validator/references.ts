@@ -109,7 +109,7 @@ class PluginNames {
       if (path === to) return true
       if (seen.has(path)) continue
       seen.add(path)
-      pending.push(...(this.files.get(path)?.ownImports() ?? []))
+      pending.push(...(this.files.get(path)?.imports.files() ?? []))
     }
     return false
   }
@@ -163,7 +163,7 @@ class PluginNames {
 
   /** A file passes over names of which nothing is known; what it passed over before there was something is stale. */
   private comesAlive({ name, file }: Slot): void {
-    this.numbered[file]?.alive.push(name)
+    this.numbered[file]?.live.names.push(name)
     if (file !== this.reader || this.passedOver[name] === this.rounds) this.stale[file] = true
     if (file === this.reader) this.live[name] = this.rounds
   }
