@@ -1,6 +1,7 @@
 /** What the first pass over a file finds: its scopes, and what flows into which name. */
+import { Kind } from "./node-kinds.ts"
 import type { PythonTree } from "./python-tree.ts"
-import type { Scope, Slot } from "./scopes.ts"
+import { lookUp, type Scope, type Slot } from "./scopes.ts"
 
 /** The value of `from` reaches a slot: as it is, as an element of it, put into the slot's container, or as a base of its class. */
 export type Passage = "whole" | "element" | "stored" | "inherited"
@@ -77,12 +78,22 @@ export interface FileBindings {
   readonly typesMade: readonly number[]
   readonly containerFlows: readonly ContainerFlow[]
   readonly imports: readonly Import[]
-  /** Names of functions and classes. */
+  /** Names of functions, classes and of what classes and objects are given. */
   readonly defined: ReadonlySet<number>
   /** Attributes that are assigned to or deleted. */
   readonly attributeTargets: readonly { readonly node: number; readonly deleted: boolean }[]
   /** Scope of each lambda by its node, and of each `def` and `class`. */
   readonly definitions: ReadonlyMap<number, Scope>
+}
+
+/** Whether a name means the builtin, or what an import brings under its own name. */
+export function isUnchangedName(bindings: FileBindings, node: number): boolean {
+  const scope = scopeOfRead(bindings, node)
+  if (scope === undefined) return false
+  const { kind, name } = bindings.tree
+  return lookUp(scope, name[node] ?? 0).slots.every((slot) =>
+    slot.bindings.every((binding) => binding.kind === "import" && kind[binding.node] !== Kind.aliased_import),
+  )
 }
 
 /** The scope that a node reads a name in, when it reads one. */

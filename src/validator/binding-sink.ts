@@ -133,7 +133,7 @@ export class BindingSink {
   }
 
   private bindSlot(slot: Slot, node: number, kind: BindingKind, scope: Scope, from: number, passage: Passage): void {
-    if (kind === "definition") this.defined.add(slot.name)
+    if (kind === "definition" || scope.kind === "class") this.defined.add(slot.name)
     const callable = (kind === "definition" ? this.definitions.get(this.tree.parent[node] ?? -1) : undefined) ?? null
     slot.bindings.push({ kind, node, from: scope, callable })
     if (from >= 0) this.flows.add({ into: slot, from, passage })
@@ -181,6 +181,7 @@ export class BindingSink {
         })
       } else if (nodeKind === Kind.attribute) {
         this.attributeTargets.push({ node: item.node, deleted: kind === "deletion" })
+        this.defined.add(this.nameOf((this.tree.last[item.node] ?? 0) - 1))
         if (item.from < 0) continue
         const attribute = this.nameOf((this.tree.last[item.node] ?? 0) - 1)
         this.flows.add({ attribute, from: item.from, passage: item.passage })

@@ -1,66 +1,45 @@
 /** The names of one file: what each of its expressions may stand for, given what the whole plugin knows so far. */
-import {
-  type AttributeFlow,
-  type FileBindings,
-  type Flow,
-  type Import,
-  type Passage,
-  scopeOfRead,
-} from "./binding-records.ts"
+import { type AttributeFlow, type FileBindings, type Flow, type Passage, scopeOfRead } from "./binding-records.ts"
 import { getterOf, memberNamed, membersGot, moduleImportedBy } from "./dynamic-access.ts"
-import { CONTAINERS, EXPRESSIONS, LED_THROUGH, LOOKED_INTO, NAMING } from "./expression-kinds.ts"
+import { CONTAINERS, LOOKED_INTO, NAMING } from "./expression-kinds.ts"
+import { FileImports } from "./file-imports.ts"
+import { FirstRuns } from "./first-runs.ts"
+import { LiveNodes } from "./live-nodes.ts"
 import { Kind } from "./node-kinds.ts"
-import { OwnModules } from "./own-modules.ts"
 import { children, nameOf } from "./python-tree.ts"
 import { type QuotedCode, quotedCode } from "./quoted-annotations.ts"
 import { quotedValues } from "./quoted-values.ts"
 import { Reachability } from "./reachability.ts"
-import { type Lookup, lookUp, type Scope, Slot } from "./scopes.ts"
+import { type Lookup, lookUp, type Scope, type Slot } from "./scopes.ts"
 import type { SharedNames } from "./shared-names.ts"
 import { MAX_QUOTED, stringConstant } from "./string-constants.ts"
 import {
   contained,
   isContained,
+  isInherited,
+  isJudged,
   isModule,
   NOTHING,
   ownModule,
-  ownModulePath,
   uncontained,
   unique,
   type Values,
 } from "./values.ts"
-import { answerOf, BUILTINS, EXTERNAL, itemOf, MODULES_BY_NAME, moduleValue, STANDARD } from "./vocabulary.ts"
+import { answerOf, BUILTINS, EXTERNAL, itemOf, MODULES_BY_NAME, STANDARD } from "./vocabulary.ts"
 
 const ITEM_METHODS = new Set(["get", "pop", "setdefault", "popitem", "__getitem__"])
 const VIEW_METHODS = new Set(["values", "items", "copy"])
 const ATTRIBUTE_METHODS = new Set(["__getattribute__", "__getattr__"])
-
-/** Whether any rule speaks of a value. */
-function isJudged(value: string): boolean {
-  return value !== EXTERNAL && value !== STANDARD && !isContained(value) && !isOwnModule(value)
-}
-
-/** What a class has of the one it is derived from: its methods, when some table speaks of them. */
-function isInherited(value: string): boolean {
-  return value !== EXTERNAL && value !== STANDARD && !value.startsWith(".") && !isOwnModule(value)
-}
-
-function isOwnModule(value: string): boolean {
-  return ownModulePath(value) !== null
-}
 
 export class FileNames {
   /** Modules that the file imports everything from. */
   readonly stars = new Set<string>()
   /** Absent means none. */
   private readonly values = new Map<number, Values>()
-  /** Names of the file's own that have a value somewhere in it. */
-  readonly alive: number[] = []
-  /** 1 for nodes of whose parts some have a value; the others have none. */
-  private readonly touched: Uint8Array
+  readonly live: LiveNodes
   private readonly reachability: Reachability
   private readonly lookups: (Map<number, Lookup> | undefined)[] = []
-  private readonly modules: (readonly string[])[] = []
+  readonly imports: FileImports
   private readonly quotedCodes = new Map<number, QuotedCode | null>()
   private readonly builtins = new Map<number, string | null>()
 
@@ -69,9 +48,9 @@ export class FileNames {
     private readonly path: string,
     readonly bindings: FileBindings,
   ) {
-    this.reachability = new Reachability(bindings, plugin, () => this.importedBack())
-    this.touched = new Uint8Array(bindings.tree.size)
-    for (const node of bindings.quoted.keys()) this.touched[node] = 1
+    this.imports = new FileImports(plugin, path, bindings)
+    this.reachability = new Reachability(bindings.tree, new FirstRuns(bindings, plugin, () => this.imports.back()))
+    this.live = new LiveNodes(plugin, bindings, this.stars)
   }
 
   references(): Map<number, Values> {
@@ -88,58 +67,21 @@ export class FileNames {
 
   /** In the order of the source, from the inside out, so that most names have their values when they are read. */
   round(round: number): void {
-    const { live } = this.plugin
-    for (const name of this.alive) live[name] = round
+    this.live.begin(round)
     this.importNames()
     const { flows, tree } = this.bindings
     for (let place = 0; place < tree.size; place++) {
       const node = tree.inner[place] ?? 0
-      if (!this.mayHaveValue(node, round)) continue
+      if (!this.live.mayHaveValue(node)) continue
       const values = this.evaluate(node)
       if (values.length === 0) continue
       this.values.set(node, values)
-      this.touchAround(node)
+      this.live.touchAround(node)
       flows.forEachFrom(node, this.pass)
     }
     for (const { container, from } of this.bindings.containerFlows) {
       const stored = this.passed(from, "stored")
       if (stored.length > 0) for (const slot of this.containerSlots(container)) this.plugin.add(slot, stored)
-    }
-  }
-
-  /** Nearly all nodes of a file have none, so this has to be quick. */
-  private mayHaveValue(node: number, round: number): boolean {
-    const { plugin, touched } = this
-    const { tree, readIn } = this.bindings
-    const kind = tree.kind[node] ?? 0
-    if (kind === Kind.identifier) {
-      if (readIn[node] === 0) return false
-      const name = tree.name[node] ?? 0
-      if (plugin.live[name] === round) return true
-      plugin.passedOver[name] = round
-      return this.stars.size > 0 || plugin.common(name).builtin !== null
-    }
-    if (touched[node] === 1) return EXPRESSIONS[kind] === 1
-    if (kind === Kind.attribute) {
-      const { attribute, ofAny, text } = plugin.common(tree.name[(tree.last[node] ?? 0) - 1] ?? 0)
-      return ofAny !== null || plugin.read(attribute).length > 0 || text === "__self__"
-    }
-    return kind === Kind.call && this.callsByName(node + 1, round)
-  }
-
-  /** Whether what stands before the arguments may be a function of the plugin that answers something. */
-  private callsByName(callee: number, round: number): boolean {
-    const { kind, name } = this.bindings.tree
-    let node = callee
-    while (kind[node] === Kind.parenthesized_expression) node++
-    return kind[node] === Kind.lambda || (kind[node] === Kind.identifier && this.plugin.live[name[node] ?? 0] === round)
-  }
-
-  private touchAround(node: number): void {
-    const { kind, parent } = this.bindings.tree
-    for (let at = parent[node] ?? -1; at >= 0 && this.touched[at] === 0; at = parent[at] ?? -1) {
-      this.touched[at] = 1
-      if (LED_THROUGH[kind[at] ?? 0] === 0) break
     }
   }
 
@@ -154,12 +96,9 @@ export class FileNames {
   }
 
   importNames(): void {
-    for (const [index, { node, level, module, name, into, bindsTop }] of this.bindings.imports.entries()) {
-      let modules = this.modules[index]
-      if (modules === undefined) {
-        modules = this.modulesNamed(level, bindsTop && name === null ? (module.split(".", 1)[0] ?? module) : module)
-        this.modules.push(modules)
-      }
+    for (const [index, statement] of this.bindings.imports.entries()) {
+      const { node, name, into } = statement
+      const modules = this.imports.modulesOf(index, statement)
       if (name === "*") {
         for (const value of modules) this.plugin.addStar(this.stars, value)
       } else if (into !== null) {
@@ -168,19 +107,6 @@ export class FileNames {
         if (name !== null && values.length > 0) this.values.set(node, unique(values))
       }
     }
-  }
-
-  private modulesNamed(level: number, module: string): string[] {
-    const { own } = this.plugin
-    if (level > 0) {
-      const relative = own.find(OwnModules.packageOf(this.path, level), module)
-      return relative === null ? [] : [relative]
-    }
-    // A plugin's files import one another absolutely too, by the folder they lie in or by the plugin's top.
-    const absolute = [own.find("", module), own.find(OwnModules.packageOf(this.path, 1), module)]
-    const found = absolute.filter((path) => path !== null)
-    if (this.plugin.extendsSearch) found.push(...own.findAnywhere(module))
-    return unique(found.length > 0 && own.isSurely(module) ? found : [moduleValue(module), ...found])
   }
 
   private valuesOf(node: number | undefined): Values {
@@ -321,58 +247,19 @@ export class FileNames {
         const slot = owner.slots.get(name)
         return slot !== undefined && !this.reachability.mayBeUnbound(owner, slot, node, scope)
       })
-    const hides = hidden || (!this.plugin.deletes(name) && this.starHides(name, node, scope))
+    const hides = hidden || (!this.plugin.deletes(name) && this.imports.starHides(name, node, scope, this.reachability))
     this.builtins.set(node, hides ? null : value)
     return hides ? null : value
   }
 
-  /** Imports of modules that import this one: while they run, they may call what is defined here further up. */
-  private importedBack(): Import[] {
-    return this.bindings.imports.filter(({ level, module, name }) =>
-      this.modulesNamed(level, module).some((value) => {
-        const path = ownModulePath(value)
-        if (path === null) return false
-        const submodule = name === null ? null : ownModulePath(this.plugin.own.submodule(path, name) ?? "")
-        return [path, submodule].some((from) => from !== null && this.plugin.leadsTo(from, this.path))
-      }),
-    )
-  }
-
-  /** Paths of the plugin's files that this one imports from. */
-  ownImports(): string[] {
-    return this.bindings.imports.flatMap(({ level, module, name }) =>
-      this.modulesNamed(level, module).flatMap((value) => {
-        const path = ownModulePath(value)
-        if (path === null) return []
-        const submodule = name === null ? null : this.plugin.own.submodule(path, name)
-        return [path, ...(submodule === null ? [] : [ownModulePath(submodule) ?? ""])]
-      }),
-    )
-  }
-
-  /** Whether `from .own import *` has surely bound the name. */
-  private starHides(name: number, node: number, scope: Scope): boolean {
-    return this.bindings.imports.some((statement) => {
-      if (statement.name !== "*") return false
-      if (statement.level === 0 && !this.plugin.own.isSurely(statement.module)) return false
-      const star = new Slot(name, -1)
-      star.bindings.push({ kind: "import", node: statement.node, from: statement.scope, callable: null })
-      return (
-        this.modulesNamed(statement.level, statement.module).some((value) => this.plugin.surelyExports(value, name)) &&
-        !this.reachability.mayBeUnbound(this.bindings.module, star, node, scope)
-      )
-    })
-  }
-
   /** Whether a star import of this file surely finds the name: bound at its end, in a file that waits for no other. */
   surelyExports(name: number): boolean {
-    const { imports, module, tree } = this.bindings
+    const { module, tree } = this.bindings
     const slot = module.slots.get(name)
     if (slot === undefined || tree.names.textOf(name).startsWith("_")) return false
     if (module.slots.has(tree.names.known("__all__")) || this.stars.size > 0) return false
     // Files that import one another see each other half made.
-    const waits = imports.some(({ level, module }) => this.modulesNamed(level, module).some(isOwnModule))
-    return !waits && this.reachability.boundAtEnd(module, slot)
+    return this.imports.files().length === 0 && this.reachability.boundAtEnd(module, slot)
   }
 
   private attribute(object: number | undefined, attribute: number | undefined): Values {

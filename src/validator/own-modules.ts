@@ -41,6 +41,10 @@ export class OwnModules {
     return folders.map((folder) => this.find(folder, dotted)).filter((found) => found !== null)
   }
 
+  hasFolder(name: string): boolean {
+    return [...this.folders].some((folder) => folder === name || folder.endsWith(`/${name}`))
+  }
+
   /** Whether an absolute import of a module finds the plugin's own: libraries come first, the plugin's top last. */
   isSurely(dotted: string): boolean {
     const top = dotted.split(".", 1)[0] ?? dotted
@@ -55,7 +59,8 @@ export class OwnModules {
   }
 
   private at(path: string): string | null {
-    for (const file of [`${path}.py`, path === "" ? "__init__.py" : `${path}/__init__.py`]) {
+    // Of a package and a module of one name Python takes the package.
+    for (const file of [path === "" ? "__init__.py" : `${path}/__init__.py`, `${path}.py`]) {
       if (this.files.has(file)) return ownModule(file)
     }
     return this.folders.has(path) ? ownModule(path) : null

@@ -8,6 +8,8 @@ import { DUNDERS } from "./rules/dunder-warnings.ts"
 import { FORBIDDEN_BUILTINS } from "./rules/forbidden-builtins.ts"
 import { FORBIDDEN_MODULES } from "./rules/forbidden-modules.ts"
 import { IMPORTLIB_FUNCTIONS } from "./rules/importlib-functions.ts"
+import { IDENTITY_NAMES } from "./rules/module-identity.ts"
+import { NOT_HANDED_ON } from "./rules/modules-as-values.ts"
 import { OS_NAMES } from "./rules/os-functions.ts"
 import { PICKLING_MODULES } from "./rules/pickle-warnings.ts"
 import type { ForbiddenName } from "./rules/rule.ts"
@@ -48,6 +50,23 @@ export function policyRules(ruleSet: RuleSetName): PolicyRule[] {
       }),
     ),
     ...[...FORBIDDEN_ARGUMENTS].map(([name, argument]) => error("forbidden argument", [name], argument)),
+    error("module as a value", NOT_HANDED_ON, {
+      reason: "what is done with the module where it is handed on cannot be followed",
+      instead: "Name what you use of it, such as os.path; another plain name for it (system = os) is followed.",
+    }),
+    ...ofTable("changed identity", IDENTITY_NAMES),
+    error("computed annotation", ["f-strings, % and + in annotations, changes of __annotations__"], {
+      reason: "get_type_hints and the like run the text of an annotation as code",
+      instead: "Write the type out, or leave get_type_hints and the like out.",
+    }),
+    error(
+      "namespace as a whole",
+      ["os.__dict__", "sys.__dict__", "builtins.__dict__", "__dict__ of the plugin's modules"],
+      {
+        reason: "a name of it that only the run will tell may be a forbidden one",
+        instead: "Name the attribute.",
+      },
+    ),
     error("computed name", ["os", "builtins", "importlib", "pickle", "marshal", "sys", "sys.modules"], {
       reason: "an attribute or item of it by a computed name may be a forbidden one",
       instead: "Name the attribute, or use an import statement.",
@@ -66,8 +85,8 @@ function ofTable(rule: string, table: Iterable<readonly [string, ForbiddenName]>
   return [...byReason].map(([entry, names]) => error(rule, names, entry))
 }
 
-function error(rule: string, names: readonly string[], { reason, instead }: ForbiddenName): PolicyRule {
-  return { rule, names, severity: "error", reason, instead, like: null, unless: null }
+function error(rule: string, names: Iterable<string>, { reason, instead }: ForbiddenName): PolicyRule {
+  return { rule, names: [...names], severity: "error", reason, instead, like: null, unless: null }
 }
 
 function warning(rule: string, names: Iterable<string>, reason: string, instead: string): PolicyRule {

@@ -84,11 +84,16 @@ class PluginNames {
     }
   }
 
+  hasFolder(name: string): boolean {
+    return this.own.hasFolder(name)
+  }
+
   isOwn(module: string): boolean {
     return this.own.isSurely(module)
   }
 
   deletes(name: number): boolean {
+    if (this.names.known("__delattr__") > 0) return true
     this.deleted ??= new Set(
       this.numbered.flatMap(({ bindings: { attributeTargets, tree } }) =>
         attributeTargets.filter(({ deleted }) => deleted).map(({ node }) => tree.name[(tree.last[node] ?? 0) - 1] ?? 0),
@@ -104,7 +109,7 @@ class PluginNames {
       if (path === to) return true
       if (seen.has(path)) continue
       seen.add(path)
-      pending.push(...(this.files.get(path)?.ownImports() ?? []))
+      pending.push(...(this.files.get(path)?.imports.files() ?? []))
     }
     return false
   }
@@ -158,7 +163,7 @@ class PluginNames {
 
   /** A file passes over names of which nothing is known; what it passed over before there was something is stale. */
   private comesAlive({ name, file }: Slot): void {
-    this.numbered[file]?.alive.push(name)
+    this.numbered[file]?.live.names.push(name)
     if (file !== this.reader || this.passedOver[name] === this.rounds) this.stale[file] = true
     if (file === this.reader) this.live[name] = this.rounds
   }

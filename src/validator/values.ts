@@ -2,7 +2,7 @@
  * What an expression may stand for, as strings: a qualified name (`os`, `os.system`, `builtins.eval`), a module of the plugin,
  * something external, and any of these held in a list, dict or the like.
  */
-import { EXTERNAL, reachedModule } from "./vocabulary.ts"
+import { EXTERNAL, reachedModule, STANDARD } from "./vocabulary.ts"
 
 export type Values = readonly string[]
 
@@ -41,4 +41,18 @@ export function isModule(value: string): boolean {
 
 export function unique(values: Values): string[] {
   return values.length < 2 ? [...values] : [...new Set(values)]
+}
+
+/** Whether any rule speaks of a value. */
+export function isJudged(value: string): boolean {
+  return value !== EXTERNAL && value !== STANDARD && !isContained(value) && !isOwnModule(value)
+}
+
+/** What a class has of the one it is derived from: its methods, when some table speaks of them. */
+export function isInherited(value: string): boolean {
+  return value !== EXTERNAL && value !== STANDARD && !value.startsWith(".") && !isOwnModule(value)
+}
+
+function isOwnModule(value: string): boolean {
+  return ownModulePath(value) !== null
 }

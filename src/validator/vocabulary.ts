@@ -20,6 +20,11 @@ export const OWN_NAMESPACE = "a module of the plugin.__dict__"
 /** Ends the name of a module's member that only the run will tell. */
 export const COMPUTED = ".*"
 
+/** Stands for any of the standard library whose names are taken as a whole. */
+const LIBRARY = "a module of the standard library"
+/** What an attribute of this name, of an object of which nothing is known, is when it is a module. */
+const MODULES_OF_OTHERS: ReadonlySet<string> = new Set(["os", "sys", "builtins", "importlib", "pickle"])
+
 /** Modules of whose members some are forbidden, so that a computed member may be one. */
 export const SENSITIVE_MODULES: ReadonlySet<string> = new Set([
   ...OS_MODULES,
@@ -30,6 +35,7 @@ export const SENSITIVE_MODULES: ReadonlySet<string> = new Set([
   "sys",
   "gc",
   "io",
+  LIBRARY,
 ])
 
 /** Modules whose functions are followed. Importing them is allowed; `os.path` is one so that `os.path.os` is found. */
@@ -97,7 +103,7 @@ export function builtinValue(name: string): string | null {
 export function attributeOfAny(attribute: string): string | null {
   if (attribute === "__builtins__") return BUILTINS
   const name = `.${attribute}`
-  if (NAMESPACES_OF_OTHERS.has(name) || FOLLOWED_MODULES.has(name)) return name
+  if (NAMESPACES_OF_OTHERS.has(name) || FOLLOWED_MODULES.has(name) || MODULES_OF_OTHERS.has(attribute)) return name
   return nameOfEqualPower(name) === null ? null : name
 }
 
@@ -122,6 +128,11 @@ export function reachedModule(module: string): string {
 /** What `value.attribute` is, or null when nothing is known of it. */
 export function attributeOf(value: string, attribute: string): string | null {
   if (value === EXTERNAL) return moduleHandedOn(attribute) ?? EXTERNAL
+  if (value === STANDARD && attribute === "__dict__") return LIBRARY + NAMESPACE
+  if (value.startsWith(".") && MODULES_OF_OTHERS.has(value.slice(1))) {
+    const member = `${value.slice(1)}.${attribute}`
+    return member === MODULES_BY_NAME || isForbidden(member) ? member : null
+  }
   if (value === STANDARD) return moduleHandedOn(attribute) ?? moduleOfStandard(attribute) ?? STANDARD
   if (!FOLLOWED_MODULES.has(value)) return null
   const name = `${value}.${attribute}`
@@ -144,8 +155,8 @@ export function itemOf(value: string, key: string | null): string[] {
   // `__builtins__` is the module in one file and its dictionary in every other.
   const module = value === BUILTINS ? BUILTINS : value.endsWith(NAMESPACE) ? value.slice(0, -NAMESPACE.length) : null
   if (module === null) return []
-  if (key === null) return SENSITIVE_MODULES.has(module) ? [module + COMPUTED] : []
-  const member = attributeOf(module, key)
+  if (key === null) return [module + COMPUTED]
+  const member = attributeOf(module === LIBRARY ? STANDARD : module, key)
   return member === null ? [] : [member]
 }
 

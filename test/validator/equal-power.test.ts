@@ -56,7 +56,7 @@ test.each<[string, string, string[]]>([
   [
     "the loader of a spec kept in a name",
     "from importlib import util\ns = util.find_spec('os')\ns.loader.load_module('os')",
-    ["3:0 Forbidden function: importlib.util.find_spec.loader"],
+    ["3:0 Forbidden function: importlib.util.find_spec.loader", "3:9 Forbidden function: loader.load_module"],
   ],
   [
     "a subprocess module as an attribute",

@@ -1,5 +1,5 @@
 /** Uses of `sys.path` and `__path__`: looking at them is harmless, adding to them imports what no scan has read. */
-import { scopeOfRead } from "../binding-records.ts"
+import { isUnchangedName, scopeOfRead } from "../binding-records.ts"
 import { Kind } from "../node-kinds.ts"
 import { children, nameOf, type PythonTree, textOf } from "../python-tree.ts"
 import type { ScannedFile, ScannedPlugin } from "../rules/rule.ts"
@@ -7,9 +7,11 @@ import { lookUp } from "../scopes.ts"
 
 /** Builtins, and methods and functions of libraries, that read what they are given and keep nothing of it. */
 const READERS = new Set(
-  `len list sorted set iter bool tuple frozenset print repr str enumerate any all reversed map filter max min hash zip id type
+  `len list sorted set bool tuple frozenset print repr str any all map filter max min hash zip id type
   isinstance pprint pformat pp join format debug info warning error exception critical log dumps`.split(/\s+/),
 )
+/** Their answers hold the list, so they may only be looped over. */
+const LAZY_READERS = new Set(["iter", "enumerate", "reversed"])
 /** All else that a list has is a look at it, or no attribute at all. */
 const CHANGING_METHODS = new Set(["extend", "remove", "pop", "clear", "sort", "reverse"])
 const ADDING_METHODS = new Set(["append", "insert"])
@@ -18,7 +20,7 @@ const LOOKING_DUNDERS = new Set(["__len__", "__contains__", "__iter__", "__str__
 const COMPARING = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__"]
 /** `str(Path(__file__).resolve().parent / "lib")`, `os.path.dirname(os.path.abspath(__file__))`. */
 const OWN_FOLDER =
-  /^(?:\b(?:str|Path|pathlib|os|path|dirname|abspath|realpath|normpath|join|joinpath|fspath|parent|parents|resolve|absolute|as_posix|__file__)\b|["'](?:\.\.?|\w[\w-]*)["']|[\s().,[\]\d/])*$/
+  /^(?:\b(?:str|Path|pathlib|os|path|dirname|abspath|realpath|normpath|join|joinpath|fspath|parent|parents|resolve|absolute|as_posix|__file__)\b|parents\s*\[\s*\d+\s*\]|["'](?:\.\.?|\w[\w-]*)["']|[\s().,/])*$/
 const MAX_FOLDER = 1000
 
 export function isOnlyRead(file: ScannedFile, node: number): boolean {
@@ -44,12 +46,13 @@ export function isOnlyRead(file: ScannedFile, node: number): boolean {
       return isOnlyRead(file, above)
     case Kind.other: {
       const [left, right] = parts
-      const operator = tree.text.slice(
-        right === undefined ? tree.start[above] : tree.end[left ?? above],
-        tree.end[above],
+      if (right === undefined) return /^not\b/.test(textOf(tree, above))
+      // With another list `+` makes a third one; with an object of the plugin's it may be anything.
+      return (
+        left === node &&
+        tree.kind[right] === Kind.list &&
+        /^\s*\+/.test(tree.text.slice(tree.end[left], tree.end[above]))
       )
-      // `+` makes another list, `%` a string.
-      return /^\s*(?:not\b|\+|%)/.test(operator)
     }
     case Kind.for_statement:
       return parts[0] !== node
@@ -78,17 +81,36 @@ export function comparesItself({ names }: PythonTree, plugin: ScannedPlugin): bo
 }
 
 /** A function that only reads: one of the plugin's own of that name is another one. */
-function isReader({ bindings: { tree }, plugin }: ScannedFile, list: number): boolean {
+function isReader({ bindings, plugin }: ScannedFile, list: number): boolean {
+  const { tree } = bindings
   const callee = (tree.parent[list] ?? 0) + 1
   const named = tree.kind[callee] === Kind.attribute ? (tree.last[callee] ?? 0) - 1 : callee
+  if (named === callee && !isUnchangedName(bindings, callee)) return false
+  if (LAZY_READERS.has(nameOf(tree, named))) {
+    const around = tree.kind[tree.parent[callee - 1] ?? 0]
+    return around === Kind.for_statement || around === Kind.for_in_clause
+  }
   return READERS.has(nameOf(tree, named)) && !plugin.defines(tree.name[named] ?? 0)
 }
 
+const PATTERNS = new Set<number>([
+  ...[Kind.pattern_list, Kind.tuple_pattern, Kind.list_pattern, Kind.list_splat_pattern],
+  ...[Kind.parenthesized_expression, Kind.tuple, Kind.list, Kind.expression_list, Kind.list_splat],
+])
+const ASSIGNING = new Set<number>([
+  ...[Kind.assignment, Kind.augmented_assignment, Kind.for_statement, Kind.for_in_clause],
+])
+
 function isTarget(tree: PythonTree, node: number): boolean {
-  const above = tree.parent[node] ?? -1
+  let at = node
+  let above = tree.parent[at] ?? -1
+  while (PATTERNS.has(tree.kind[above] ?? Kind.other)) {
+    at = above
+    above = tree.parent[at] ?? -1
+  }
   const kind = tree.kind[above]
-  if (kind === Kind.delete_statement) return true
-  return (kind === Kind.assignment || kind === Kind.augmented_assignment) && children(tree, above)[0] === node
+  if (kind === Kind.delete_statement || kind === Kind.as_pattern_target) return true
+  return ASSIGNING.has(kind ?? Kind.other) && above + 1 === at
 }
 
 /** `sys.path.insert(0, …)` of a folder made of `__file__` alone, straight or by a name that is bound once. */
@@ -115,6 +137,7 @@ function isOwnFolder(file: ScannedFile, node: number, steps: number): boolean {
   return (
     OWN_FOLDER.test(text) &&
     text.includes("__file__") &&
+    [...text.matchAll(/["'](\w[\w-]*)["']/g)].every(([, folder = ""]) => file.plugin.hasFolder(folder)) &&
     climbs(text) <= file.path.split("/").length &&
     readsLibrariesOnly(file, node)
   )

@@ -1,7 +1,8 @@
 /** Whether one use of a name has the name's power at all. */
+import { isUnchangedName } from "../binding-records.ts"
 import { Kind } from "../node-kinds.ts"
 import { children, nameOf, type PythonTree, textOf } from "../python-tree.ts"
-import type { ScannedFile, ScannedPlugin } from "../rules/rule.ts"
+import type { ScannedFile } from "../rules/rule.ts"
 import { stringConstant } from "../string-constants.ts"
 import type { EqualPower, Unless } from "./entry.ts"
 import { comparesItself, isOnlyRead } from "./search-paths.ts"
@@ -13,15 +14,17 @@ export function isHarmless(file: ScannedFile, node: number, { unless }: EqualPow
   const { tree } = file.bindings
   if (unless === undefined) return false
   if (tree.kind[tree.parent[node] ?? 0] === Kind.import_from_statement) return true
-  if (unless.kind === "tested") return isTested(tree, node, file.plugin)
+  if (unless.kind === "tested") return isTested(file, node)
   if (unless.kind === "read") return isOnlyRead(file, node)
   const args = argumentsAround(tree, node)
-  if (args === null) return true
+  // Functions are not followed into a class's attributes.
+  if (args === null) return tree.kind[tree.parent[node] ?? 0] !== Kind.assignment || !inClassBody(tree, node)
   return unless.kind === "constant" ? allConstant(tree, args) : givesSafe(tree, args, unless)
 }
 
 /** Compared with or given as a type, not called: inside `isinstance(…)`, `issubclass(…)`, an annotation, `except`. */
-function isTested(tree: PythonTree, node: number, plugin: ScannedPlugin): boolean {
+function isTested({ bindings, plugin }: ScannedFile, node: number): boolean {
+  const { tree } = bindings
   let at = node
   for (let above = tree.parent[at] ?? -1; above >= 0; above = tree.parent[at] ?? -1) {
     const kind = tree.kind[above]
@@ -30,10 +33,23 @@ function isTested(tree: PythonTree, node: number, plugin: ScannedPlugin): boolea
     if (kind === Kind.case_pattern || kind === Kind.class_pattern) return true
     if (kind === Kind.argument_list) {
       const callee = children(tree, tree.parent[above] ?? 0)[0]
-      return callee !== undefined && /^(?:isinstance|issubclass|cast)$/.test(nameOf(tree, callee))
+      return (
+        callee !== undefined &&
+        /^(?:isinstance|issubclass)$/.test(nameOf(tree, callee)) &&
+        isUnchangedName(bindings, callee)
+      )
     }
     if (!THROUGH.has(kind ?? Kind.other)) return false
     at = above
+  }
+  return false
+}
+
+/** Whether a node stands in the body of a class, in no function of it. */
+export function inClassBody({ kind, parent }: PythonTree, node: number): boolean {
+  for (let at = parent[node] ?? -1; at >= 0; at = parent[at] ?? -1) {
+    if (kind[at] === Kind.function_definition || kind[at] === Kind.lambda) return false
+    if (kind[at] === Kind.class_definition) return true
   }
   return false
 }

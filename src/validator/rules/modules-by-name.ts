@@ -1,10 +1,12 @@
 /** `sys.modules` used as an import by a computed name. `in`, its keys and constant keys are harmless or followed. */
+import { isUnchangedName } from "../binding-records.ts"
 import { comparesItself } from "../equal-power/search-paths.ts"
 import { Kind } from "../node-kinds.ts"
 import { children, nameOf, type PythonTree, textOf } from "../python-tree.ts"
 import { stringConstant } from "../string-constants.ts"
 import { MODULES_BY_NAME } from "../vocabulary.ts"
 import type { Rule, ScannedFile } from "./rule.ts"
+import { isCalled } from "./whole-namespaces.ts"
 
 /** Builtins that see the keys only. */
 const KEYS_ONLY = new Set(["len", "list", "sorted", "set", "iter", "bool", "tuple", "frozenset"])
@@ -47,15 +49,17 @@ function isHarmless(file: ScannedFile, node: number, own: string | null): boolea
     case Kind.attribute: {
       if (first !== node || second === undefined) return true
       const method = nameOf(tree, second)
-      if (HARMLESS_METHODS.has(method)) return true
       const call = tree.parent[above] ?? -1
+      // A view of the keys has the dictionary as its `mapping`.
+      if (HARMLESS_METHODS.has(method))
+        return isCalled(tree, above) && tree.kind[tree.parent[call] ?? 0] !== Kind.attribute && !isAliased(tree, call)
       const list = tree.kind[call] === Kind.call ? children(tree, call)[1] : undefined
       const key = list === undefined ? undefined : children(tree, list)[0]
       return ONE_MODULE.has(method) && key !== undefined && namesOne(tree, key, own)
     }
     case Kind.argument_list: {
       const callee = children(tree, tree.parent[above] ?? 0)[0]
-      return callee !== undefined && KEYS_ONLY.has(nameOf(tree, callee)) && !file.plugin.defines(tree.name[callee] ?? 0)
+      return callee !== undefined && KEYS_ONLY.has(nameOf(tree, callee)) && isUnchangedName(file.bindings, callee)
     }
     case Kind.comparison_operator:
       return !comparesItself(tree, file.plugin)
@@ -70,10 +74,14 @@ function isHarmless(file: ScannedFile, node: number, own: string | null): boolea
     case Kind.named_expression:
       return isHarmless(file, above, own)
     case Kind.other:
-      return textOf(tree, above).startsWith("not")
+      return second === undefined && /^not\b/.test(textOf(tree, above))
     default:
       return HARMLESS_AROUND.has(tree.kind[above] ?? Kind.other)
   }
+}
+
+function isAliased({ kind, parent }: PythonTree, node: number): boolean {
+  return kind[parent[node] ?? 0] === Kind.assignment || kind[parent[node] ?? 0] === Kind.return_statement
 }
 
 /** A constant is followed; `__name__` is the module itself. */

@@ -17,7 +17,7 @@ const OS_FUNCTIONS: ReadonlyMap<string, ForbiddenName> = new Map([
   ["killpg", signals],
 ])
 /** `spawnv`, `spawnlpe`, `execv`, `execlpe`, and whatever the families grow. */
-const OS_FAMILIES = /^(?:spawn|exec)/
+const OS_FAMILIES = /^_?(?:spawn|exec)/
 
 /** As the seed's table writes them. */
 export const OS_NAMES: readonly (readonly [string, ForbiddenName])[] = [

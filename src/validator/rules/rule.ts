@@ -4,9 +4,11 @@ import type { FileBindings } from "../binding-records.ts"
 export interface ScannedPlugin {
   /** Some file makes values of annotations. */
   readonly readsAnnotations: boolean
+  /** Whether files of the plugin lie in a folder of this name. */
+  hasFolder(name: string): boolean
   /** Whether an absolute import of a module surely finds the plugin's own. */
   isOwn(module: string): boolean
-  /** Whether some function or class of the plugin has this name, by its number. */
+  /** Whether a function, a class, or something that a class or object of the plugin holds, has this name, by its number. */
   defines(name: number): boolean
 }
 
