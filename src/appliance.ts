@@ -126,7 +126,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     pythonTree: runtime.pythonTree,
     scratchDir: join(dataDir, "scratch"),
     dataDir,
-    memoryBytes: config.workerMemoryBytes,
+    limits: config.workerLimits,
     isolationLimits: config.isolationLimits,
     started: (record) => recorded(record, "worker"),
     ended: forgotten,

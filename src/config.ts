@@ -27,8 +27,13 @@ export interface Config {
   readonly minimumIsolation: IsolationLevel
   /** Layers to leave out, for tests and for hosts where one misbehaves; the level falls, and the minimum still holds. */
   readonly isolationLimits: { readonly landlockAbiAtMost: number; readonly namespaces: boolean }
-  /** Data of one worker, its libraries' own included. */
-  readonly workerMemoryBytes: number
+  /** Of one worker; see `workers/watchdog.ts`. */
+  readonly workerLimits: {
+    readonly memoryBytes: number
+    readonly threads: number
+    readonly scratchBytes: number
+    readonly scratchFiles: number
+  }
   /** A Python interpreter to use instead of the one that discovery would choose. */
   readonly python: string | null
   /** Batch workers that may run at once. */
@@ -79,7 +84,13 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
       landlockAbiAtMost: integer(null, undefined, "MIXPEEK_LANDLOCK_ABI", ANY_LANDLOCK_ABI, 0, ANY_LANDLOCK_ABI),
       namespaces: flag("MIXPEEK_NAMESPACES", true),
     },
-    workerMemoryBytes: integer(null, undefined, "MIXPEEK_WORKER_MEMORY_MB", 4096, 256, 1_048_576) * MEBIBYTE,
+    workerLimits: {
+      memoryBytes: integer(null, undefined, "MIXPEEK_WORKER_MEMORY_MB", 4096, 256, 1_048_576) * MEBIBYTE,
+      // A numeric library starts one for each core, a plugin perhaps some for downloads.
+      threads: integer(null, undefined, "MIXPEEK_WORKER_THREADS", 256, 8, 32_768),
+      scratchBytes: integer(null, undefined, "MIXPEEK_WORKER_SCRATCH_MB", 10_240, 1, 1_073_741_824) * MEBIBYTE,
+      scratchFiles: integer(null, undefined, "MIXPEEK_WORKER_SCRATCH_FILES", 100_000, 10, 100_000_000),
+    },
     python: options.python ?? text("MIXPEEK_PYTHON") ?? null,
     workers: integer("--workers", options.workers, "MIXPEEK_WORKERS", Math.max(1, cores), 1, 256),
     documentsMemoryMb: integer(null, undefined, "MIXPEEK_DOCUMENTS_MEMORY_MB", 1024, 256, 1_048_576),

@@ -316,7 +316,7 @@ async function assetRoots(deps: Deps, { run, namespace }: PartitionRun): Promise
 }
 
 function deathFault(error: WorkerDied) {
-  const resource = error.signal === "SIGKILL" || error.reason === "deadline"
+  const resource = error.signal === "SIGKILL" || error.reason === "deadline" || error.reason === "limit"
   return {
     error_type: resource ? "resource" : "runtime",
     exception: "WorkerDied",

@@ -85,7 +85,7 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
           readable: [],
           writable: [],
           hidden: [],
-          memoryBytes: config.workerMemoryBytes,
+          limits: config.workerLimits,
           ...config.isolationLimits,
         },
         onLog: ({ text }) => onLine(text),

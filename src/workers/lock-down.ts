@@ -6,6 +6,7 @@ import { readFileSync, realpathSync } from "node:fs"
 import type { IsolationLevel } from "../isolation-levels.ts"
 import type { IsolationLimits } from "./isolation.ts"
 import type { ToWorker } from "./protocol.ts"
+import type { WorkerLimits } from "./watchdog.ts"
 
 export interface Confinement extends IsolationLimits {
   readonly level: IsolationLevel
@@ -15,7 +16,7 @@ export interface Confinement extends IsolationLimits {
   readonly writable: readonly string[]
   /** At level full these are empty for it, but for what it may read or write inside. */
   readonly hidden: readonly string[]
-  readonly memoryBytes: number
+  readonly limits: WorkerLimits
 }
 
 export type LockDownPolicy = Extract<ToWorker, { type: "lock_down" }>["policy"]
@@ -33,14 +34,14 @@ export function lockDownPolicy(
   confinement: Confinement,
   own: { readonly read: readonly string[]; readonly write: readonly string[] },
 ): LockDownPolicy {
-  const { level, readable, writable, hidden, memoryBytes, landlockAbiAtMost, namespaces } = confinement
+  const { level, readable, writable, hidden, limits, landlockAbiAtMost, namespaces } = confinement
   if (level === "none") return { level }
   return {
     level,
     read: real([...own.read, ...readable]),
     write: real([...own.write, ...writable]),
     hide: real(hidden),
-    memory_bytes: memoryBytes,
+    memory_bytes: limits.memoryBytes,
     landlock_abi_at_most: landlockAbiAtMost,
     namespaces,
   }

@@ -10,6 +10,7 @@ import type { IsolationLimits } from "./isolation.ts"
 import { LockDownRefused } from "./lock-down.ts"
 import type { OutputLine } from "./output.ts"
 import type { ProcessRecord } from "./process-identity.ts"
+import type { WorkerLimits } from "./watchdog.ts"
 import { startWorker, type Worker } from "./worker.ts"
 import type { WorkerFacts } from "./worker-facts.ts"
 
@@ -29,8 +30,7 @@ interface Deps {
   scratchDir: string
   /** Holds every tenant's files: of it a worker sees only what it is granted. */
   dataDir: string
-  /** Of data, the libraries' own included; a worker that wants more gets a MemoryError. */
-  memoryBytes: number
+  limits: WorkerLimits
   isolationLimits: IsolationLimits
   started: (record: ProcessRecord) => void
   ended: (record: ProcessRecord) => void
@@ -93,7 +93,7 @@ export function workerStarter(deps: Deps) {
             readable: options.readable ?? [],
             writable: [],
             hidden: [await realpath(deps.dataDir)],
-            memoryBytes: deps.memoryBytes,
+            limits: deps.limits,
             ...deps.isolationLimits,
           },
           plugin: { path: plugin.treePath, name: plugin.name, packageName: plugin.packageName },

@@ -1,6 +1,6 @@
-/** How a worker ended. `reason` says who decided: the worker itself (exit, signal), we because of it, or we on request. */
+/** How a worker ended. `reason` says who decided: the worker itself (exit, signal), we because of it (`limit`: it used more than it may), or we on request. */
 export interface WorkerExit {
-  readonly reason: "ended" | "exit" | "signal" | "deadline" | "protocol" | "aborted"
+  readonly reason: "ended" | "exit" | "signal" | "deadline" | "limit" | "protocol" | "aborted"
   readonly code: number | null
   readonly signal: string | null
   /** One sentence for people. */
@@ -12,7 +12,7 @@ export interface WorkerExit {
 /** A request (or the start) cannot be answered because the worker is gone; it is reaped when this is thrown. */
 export class WorkerDied extends Error {
   override readonly name = "WorkerDied"
-  readonly reason: "exit" | "signal" | "deadline" | "protocol" | "aborted"
+  readonly reason: "exit" | "signal" | "deadline" | "limit" | "protocol" | "aborted"
   readonly code: number | null
   readonly signal: string | null
   readonly lastOutput: string

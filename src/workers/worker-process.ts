@@ -39,7 +39,7 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-type Fault = { readonly reason: "deadline" | "protocol" | "aborted"; readonly message: string }
+type Fault = { readonly reason: "deadline" | "limit" | "protocol" | "aborted"; readonly message: string }
 
 export interface WorkerProcess {
   readonly pid: number

@@ -21,6 +21,7 @@ import {
   type WorkerFailure,
   type WorkerRequest,
 } from "./protocol.ts"
+import { watchWorker } from "./watchdog.ts"
 import { WorkerDied, type WorkerExit } from "./worker-died.ts"
 import { type RequestOptions, spawnWorkerProcess, type WorkerProcess } from "./worker-process.ts"
 
@@ -145,6 +146,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   try {
     const { python } = await worker.limited("the start", greeting.promise, limits())
     const facts = await lockDown(worker, policy, limits())
+    const unwatch = watchWorker(
+      worker.pid,
+      { limits: options.confinement.limits, directories: [scratch, exchange] },
+      (what) => worker.fail("limit", what),
+    )
+    void worker.exited.then(unwatch)
     await expectSuccess(
       worker.request(
         {

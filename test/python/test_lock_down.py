@@ -164,6 +164,30 @@ class Honest:
 steps = [Honest()]
 '''
 
+REFUSED = '''
+import os, socket, subprocess, urllib.request
+
+def attempt(name):
+    if name == "file":
+        open("/etc/passwd")
+    if name == "socket":
+        socket.create_connection(("10.0.0.1", 80), 1)
+    if name == "http":
+        urllib.request.urlopen("http://example.com/")
+    if name == "program":
+        subprocess.run(["true"])
+    if name == "fork":
+        os.fork()
+
+class Refused:
+    def __call__(self, frame):
+        for name in frame["text"]:
+            attempt(name)
+        return frame
+
+steps = [Refused()]
+'''
+
 # Not refused by design: `stat` of outside paths below level full.
 _STAT = "stat_outside"
 
@@ -197,6 +221,26 @@ class LockedDown(unittest.TestCase):
                 self.assertEqual(result.reply["type"], "partition_done", result.reply)
                 self.assertEqual(result.errors, {})
                 self.assertEqual(result.fields[0]["result"], "1600.0 499500 499500 thread text/plain")
+
+    def test_a_refusal_names_what_was_refused_and_what_to_do_instead(self) -> None:
+        for policy in policies()[:2]:
+            with self.subTest(policy), WorkerProcess(plugin_of(REFUSED), policy=policy) as worker:
+                worker.build()
+                result = worker.run([{"text": name} for name in ("file", "socket", "http", "program", "fork")])
+                said = {row: str(error["message"]) for row, error in result.errors.items()}
+                self.assertEqual(len(said), 5, result.reply)
+                for row, expected in enumerate(
+                    (
+                        "The sandbox refused access to a file (/etc/passwd). Read assets",
+                        "The sandbox refused network access (10.0.0.1 80). Only plugins with resource type API",
+                        "The sandbox refused network access (example.com",
+                        "The sandbox refused to start or signal a process (true). Do the work in Python",
+                        "The sandbox refused to start or signal a process. Do the work in Python",
+                    )
+                ):
+                    self.assertIn(expected, said[row])
+                self.assertIn("Permission denied: '/etc/passwd'", said[0])
+                self.assertEqual(result.errors[0]["exception"], "PermissionError")
 
     def test_it_is_seen_from_outside(self) -> None:
         for policy in policies():

@@ -22,7 +22,7 @@ export const UNCONFINED: Confinement = {
   readable: [],
   writable: [],
   hidden: [],
-  memoryBytes: 4 * 1024 ** 3,
+  limits: { memoryBytes: 4 * 1024 ** 3, threads: 256, scratchBytes: 10 * 1024 ** 3, scratchFiles: 100_000 },
   landlockAbiAtMost: 99,
   namespaces: true,
 }

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from engine.services.unavailable import ServiceUnavailable
 from plugin_worker.limits import FAILURE_MESSAGE, FAILURE_TRACEBACK
 from plugin_worker.plugin_loader import Plugin, PluginFileMissing
+from plugin_worker.refusals import refusal_of
 from plugin_worker.tracebacks import author_traceback, clip
 
 ErrorType = Literal["dependency", "validation", "runtime", "resource"]
@@ -63,7 +64,7 @@ def failure_of(error: BaseException, stage: str, plugin: Plugin | None) -> Failu
     return Failure(
         error_type=_error_type(error, plugin),
         exception=type(error).__name__[:200],
-        message=clip(_message(error, plugin), FAILURE_MESSAGE),
+        message=clip(_with_refusal(_message(error, plugin), error), FAILURE_MESSAGE),
         traceback=""
         if without_traceback
         else author_traceback(error, plugin.path if plugin else None, FAILURE_TRACEBACK),
@@ -107,6 +108,11 @@ def _is_own_module(error: ImportError, plugin: Plugin | None) -> bool:
 def _is_pydantic(error: BaseException) -> bool:
     pydantic: Any = sys.modules.get("pydantic")
     return pydantic is not None and isinstance(error, getattr(pydantic, "ValidationError", ()))
+
+
+def _with_refusal(message: str, error: BaseException) -> str:
+    refusal = refusal_of(error)
+    return message if refusal is None else f"{message}\n{refusal}"
 
 
 def _message(error: BaseException, plugin: Plugin | None) -> str:

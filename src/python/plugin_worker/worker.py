@@ -17,6 +17,7 @@ from plugin_worker.lock_down import LockDownRefused, lock_down
 from plugin_worker.output_capture import flush_streams
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.protocol import EVENT_ID, PROTOCOL_VERSION, Channel, ChannelClosed, FrameError
+from plugin_worker.refusals import refuse_from_now_on
 from plugin_worker.session import Session
 
 _EXIT_OK = 0
@@ -82,6 +83,7 @@ class Worker:
         except LockDownRefused as refused:
             print(f"lock-down: {refused}", file=sys.stderr)
             _end(_EXIT_LOCK_DOWN)
+        refuse_from_now_on(reached["isolation"])
         threading.Thread(target=self._read_requests, name="channel", daemon=True).start()
         self._locked_down = True
         return {"type": "locked_down", **reached}

@@ -1,0 +1,113 @@
+"""Says of an error that it is the sandbox's doing: what was refused, which one, and what a plugin may do instead.
+
+The error keeps Python's own type and message; this is one line more. Judged by errno and by whose code raised it, not by an
+audit hook: that would cost 8 % of every import, and the kernel refuses what no hook sees.
+"""
+
+import errno
+import traceback
+from types import FrameType
+from typing import Any, Final
+
+_REFUSED: Final = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP)
+# Errors that caused the one at hand: `requests` wraps a refused socket three times.
+_MAX_CAUSES: Final = 8
+
+_NETWORK_MODULES: Final = ("socket", "ssl", "asyncio", "http", "urllib", "urllib3", "httpcore", "anyio", "aiohttp", "ftplib")
+_PROCESS_MODULES: Final = ("subprocess", "multiprocessing", "pty", "concurrent")
+_PROCESS_CALLS: Final = ("fork", "exec", "spawn", "kill", "system", "popen", "Popen", "setsid", "ptrace")
+
+_INSTEAD: Final = {
+    "network": "Only plugins with resource type API may have it, where the appliance's settings allow it; read assets with "
+    "shared.plugins.open_asset.",
+    "file": "Read assets with shared.plugins.open_asset and weights with load_namespace_model; write below "
+    "tempfile.gettempdir().",
+    "process": "Do the work in Python or in a library; threads are allowed.",
+    "operation": "Plugins work on their rows, their own files and threads.",
+}
+
+_level = "none"
+
+
+def refuse_from_now_on(level: str) -> None:
+    """Called once the process is locked down; before, and at level none, nothing is said."""
+    global _level
+    _level = level
+
+
+def refusal_of(error: BaseException) -> str | None:
+    """`The sandbox refused network access (api.example.com, 443). …`, or None when the sandbox has nothing to do with it."""
+    if _level == "none":
+        return None
+    seen: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if seen is None:
+            return None
+        # Without sockets no name server is asked: the C library calls that a temporary failure.
+        if isinstance(seen, OSError) and (seen.errno in _REFUSED or type(seen).__name__ == "gaierror"):
+            kind, which = _what(seen)
+            named = f" ({which[:300]})" if which else ""
+            return f"The sandbox refused {_ACCESS[kind]}{named}. {_INSTEAD[kind]}"
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+_ACCESS: Final = {
+    "network": "network access",
+    "file": "access to a file",
+    "process": "to start or signal a process",
+    "operation": "an operation on the system",
+}
+
+
+def _what(error: OSError) -> tuple[str, str]:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if error.filename is not None:
+        # A program is a file too, but one that is not to be read.
+        kind = "process" if _runs_program(frames) else "file"
+        return kind, _shown(error.filename)
+    modules = [str(frame.f_globals.get("__name__", "")).split(".")[0] for frame in frames]
+    innermost = frames[-1] if frames else None
+    if any(module in _PROCESS_MODULES for module in modules) or _calls(innermost, _PROCESS_CALLS):
+        return "process", _command(frames)
+    if any(module in _NETWORK_MODULES for module in modules) or _calls(innermost, ("socket", "connect", "sendto")):
+        return "network", _address(frames)
+    return "operation", ""
+
+
+def _runs_program(frames: list[FrameType]) -> bool:
+    return any(str(frame.f_globals.get("__name__", "")).split(".")[0] == "subprocess" for frame in frames) or _calls(
+        frames[-1] if frames else None, ("exec", "spawn")
+    )
+
+
+def _calls(frame: FrameType | None, names: tuple[str, ...]) -> bool:
+    """Whether the line that raised calls one of them: a function in C has no frame of its own."""
+    if frame is None:
+        return False
+    summary = traceback.FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, lookup_line=True)
+    line = summary.line or ""
+    return any(name in line for name in names)
+
+
+def _address(frames: list[FrameType]) -> str:
+    for frame in reversed(frames):
+        for name in ("address", "sa", "host", "netloc", "url"):
+            value: Any = frame.f_locals.get(name)
+            if isinstance(value, (str, tuple)) and value:
+                return _shown(value)
+    return ""
+
+
+def _command(frames: list[FrameType]) -> str:
+    for frame in reversed(frames):
+        value: Any = frame.f_locals.get("args")
+        if isinstance(value, (str, list, tuple)) and value:
+            return _shown(value)
+    return ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(str(part)[:100] for part in value[:4])
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

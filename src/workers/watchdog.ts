@@ -1,0 +1,125 @@
+/**
+ * What a worker uses beyond what the kernel refuses by itself: memory shared or in tmpfs, threads, files in its scratch, those
+ * that it has removed and still holds open among them. Looked at from outside; the worker that goes past a limit is ended.
+ */
+import { lstatSync, readFileSync, readlinkSync, statSync } from "node:fs"
+import { opendir, readdir } from "node:fs/promises"
+import { join } from "node:path"
+
+export interface WorkerLimits {
+  /** Anonymous and shared memory that is resident; of private memory the kernel refuses what is past it. */
+  readonly memoryBytes: number
+  readonly threads: number
+  /** Of the worker's own directories together. */
+  readonly scratchBytes: number
+  readonly scratchFiles: number
+}
+
+/** A worker that fills memory as fast as it can takes some 100 MiB in that time (design/sandbox.md, "Memory"). */
+const MEMORY_POLL_MS = 50
+const SCRATCH_POLL_MS = 1_000
+const KIBIBYTE = 1024
+const MEBIBYTE = 1024 * KIBIBYTE
+/** Of `st_blocks`, whatever the file system's own are. */
+const BLOCK = 512
+
+/** Calls `exceeded` once, with a sentence, as soon as a limit is passed. Linux only: elsewhere nothing is watched. */
+export function watchWorker(
+  pid: number,
+  { limits, directories }: { limits: WorkerLimits; directories: readonly string[] },
+  exceeded: (what: string) => void,
+): () => void {
+  if (process.platform !== "linux") return () => undefined
+  let watching = true
+  const stop = () => {
+    watching = false
+    clearInterval(memory)
+    clearTimeout(scratch)
+  }
+  const end = (what: string | null) => {
+    if (what === null || !watching) return
+    stop()
+    exceeded(what)
+  }
+  const memory = setInterval(() => end(memoryFlaw(pid, limits)), MEMORY_POLL_MS)
+  const lookAtScratch = async () => {
+    end(await scratchFlaw(pid, directories, limits))
+    if (watching) scratch = setTimeout(lookAtScratch, SCRATCH_POLL_MS)
+  }
+  let scratch = setTimeout(lookAtScratch, SCRATCH_POLL_MS)
+  return stop
+}
+
+function memoryFlaw(pid: number, { memoryBytes, threads }: WorkerLimits): string | null {
+  let status: string
+  try {
+    status = readFileSync(`/proc/${pid}/status`, "latin1")
+  } catch {
+    // It has just ended, which is noticed elsewhere.
+    return null
+  }
+  const value = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0)
+  // Not RssFile: libraries and input that are mapped belong to everybody.
+  const used = (value("RssAnon") + value("RssShmem")) * KIBIBYTE
+  if (used > memoryBytes) {
+    return `it used ${inMebibytes(used)} of memory, more than its ${inMebibytes(memoryBytes)} (MIXPEEK_WORKER_MEMORY_MB)`
+  }
+  const running = value("Threads")
+  return running > threads ? `it ran ${running} threads, more than its ${threads} (MIXPEEK_WORKER_THREADS)` : null
+}
+
+/** Stops counting at the limit: a worker that makes files without end must not hold the server up. */
+async function scratchFlaw(
+  pid: number,
+  directories: readonly string[],
+  { scratchBytes, scratchFiles }: WorkerLimits,
+): Promise<string | null> {
+  let bytes = 0
+  let files = 0
+  const pending = [...directories]
+  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    try {
+      for await (const entry of await opendir(directory)) {
+        const path = join(directory, entry.name)
+        files++
+        if (entry.isDirectory()) pending.push(path)
+        else bytes += lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0
+        if (files > scratchFiles) break
+      }
+    } catch {
+      // The worker removes and renames while we look; what is gone is not counted.
+    }
+    if (files > scratchFiles || bytes * BLOCK > scratchBytes) break
+  }
+  const held = await heldBlocks(pid)
+  files += held.files
+  const used = (bytes + held.blocks) * BLOCK
+  if (files > scratchFiles) {
+    return `it made more than ${scratchFiles} files in its scratch directory (MIXPEEK_WORKER_SCRATCH_FILES)`
+  }
+  return used > scratchBytes
+    ? `it wrote ${inMebibytes(used)} into its scratch directory, more than its ${inMebibytes(scratchBytes)} (MIXPEEK_WORKER_SCRATCH_MB)`
+    : null
+}
+
+/** Files without a name that are open still take their room. */
+async function heldBlocks(pid: number): Promise<{ files: number; blocks: number }> {
+  const found = { files: 0, blocks: 0 }
+  const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => [])
+  for (const descriptor of descriptors) {
+    const link = `/proc/${pid}/fd/${descriptor}`
+    try {
+      if (!readlinkSync(link).endsWith(" (deleted)")) continue
+      const { blocks } = statSync(link)
+      found.files++
+      found.blocks += blocks
+    } catch {
+      // Closed meanwhile.
+    }
+  }
+  return found
+}
+
+function inMebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / MEBIBYTE)} MiB`
+}

@@ -1,0 +1,67 @@
+/** A worker that uses more than it may is ended, with a reason that names the limit and its setting; others go on. */
+import { expect, test } from "bun:test"
+import type { WorkerLimits } from "../../src/workers/watchdog.ts"
+import { ask, errorOf, startFake, UNCONFINED } from "./support.ts"
+
+const MEBIBYTE = 1024 * 1024
+
+test.each<[string, Partial<WorkerLimits>, string, string]>([
+  [
+    "memory of its own",
+    { memoryBytes: 256 * MEBIBYTE },
+    "kept = bytearray(b'x') * (400 << 20)",
+    "of memory, more than its 256 MiB (MIXPEEK_WORKER_MEMORY_MB)",
+  ],
+  [
+    "shared memory",
+    { memoryBytes: 256 * MEBIBYTE },
+    "import mmap; kept = mmap.mmap(-1, 400 << 20); kept.write(b'x' * (400 << 20))",
+    "of memory, more than its 256 MiB (MIXPEEK_WORKER_MEMORY_MB)",
+  ],
+  [
+    "threads",
+    { threads: 20 },
+    "import threading, time; [threading.Thread(target=time.sleep, args=(60,), daemon=True).start() for _ in range(40)]",
+    "threads, more than its 20 (MIXPEEK_WORKER_THREADS)",
+  ],
+  [
+    "bytes in its scratch",
+    { scratchBytes: 20 * MEBIBYTE },
+    "open('big', 'wb').write(b'x' * (40 << 20))",
+    "into its scratch directory, more than its 20 MiB (MIXPEEK_WORKER_SCRATCH_MB)",
+  ],
+  [
+    "bytes that it has removed and holds open",
+    { scratchBytes: 20 * MEBIBYTE },
+    "import os; kept = open('big', 'wb'); kept.write(b'x' * (40 << 20)); kept.flush(); os.remove('big')",
+    "into its scratch directory, more than its 20 MiB (MIXPEEK_WORKER_SCRATCH_MB)",
+  ],
+  [
+    "files in its scratch",
+    { scratchFiles: 50 },
+    "import os; os.makedirs('a/b'); [open(f'a/b/{n}', 'w').close() for n in range(100)]",
+    "it made more than 50 files in its scratch directory (MIXPEEK_WORKER_SCRATCH_FILES)",
+  ],
+])("a worker is ended for %s", async (_what, limits, code, expected) => {
+  await using other = await startFake()
+  await using fake = await startFake("", {
+    confinement: { ...UNCONFINED, limits: { ...UNCONFINED.limits, ...limits } },
+  })
+  const error = await errorOf(ask(fake.worker, { do: "run", code: `${code}\nimport time; time.sleep(60)` }, 50_000))
+  expect(error).toMatchObject({ name: "WorkerDied", reason: "limit" })
+  expect(String(error)).toContain(expected)
+  expect(await ask(other.worker, { still: "here" })).toEqual({ still: "here" })
+})
+
+test("a worker within its limits is left alone", async () => {
+  await using fake = await startFake("", {
+    confinement: {
+      ...UNCONFINED,
+      limits: { memoryBytes: 256 * MEBIBYTE, threads: 20, scratchBytes: 20 * MEBIBYTE, scratchFiles: 50 },
+    },
+  })
+  const code =
+    "import time; kept = bytearray(b'x') * (50 << 20); open('small', 'wb').write(kept[:1 << 20]); time.sleep(2.5)"
+  await ask(fake.worker, { do: "run", code })
+  expect(fake.worker.alive).toBe(true)
+})
