@@ -1,4 +1,5 @@
 /** What the first pass over a file finds: its scopes, and what flows into which name. */
+import { EXPRESSIONS } from "./expression-kinds.ts"
 import { Kind } from "./node-kinds.ts"
 import type { PythonTree } from "./python-tree.ts"
 import { lookUp, type Scope, type Slot } from "./scopes.ts"
@@ -47,11 +48,14 @@ export class Flows {
   private readonly before: number[] = []
   private readonly last: Int32Array
 
-  constructor(nodes: number) {
-    this.last = new Int32Array(nodes)
+  constructor(private readonly kind: Int16Array) {
+    this.last = new Int32Array(kind.length)
   }
 
   add(flow: Flow | AttributeFlow): void {
+    // Numbers, operations and the like have no value.
+    const kind = this.kind[flow.from] ?? 0
+    if (kind !== Kind.identifier && EXPRESSIONS[kind] === 0) return
     this.before.push(this.last[flow.from] ?? 0)
     this.last[flow.from] = this.flows.push(flow)
   }

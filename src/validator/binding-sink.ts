@@ -3,6 +3,7 @@ import { type ContainerFlow, type FileBindings, Flows, type Import, type Passage
 import { Kind } from "./node-kinds.ts"
 import { children, type PythonTree } from "./python-tree.ts"
 import { type BindingKind, nonlocalHome, Scope, type ScopeKind, Slot } from "./scopes.ts"
+import type { Workspace } from "./syntax/workspace.ts"
 
 const UNPACKED = new Set<number>([
   Kind.tuple_pattern,
@@ -50,11 +51,13 @@ export class BindingSink {
   constructor(
     readonly tree: PythonTree,
     private readonly file: number,
+    workspace: Workspace,
   ) {
-    this.handled = new Uint8Array(tree.size)
+    const { handled, entered } = workspace.marksFor(tree.size)
+    this.handled = handled
+    this.entered = entered
     this.readIn = new Int32Array(tree.size)
-    this.entered = new Int32Array(tree.size)
-    this.flows = new Flows(tree.size)
+    this.flows = new Flows(tree.kind)
     this.module = this.newScope("module", -1, null)
     this.scope = this.module
   }

@@ -15,13 +15,14 @@ import {
 } from "./bound-assignments.ts"
 import { classDefinition, comprehension, functionDefinition, lambda, typeAlias } from "./bound-definitions.ts"
 import { importFrom, importStatement } from "./bound-imports.ts"
-import { Kind } from "./node-kinds.ts"
+import { KINDS, Kind } from "./node-kinds.ts"
 import type { PythonTree } from "./python-tree.ts"
 import { isQuotedAnnotation } from "./quoted-annotations.ts"
+import { Workspace } from "./syntax/workspace.ts"
 
 /** `file` is the file's number in the plugin. */
-export function collectBindings(tree: PythonTree, file: number): FileBindings {
-  const sink = new BindingSink(tree, file)
+export function collectBindings(tree: PythonTree, file: number, workspace = new Workspace()): FileBindings {
+  const sink = new BindingSink(tree, file, workspace)
   const { entered, scopes } = sink
   const { kind, last, size } = tree
   // Of the scopes around: their numbers, and the node after their last.
@@ -42,7 +43,7 @@ export function collectBindings(tree: PythonTree, file: number): FileBindings {
     }
     const before = entered[node] ?? 0
     if (before > 0) enter(before - 1, node)
-    visit(sink, node, kind[node] ?? Kind.other)
+    VISITORS[kind[node] ?? 0]?.(sink, node)
     // A comprehension's scope starts at the very node that makes it.
     const made = entered[node] ?? 0
     if (made > 0 && made !== before) enter(made - 1, node)
@@ -61,87 +62,77 @@ function quoteNamedTypes(sink: BindingSink): void {
   }
 }
 
-function visit(sink: BindingSink, node: number, kind: number): void {
-  switch (kind) {
-    case Kind.identifier:
+type Visitor = (sink: BindingSink, node: number) => void
+
+/** By the kind of a node; most kinds have none. */
+const VISITORS: readonly (Visitor | undefined)[] = table([
+  [
+    [Kind.identifier],
+    (sink, node) => {
       if (sink.handled[node] === 0) sink.load(node)
       if (sink.kindOf(sink.tree.parent[node]) === Kind.type) sink.typeNames.add(sink.nameOf(node))
-      break
-    case Kind.attribute:
-      sink.ignore((sink.tree.last[node] ?? 0) - 1)
-      break
-    case Kind.keyword_argument:
-    case Kind.keyword_pattern:
-      sink.ignore(node + 1)
-      break
-    case Kind.string:
-    case Kind.concatenated_string: {
-      const above = sink.kindOf(sink.tree.parent[node])
-      // The statement that is a docstring, and parts of a string that is looked at as a whole.
-      if (above === Kind.expression_statement || above === Kind.concatenated_string) break
-      if (above === Kind.assignment) sink.strings.push([node, sink.scope])
-      if (isQuotedAnnotation(sink.tree, node)) sink.quoted.set(node, sink.scope)
-      break
-    }
-    case Kind.dotted_name:
-      dottedName(sink, node)
-      break
-    case Kind.import_statement:
-      importStatement(sink, node)
-      break
-    case Kind.import_from_statement:
-      importFrom(sink, node)
-      break
-    case Kind.function_definition:
-      functionDefinition(sink, node)
-      break
-    case Kind.lambda:
-      lambda(sink, node)
-      break
-    case Kind.class_definition:
-      classDefinition(sink, node)
-      break
-    case Kind.list_comprehension:
-    case Kind.set_comprehension:
-    case Kind.dictionary_comprehension:
-    case Kind.generator_expression:
-      comprehension(sink, node)
-      break
-    case Kind.assignment:
-      assignment(sink, node)
-      break
-    case Kind.augmented_assignment:
-      augmentedAssignment(sink, node)
-      break
-    case Kind.named_expression:
-      walrus(sink, node)
-      break
-    case Kind.for_statement:
-      forStatement(sink, node)
-      break
-    case Kind.as_pattern:
-      asPattern(sink, node)
-      break
-    case Kind.splat_pattern:
+    },
+  ],
+  [[Kind.attribute], (sink, node) => sink.ignore((sink.tree.last[node] ?? 0) - 1)],
+  [[Kind.keyword_argument, Kind.keyword_pattern], (sink, node) => sink.ignore(node + 1)],
+  [[Kind.string, Kind.concatenated_string], string],
+  [[Kind.dotted_name], dottedName],
+  [[Kind.import_statement], importStatement],
+  [[Kind.import_from_statement], importFrom],
+  [[Kind.function_definition], functionDefinition],
+  [[Kind.lambda], lambda],
+  [[Kind.class_definition], classDefinition],
+  [
+    [Kind.list_comprehension, Kind.set_comprehension, Kind.dictionary_comprehension, Kind.generator_expression],
+    comprehension,
+  ],
+  [[Kind.assignment], assignment],
+  [[Kind.augmented_assignment], augmentedAssignment],
+  [[Kind.named_expression], walrus],
+  [[Kind.for_statement], forStatement],
+  [[Kind.as_pattern], asPattern],
+  [
+    [Kind.splat_pattern],
+    (sink, node) => {
       for (const name of sink.parts(node)) capture(sink, name, node)
-      break
-    case Kind.delete_statement:
+    },
+  ],
+  [
+    [Kind.delete_statement],
+    (sink, node) => {
       for (const target of sink.parts(node)) sink.target(target, "deletion", -1, "whole")
-      break
-    case Kind.global_statement:
-    case Kind.nonlocal_statement:
-      for (const name of sink.parts(node)) {
-        sink.scope.declare(sink.nameOf(name), kind === Kind.global_statement ? "globals" : "nonlocals")
-        sink.ignore(name)
-      }
-      break
-    case Kind.type_alias_statement:
-      typeAlias(sink, node)
-      break
-    case Kind.return_statement:
+    },
+  ],
+  [[Kind.global_statement], (sink, node) => declare(sink, node, "globals")],
+  [[Kind.nonlocal_statement], (sink, node) => declare(sink, node, "nonlocals")],
+  [[Kind.type_alias_statement], typeAlias],
+  [
+    [Kind.return_statement],
+    (sink, node) => {
       for (const value of sink.parts(node)) {
         sink.flows.add({ into: sink.functionScope().returns, from: value, passage: "whole" })
       }
-      break
+    },
+  ],
+])
+
+function table(rows: readonly (readonly [readonly number[], Visitor])[]): (Visitor | undefined)[] {
+  const visitors = new Array<Visitor | undefined>(KINDS.length).fill(undefined)
+  for (const [kinds, visitor] of rows) for (const kind of kinds) visitors[kind] = visitor
+  return visitors
+}
+
+function string(sink: BindingSink, node: number): void {
+  const above = sink.kindOf(sink.tree.parent[node])
+  // The statement that is a docstring, and parts of a string that is looked at as a whole.
+  if (above === Kind.expression_statement || above === Kind.concatenated_string) return
+  if (above === Kind.assignment) sink.strings.push([node, sink.scope])
+  if (isQuotedAnnotation(sink.tree, node)) sink.quoted.set(node, sink.scope)
+}
+
+function declare(sink: BindingSink, statement: number, as: "globals" | "nonlocals"): void {
+  for (const name of sink.parts(statement)) {
+    sink.scope.declare(sink.nameOf(name), as)
+    sink.ignore(name)
   }
 }

@@ -3,10 +3,12 @@ import type { BindingSink } from "./binding-sink.ts"
 import { Kind } from "./node-kinds.ts"
 
 export function assignment(sink: BindingSink, node: number): void {
-  const [left, ...rest] = sink.parts(node)
-  if (left === undefined) return
-  const right = rest.find((part) => sink.kindOf(part) !== Kind.type)
-  if (right === undefined) {
+  const { last } = sink.tree
+  const left = node + 1
+  const stop = last[node] ?? 0
+  let right = last[left] ?? stop
+  if (sink.kindOf(right) === Kind.type) right = last[right] ?? stop
+  if (right >= stop) {
     sink.target(left, "annotation", -1, "whole")
     return
   }

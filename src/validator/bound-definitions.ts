@@ -33,7 +33,7 @@ export function lambda(sink: BindingSink, node: number): void {
 function bindParameters(sink: BindingSink, node: number, scope: Scope): void {
   for (const parameter of sink.parts(node)) {
     const kind = sink.kindOf(parameter)
-    const parts = sink.parts(parameter)
+    const parts = kind === Kind.identifier ? [] : sink.parts(parameter)
     const named = kind === Kind.identifier ? parameter : parts[0]
     if (named === undefined) continue
     const defaulted = kind === Kind.default_parameter || kind === Kind.typed_default_parameter

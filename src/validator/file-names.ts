@@ -70,9 +70,8 @@ export class FileNames {
     this.live.begin(round)
     this.importNames()
     const { flows, tree } = this.bindings
-    for (let place = 0; place < tree.size; place++) {
+    for (let place = this.live.next(0); place < tree.size; place = this.live.next(place + 1)) {
       const node = tree.inner[place] ?? 0
-      if (!this.live.mayHaveValue(node)) continue
       const values = this.evaluate(node)
       if (values.length === 0) continue
       this.values.set(node, values)

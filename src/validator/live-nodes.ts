@@ -25,24 +25,37 @@ export class LiveNodes {
     for (const name of this.names) this.plugin.live[name] = round
   }
 
-  /** Nearly all nodes of a file have none, so this has to be quick. */
-  mayHaveValue(node: number): boolean {
-    const { plugin, round, touched } = this
+  /**
+   * The first place from `from` on, in the order of `PythonTree.inner`, whose node may have a value; the number of nodes when
+   * none has. Nearly all have none, so this has to be quick.
+   */
+  next(from: number): number {
+    const { plugin, round, stars, touched } = this
+    const { live, passedOver } = plugin
     const { tree, readIn } = this.bindings
-    const kind = tree.kind[node] ?? 0
-    if (kind === Kind.identifier) {
-      if (readIn[node] === 0) return false
-      const name = tree.name[node] ?? 0
-      if (plugin.live[name] === round) return true
-      plugin.passedOver[name] = round
-      return this.stars.size > 0 || plugin.common(name).builtin !== null
+    const { inner, kind, name, size } = tree
+    for (let place = from; place < size; place++) {
+      const node = inner[place] ?? 0
+      const nodeKind = kind[node] ?? 0
+      if (nodeKind === Kind.identifier) {
+        if (readIn[node] === 0) continue
+        const word = name[node] ?? 0
+        if (live[word] === round) return place
+        passedOver[word] = round
+        if (stars.size > 0 || plugin.common(word).builtin !== null) return place
+      } else if (touched[node] === 1) {
+        if (EXPRESSIONS[nodeKind] === 1) return place
+      } else if (nodeKind === Kind.attribute) {
+        if (this.isKnownAttribute(node)) return place
+      } else if (nodeKind === Kind.call && this.callsByName(node + 1)) return place
     }
-    if (touched[node] === 1) return EXPRESSIONS[kind] === 1
-    if (kind === Kind.attribute) {
-      const { attribute, ofAny, text } = plugin.common(tree.name[(tree.last[node] ?? 0) - 1] ?? 0)
-      return ofAny !== null || plugin.read(attribute).length > 0 || text === "__self__"
-    }
-    return kind === Kind.call && this.callsByName(node + 1)
+    return size
+  }
+
+  private isKnownAttribute(node: number): boolean {
+    const { tree } = this.bindings
+    const { attribute, ofAny, text } = this.plugin.common(tree.name[(tree.last[node] ?? 0) - 1] ?? 0)
+    return ofAny !== null || this.plugin.read(attribute).length > 0 || text === "__self__"
   }
 
   /** Whether what stands before the arguments may be a function of the plugin that answers something. */

@@ -47,8 +47,11 @@ const ANNOTATED = new Set<number>([
   Kind.function_definition,
 ])
 /** Something reads annotations as values, so that a function that is named in one can be had from it. */
-export const READS_ANNOTATIONS =
-  /\b(?:get_type_hints|get_annotations|__annotations__|__annotate__|ForwardRef|evaluate_forward_ref|eval_str|model_fields|create_model)\b/
+export const READING_NAMES: readonly string[] = [
+  ...["get_type_hints", "get_annotations", "__annotations__", "__annotate__", "ForwardRef", "evaluate_forward_ref"],
+  ...["eval_str", "model_fields", "create_model"],
+]
+export const READS_ANNOTATIONS = new RegExp(`\\b(?:${READING_NAMES.join("|")})\\b`)
 
 /** Whether a string stands where a type does, or in what becomes an annotation. */
 export function isQuotedAnnotation(tree: PythonTree, node: number): boolean {

@@ -6,7 +6,7 @@
 import type { FileBindings } from "./binding-records.ts"
 import { FileNames } from "./file-names.ts"
 import { OwnModules } from "./own-modules.ts"
-import { READS_ANNOTATIONS } from "./quoted-annotations.ts"
+import { READING_NAMES, READS_ANNOTATIONS } from "./quoted-annotations.ts"
 import type { ScannedPlugin } from "./rules/rule.ts"
 import { Slot } from "./scopes.ts"
 import type { CommonName } from "./shared-names.ts"
@@ -119,7 +119,10 @@ class PluginNames {
   }
 
   get readsAnnotations(): boolean {
-    this.readingAnnotations ??= this.numbered.some(({ bindings }) => READS_ANNOTATIONS.test(bindings.tree.text))
+    // Nearly always as a name; in a string it may stand for `getattr` to read.
+    this.readingAnnotations ??=
+      READING_NAMES.some((name) => this.names.known(name) > 0) ||
+      this.numbered.some(({ bindings }) => READS_ANNOTATIONS.test(bindings.tree.text))
     return this.readingAnnotations
   }
 

@@ -112,7 +112,7 @@ export function scanFiles(files: ReadonlyMap<string, Uint8Array>, options: ScanO
     if (problem !== null) violations.push(...placed(file, source.text, [{ ...problem, severity: "error" }]))
     if (tree === null) continue
     nodes += tree.size
-    parsed.set(file, collectBindings(tree, parsed.size))
+    parsed.set(file, collectBindings(tree, parsed.size, workspace))
   }
   const ruleSet = options.ruleSet ?? DEFAULT_RULE_SET
   const ruleOptions: RuleOptions = { strict: options.strict, allows: RULE_SETS[ruleSet].allows }

@@ -32,11 +32,19 @@ export const N = {
   asyncFor: 24,
 } as const
 
+const SPECIAL = new Uint8Array(256)
+for (const kind of [N.parameter, N.lambda, N.lambdaBody, N.comprehension, N.generator, N.firstIterable, N.iterable]) {
+  SPECIAL[kind] = 1
+}
+for (const kind of [N.annotation, N.asyncFor, N.yield, N.yieldFrom, N.await, N.named]) SPECIAL[kind] = 1
+
 /** How a name is used; 0 is a read. */
 export const USE = { load: 0, store: 1, delete: 2, walrus: 3, iteration: 4, annotated: 5, none: 6 } as const
 
 export class Arena {
   size = 0
+  /** Not 0 when the statement has nodes with scopes of their own, or rules on where they may stand. */
+  special = 0
   kind = new Uint8Array(1024)
   use = new Uint8Array(1024)
   first = new Int32Array(1024)
@@ -48,6 +56,7 @@ export class Arena {
     const node = this.size++
     this.kind[node] = kind
     this.use[node] = 0
+    this.special |= SPECIAL[kind] ?? 0
     this.first[node] = first
     this.token[node] = token
     return node
@@ -63,6 +72,11 @@ export class Arena {
     const from = this.first[node] ?? node
     for (let part = node - 1; part >= from; part = (this.first[part] ?? part) - 1) found.push(part)
     return found
+  }
+
+  clear(): void {
+    this.size = 0
+    this.special = 0
   }
 
   private grow(): void {

@@ -6,13 +6,6 @@ import { type Arena, N, USE } from "./arena.ts"
 import { FLAG, newScope, type ScopeTable, type SyntaxScope } from "./scope-table.ts"
 import { SyntaxProblem } from "./tokens.ts"
 
-/** 1 for the nodes that have scopes of their own, or rules on where they may stand. */
-const SPECIAL = new Uint8Array(256)
-for (const kind of [N.parameter, N.lambda, N.lambdaBody, N.comprehension, N.generator, N.firstIterable, N.iterable]) {
-  SPECIAL[kind] = 1
-}
-for (const kind of [N.annotation, N.asyncFor, N.yield, N.yieldFrom, N.await, N.named]) SPECIAL[kind] = 1
-
 interface Region {
   /** The first node of it. */
   readonly first: number
@@ -36,12 +29,18 @@ export interface StatementScopes {
   readonly parameters: SyntaxScope | null
   /** Where annotations are evaluated, when not in the current scope. */
   readonly annotations: SyntaxScope | null
+  /** The file has a `global` or `nonlocal` statement. */
+  readonly declares: boolean
   /** `from __future__ import annotations` is in force. */
   readonly deferred: boolean
 }
 
+/**
+ * Where nothing says `global` or `nonlocal` it does not matter in which scope a name is used or bound, but for comprehensions,
+ * lambdas and the like: `declares` is false for such a file, and nearly all of its statements are done at once.
+ */
 export function recordNames(arena: Arena, table: ScopeTable, places: Places, statement: StatementScopes): void {
-  if (recordPlainNames(arena, table, places)) return
+  if (!statement.declares && arena.special === 0) return
   const regions: Region[] = []
   let region: Region = {
     first: 0,
@@ -112,20 +111,6 @@ export function recordNames(arena: Arena, table: ScopeTable, places: Places, sta
   for (let left: Region | undefined = region; left !== undefined; left = regions.pop()) {
     leaveComprehension(left, arena, places)
   }
-}
-
-/** Does it for the statements, nearly all, that have nothing in them but reads of names; false when this is another. */
-function recordPlainNames(arena: Arena, table: ScopeTable, places: Places): boolean {
-  const { kind, use, size } = arena
-  for (let node = 0; node < size; node++) {
-    if (SPECIAL[kind[node] ?? 0] === 1 || (kind[node] === N.name && use[node] !== USE.load)) return false
-  }
-  for (let node = size - 1; node >= 0; node--) {
-    if (kind[node] !== N.name) continue
-    const token = arena.token[node] ?? 0
-    table.record(table.current, places.nameOf(token), FLAG.used, places.startOf(token))
-  }
-  return true
 }
 
 /** An annotation that is not evaluated has a scope of its own, whose names are nobody's. */

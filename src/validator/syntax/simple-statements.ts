@@ -114,8 +114,9 @@ export abstract class SimpleStatementReader extends PatternReader {
   protected finishExpressions(parameters: SyntaxScope | null = null, annotations: SyntaxScope | null = null): void {
     if (this.arena.size === 0) return
     const { arena, table, deferred } = this
-    recordNames(arena, table, this, { parameters, annotations, deferred })
-    arena.size = 0
+    const { declares } = this.tokens
+    recordNames(arena, table, this, { parameters, annotations, declares, deferred })
+    arena.clear()
   }
 
   private expressionStatement(): number {

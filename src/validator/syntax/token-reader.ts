@@ -20,7 +20,7 @@ export abstract class TokenReader {
     workspace: Workspace,
   ) {
     this.arena = workspace.arena
-    this.arena.size = 0
+    this.arena.clear()
     this.tree = new TreeBuilder(tokens.text.length, workspace)
   }
 

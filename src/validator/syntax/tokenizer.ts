@@ -35,6 +35,8 @@ export interface Tokens {
   /** Numbers of words in `names`; whatever else has 0. */
   readonly name: Int32Array
   readonly names: Names
+  /** `global` or `nonlocal` is among them. */
+  readonly declares: boolean
   readonly problem: SyntaxProblem | null
 }
 
@@ -65,6 +67,8 @@ for (const [open, close] of ["()", "[]", "{}"].map((pair) => [pair.charCodeAt(0)
   OPENING[close] = open
 }
 const COLON = tokenKind(":")
+const GLOBAL = tokenKind("global")
+const NONLOCAL = tokenKind("nonlocal")
 
 interface Formatted {
   readonly start: StringStart
@@ -85,6 +89,7 @@ class Tokenizer {
   private tokens: TokenArrays
   private readonly names: Names
   private size = 0
+  private declares = false
   private at = 0
   /** Where those that are open stand. */
   private readonly brackets: number[] = []
@@ -112,7 +117,7 @@ class Tokenizer {
     const { text, size, names } = this
     const { kind, start, end, name } = this.tokens
     // What is asked for past the last token must not be one of another file.
-    return { text, size, kind: kind.subarray(0, size), start, end, name, names, problem }
+    return { text, size, kind: kind.subarray(0, size), start, end, name, names, declares: this.declares, problem }
   }
 
   private add(kind: number, start: number, end: number, name = 0): void {
@@ -268,7 +273,9 @@ class Tokenizer {
     const name = ascii
       ? this.names.numberAt(text, at, end, hash)
       : this.names.numberOf(text.slice(at, end).normalize("NFKC"))
-    this.add(ascii && name < FIRST_NAME ? name : NAME, at, end, name)
+    const kind = ascii && name < FIRST_NAME ? name : NAME
+    this.declares ||= kind === GLOBAL || kind === NONLOCAL
+    this.add(kind, at, end, name)
     this.at = end
   }
 

@@ -44,6 +44,21 @@ export class Workspace {
   tokens = new TokenArrays(0)
   nodes = new NodeArrays(0)
 
+  private handled = new Uint8Array(0)
+  private entered = new Int32Array(0)
+
+  /** Zeros for each node of a tree, for one walk over it. */
+  marksFor(nodes: number): { handled: Uint8Array; entered: Int32Array } {
+    if (this.handled.length < nodes) {
+      this.handled = new Uint8Array(nodes)
+      this.entered = new Int32Array(nodes)
+    } else {
+      this.handled.fill(0, 0, nodes)
+      this.entered.fill(0, 0, nodes)
+    }
+    return { handled: this.handled, entered: this.entered }
+  }
+
   tokensFor(room: number): TokenArrays {
     if (this.tokens.kind.length < room) this.tokens = new TokenArrays(room)
     return this.tokens
