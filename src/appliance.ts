@@ -141,6 +141,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     )
   }
 
+  if (!config.scan) log.warn({ event: "scan_off" }, "plugins are published without a scan: MIXPEEK_SCAN is off")
+
   const documents = starting.use(
     await startDocuments({
       command: [
@@ -168,11 +170,13 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     registry,
     unpack: unpackArchive,
     limits: { ...DEFAULT_ARCHIVE_LIMITS, packedBytes: config.archiveBytes },
-    scan: scanProcess({
-      command: [...ownCommand(), "scan-process"],
-      deadlineMs: SCAN_DEADLINE_MS,
-      onSpawn: recordSpawned("scan"),
-    }),
+    scan: config.scan
+      ? scanProcess({
+          command: [...ownCommand(), "scan-process"],
+          deadlineMs: SCAN_DEADLINE_MS,
+          onSpawn: recordSpawned("scan"),
+        })
+      : async () => ({ passed: true, warnings: [], notes: [], ruleSet: config.ruleSet }),
     scanOptions: { strict: config.strictScan, ruleSet: config.ruleSet },
     environment: async () => {
       const { environment } = await starter.current()
@@ -338,7 +342,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   return {
     url: server.url,
     firstKey,
-    notices: notices(firstFacts),
+    notices: notices(config, firstFacts),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 
@@ -373,13 +377,14 @@ function refuseOpenHost(config: Config, isolation: IsolationLevel): void {
   )
 }
 
-function notices(facts: WorkerFacts): string[] {
+function notices(config: Config, facts: WorkerFacts): string[] {
   const { level } = facts.isolation
   return [
     `isolation: ${level}${isBelow(level, DEFAULT_MINIMUM_ISOLATION) ? " (plugins reach files of this user)" : ""}`,
     ...(isBelow(facts.minimumIsolation, DEFAULT_MINIMUM_ISOLATION)
       ? [`minimum isolation: ${facts.minimumIsolation}, LOWER than it should be: run only plugins that you trust`]
       : []),
+    ...(config.scan ? [] : ["scan: OFF (MIXPEEK_SCAN): whatever is published runs"]),
     ...(facts.problem === null ? [] : [facts.problem]),
   ]
 }

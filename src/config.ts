@@ -20,6 +20,8 @@ export interface Config {
   readonly publicUrl: string | null
   readonly logLevel: LogLevel
   readonly strictScan: boolean
+  /** False only to show that the isolation holds without the scan, or where plugins are scanned elsewhere. */
+  readonly scan: boolean
   readonly ruleSet: RuleSetName
   /** Lets the server listen beyond this machine where plugin code is isolated less than `standard`. */
   readonly allowUnsandboxed: boolean
@@ -77,6 +79,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     publicUrl: publicUrl(options.publicUrl ?? text("MIXPEEK_PUBLIC_URL")),
     logLevel: logLevel(options.logLevel),
     strictScan: options.strictScan ?? flag("MIXPEEK_STRICT_SCAN"),
+    scan: flag("MIXPEEK_SCAN", true),
     ruleSet: ruleSet(),
     allowUnsandboxed,
     minimumIsolation: minimumIsolation(options.minimumIsolation),
