@@ -10,12 +10,15 @@ import { moduleValue } from "./vocabulary.ts"
 export class FileImports {
   /** By the place of the import among the file's. */
   private readonly modules: (readonly string[])[] = []
+  private readonly stars: readonly Import[]
 
   constructor(
     private readonly plugin: SharedNames,
     private readonly path: string,
     private readonly bindings: FileBindings,
-  ) {}
+  ) {
+    this.stars = bindings.imports.filter(({ name }) => name === "*")
+  }
 
   /** What the module that an import names may be. */
   modulesOf(index: number, { level, module, name, bindsTop }: Import): readonly string[] {
@@ -30,7 +33,7 @@ export class FileImports {
   /** Imports of modules that import this one: while they run, they may call what is defined here further up. */
   back(): Import[] {
     return this.bindings.imports.filter((statement) =>
-      this.filesOf(statement).some((from) => this.plugin.leadsTo(from, this.path)),
+      this.filesOf(statement).some((file) => this.plugin.inOneCycle(file, this.path)),
     )
   }
 
@@ -41,8 +44,8 @@ export class FileImports {
 
   /** Whether `from .own import *` has surely bound the name when `node`, in `scope`, reads it. */
   starHides(name: number, node: number, scope: Scope, reachability: Reachability): boolean {
-    return this.bindings.imports.some((statement) => {
-      if (statement.name !== "*") return false
+    return this.stars.some((statement) => {
+      if (!this.plugin.spend(1)) return false
       if (statement.level === 0 && !this.plugin.own.isSurely(statement.module)) return false
       const star = new Slot(name, -1)
       star.bindings.push({ kind: "import", node: statement.node, from: statement.scope, callable: null })

@@ -15,6 +15,8 @@ const WRAPPERS = new Set(
   root_validator field_serializer computed_field retry njit jit vectorize define frozen`.split(/\s+/),
 )
 const RUN_BY_DEFINITIONS = ["__init_subclass__", "__set_name__", "metaclass", "__mro_entries__", "__class_getitem__"]
+/** Nodes looked at around reads and lambdas; past it they run where they stand. Sound code needs ten for each. */
+const BUDGET = 5_000_000
 export const NEVER = Number.POSITIVE_INFINITY
 
 export class FirstRuns {
@@ -22,6 +24,7 @@ export class FirstRuns {
   private runs: Map<number, number> | null = null
   /** The first import of a file that imports this one. */
   private back: number | null = null
+  private budget = BUDGET
 
   /** `importedBack`: the imports during which other files may call this one's functions. */
   constructor(
@@ -71,7 +74,10 @@ export class FirstRuns {
   private keptUnder(lambda: number): number | null {
     const { kind, parent, name } = this.tree
     let at = lambda
-    while (KEEPING.has(kind[parent[at] ?? 0] ?? Kind.other)) at = parent[at] ?? 0
+    while (KEEPING.has(kind[parent[at] ?? 0] ?? Kind.other)) {
+      if (this.budget-- < 0) return null
+      at = parent[at] ?? 0
+    }
     const around = parent[at] ?? 0
     if (kind[around] !== Kind.assignment || kind[around + 1] !== Kind.identifier) return null
     return name[around + 1] ?? 0
@@ -100,6 +106,7 @@ export class FirstRuns {
     // A class's own code and that of its metaclass may run when it gets a subclass.
     const plain = !RUN_BY_DEFINITIONS.some((word) => this.plugin.names.known(word) > 0)
     for (let at = node, above = parent[at] ?? -1; above >= 0; at = above, above = parent[at] ?? -1) {
+      if (this.budget-- < 0) return null
       if (kind[at] === Kind.block || kind[at] === Kind.call) return null
       if (plain && kind[above] === Kind.type && !this.plugin.readsAnnotations) return []
       const isDefault = kind[above] === Kind.default_parameter || kind[above] === Kind.typed_default_parameter

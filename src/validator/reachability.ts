@@ -51,6 +51,8 @@ interface OwnerBindings {
 
 export class Reachability {
   private budget = BUDGET
+  /** Where the function that was asked for last binds a name of another scope, ascending. */
+  private inFunction: { slot: Slot; scope: Scope; nodes: readonly number[] } | null = null
   private readonly owners = new Map<Slot, OwnerBindings>()
 
   constructor(
@@ -103,10 +105,18 @@ export class Reachability {
   }
 
   /** `global name; name = …; name` in one function. */
-  private boundInSameFunction({ bindings }: Slot, node: number, scope: Scope): boolean {
+  private boundInSameFunction(slot: Slot, node: number, scope: Scope): boolean {
     if (scope.kind !== "function") return false
-    const own = bindings.filter(({ kind, from }) => from === scope && kind !== "annotation").map(({ node }) => node)
-    return own.some((binding) => binding < node && this.boundBefore(binding, node, own))
+    if (this.inFunction?.slot !== slot || this.inFunction.scope !== scope) {
+      const own = slot.bindings.filter(({ kind, from }) => from === scope && kind !== "annotation")
+      this.inFunction = { slot, scope, nodes: own.map((binding) => binding.node).sort((a, b) => a - b) }
+    }
+    const { nodes } = this.inFunction
+    for (let index = firstAtLeast(nodes, node) - 1; index >= 0 && this.budget > 0; index--) {
+      this.budget--
+      if (this.boundBefore(nodes[index] ?? 0, node, nodes)) return true
+    }
+    return false
   }
 
   private isConditionOf(binding: number | undefined, point: number): boolean {

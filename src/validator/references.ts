@@ -5,6 +5,7 @@
  */
 import type { FileBindings } from "./binding-records.ts"
 import { FileNames } from "./file-names.ts"
+import { importCycles } from "./import-cycles.ts"
 import { OwnModules } from "./own-modules.ts"
 import { READING_NAMES, READS_ANNOTATIONS } from "./quoted-annotations.ts"
 import type { ScannedPlugin } from "./rules/rule.ts"
@@ -60,6 +61,8 @@ class PluginNames {
   private rounds = 0
   private readingAnnotations: boolean | null = null
   private deleted: Set<number> | null = null
+  private defined: Set<number> | null = null
+  private cycles: ReadonlyMap<string, number> | null = null
 
   constructor(
     files: ReadonlyMap<string, FileBindings>,
@@ -102,20 +105,17 @@ class PluginNames {
     return this.deleted.has(name)
   }
 
-  leadsTo(from: string, to: string): boolean {
-    const seen = new Set<string>()
-    const pending = [from]
-    for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
-      if (path === to) return true
-      if (seen.has(path)) continue
-      seen.add(path)
-      pending.push(...(this.files.get(path)?.imports.files() ?? []))
-    }
-    return false
+  inOneCycle(file: string, other: string): boolean {
+    this.cycles ??= importCycles(
+      new Map([...this.files].map(([path, { imports }]) => [path, new Set(imports.files())] as const)),
+    )
+    const circle = this.cycles.get(file)
+    return circle !== undefined && circle === this.cycles.get(other)
   }
 
   defines(name: number): boolean {
-    return this.numbered.some(({ bindings }) => bindings.defined.has(name))
+    this.defined ??= new Set(this.numbered.flatMap(({ bindings }) => [...bindings.defined]))
+    return this.defined.has(name)
   }
 
   get readsAnnotations(): boolean {

@@ -35,8 +35,8 @@ export interface SharedNames {
   deletes(name: number): boolean
   /** Whether a function or class of the plugin has this name. */
   defines(name: number): boolean
-  /** Whether importing one file of the plugin imports the other. */
-  leadsTo(from: string, to: string): boolean
+  /** Whether files of the plugin, by their paths, import one another, perhaps by way of others. */
+  inOneCycle(file: string, other: string): boolean
   /** Whether a star import of a module surely binds the name. */
   surelyExports(value: string, name: number): boolean
   slotsOfAttribute(value: string, attribute: string): Slot[]

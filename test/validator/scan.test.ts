@@ -98,6 +98,12 @@ describe("limits", () => {
     ["a long list", `x = [${"os, ".repeat(100_000)}]\n`],
     ["broken quotes", "'\n".repeat(100_000)],
     ["junk", "@$?".repeat(100_000)],
+    [
+      "globals bound and read in one function",
+      `def f():\n  global open\n${"  open = 1\n".repeat(3_000)}${"  open(1)\n".repeat(30_000)}`,
+    ],
+    ["lambdas kept in a name", `x = {${"'a': lambda: open(1), ".repeat(30_000)}}\ndef open(x): pass\n`],
+    ["reads in deep lists", `x = ${"[".repeat(190)}${"open, ".repeat(100_000)}${"]".repeat(190)}\ndef open(x): pass\n`],
   ])("work is bounded for %s", (_kind, source) => {
     const started = performance.now()
     scan(source)
@@ -145,3 +151,11 @@ function seeded(seed: number): (below: number) => number {
     return Math.floor((state / 2 ** 32) * below)
   }
 }
+
+test("work is bounded for files that import one another", () => {
+  const imports = (of: string) => `from . import ${of}\n`.repeat(20_000)
+  const started = performance.now()
+  const reads = "def f(): return open(1)\n".repeat(3_000)
+  expect(scan({ "a.py": `${imports("b")}${reads}def open(x): pass\n`, "b.py": imports("a") }).passed).toBe(false)
+  expect(performance.now() - started).toBeLessThan(15_000)
+})

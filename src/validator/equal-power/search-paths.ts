@@ -126,6 +126,7 @@ function addsOwnFolder(file: ScannedFile, method: number): boolean {
 function isOwnFolder(file: ScannedFile, node: number, steps: number): boolean {
   const { tree } = file.bindings
   let text = textOf(tree, node)
+  if (text.length > MAX_FOLDER) return false
   for (let at = node; at < (tree.last[node] ?? 0); at++) {
     const value = boundOnce(file, at)
     if (value === null) continue
