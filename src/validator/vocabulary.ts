@@ -35,7 +35,6 @@ export const SENSITIVE_MODULES: ReadonlySet<string> = new Set([
   "sys",
   "gc",
   "io",
-  LIBRARY,
 ])
 
 /** Modules whose functions are followed. Importing them is allowed; `os.path` is one so that `os.path.os` is found. */

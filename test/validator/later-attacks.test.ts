@@ -1,6 +1,6 @@
 /** Ways past the scan that a second attacker found, with the first one's ways closed, and where each is stopped now. */
-import { expect, test } from "bun:test"
-import { briefly, type Sources, scan } from "./scanner.ts"
+import { test } from "bun:test"
+import { expectStopped, type Sources } from "./scanner.ts"
 
 test.each<[string, string | Sources, string]>([
   ["stdmod lost", 'import logging\nnext(iter([logging])).os.system("echo PWN")', "2:0 Forbidden function: os.system"],
@@ -294,7 +294,5 @@ test.each<[string, string | Sources, string]>([
     "2:0 Forbidden access: a computed name of logging. Name the attribute",
   ],
 ])("does not get past: %s", (_title, source, expected) => {
-  const result = scan(typeof source === "string" ? `${source}\n` : source)
-  expect(result.passed).toBe(false)
-  expect(briefly(result)).toContain(expected)
+  expectStopped(source, expected)
 })

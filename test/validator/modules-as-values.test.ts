@@ -1,6 +1,6 @@
 /** A module whose members may be forbidden stops where it is handed on: what follows is not to be followed. */
 import { expect, test } from "bun:test"
-import { briefly, type Sources, scan } from "./scanner.ts"
+import { expectStopped, type Sources, scan } from "./scanner.ts"
 
 test.each<[string, string | Sources, string]>([
   [
@@ -226,9 +226,7 @@ test.each<[string, string | Sources, string]>([
     "2:24 Forbidden access: the module builtins as a value",
   ],
 ])("does not get past: %s", (_title, source, expected) => {
-  const result = scan(typeof source === "string" ? `${source}\n` : source)
-  expect(result.passed).toBe(false)
-  expect(briefly(result)).toContain(expected)
+  expectStopped(source, expected)
 })
 
 test.each<string>([

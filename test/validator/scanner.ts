@@ -1,3 +1,4 @@
+import { expect } from "bun:test"
 import { type Scan, type ScanOptions, scanFiles, type Verdict, type Violation } from "../../src/validator/scan.ts"
 
 export type Sources = Record<string, string | Uint8Array>
@@ -28,4 +29,11 @@ export function briefly(result: Verdict): string[] {
 /** The same without the modules that are handed on as values, which stop the plugin by themselves. */
 export function followed(result: Verdict): string[] {
   return briefly(result).filter((found) => !found.endsWith(" as a value"))
+}
+
+/** That a plugin is refused, with `expected` (as `briefly` says it) among the findings. */
+export function expectStopped(source: Sources | string, expected: string): void {
+  const result = scan(typeof source === "string" ? `${source}\n` : source)
+  expect(result.passed).toBe(false)
+  expect(briefly(result)).toContain(expected)
 }

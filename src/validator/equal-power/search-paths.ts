@@ -131,8 +131,8 @@ function isOwnFolder(file: ScannedFile, node: number, steps: number): boolean {
     const value = boundOnce(file, at)
     if (value === null) continue
     if (steps === 0 || !isOwnFolder(file, value, steps - 1)) return false
-    text = text.replaceAll(new RegExp(`\\b${nameOf(tree, at)}\\b`, "g"), () => `(${textOf(tree, value)})`)
     // The same name further on is that of the same value.
+    text = text.replaceAll(new RegExp(`\\b${nameOf(tree, at)}\\b`, "g"), () => `(${textOf(tree, value)})`)
     if (text.length > MAX_FOLDER) return false
   }
   return (
@@ -164,7 +164,8 @@ function climbs(text: string): number {
 }
 
 /** Whether what the names in an expression mean is what a library or Python itself means by them. */
-function readsLibrariesOnly({ bindings, plugin, path, references }: ScannedFile, root: number): boolean {
+function readsLibrariesOnly(file: ScannedFile, root: number): boolean {
+  const { bindings, plugin } = file
   const { tree, module } = bindings
   for (let node = root; node < (tree.last[root] ?? 0); node++) {
     const name = tree.name[node] ?? 0
@@ -174,7 +175,7 @@ function readsLibrariesOnly({ bindings, plugin, path, references }: ScannedFile,
     if (scope === undefined) continue
     const slots = lookUp(scope, name).slots
     const imported = slots.every((slot) => slot.bindings.every(({ kind }) => kind === "import"))
-    if (!imported && boundOnce({ bindings, plugin, path, references }, node) === null) return false
+    if (!imported && boundOnce(file, node) === null) return false
   }
   return !module.slots.has(tree.names.known("__file__"))
 }

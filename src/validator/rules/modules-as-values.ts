@@ -55,8 +55,8 @@ const EXAMPLES = new Map([
 function staysInSight(file: ScannedFile, node: number): boolean {
   const { tree } = file.bindings
   const { kind, parent } = tree
-  // `x.__self__` only may be a module, and warns by itself.
   if (kind[node] === Kind.dotted_name || kind[node] === Kind.aliased_import) return true
+  // `x.__self__` only may be a module, and warns by itself.
   if (kind[node] === Kind.attribute && nameOf(tree, (tree.last[node] ?? 0) - 1) === "__self__") return true
   let at = node
   let above = parent[at] ?? -1

@@ -9,6 +9,7 @@ import { checkEscapes, endOfString, type StringStart, stringStart } from "./stri
 import {
   BROKEN,
   BYTES,
+  CLOSING,
   DEDENT,
   END,
   FSTRING_END,
@@ -18,6 +19,7 @@ import {
   NAME,
   NEWLINE,
   NUMBER,
+  OPENING,
   OPERATOR_KINDS,
   STRING,
   SyntaxProblem,
@@ -58,13 +60,6 @@ for (const operator of OPERATOR_KINDS.keys()) {
   if (operator.length === 1) continue
   LONGER[operator.charCodeAt(0)] = 1
   SECOND[operator.charCodeAt(1)] = 1
-}
-/** By the character code of an opening bracket that of the one that closes it, and the other way round. */
-const CLOSING = new Uint8Array(128)
-const OPENING = new Uint8Array(128)
-for (const [open, close] of ["()", "[]", "{}"].map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)] as const)) {
-  CLOSING[open] = close
-  OPENING[close] = open
 }
 const COLON = tokenKind(":")
 const GLOBAL = tokenKind("global")

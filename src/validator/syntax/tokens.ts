@@ -88,6 +88,14 @@ export const T = {
   as: tokenKind("as"),
 } as const
 
+/** By the character code of an opening bracket that of the one that closes it, and the other way round. */
+export const CLOSING = new Uint8Array(128)
+export const OPENING = new Uint8Array(128)
+for (const [open, close] of ["()", "[]", "{}"].map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)] as const)) {
+  CLOSING[open] = close
+  OPENING[close] = open
+}
+
 /** Thrown to leave the parse at the first problem; `checkSyntax` catches it. */
 export class SyntaxProblem extends Error {
   constructor(
