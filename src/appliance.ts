@@ -20,13 +20,12 @@ import { buckets } from "./buckets/buckets.ts"
 import { objects } from "./buckets/objects.ts"
 import { collections } from "./collections/collections.ts"
 import { collectionDocuments } from "./collections/documents.ts"
-import { type Config, ConfigError, isLoopback, searchPath } from "./config.ts"
+import { type Config, searchPath } from "./config.ts"
 import { prepareDataDirectory } from "./data-directory.ts"
 import { startDocuments } from "./documents/process.ts"
 import { removeCollectionFiles, sweepDocumentFiles } from "./documents/sweep.ts"
 import { httpApp } from "./http/app.ts"
 import { serveHttp } from "./http/server.ts"
-import { DEFAULT_MINIMUM_ISOLATION, type IsolationLevel, isBelow } from "./isolation-levels.ts"
 import type { Log } from "./log.ts"
 import { lockDirectory } from "./metadata/directory-lock.ts"
 import { type Metadata, openMetadata } from "./metadata/open.ts"
@@ -34,6 +33,7 @@ import { buildTarget } from "./native-files.ts"
 import { health } from "./operations/health.ts"
 import { memoryValve } from "./operations/memory-valve.ts"
 import { secretsKey } from "./operations/secrets-key.ts"
+import { notices, refuseOpenHost, warnOfLoosening } from "./operations/start-notices.ts"
 import { sweeper } from "./operations/sweep.ts"
 import { apiKeys } from "./organizations/api-keys.ts"
 import { authentication } from "./organizations/authentication.ts"
@@ -41,6 +41,8 @@ import { firstStart } from "./organizations/first-start.ts"
 import { idempotency } from "./organizations/idempotency.ts"
 import { type Namespace, namespaces } from "./organizations/namespaces.ts"
 import { organizations } from "./organizations/organizations.ts"
+import { quotas } from "./organizations/quotas.ts"
+import { rateLimits } from "./organizations/rate-limits.ts"
 import { pluginConfirmation } from "./plugins/confirmation.ts"
 import { extractors } from "./plugins/extractors.ts"
 import { plugins } from "./plugins/plugins.ts"
@@ -55,7 +57,7 @@ import { VERSION } from "./version.ts"
 import { modulesIn } from "./workers/environment-modules.ts"
 import { workerStarter } from "./workers/starter.ts"
 import { endLeftovers, type ProcessRecord, recordProcess } from "./workers/terminate.ts"
-import { type WorkerFacts, workerFacts } from "./workers/worker-facts.ts"
+import { workerFacts } from "./workers/worker-facts.ts"
 
 /** How often work that waits for a Python environment looks whether there is one now. */
 const READY_CHECK_MS = 5000
@@ -134,14 +136,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   })
   const firstFacts = await starter.current()
   refuseOpenHost(config, firstFacts.isolation.level)
-  if (isBelow(config.minimumIsolation, DEFAULT_MINIMUM_ISOLATION)) {
-    log.warn(
-      { event: "minimum_isolation_lowered", minimum: config.minimumIsolation, isolation: firstFacts.isolation.level },
-      "plugin code may run less isolated than it should: the minimum was set lower",
-    )
-  }
-
-  if (!config.scan) log.warn({ event: "scan_off" }, "plugins are published without a scan: MIXPEEK_SCAN is off")
+  warnOfLoosening(config, firstFacts, log)
 
   const documents = starting.use(
     await startDocuments({
@@ -161,8 +156,16 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   )
 
   const archives = pluginArchives(dataDir)
-  const registry = pluginRegistry({ metadata, archives, now, log })
-  const uploads = pluginUploads({ metadata, archives, signUrl: urls.sign, now, archiveBytes: config.archiveBytes })
+  const limits = quotas(config.quotas)
+  const registry = pluginRegistry({ metadata, archives, quotas: limits, now, log })
+  const uploads = pluginUploads({
+    metadata,
+    archives,
+    quotas: limits,
+    signUrl: urls.sign,
+    now,
+    archiveBytes: config.archiveBytes,
+  })
   const probe = pluginProbe({ starter, deadlineMs: config.manifestDeadlineMs })
   const confirmations = pluginConfirmation({
     metadata,
@@ -189,7 +192,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const blobs = blobStore({ dataDir })
   const files = blobFiles({ metadata, blobs, log })
 
-  const book = ledger({ metadata, now, log })
+  const book = ledger({ metadata, workersPerNamespace: config.quotas.workers, now, log })
   book.recover()
   const workers = starting.use(batchWorkers({ starter, log }))
   const runner = partitionRunner({
@@ -245,6 +248,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     metadata,
     blobs,
     files,
+    quotas: limits,
     signUrl: urls.sign,
     uploadBytes: config.uploadBytes,
     now,
@@ -282,10 +286,12 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     onSubmitted: drive.planSoon,
     onCanceled: (batchId) => slots.abort((name) => name.startsWith(`${batchId}/`)),
   })
-  const namespaceDomain = namespaces({ metadata, now, onRemoved: () => sweep.soon() })
+  const namespaceDomain = namespaces({ metadata, quotas: limits, now, onRemoved: () => sweep.soon() })
   const app = httpApp({
     log,
     authentication: authentication({ metadata, now }),
+    rateLimits: rateLimits(now),
+    requestsPerSecond: config.quotas.requests_per_second,
     idempotency: once,
     organizations: orgs,
     apiKeys: keys,
@@ -308,6 +314,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       metadata,
       blobs,
       files,
+      quotas: limits,
       signUrl: urls.sign,
       startBatch: (namespace, bucketId, objectIds) =>
         void batchDomain.trigger(namespace, bucketId, { object_ids: [...objectIds] }, () => {}),
@@ -365,28 +372,6 @@ async function recover(metadata: Metadata, log: Log): Promise<void> {
   })
   if (ended.length > 0)
     log.warn({ event: "leftovers_ended", pids: ended.map(({ pid }) => pid) }, "ended workers of an earlier run")
-}
-
-/** Plugin code that is not isolated must not be reachable by everybody. @throws ConfigError */
-function refuseOpenHost(config: Config, isolation: IsolationLevel): void {
-  const weakest = isBelow(isolation, config.minimumIsolation) ? config.minimumIsolation : isolation
-  if (!isBelow(weakest, DEFAULT_MINIMUM_ISOLATION) || isLoopback(config.host) || config.allowUnsandboxed) return
-  throw new ConfigError(
-    `--host ${config.host} can be reached from other machines, and plugin code is hardly isolated (${isolation}). ` +
-      "Listen on 127.0.0.1 behind a proxy, or say --allow-unsandboxed.",
-  )
-}
-
-function notices(config: Config, facts: WorkerFacts): string[] {
-  const { level } = facts.isolation
-  return [
-    `isolation: ${level}${isBelow(level, DEFAULT_MINIMUM_ISOLATION) ? " (plugins reach files of this user)" : ""}`,
-    ...(isBelow(facts.minimumIsolation, DEFAULT_MINIMUM_ISOLATION)
-      ? [`minimum isolation: ${facts.minimumIsolation}, LOWER than it should be: run only plugins that you trust`]
-      : []),
-    ...(config.scan ? [] : ["scan: OFF (MIXPEEK_SCAN): whatever is published runs"]),
-    ...(facts.problem === null ? [] : [facts.problem]),
-  ]
 }
 
 /** argv that starts this same program again: the compiled binary alone, or Bun with the entry point. */

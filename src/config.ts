@@ -6,6 +6,7 @@ import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import { DEFAULT_MINIMUM_ISOLATION, ISOLATION_LEVELS, type IsolationLevel } from "./isolation-levels.ts"
 import { LOG_LEVELS, type LogLevel } from "./log.ts"
+import type { Quotas } from "./quotas.ts"
 import { DEFAULT_RULE_SET, RULE_SET_NAMES, type RuleSetName } from "./rule-set-names.ts"
 
 const MEBIBYTE = 1024 * 1024
@@ -36,6 +37,8 @@ export interface Config {
     readonly scratchBytes: number
     readonly scratchFiles: number
   }
+  /** Of each namespace that has none of its own. */
+  readonly quotas: Quotas
   /** A Python interpreter to use instead of the one that discovery would choose. */
   readonly python: string | null
   /** Batch workers that may run at once. */
@@ -93,6 +96,13 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
       threads: integer(null, undefined, "MIXPEEK_WORKER_THREADS", 256, 8, 32_768),
       scratchBytes: integer(null, undefined, "MIXPEEK_WORKER_SCRATCH_MB", 10_240, 1, 1_073_741_824) * MEBIBYTE,
       scratchFiles: integer(null, undefined, "MIXPEEK_WORKER_SCRATCH_FILES", 100_000, 10, 100_000_000),
+    },
+    quotas: {
+      plugins: quota("MIXPEEK_QUOTA_PLUGINS"),
+      objects: quota("MIXPEEK_QUOTA_OBJECTS"),
+      bytes: quota("MIXPEEK_QUOTA_MB", MEBIBYTE),
+      workers: quota("MIXPEEK_QUOTA_WORKERS"),
+      requests_per_second: quota("MIXPEEK_QUOTA_REQUESTS_PER_SECOND"),
     },
     python: options.python ?? text("MIXPEEK_PYTHON") ?? null,
     workers: integer("--workers", options.workers, "MIXPEEK_WORKERS", Math.max(1, cores), 1, 256),
@@ -184,6 +194,12 @@ function integer(
   if (Number.isInteger(number) && number >= minimum && number <= maximum) return number
   const source = given === undefined || option === null ? variable : option
   throw new ConfigError(`${source} is '${value}'; it takes a whole number from ${minimum} to ${maximum}`)
+}
+
+/** Unset is unlimited. */
+function quota(variable: string, unit = 1): number | null {
+  if (text(variable) === undefined) return null
+  return integer(null, undefined, variable, 1, 1, 999_999_999_999) * unit
 }
 
 function publicUrl(value: string | undefined): string | null {

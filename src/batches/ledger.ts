@@ -37,11 +37,13 @@ export interface Commit {
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
+  /** Partitions that a namespace without a quota of its own may have under way; null: as many as there are slots. */
+  workersPerNamespace: number | null
   now: () => Date
   log: Log
 }
 
-export function ledger({ metadata, now, log }: Deps) {
+export function ledger({ metadata, workersPerNamespace, now, log }: Deps) {
   /** Ends a run when none of its partitions is open, and the batch when none of its runs is. */
   const settle = (tx: Transaction, batchId: string, collectionId: string, at: string) => {
     const run = tx.read.batches.run(batchId, collectionId)
@@ -90,9 +92,9 @@ export function ledger({ metadata, now, log }: Deps) {
   return {
     /** The next partition, leased with its new attempt number before anything is dispatched; null when none waits. */
     lease(): PartitionRow | null {
-      if (metadata.read.partitions.next() === undefined) return null
+      if (metadata.read.partitions.next(workersPerNamespace) === undefined) return null
       return metadata.transact((tx) => {
-        const next = tx.read.partitions.next()
+        const next = tx.read.partitions.next(workersPerNamespace)
         if (next === undefined || !tx.write.partitions.lease(next.partition_id, now().toISOString())) return null
         return { ...next, state: "leased", attempt: next.attempt + 1 }
       })

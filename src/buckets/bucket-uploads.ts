@@ -16,6 +16,7 @@ import type { BucketRow } from "../metadata/buckets.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { Remember } from "../organizations/idempotency.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
+import type { QuotaBook } from "../organizations/quotas.ts"
 import type { BlobFiles } from "./blob-files.ts"
 import { downloadUrl, type SignUrl } from "./object-answer.ts"
 import { assembleDraft, type DraftDeps, type OpenBucket, openBucket, prepareBlobs } from "./object-drafts.ts"
@@ -30,13 +31,14 @@ interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   blobs: BlobStore
   files: BlobFiles
+  quotas: Pick<QuotaBook, "demandRoom">
   signUrl: SignUrl
   /** Largest body of a signed PUT, in bytes. */
   uploadBytes: number
   now: () => Date
 }
 
-export function bucketUploads({ metadata, blobs, files, signUrl, uploadBytes, now }: Deps) {
+export function bucketUploads({ metadata, blobs, files, quotas, signUrl, uploadBytes, now }: Deps) {
   const findBucket = (namespace: Namespace, identifier: string): BucketRow => {
     const row = metadata.read.buckets.get(namespace.namespaceId, identifier)
     if (row === undefined) throw notFound("bucket", identifier)
@@ -117,6 +119,7 @@ export function bucketUploads({ metadata, blobs, files, signUrl, uploadBytes, no
       return metadata.transact((tx) => {
         if (tx.read.buckets.get(namespace.namespaceId, bucket.bucket_id) === undefined)
           throw notFound("bucket", bucketIdentifier)
+        quotas.demandRoom(tx.read, namespace.namespaceId, { bytes: row.file_size_bytes ?? 0 })
         tx.write.bucketUploads.insert(row)
         const answer = uploadAnswer(namespace, row, { presignedUrl: signedUrl(row), duplicateOf: null })
         remember(tx, answer)
@@ -148,6 +151,8 @@ export function bucketUploads({ metadata, blobs, files, signUrl, uploadBytes, no
       const taken = metadata.transact((tx) => {
         const current = tx.read.bucketUploads.byId(uploadId)
         const fits = received.bytes > 0 && current !== undefined
+        const growth = received.bytes - (current?.received_bytes ?? 0)
+        if (fits) quotas.demandRoom(tx.read, scope.namespaceId, { bytes: growth })
         return fits && tx.write.bucketUploads.receive(uploadId, received.md5, received.bytes, received.sha256)
           ? current
           : null
@@ -189,9 +194,10 @@ export function bucketUploads({ metadata, blobs, files, signUrl, uploadBytes, no
         const choice = { policy: bucket.uniqueKey?.default_policy ?? ("insert" as const), skipDuplicates: false }
         const written = draft === null ? null : writeObject(tx, bucket, draft, choice, at)
         if (written?.kind === "refused") throw written.error
-        if (written !== null) countWritten(tx, bucket, [written], at)
         const objectId = written?.row.object_id ?? null
         if (!tx.write.bucketUploads.complete(uploadId, sha256, objectId, null, at)) throw changed(uploadId)
+        // After the upload is no more an open one, whose bytes count too.
+        if (written !== null) countWritten(tx, quotas, bucket, [written], at)
         return written !== null && "released" in written ? written.released : []
       })
       files.release(namespace, bucket.bucketId, released)

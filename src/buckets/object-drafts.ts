@@ -36,6 +36,7 @@ const ANSWER_KEYS = ["object_id", "bucket_id", "source_details", "status", "erro
 /** A bucket with its JSON read. */
 export interface OpenBucket {
   readonly bucketId: string
+  readonly namespaceId: string
   readonly schema: BucketSchema
   readonly uniqueKey: UniqueKey | null
 }
@@ -62,6 +63,7 @@ export interface DraftDeps {
 export function openBucket(row: BucketRow): OpenBucket {
   return {
     bucketId: row.bucket_id,
+    namespaceId: row.namespace_id,
     schema: JSON.parse(row.bucket_schema),
     uniqueKey: row.unique_key === null ? null : JSON.parse(row.unique_key),
   }

@@ -4,6 +4,7 @@ import { ApplianceError } from "../errors.ts"
 import { newId } from "../identifiers.ts"
 import type { ObjectRow } from "../metadata/objects.ts"
 import type { Transaction } from "../metadata/open.ts"
+import type { QuotaBook } from "../organizations/quotas.ts"
 import type { Draft, OpenBucket } from "./object-drafts.ts"
 
 export type NewRow = Omit<ObjectRow, "seq">
@@ -77,12 +78,19 @@ export function rewriteObject(
   return { kind: "updated", row, released, addedBytes: draft.sizeBytes - stored.size_bytes }
 }
 
-/** One update of the bucket's row for all that a transaction wrote into it. */
-export function countWritten(tx: Transaction, bucket: OpenBucket, written: readonly Written[], at: string): void {
+/** One update of the bucket's row for all that a transaction wrote into it. @throws QuotaExceededError: nothing is kept */
+export function countWritten(
+  tx: Transaction,
+  quotas: Pick<QuotaBook, "demandRoom">,
+  bucket: OpenBucket,
+  written: readonly Written[],
+  at: string,
+): void {
   const changed = written.flatMap((one) => (one.kind === "created" || one.kind === "updated" ? [one] : []))
   if (changed.length === 0) return
   const objects = changed.filter((one) => one.kind === "created").length
   const bytes = changed.reduce((sum, one) => sum + one.addedBytes, 0)
+  quotas.demandRoom(tx.read, bucket.namespaceId, { objects, bytes })
   tx.write.buckets.count(bucket.bucketId, objects, bytes, at)
 }
 

@@ -18,6 +18,7 @@ import type { ObjectRow } from "../metadata/objects.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { Remember } from "../organizations/idempotency.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
+import type { QuotaBook } from "../organizations/quotas.ts"
 import type { BlobFiles } from "./blob-files.ts"
 import { downloadUrl, objectAnswer, type SignUrl, selectFields } from "./object-answer.ts"
 import { mergeBlobs, mergeFields } from "./object-changes.ts"
@@ -41,6 +42,7 @@ interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   blobs: BlobStore
   files: BlobFiles
+  quotas: Pick<QuotaBook, "demandRoom">
   signUrl: SignUrl
   /** Creates and submits a batch over new objects; called after they are committed (auto_process). */
   startBatch: (namespace: Namespace, bucketId: string, objectIds: readonly string[]) => Promise<void> | void
@@ -56,7 +58,7 @@ type Prepared =
   | { readonly draft: Draft; readonly uploads: readonly string[]; readonly skipDuplicates: boolean }
   | { readonly error: ApplianceError }
 
-export function objects({ metadata, blobs, files, signUrl, startBatch, now }: Deps) {
+export function objects({ metadata, blobs, files, quotas, signUrl, startBatch, now }: Deps) {
   const drafts: DraftDeps = {
     blobs,
     findUpload: (bucketId, uploadId) => {
@@ -152,7 +154,7 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
       const row = findObject(tx.read, bucket.bucketId, objectId)
       const rewritten = rewriteObject(tx, bucket, row, join(bucket, row, fields, stored), at)
       if (rewritten.kind === "refused") throw rewritten.error
-      countWritten(tx, bucket, [rewritten], at)
+      countWritten(tx, quotas, bucket, [rewritten], at)
       for (const blob of request.blobs ?? [])
         if (blob.upload_id != null) tx.write.bucketUploads.adopt(blob.upload_id, objectId)
       return rewritten
@@ -183,7 +185,7 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
         const at = now().toISOString()
         const one = write(tx, bucket, prepared, policy, at)
         if (one.kind === "refused") throw one.error
-        countWritten(tx, bucket, [one], at)
+        countWritten(tx, quotas, bucket, [one], at)
         const created = objectAnswer(one.row, null)
         remember(tx, created)
         return { written: one, answer: created }
@@ -211,7 +213,7 @@ export function objects({ metadata, blobs, files, signUrl, startBatch, now }: De
         findBucket(tx.read, namespace, bucket.bucketId)
         const at = now().toISOString()
         const all = prepared.map((one) => write(tx, bucket, one, policy, at))
-        countWritten(tx, bucket, all, at)
+        countWritten(tx, quotas, bucket, all, at)
         const response = bulkAnswer(all)
         remember(tx, response)
         return { written: all, answer: response }

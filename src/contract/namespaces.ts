@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi"
+import { Quotas } from "../quotas.ts"
 import { RULE_SET_NAMES } from "../rule-set-names.ts"
 import { ListBody, Pagination } from "./pagination.ts"
 
@@ -38,6 +39,19 @@ export type CreateNamespace = z.output<typeof CreateNamespace>
 
 export const UpdateNamespace = CreateNamespace.omit({ feature_extractors: true })
   .partial()
+  .extend({
+    quotas: z
+      .object(
+        Object.fromEntries(Object.keys(Quotas.shape).map((name) => [name, z.int().min(1).nullish()])) as {
+          [name in keyof Quotas]: z.ZodOptional<z.ZodNullable<z.ZodInt>>
+        },
+      )
+      .strict()
+      .nullish()
+      .openapi({
+        description: "Administrators only. Those named change; null, for one or for all, takes the server's setting",
+      }),
+  })
   .openapi("PatchNamespaceRequest")
 export type UpdateNamespace = z.output<typeof UpdateNamespace>
 
@@ -53,6 +67,7 @@ export const NamespaceModel = z
     payload_indexes: z.array(z.looseObject({})).nullable(),
     auto_create_indexes: z.boolean(),
     plugin_rule_set: z.enum(RULE_SET_NAMES).nullable(),
+    quotas: Quotas.openapi({ description: "What is in force; null is unlimited" }),
     namespace_ready: z.boolean(),
     mode: z.literal("managed"),
     document_count: z.int(),

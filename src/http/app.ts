@@ -7,9 +7,11 @@ import { ApplianceError } from "../errors.ts"
 import { newId } from "../identifiers.ts"
 import type { Log } from "../log.ts"
 import type { Authentication, Caller } from "../organizations/authentication.ts"
+import type { RateLimits } from "../organizations/rate-limits.ts"
 import { VERSION } from "../version.ts"
 import { authentication } from "./authentication.ts"
 import { errorResponse, validationError } from "./error-response.ts"
+import { rateLimiting } from "./rate-limiting.ts"
 import { jsonBody } from "./request-body.ts"
 import { apiKeyRoutes } from "./routes/api-keys.ts"
 import { batchRoutes } from "./routes/batches.ts"
@@ -46,6 +48,8 @@ export type App = OpenAPIHono<HttpEnv>
 export interface HttpDeps extends RouteDeps {
   log: Log
   authentication: Authentication
+  rateLimits: RateLimits
+  requestsPerSecond: number | null
 }
 
 type RouteDeps = Parameters<typeof apiKeyRoutes>[1] &
@@ -84,6 +88,7 @@ export function httpApp(deps: HttpDeps) {
   app.onError((error, c) => errorResponse(c, error))
   app.notFound((c) => errorResponse(c, noRoute(app, c.req.method, c.req.path)))
   app.use("/v1/*", authentication(deps.authentication))
+  app.use("/v1/*", rateLimiting(deps))
   app.use("/v1/*", jsonBody)
 
   notEnabledRoutes(app)

@@ -24,6 +24,7 @@ export const ERRORS = {
   403: failure("Not allowed for this key"),
   404: failure("Not found"),
   422: failure("Request is not valid"),
+  429: failure("More requests than the namespace or the key may make in this window"),
   500: failure("Unexpected fault"),
 } as const
 

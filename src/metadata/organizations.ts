@@ -18,8 +18,16 @@ export interface NamespaceRow {
   payload_indexes: string | null
   auto_create_indexes: number
   plugin_rule_set: RuleSetName | null
+  /** JSON of those that differ from the server's; null when none does. */
+  quotas: string | null
   created_at: string
   updated_at: string
+}
+
+export interface NamespaceUsage {
+  plugins: number
+  objects: number
+  bytes: number
 }
 
 export interface NamespaceCounts {
@@ -30,7 +38,7 @@ export interface NamespaceCounts {
 }
 
 const NAMESPACE = `namespace_id, internal_id, namespace_name, description, feature_extractors, payload_indexes,
-  auto_create_indexes, plugin_rule_set, created_at, updated_at`
+  auto_create_indexes, plugin_rule_set, quotas, created_at, updated_at`
 
 export function organizationReader(db: Db) {
   const byName = db.prepare<[string], OrganizationRow>("SELECT * FROM organizations WHERE organization_name = ?")
@@ -51,6 +59,16 @@ export function organizationReader(db: Db) {
        (SELECT coalesce(sum(object_count), 0) FROM buckets WHERE namespace_id = ? AND deleted_at IS NULL) AS object_count,
        (SELECT coalesce(sum(p.document_rows - p.dead_rows), 0) FROM parts p JOIN collections c USING (collection_id)
          WHERE c.namespace_id = ? AND c.deleted_at IS NULL) AS document_count`,
+  )
+  const quotas = db.prepare<[string], { quotas: string | null }>("SELECT quotas FROM namespaces WHERE namespace_id = ?")
+  const usage = db.prepare<{ namespaceId: string }, NamespaceUsage>(
+    `SELECT (SELECT count(*) FROM plugins WHERE namespace_id = @namespaceId) AS plugins,
+       coalesce(sum(b.object_count), 0) AS objects,
+       coalesce(sum(b.total_size_bytes), 0)
+         + (SELECT coalesce(sum(archive_bytes), 0) FROM plugins WHERE namespace_id = @namespaceId)
+         + (SELECT coalesce(sum(u.received_bytes), 0) FROM bucket_uploads u JOIN buckets USING (bucket_id)
+             WHERE namespace_id = @namespaceId AND u.status = 'PENDING') AS bytes
+     FROM buckets b WHERE b.namespace_id = @namespaceId AND b.deleted_at IS NULL`,
   )
   const removed = db.prepare<[], { namespace_id: string; org_id: string }>(
     "SELECT namespace_id, org_id FROM namespaces JOIN organizations USING (internal_id) WHERE deleted_at IS NOT NULL",
@@ -77,6 +95,8 @@ export function organizationReader(db: Db) {
         object_count: 0,
         document_count: 0,
       },
+    quotas: (namespaceId: string) => quotas.get(namespaceId)?.quotas ?? null,
+    usage: (namespaceId: string): NamespaceUsage => usage.get({ namespaceId }) ?? { plugins: 0, objects: 0, bytes: 0 },
     /** Removed ones too: for work that was begun before. */
     namespaceById: (namespaceId: string) => byId.get(namespaceId),
     /** Namespaces that were deleted and still wait to be swept. */
@@ -91,12 +111,12 @@ export function organizationWriter(db: Db) {
   )
   const insertNamespace = db.prepare<NamespaceRow>(
     `INSERT INTO namespaces (${NAMESPACE}) VALUES (@namespace_id, @internal_id, @namespace_name, @description,
-       @feature_extractors, @payload_indexes, @auto_create_indexes, @plugin_rule_set, @created_at, @updated_at)`,
+       @feature_extractors, @payload_indexes, @auto_create_indexes, @plugin_rule_set, @quotas, @created_at, @updated_at)`,
   )
   const updateNamespace = db.prepare<NamespaceRow>(
     `UPDATE namespaces SET namespace_name = @namespace_name, description = @description,
        feature_extractors = @feature_extractors, payload_indexes = @payload_indexes,
-       auto_create_indexes = @auto_create_indexes, plugin_rule_set = @plugin_rule_set, updated_at = @updated_at
+       auto_create_indexes = @auto_create_indexes, plugin_rule_set = @plugin_rule_set, quotas = @quotas, updated_at = @updated_at
      WHERE namespace_id = @namespace_id AND internal_id = @internal_id AND deleted_at IS NULL`,
   )
   const removeNamespace = db.prepare<[string, string]>(

@@ -24,19 +24,22 @@ export interface PartitionCounts {
 
 export function partitionReader(db: Db) {
   // Fair between namespaces: the one with the fewest leases goes first, then the oldest batch, then the ledger's order.
-  const next = db.prepare<[], PartitionRow>(
+  const next = db.prepare<[number | null], PartitionRow>(
     `WITH busy AS (
        SELECT b.namespace_id, count(*) AS leases FROM partitions p JOIN batches b USING (batch_id)
        WHERE p.state = 'leased' GROUP BY b.namespace_id)
-     SELECT p.* FROM partitions p JOIN batches b USING (batch_id) LEFT JOIN busy USING (namespace_id)
+     SELECT p.* FROM partitions p JOIN batches b USING (batch_id) JOIN namespaces n USING (namespace_id)
+       LEFT JOIN busy USING (namespace_id)
      WHERE p.state = 'pending' AND b.status = 'IN_PROGRESS'
+       AND coalesce(busy.leases, 0) < coalesce(json_extract(n.quotas, '$.workers'), ?, 9e9)
      ORDER BY coalesce(busy.leases, 0), b.submitted_at, p.batch_id, p.first_ordinal, p.partition_id LIMIT 1`,
   )
   const open = db.prepare<[string, string], { count: number }>(
     "SELECT count(*) AS count FROM partitions WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')",
   )
   return {
-    next: () => next.get(),
+    /** `workers`: how many leases a namespace without a quota of its own may hold; null is unlimited. */
+    next: (workers: number | null) => next.get(workers),
     openCount: (batchId: string, collectionId: string) => open.get(batchId, collectionId)?.count ?? 0,
   }
 }

@@ -19,6 +19,8 @@ export interface Caller {
   readonly userEmail: string
   readonly permissions: readonly string[]
   readonly scopes: readonly KeyScope[]
+  /** Requests per minute of this key alone; null: it counts for its namespace. */
+  readonly rateLimit: number | null
 }
 
 interface Deps {
@@ -61,6 +63,7 @@ export function authentication({ metadata, now }: Deps) {
         userEmail: row.user_email,
         permissions: JSON.parse(row.permissions),
         scopes: JSON.parse(row.scopes),
+        rateLimit: row.rate_limit_override,
       }
     },
 

@@ -5,6 +5,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { NamespaceRow } from "../metadata/organizations.ts"
 import type { Caller } from "./authentication.ts"
 import type { Remember } from "./idempotency.ts"
+import type { QuotaBook } from "./quotas.ts"
 
 /** A namespace that the caller may see; everything below a namespace is looked up by its id. */
 export interface Namespace {
@@ -16,12 +17,18 @@ export interface Namespace {
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
+  quotas: Pick<QuotaBook, "effective">
   now: () => Date
   /** Called after a namespace was removed: its contents are swept in the background. */
   onRemoved: () => void
 }
 
-export function namespaces({ metadata, now, onRemoved }: Deps) {
+export function namespaces({ metadata, quotas, now, onRemoved }: Deps) {
+  const model = (row: NamespaceRow, counts: Counts): NamespaceModel => ({
+    ...fields(row),
+    ...counts,
+    quotas: quotas.effective(row.quotas),
+  })
   const visible = (caller: Caller, row: NamespaceRow) => {
     const scopes = caller.scopes.filter((scope) => scope.resource_type === "namespace")
     return (
@@ -57,6 +64,16 @@ export function namespaces({ metadata, now, onRemoved }: Deps) {
       })
     },
 
+    /** The namespace that a request counts for, or null when it names none that the key sees. */
+    counted(caller: Caller, identifier: string | undefined): { namespaceId: string; perSecond: number | null } | null {
+      const row =
+        identifier === undefined || identifier === ""
+          ? undefined
+          : metadata.read.organizations.namespace(caller.internalId, identifier)
+      if (row === undefined || !visible(caller, row)) return null
+      return { namespaceId: row.namespace_id, perSecond: quotas.effective(row.quotas).requests_per_second }
+    },
+
     /** Whether the key may see what belongs to this namespace; null stands for the organization itself. */
     sees(caller: Caller, namespaceId: string | null): boolean {
       const confined = caller.scopes.some((scope) => scope.resource_type === "namespace")
@@ -77,6 +94,7 @@ export function namespaces({ metadata, now, onRemoved }: Deps) {
         payload_indexes: request.payload_indexes == null ? null : JSON.stringify(request.payload_indexes),
         auto_create_indexes: request.auto_create_indexes === true ? 1 : 0,
         plugin_rule_set: request.plugin_rule_set ?? null,
+        quotas: null,
         created_at: at,
         updated_at: at,
       }
@@ -99,6 +117,11 @@ export function namespaces({ metadata, now, onRemoved }: Deps) {
 
     update(caller: Caller, identifier: string, changes: UpdateNamespace): NamespaceModel {
       const { namespace_id: id } = find(caller, identifier)
+      if (changes.quotas !== undefined && !caller.permissions.includes("admin")) {
+        throw new ApplianceError("ForbiddenError", "Only a key with the permission 'admin' may change quotas.", {
+          details: { required: "admin", permissions: caller.permissions },
+        })
+      }
       return metadata.transact((tx) => {
         const row = tx.read.organizations.namespace(caller.internalId, id)
         if (row === undefined) throw notFound("namespace", identifier)
@@ -116,6 +139,7 @@ export function namespaces({ metadata, now, onRemoved }: Deps) {
                 : JSON.stringify(changes.payload_indexes),
           auto_create_indexes: Number(changes.auto_create_indexes ?? row.auto_create_indexes === 1),
           plugin_rule_set: changes.plugin_rule_set === undefined ? row.plugin_rule_set : changes.plugin_rule_set,
+          quotas: changedQuotas(row.quotas, changes.quotas),
           updated_at: now().toISOString(),
         }
         tx.write.organizations.updateNamespace(changed)
@@ -164,10 +188,17 @@ function withExtractorId(reference: { feature_extractor_name: string; version: s
   return { ...reference, feature_extractor_id: pluginId(reference.feature_extractor_name, version) }
 }
 
-function model(
-  row: NamespaceRow,
-  counts: Pick<NamespaceModel, "document_count" | "bucket_count" | "collection_count" | "object_count">,
-): NamespaceModel {
+function changedQuotas(own: string | null, changes: UpdateNamespace["quotas"]): string | null {
+  if (changes === undefined) return own
+  if (changes === null) return null
+  const merged: Record<string, unknown> = { ...(own === null ? {} : JSON.parse(own)), ...changes }
+  const kept = Object.entries(merged).filter(([, limit]) => limit != null)
+  return kept.length === 0 ? null : JSON.stringify(Object.fromEntries(kept))
+}
+
+type Counts = Pick<NamespaceModel, "document_count" | "bucket_count" | "collection_count" | "object_count">
+
+function fields(row: NamespaceRow): Omit<NamespaceModel, keyof Counts | "quotas"> {
   return {
     object: "namespace",
     namespace_id: row.namespace_id,
@@ -179,10 +210,6 @@ function model(
     plugin_rule_set: row.plugin_rule_set,
     namespace_ready: true,
     mode: "managed",
-    document_count: counts.document_count,
-    bucket_count: counts.bucket_count,
-    collection_count: counts.collection_count,
-    object_count: counts.object_count,
     created_at: row.created_at,
     updated_at: row.updated_at,
   }

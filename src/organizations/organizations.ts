@@ -60,6 +60,7 @@ export function organizations({ metadata, now }: Deps) {
           payload_indexes: null,
           auto_create_indexes: 0,
           plugin_rule_set: null,
+          quotas: null,
           created_at: at,
           updated_at: at,
         })

@@ -12,6 +12,7 @@ import type { Log } from "../log.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PluginRow, PluginUploadRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
+import type { QuotaBook } from "../organizations/quotas.ts"
 import { alreadyRegistered } from "./failures.ts"
 import type { PluginManifest } from "./manifest.ts"
 import { inTurns } from "./turns.ts"
@@ -47,11 +48,12 @@ export interface ConfirmedCode {
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   archives: PluginArchives
+  quotas: Pick<QuotaBook, "demandRoom">
   now: () => Date
   log: Log
 }
 
-export function pluginRegistry({ metadata, archives, now, log }: Deps) {
+export function pluginRegistry({ metadata, archives, quotas, now, log }: Deps) {
   const inTurn = inTurns()
 
   const get = (namespace: Namespace, id: string): RegisteredPlugin | null => {
@@ -85,6 +87,8 @@ export function pluginRegistry({ metadata, archives, now, log }: Deps) {
       const place: PluginPlace = { orgId: namespace.orgId, namespaceId: namespace.namespaceId, pluginId: id }
       return inTurn(`${place.namespaceId}/${id}`, async () => {
         refuseRegistered(namespace, upload.name, upload.version)
+        const growth = { plugins: 1, bytes: code.archiveBytes }
+        quotas.demandRoom(metadata.read, namespace.namespaceId, growth)
         await archives.land(place, code.staged, code.archiveFile)
         const answer = confirmation(place, upload, code)
         const at = now().toISOString()
@@ -92,6 +96,7 @@ export function pluginRegistry({ metadata, archives, now, log }: Deps) {
           const { internalId, namespaceId } = namespace
           if (tx.read.organizations.namespace(internalId, namespaceId) === undefined)
             throw notFound("namespace", namespaceId)
+          quotas.demandRoom(tx.read, namespaceId, growth)
           if (!tx.write.plugins.answerUpload(upload.upload_id, JSON.stringify(answer))) {
             throw notFound("plugin upload", upload.upload_id)
           }

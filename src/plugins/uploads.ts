@@ -8,6 +8,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PluginUploadRow } from "../metadata/plugins.ts"
 import type { Remember } from "../organizations/idempotency.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
+import type { QuotaBook } from "../organizations/quotas.ts"
 import type { PresignedUrls } from "../presigned-urls.ts"
 import { alreadyRegistered } from "./failures.ts"
 
@@ -18,13 +19,14 @@ const KNOWN_AFTER_EXPIRY_MS = 24 * 3600 * 1000
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   archives: PluginArchives
+  quotas: Pick<QuotaBook, "demandRoom">
   signUrl: PresignedUrls["sign"]
   now: () => Date
   /** Largest packed archive. */
   archiveBytes: number
 }
 
-export function pluginUploads({ metadata, archives, signUrl, now, archiveBytes }: Deps) {
+export function pluginUploads({ metadata, archives, quotas, signUrl, now, archiveBytes }: Deps) {
   return {
     archiveBytes,
 
@@ -59,6 +61,7 @@ export function pluginUploads({ metadata, archives, signUrl, now, archiveBytes }
       }
       metadata.transact((tx) => {
         if (tx.read.plugins.get(namespace.namespaceId, id) !== undefined) throw alreadyRegistered(row.name, version, id)
+        quotas.demandRoom(tx.read, namespace.namespaceId, { plugins: 1, bytes: row.file_size_bytes ?? 0 })
         tx.write.plugins.insertUpload(row)
         remember(tx, answer)
       })
@@ -104,6 +107,7 @@ export function pluginUploads({ metadata, archives, signUrl, now, archiveBytes }
       const id = pluginId(row.name, version)
       if (metadata.read.plugins.get(namespace.namespaceId, id) !== undefined)
         throw alreadyRegistered(row.name, version, id)
+      quotas.demandRoom(metadata.read, namespace.namespaceId, { plugins: 1 })
       await archives.file({ orgId: namespace.orgId, namespaceId: namespace.namespaceId, pluginId: id }, uploadId)
       metadata.transact((tx) => tx.write.plugins.insertUpload(row))
       return uploadId

@@ -1,4 +1,5 @@
 /** The bucket domain on a real database and real files, in a temporary directory, without a server. */
+
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -14,7 +15,9 @@ import { newId } from "../../src/identifiers.ts"
 import { createLog } from "../../src/log.ts"
 import { openMetadata } from "../../src/metadata/open.ts"
 import type { Namespace } from "../../src/organizations/namespaces.ts"
+import { quotas } from "../../src/organizations/quotas.ts"
 import { presignedUrls } from "../../src/presigned-urls.ts"
+import { Quotas } from "../../src/quotas.ts"
 
 export const UPLOAD_BYTES = 1024 * 1024
 
@@ -37,6 +40,7 @@ export function openDomain({ refuseBatches = false } = {}) {
   const started: { bucketId: string; objectIds: readonly string[] }[] = []
   const removed: string[] = []
   const bucketDomain = buckets({ metadata, blobs, now, onRemoved: (bucketId) => removed.push(bucketId) })
+  const limits = quotas(Quotas.parse({}))
   return {
     dataDir,
     clock,
@@ -52,6 +56,7 @@ export function openDomain({ refuseBatches = false } = {}) {
       metadata,
       blobs,
       files,
+      quotas: limits,
       signUrl: urls.sign,
       startBatch: (_, bucketId, objectIds) => {
         if (refuseBatches) throw new ApplianceError("BadRequestError", "No enabled collection has this bucket.")
@@ -59,7 +64,15 @@ export function openDomain({ refuseBatches = false } = {}) {
       },
       now,
     }),
-    uploads: bucketUploads({ metadata, blobs, files, signUrl: urls.sign, uploadBytes: UPLOAD_BYTES, now }),
+    uploads: bucketUploads({
+      metadata,
+      blobs,
+      files,
+      quotas: limits,
+      signUrl: urls.sign,
+      uploadBytes: UPLOAD_BYTES,
+      now,
+    }),
     /** A second namespace, of another organization. */
     stranger: () => addNamespace(metadata, "elsewhere"),
     bucket(request: Partial<CreateBucket> = {}) {
@@ -129,6 +142,7 @@ function addNamespace(metadata: ReturnType<typeof openMetadata>, name: string): 
       payload_indexes: null,
       auto_create_indexes: 0,
       plugin_rule_set: null,
+      quotas: null,
       created_at: at,
       updated_at: at,
     })

@@ -2,6 +2,7 @@
  * The plugin domain on a real database and real files. Only the worker that reads a manifest is stood in for, by a reader
  * of the two lines that matter: these tests are about what happens around it. `lifecycle.test.ts` has the real one.
  */
+
 import { mkdtempSync, readFileSync } from "node:fs"
 import { mkdir, readdir } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -13,6 +14,7 @@ import { removeTree } from "../../src/archives/trees.ts"
 import type { ApplianceError } from "../../src/errors.ts"
 import { openMetadata } from "../../src/metadata/open.ts"
 import type { Namespace } from "../../src/organizations/namespaces.ts"
+import { quotas } from "../../src/organizations/quotas.ts"
 import { pluginConfirmation } from "../../src/plugins/confirmation.ts"
 import { extractors } from "../../src/plugins/extractors.ts"
 import { plugins } from "../../src/plugins/plugins.ts"
@@ -20,6 +22,7 @@ import type { ManifestReading } from "../../src/plugins/probe.ts"
 import { pluginRegistry } from "../../src/plugins/registry.ts"
 import { scanTree } from "../../src/plugins/scan-child.ts"
 import { pluginUploads } from "../../src/plugins/uploads.ts"
+import { Quotas } from "../../src/quotas.ts"
 import type { PluginCode } from "../../src/workers/starter.ts"
 import { pluginFiles, zip } from "./packing.ts"
 
@@ -38,10 +41,11 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
   const namespace = addNamespace(metadata, "ns_testtesttest", "default")
   const elsewhere = addNamespace(metadata, "ns_elsewhere000", "elsewhere")
   const archives = pluginArchives(dataDir)
+  const limits = quotas(Quotas.parse({}))
   const log = pino({ level: "silent" })
   const signUrl = ({ method, path }: { method: string; path: string }) => `signed:${method}:${path}`
-  const registry = pluginRegistry({ metadata, archives, now, log })
-  const uploads = pluginUploads({ metadata, archives, signUrl, now, archiveBytes: ARCHIVE_BYTES })
+  const registry = pluginRegistry({ metadata, archives, quotas: limits, now, log })
+  const uploads = pluginUploads({ metadata, archives, quotas: limits, signUrl, now, archiveBytes: ARCHIVE_BYTES })
   const confirmations = pluginConfirmation({
     metadata,
     archives,
@@ -167,6 +171,7 @@ function addNamespace(metadata: ReturnType<typeof openMetadata>, namespaceId: st
       payload_indexes: null,
       auto_create_indexes: 0,
       plugin_rule_set: null,
+      quotas: null,
       created_at: at,
       updated_at: at,
     })

@@ -1,0 +1,38 @@
+import type { MiddlewareHandler } from "hono"
+import { ApplianceError } from "../errors.ts"
+import type { Namespaces } from "../organizations/namespaces.ts"
+import type { RateLimits } from "../organizations/rate-limits.ts"
+import type { HttpEnv } from "./app.ts"
+
+interface Deps {
+  rateLimits: RateLimits
+  namespaces: Pick<Namespaces, "counted">
+  /** Of the requests that name no namespace, for each organization. */
+  requestsPerSecond: number | null
+}
+
+const IN_PATH = /^\/v1\/namespaces\/([^/]+)/
+
+/** After authentication, before anything is read: an answer over the limit costs next to nothing. */
+export function rateLimiting({ rateLimits, namespaces, requestsPerSecond }: Deps): MiddlewareHandler<HttpEnv> {
+  return async (c, next) => {
+    const caller = c.get("caller")
+    if (caller === undefined) return next()
+    const named = IN_PATH.exec(c.req.path)?.[1] ?? c.req.header("x-namespace")
+    const state = rateLimits.take(caller, namespaces.counted(caller, named), requestsPerSecond)
+    c.header("X-RateLimit-Limit", String(state.limit))
+    c.header("X-RateLimit-Remaining", String(state.remaining))
+    c.header("X-RateLimit-Reset", String(state.reset))
+    c.header("X-RateLimit-Window", String(state.window))
+    if (state.allowed) return next()
+    const retryAfter = Math.max(1, state.reset - Math.floor(Date.now() / 1000))
+    throw new ApplianceError(
+      "TooManyRequestsError",
+      `More than ${state.limit} requests in ${state.window} s; try again in ${retryAfter} s.`,
+      {
+        details: { limit: state.limit, window: state.window, retry_after: retryAfter, retry_after_seconds: retryAfter },
+        headers: { "Retry-After": String(retryAfter) },
+      },
+    )
+  }
+}
