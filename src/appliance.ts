@@ -205,6 +205,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     pluginById: registry.get,
     blobDirectory: blobs.directory,
     silenceMs: config.partitionDeadlineMs,
+    wallMs: config.partitionWallMs,
+    outputBytes: config.outputBytes,
     onRunFailed: (batchId, collectionId) => slots.abort((name) => name.startsWith(`${batchId}/${collectionId}/`)),
     log,
     now,

@@ -10,6 +10,8 @@ import type { Quotas } from "./quotas.ts"
 import { DEFAULT_RULE_SET, RULE_SET_NAMES, type RuleSetName } from "./rule-set-names.ts"
 
 const MEBIBYTE = 1024 * 1024
+/** In seconds: 16,000 rows of 5 s each still fit. */
+const A_DAY = 86_400
 /** Higher than any that is known: the kernel's own is used. */
 const ANY_LANDLOCK_ABI = 99
 
@@ -36,7 +38,13 @@ export interface Config {
     readonly threads: number
     readonly scratchBytes: number
     readonly scratchFiles: number
+    readonly openFiles: number
+    /** For one request. */
+    readonly cpuMs: number
+    readonly logBytes: number
   }
+  /** Result files of one partition together. */
+  readonly outputBytes: number
   /** Of each namespace that has none of its own. */
   readonly quotas: Quotas
   /** A Python interpreter to use instead of the one that discovery would choose. */
@@ -49,6 +57,8 @@ export interface Config {
   readonly manifestDeadlineMs: number
   /** Longest silence of a batch worker (no progress, no answer) before it is ended. */
   readonly partitionDeadlineMs: number
+  /** For one partition however much it reports: progress can be forged. */
+  readonly partitionWallMs: number
   readonly partitionRows: number
   /** How long requests and workers may take to finish after SIGTERM. */
   readonly shutdownGraceMs: number
@@ -96,7 +106,11 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
       threads: integer(null, undefined, "MIXPEEK_WORKER_THREADS", 256, 8, 32_768),
       scratchBytes: integer(null, undefined, "MIXPEEK_WORKER_SCRATCH_MB", 10_240, 1, 1_073_741_824) * MEBIBYTE,
       scratchFiles: integer(null, undefined, "MIXPEEK_WORKER_SCRATCH_FILES", 100_000, 10, 100_000_000),
+      openFiles: integer(null, undefined, "MIXPEEK_WORKER_OPEN_FILES", 1024, 32, 1_048_576),
+      cpuMs: integer(null, undefined, "MIXPEEK_WORKER_CPU_SECONDS", A_DAY, 1, 31_536_000) * 1000,
+      logBytes: integer(null, undefined, "MIXPEEK_WORKER_LOG_MB", 64, 1, 1_048_576) * MEBIBYTE,
     },
+    outputBytes: integer(null, undefined, "MIXPEEK_WORKER_OUTPUT_MB", 8192, 1, 1_048_576) * MEBIBYTE,
     quotas: {
       plugins: quota("MIXPEEK_QUOTA_PLUGINS"),
       objects: quota("MIXPEEK_QUOTA_OBJECTS"),
@@ -111,6 +125,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     uploadBytes: integer(null, undefined, "MIXPEEK_UPLOAD_MB", 2048, 1, 1_048_576) * MEBIBYTE,
     manifestDeadlineMs: integer(null, undefined, "MIXPEEK_MANIFEST_DEADLINE_SECONDS", 60, 1, 3600) * 1000,
     partitionDeadlineMs: integer(null, undefined, "MIXPEEK_PARTITION_DEADLINE_SECONDS", 600, 1, 86_400) * 1000,
+    partitionWallMs: integer(null, undefined, "MIXPEEK_PARTITION_WALL_SECONDS", A_DAY, 1, 31_536_000) * 1000,
     partitionRows: integer(null, undefined, "MIXPEEK_PARTITION_ROWS", 16_000, 1, 100_000),
     shutdownGraceMs: integer(null, undefined, "MIXPEEK_SHUTDOWN_GRACE_SECONDS", 10, 1, 600) * 1000,
   }

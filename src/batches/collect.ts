@@ -8,9 +8,10 @@ import { join } from "node:path"
 import { z } from "zod"
 
 const CHUNK_BYTES = 256 * 1024
+const ERRORS_BYTES = 256 * 1024 ** 2
+
 /** Per row: a document's fields are at most 1 MiB, checked again where they are read. */
 const SCALARS_BYTES = 2 * 1024 ** 3
-const ERRORS_BYTES = 256 * 1024 ** 2
 
 export class HostileOutput extends Error {
   override readonly name = "HostileOutput"
@@ -46,20 +47,27 @@ export async function collectOutput(
   copies: string,
   features: readonly { readonly feature_name: string; readonly embedding_dim: number }[],
   rows: ReadonlyMap<number, string>,
-  maxOutputRows: number,
+  { rows: maxOutputRows, bytes: maxBytes }: { readonly rows: number; readonly bytes: number },
 ): Promise<Collected> {
-  const scalars = await copyPlain(join(output, "scalars.parquet"), join(copies, "scalars.parquet"), SCALARS_BYTES)
+  let room = maxBytes
+  const copy = async (name: string, most: number) => {
+    const to = join(copies, name)
+    const bytes = await copyPlain(join(output, name), to, Math.min(most, room))
+    room -= bytes
+    return to
+  }
+  const scalars = await copy("scalars.parquet", SCALARS_BYTES)
   const vectors = []
   for (const [index, feature] of features.entries()) {
     const limit = maxOutputRows * feature.embedding_dim * 4
-    const path = await copyPlain(join(output, `${index}.f32`), join(copies, `${index}.f32`), limit)
+    const path = await copy(`${index}.f32`, limit)
     vectors.push({ feature_name: feature.feature_name, embedding_dim: feature.embedding_dim, path })
   }
-  const errors = await copyPlain(join(output, "errors.jsonl"), join(copies, "errors.jsonl"), ERRORS_BYTES)
+  const errors = await copy("errors.jsonl", ERRORS_BYTES)
   return { scalars, vectors, failures: await readFailures(errors, rows) }
 }
 
-async function copyPlain(from: string, to: string, maxBytes: number): Promise<string> {
+async function copyPlain(from: string, to: string, maxBytes: number): Promise<number> {
   const name = from.slice(from.lastIndexOf("/") + 1)
   const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
     (cause: unknown) => {
@@ -71,11 +79,13 @@ async function copyPlain(from: string, to: string, maxBytes: number): Promise<st
     if (!facts.isFile()) throw new HostileOutput(`'${name}' is not a regular file.`)
     if (facts.nlink !== 1) throw new HostileOutput(`'${name}' has more than one name.`)
     if (facts.size > maxBytes)
-      throw new HostileOutput(`'${name}' has ${facts.size} bytes; at most ${maxBytes} are taken.`)
+      throw new HostileOutput(
+        `'${name}' has ${facts.size} bytes; at most ${maxBytes} are taken (MIXPEEK_WORKER_OUTPUT_MB bounds all files).`,
+      )
+    let copied = 0
     const target = await open(to, "wx", 0o600)
     try {
       const buffer = new Uint8Array(CHUNK_BYTES)
-      let copied = 0
       for (;;) {
         const { bytesRead } = await source.read(buffer, 0, CHUNK_BYTES, copied)
         if (bytesRead === 0) break
@@ -86,7 +96,7 @@ async function copyPlain(from: string, to: string, maxBytes: number): Promise<st
     } finally {
       await target.close()
     }
-    return to
+    return copied
   } finally {
     await source.close()
   }

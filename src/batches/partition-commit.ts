@@ -21,10 +21,12 @@ interface Deps {
   ledger: Pick<Ledger, "commit">
   documents: Pick<Documents, "writePart" | "findSuperseded">
   dataDir: string
+  /** Result files of one partition together. */
+  outputBytes: number
   now: () => Date
 }
 
-export function partitionCommit({ metadata, ledger, documents, dataDir, now }: Deps) {
+export function partitionCommit({ metadata, ledger, documents, dataDir, outputBytes, now }: Deps) {
   const committing = new Map<string, Promise<unknown>>()
 
   /**
@@ -44,7 +46,10 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, now }: D
     await mkdir(copies, { mode: 0o700 })
     const partId = newId("part")
     const file = join("documents", namespace.orgId, namespace.namespaceId, run.collection_id, partId)
-    const collected = await collectOutput(output, copies, features, rows.objectIds, rows.rows * OUTPUTS_PER_ROW)
+    const collected = await collectOutput(output, copies, features, rows.objectIds, {
+      rows: rows.rows * OUTPUTS_PER_ROW,
+      bytes: outputBytes,
+    })
     const failedRows = collected.failures.map((failure) => failure.row)
     const written = await documents.writePart({
       lineage: rows.lineage,

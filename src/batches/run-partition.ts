@@ -40,6 +40,10 @@ interface Deps {
   blobDirectory: (namespace: Namespace, bucketId: string) => string
   /** Longest silence of a worker over a partition. */
   silenceMs: number
+  /** Longest time over one partition, however much the worker reports. */
+  wallMs: number
+  /** Result files of one partition together. */
+  outputBytes: number
   /** A run failed as a whole: its other workers end. */
   onRunFailed: (batchId: string, collectionId: string) => void
   log: Log
@@ -170,7 +174,7 @@ export function partitionRunner(deps: Deps) {
             asset_roots: assets,
           },
           // A plugin that reports rows is slow, not stuck: the limit is for silence.
-          { silenceMs: deps.silenceMs, signal },
+          { silenceMs: deps.silenceMs, deadlineMs: deps.wallMs, signal },
         )
         if (reply.type !== "failed") {
           const taken = join(directory, "output")

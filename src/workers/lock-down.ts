@@ -42,6 +42,7 @@ export function lockDownPolicy(
     write: real([...own.write, ...writable]),
     hide: real(hidden),
     memory_bytes: limits.memoryBytes,
+    open_files: limits.openFiles,
     landlock_abi_at_most: landlockAbiAtMost,
     namespaces,
   }

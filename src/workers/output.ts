@@ -42,12 +42,13 @@ export interface Drain {
   stop(): Promise<void>
 }
 
-/** Reads the stream to its end; `onLine` gets each line while the total lasts, `tail` every line. */
+/** Reads the stream to its end; `onLine` gets each line while the total lasts, `tail` every line, `onBytes` all there is. */
 export function drainLines(
   stream: ReadableStream<Uint8Array>,
   tail: OutputTail,
   onLine: (text: string) => void,
   limits: OutputLimits = OUTPUT_LIMITS,
+  onBytes: (count: number) => void = () => undefined,
 ): Drain {
   const reader = stream.getReader()
   const cutter = new LineCutter(limits.lineBytes)
@@ -62,7 +63,10 @@ export function drainLines(
   }
   const read = async () => {
     try {
-      for (let part = await reader.read(); !part.done; part = await reader.read()) cutter.push(part.value, take)
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        onBytes(part.value.byteLength)
+        cutter.push(part.value, take)
+      }
     } catch {
       // A pipe that cannot be read has nothing more to say; how the process ended is told by its exit.
     }

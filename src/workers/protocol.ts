@@ -131,6 +131,7 @@ export const ToWorker = z.discriminatedUnion("type", [
         write: z.array(path),
         hide: z.array(path),
         memory_bytes: z.int().positive(),
+        open_files: z.int().positive(),
         landlock_abi_at_most: z.int().nonnegative(),
         namespaces: z.boolean(),
       }),

@@ -13,8 +13,22 @@ export interface WorkerLimits {
   /** Of the worker's own directories together. */
   readonly scratchBytes: number
   readonly scratchFiles: number
+  /** Refused by the kernel with EMFILE. */
+  readonly openFiles: number
+  /** Processor time of all its threads for one request. */
+  readonly cpuMs: number
+  /** What it prints during one request. */
+  readonly logBytes: number
 }
 
+export interface Watch {
+  /** A request begins: processor time counts from here. */
+  begin(): void
+  stop(): void
+}
+
+/** USER_HZ of Linux on every architecture that we build for. */
+const MS_PER_TICK = 10
 /** A worker that fills memory as fast as it can takes some 100 MiB in that time (design/sandbox.md, "Memory"). */
 const MEMORY_POLL_MS = 50
 const SCRATCH_POLL_MS = 1_000
@@ -28,9 +42,10 @@ export function watchWorker(
   pid: number,
   { limits, directories }: { limits: WorkerLimits; directories: readonly string[] },
   exceeded: (what: string) => void,
-): () => void {
-  if (process.platform !== "linux") return () => undefined
+): Watch {
+  if (process.platform !== "linux") return { begin: () => undefined, stop: () => undefined }
   let watching = true
+  let cpuBefore = 0
   const stop = () => {
     watching = false
     clearInterval(memory)
@@ -43,11 +58,35 @@ export function watchWorker(
   }
   const memory = setInterval(() => end(memoryFlaw(pid, limits)), MEMORY_POLL_MS)
   const lookAtScratch = async () => {
-    end(await scratchFlaw(pid, directories, limits))
+    end(cpuFlaw(pid, cpuBefore, limits) ?? (await scratchFlaw(pid, directories, limits)))
     if (watching) scratch = setTimeout(lookAtScratch, SCRATCH_POLL_MS)
   }
   let scratch = setTimeout(lookAtScratch, SCRATCH_POLL_MS)
-  return stop
+  return {
+    begin() {
+      cpuBefore = cpuMs(pid) ?? cpuBefore
+    },
+    stop,
+  }
+}
+
+function cpuFlaw(pid: number, before: number, { cpuMs: limit }: WorkerLimits): string | null {
+  const used = (cpuMs(pid) ?? 0) - before
+  if (used <= limit) return null
+  const seconds = (ms: number) => `${Math.round(ms / 1000)} s`
+  return `it used ${seconds(used)} of processor time, more than its ${seconds(limit)} (MIXPEEK_WORKER_CPU_SECONDS)`
+}
+
+/** Since its start, all threads; null when it is gone. */
+function cpuMs(pid: number): number | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1")
+    // The name in parentheses may hold spaces; utime and stime are the 12th and 13th after it (proc(5)).
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ")
+    return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK
+  } catch {
+    return null
+  }
 }
 
 function memoryFlaw(pid: number, { memoryBytes, threads }: WorkerLimits): string | null {

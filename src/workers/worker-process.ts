@@ -5,7 +5,7 @@
  */
 import type { Subprocess } from "bun"
 import { type Channel, openChannel } from "./channel.ts"
-import { drainLines, type OutputLine, OutputTail } from "./output.ts"
+import { drainLines, OUTPUT_LIMITS, type OutputLine, OutputTail } from "./output.ts"
 import { type ProcessRecord, recordProcess } from "./process-identity.ts"
 import { ProtocolBreach, type ReplyTo, type WorkerEvent, type WorkerRequest } from "./protocol.ts"
 import { endGroup, settlesWithin, signalGroup } from "./terminate.ts"
@@ -26,6 +26,8 @@ export interface ProcessOptions {
   /** The whole environment of the worker. */
   readonly environment: Record<string, string>
   onLog(line: OutputLine): void
+  /** Bytes printed, whatever becomes of them. */
+  onPrinted(bytes: number): void
   /** May throw ProtocolBreach. */
   onEvent(event: WorkerEvent): void
 }
@@ -57,7 +59,14 @@ export interface WorkerProcess {
   end(): Promise<WorkerExit>
 }
 
-export function spawnWorkerProcess({ argv, cwd, environment, onLog, onEvent }: ProcessOptions): WorkerProcess {
+export function spawnWorkerProcess({
+  argv,
+  cwd,
+  environment,
+  onLog,
+  onPrinted,
+  onEvent,
+}: ProcessOptions): WorkerProcess {
   if (!Bun.isMainThread) {
     throw new Error(
       "workers are spawned from the main thread: their parent-death signal is tied to the spawning thread",
@@ -79,7 +88,7 @@ export function spawnWorkerProcess({ argv, cwd, environment, onLog, onEvent }: P
 
   const tail = new OutputTail()
   const outputs = (["stdout", "stderr"] as const).map((stream) =>
-    drainLines(child[stream], tail, (text) => onLog({ stream, text })),
+    drainLines(child[stream], tail, (text) => onLog({ stream, text }), OUTPUT_LIMITS, onPrinted),
   )
   const fd = child.stdio[3]
   if (typeof fd !== "number") throw new TypeError("the fourth stdio of a worker is a descriptor")

@@ -109,6 +109,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const handlers = new Set<(progress: Progress) => void>()
   const greeting = Promise.withResolvers<{ python: string }>()
   let greeted = false
+  /** During the request at hand. */
+  let printed = 0
   // Without links: at level full there is nothing left of a link in the data directory that a path could follow.
   const pythonTree = realPath(options.pythonTree)
   const scratch = realPath(options.scratch)
@@ -125,6 +127,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     cwd: scratch,
     environment: workerEnvironment(scratch, options),
     onLog: options.onLog ?? (() => undefined),
+    onPrinted(bytes) {
+      printed += bytes
+      const most = options.confinement.limits.logBytes
+      if (printed > most) worker.fail("limit", `it printed more than ${most} bytes (MIXPEEK_WORKER_LOG_MB)`)
+    },
     onEvent(event) {
       if (event.type === "progress") {
         for (const handler of handlers) handler(event)
@@ -146,12 +153,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   try {
     const { python } = await worker.limited("the start", greeting.promise, limits())
     const facts = await lockDown(worker, policy, limits())
-    const unwatch = watchWorker(
+    const watch = watchWorker(
       worker.pid,
       { limits: options.confinement.limits, directories: [scratch, exchange] },
       (what) => worker.fail("limit", what),
     )
-    void worker.exited.then(unwatch)
+    void worker.exited.then(watch.stop)
     await expectSuccess(
       worker.request(
         {
@@ -176,7 +183,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       get alive() {
         return worker.alive
       },
-      request: worker.request,
+      request(message, limits) {
+        printed = 0
+        watch.begin()
+        return worker.request(message, limits)
+      },
       onProgress(handler) {
         handlers.add(handler)
         return () => void handlers.delete(handler)

@@ -174,9 +174,43 @@ export const HOSTILE_PLUGINS: readonly HostilePlugin[] = [
     name: "spins",
     attempt: "while True:\n    pass",
     outcome: "ended",
-    says: /showed no progress within/,
+    says: /showed no progress within|MIXPEEK_WORKER_CPU_SECONDS/,
     scanned: false,
     slow: true,
+  },
+  {
+    name: "prints without end",
+    attempt: "while True:\n    print('x' * 4096)",
+    outcome: "ended",
+    says: /MIXPEEK_WORKER_LOG_MB/,
+    scanned: false,
+  },
+  {
+    name: "reports progress for ever",
+    attempt: `import struct
+while True:
+    message = json.dumps({'type': 'progress', 'partition': '0', 'attempt': 1, 'rows': 1}).encode()
+    os.write(3, struct.pack('<IIB', len(message) + 5, 0, 1) + message); time.sleep(0.1)`,
+    outcome: "ended",
+    says: /did not finish within/,
+    scanned: false,
+    slow: true,
+  },
+  {
+    name: "burns processors in threads",
+    attempt: "import hashlib\nwhile True:\n    hashlib.sha256(b'x' * (64 << 20)).digest()",
+    outcome: "ended",
+    says: /MIXPEEK_WORKER_CPU_SECONDS|showed no progress within/,
+    scanned: false,
+    slow: true,
+  },
+  {
+    name: "answers more than is taken",
+    attempt:
+      "batch['label'] = ['x' * (8 << 20)] * len(batch)\nbatch[place['feature']] = [[0.0] * 4] * len(batch)\nreturn 'handed back'",
+    outcome: "refused",
+    says: /bytes|is over|more than/,
+    scanned: false,
   },
   {
     name: "forges frames",

@@ -73,6 +73,7 @@ class WorkerProcess:
             "write": [self.scratch, work],
             "hide": [],
             "memory_bytes": 4 << 30,
+            "open_files": 1024,
             **policy,
         }
 

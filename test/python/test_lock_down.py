@@ -128,7 +128,7 @@ steps = [Hostile()]
 '''
 
 HONEST = '''
-import mimetypes, os, shutil, sqlite3, tarfile, tempfile, threading, asyncio, zoneinfo, platform
+import mimetypes, os, pathlib, shutil, sqlite3, tarfile, tempfile, threading, asyncio, zoneinfo, platform
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
 
@@ -147,6 +147,9 @@ class Honest:
                 archive.extractall(folder + "/out")
             os.mkdir(folder + "/moved")
             os.rename(folder + "/b.parquet", folder + "/b2.parquet")
+            pathlib.Path(folder, "touched").touch()
+            pathlib.Path(folder, "touched").touch()
+            os.remove(folder + "/touched")
             database = sqlite3.connect(folder + "/a.sqlite")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("CREATE TABLE t (a)")
@@ -298,7 +301,7 @@ class Threads(unittest.TestCase):
             "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
             "from plugin_worker.lock_down import LockDownRefused, lock_down\n"
             "try:\n"
-            "    lock_down({'level': 'standard', 'read': [], 'write': [], 'memory_bytes': 1 << 30})\n"
+            "    lock_down({'level': 'standard', 'read': [], 'write': [], 'memory_bytes': 1 << 30, 'open_files': 64})\n"
             "except LockDownRefused as refused:\n"
             "    print(refused)\n"
         )

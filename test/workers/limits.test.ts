@@ -42,6 +42,24 @@ test.each<[string, Partial<WorkerLimits>, string, string]>([
     "import os; os.makedirs('a/b'); [open(f'a/b/{n}', 'w').close() for n in range(100)]",
     "it made more than 50 files in its scratch directory (MIXPEEK_WORKER_SCRATCH_FILES)",
   ],
+  [
+    "processor time",
+    { cpuMs: 1000 },
+    "while True: pass",
+    "of processor time, more than its 1 s (MIXPEEK_WORKER_CPU_SECONDS)",
+  ],
+  [
+    "what it prints",
+    { logBytes: MEBIBYTE },
+    "while True: print('x' * 1000)",
+    "it printed more than 1048576 bytes (MIXPEEK_WORKER_LOG_MB)",
+  ],
+  [
+    "what it prints in one line",
+    { logBytes: MEBIBYTE },
+    "import os\nwhile True: os.write(2, b'x' * 1000)",
+    "it printed more than 1048576 bytes (MIXPEEK_WORKER_LOG_MB)",
+  ],
 ])("a worker is ended for %s", async (_what, limits, code, expected) => {
   await using other = await startFake()
   await using fake = await startFake("", {
@@ -57,7 +75,15 @@ test("a worker within its limits is left alone", async () => {
   await using fake = await startFake("", {
     confinement: {
       ...UNCONFINED,
-      limits: { memoryBytes: 256 * MEBIBYTE, threads: 20, scratchBytes: 20 * MEBIBYTE, scratchFiles: 50 },
+      limits: {
+        memoryBytes: 256 * MEBIBYTE,
+        threads: 20,
+        scratchBytes: 20 * MEBIBYTE,
+        scratchFiles: 50,
+        openFiles: 64,
+        cpuMs: 60_000,
+        logBytes: MEBIBYTE,
+      },
     },
   })
   const code =

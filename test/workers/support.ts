@@ -22,7 +22,15 @@ export const UNCONFINED: Confinement = {
   readable: [],
   writable: [],
   hidden: [],
-  limits: { memoryBytes: 4 * 1024 ** 3, threads: 256, scratchBytes: 10 * 1024 ** 3, scratchFiles: 100_000 },
+  limits: {
+    memoryBytes: 4 * 1024 ** 3,
+    threads: 256,
+    scratchBytes: 10 * 1024 ** 3,
+    scratchFiles: 100_000,
+    openFiles: 1024,
+    cpuMs: 3_600_000,
+    logBytes: 64 * 1024 ** 2,
+  },
   landlockAbiAtMost: 99,
   namespaces: true,
 }

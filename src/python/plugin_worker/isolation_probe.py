@@ -16,7 +16,7 @@ _WORKER = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _WORKER]
 sys.path.append(os.path.dirname(_WORKER))
 
-from plugin_worker.limits import LEAST_MEMORY  # noqa: E402
+from plugin_worker.limits import LEAST_MEMORY, LEAST_OPEN_FILES  # noqa: E402
 from plugin_worker.lock_down import LEVELS, LockDownRefused, lock_down  # noqa: E402
 
 
@@ -32,6 +32,7 @@ def main() -> None:
             "write": [kept],
             "hide": [hidden],
             "memory_bytes": LEAST_MEMORY,
+            "open_files": LEAST_OPEN_FILES,
             "landlock_abi_at_most": landlock_abi,
             "namespaces": namespaces,
         }

@@ -46,6 +46,6 @@ PROGRESS_SECONDS: Final = 0.5
 # Of a locked-down worker. The appliance takes results of 2 GiB of scalars, and vectors by their declared size.
 WRITTEN_FILE: Final = 8 * 1024 * MIB
 # Libraries map their files and close them; a worker with all of the base packages holds fewer than twenty.
-OPEN_FILES: Final = 1024
+LEAST_OPEN_FILES: Final = 32
 # Python with numpy, pandas and pyarrow needs about 150 MiB of data; less than this is a mistake in a setting.
 LEAST_MEMORY: Final = 256 * MIB

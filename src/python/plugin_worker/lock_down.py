@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from plugin_worker.limits import LEAST_MEMORY
+from plugin_worker.limits import LEAST_MEMORY, LEAST_OPEN_FILES
 from plugin_worker.protocol import CHANNEL_DESCRIPTOR
 
 LEVELS: Final = ("full", "standard", "reduced", "none")
@@ -33,6 +33,7 @@ class Policy:
     # Covered by an empty directory at level full, but for what is granted inside.
     hide: tuple[str, ...] = ()
     memory_bytes: int = 0
+    open_files: int = 0
     # Treats the kernel as an older one, 0 as one without Landlock.
     landlock_abi_at_most: int = 99
     namespaces: bool = True
@@ -54,6 +55,7 @@ class Policy:
                 write=tuple(message["write"]),
                 hide=tuple(message.get("hide") or ()),
                 memory_bytes=int(message["memory_bytes"]),
+                open_files=int(message["open_files"]),
                 landlock_abi_at_most=int(message.get("landlock_abi_at_most", 99)),
                 namespaces=bool(message.get("namespaces", True)),
                 uid=message.get("uid"),
@@ -62,6 +64,8 @@ class Policy:
             raise LockDownRefused(f"The policy of level {level} is incomplete: {error!r}.") from error
         if policy.memory_bytes < LEAST_MEMORY:
             raise LockDownRefused(f"{policy.memory_bytes} bytes of memory are less than Python and its libraries need.")
+        if policy.open_files < LEAST_OPEN_FILES:
+            raise LockDownRefused(f"{policy.open_files} open files are less than Python and its libraries need.")
         return policy
 
 
@@ -112,7 +116,7 @@ class _Steps:
         self._step("parent-death signal", die_with_parent)
         abi, missing = self._restrict_files(own) if policy.level != "reduced" else (0, [])
         self._step("capabilities", privileges.clear_capabilities)
-        self._step("limits", lambda: privileges.limit_resources(policy.memory_bytes))
+        self._step("limits", lambda: privileges.limit_resources(policy.memory_bytes, policy.open_files))
         self._step("system call filter", lambda: self._load_filter(abi), kernel.UnknownMachine)
         self._step("self-test", lambda: _expect_refusals(files=policy.level != "reduced"))
         return {

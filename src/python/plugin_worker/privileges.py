@@ -15,7 +15,7 @@ from plugin_worker.kernel import (
     failure,
     prctl,
 )
-from plugin_worker.limits import OPEN_FILES, WRITTEN_FILE
+from plugin_worker.limits import WRITTEN_FILE
 
 # linux/capability.h
 _CAPABILITY_VERSION_3: Final = 0x2008_0522
@@ -68,12 +68,12 @@ def clear_capabilities() -> None:
         raise failure("capset")
 
 
-def limit_resources(memory_bytes: int) -> None:
+def limit_resources(memory_bytes: int, open_files: int) -> None:
     """Hard limits. Data alone bounds memory: address space would refuse libraries that reserve much and use little."""
     for kind, most in (
         (resource.RLIMIT_DATA, memory_bytes),
         (resource.RLIMIT_FSIZE, WRITTEN_FILE),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_NOFILE, open_files),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ):

@@ -39,6 +39,9 @@ def refusal_of(error: BaseException) -> str | None:
     """`The sandbox refused network access (api.example.com, 443). …`, or None when the sandbox has nothing to do with it."""
     if _level == "none":
         return None
+    limit = _limit_of(error)
+    if limit is not None:
+        return limit
     seen: BaseException | None = error
     for _ in range(_MAX_CAUSES):
         if seen is None:
@@ -49,6 +52,24 @@ def refusal_of(error: BaseException) -> str | None:
             named = f" ({which[:300]})" if which else ""
             return f"The sandbox refused {_ACCESS[kind]}{named}. {_INSTEAD[kind]}"
         seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _limit_of(error: BaseException) -> str | None:
+    """A hard limit of this worker that Python tells in words of its own."""
+    import resource
+
+    if isinstance(error, MemoryError):
+        mebibytes = resource.getrlimit(resource.RLIMIT_DATA)[0] >> 20
+        return f"This worker may use {mebibytes} MiB of memory (MIXPEEK_WORKER_MEMORY_MB); work on fewer rows at once."
+    if not isinstance(error, OSError):
+        return None
+    if error.errno == errno.EMFILE:
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return f"This worker may hold {files} files open (MIXPEEK_WORKER_OPEN_FILES); close what is done with."
+    if error.errno == errno.EFBIG:
+        mebibytes = resource.getrlimit(resource.RLIMIT_FSIZE)[0] >> 20
+        return f"A file of this worker may have {mebibytes} MiB."
     return None
 
 

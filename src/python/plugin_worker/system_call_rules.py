@@ -50,7 +50,7 @@ setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr getxattr lget
 
 # 0 without doing it. Refusing them breaks shutil.copy2 and tarfile; Landlock does not cover metadata, and a worker of the
 # appliance's own user could change the appliance's files.
-PRETENDED: Final = "chmod fchmod fchmodat fchmodat2 utime utimes utimensat futimesat".split()
+PRETENDED: Final = "chmod fchmod fchmodat fchmodat2".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ class ByArgument:
     otherwise: int | None
 
 
+# Which argument points to the times.
+_TIMES: Final = {"utime": 1, "utimes": 1, "utimensat": 2, "futimesat": 2}
 _NEW_NAMESPACES: Final = 0x7E02_0080
 _CLONE_THREAD: Final = 0x0001_0000
 _O_TRUNC_AND_MODE: Final = 0o1003
@@ -126,6 +128,7 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool) -> dict[str, By
         "sendto": ByArgument(
             (When(4, (0,), errno.EACCES, differs=True), When(4, (0,), None, high=True)), errno.EACCES
         ),
+        **{name: _set_times(argument) for name, argument in _TIMES.items()},
         "prctl": ByArgument((When(0, _HARMLESS_PRCTL, None),), denied),
         "personality": ByArgument((When(0, (0xFFFF_FFFF,), None),), denied),
     }
@@ -135,6 +138,14 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool) -> dict[str, By
         rules["openat"] = ByArgument(reading_and_truncating, None)
         rules["open"] = ByArgument((When(1, (_O_TRUNC,), errno.EACCES, _O_TRUNC_AND_MODE),), None)
     return rules
+
+
+def _set_times(argument: int) -> ByArgument:
+    """Given times are pretended to be set. The current time (a null pointer) is refused: `Path.touch` asks for it first, and
+    would take the answer 0 for a file that is there; refused, it opens the file."""
+    return ByArgument(
+        (When(argument, (0,), 0, differs=True), When(argument, (0,), 0, differs=True, high=True)), errno.EPERM
+    )
 
 
 def _bits(mask: int) -> list[int]:
