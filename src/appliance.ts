@@ -20,7 +20,7 @@ import { buckets } from "./buckets/buckets.ts"
 import { objects } from "./buckets/objects.ts"
 import { collections } from "./collections/collections.ts"
 import { collectionDocuments } from "./collections/documents.ts"
-import { type Config, searchPath } from "./config.ts"
+import { type Config, networkOf, searchPath } from "./config.ts"
 import { prepareDataDirectory } from "./data-directory.ts"
 import { startDocuments } from "./documents/process.ts"
 import { removeCollectionFiles, sweepDocumentFiles } from "./documents/sweep.ts"
@@ -29,7 +29,6 @@ import { serveHttp } from "./http/server.ts"
 import type { Log } from "./log.ts"
 import { lockDirectory } from "./metadata/directory-lock.ts"
 import { type Metadata, openMetadata } from "./metadata/open.ts"
-import { buildTarget } from "./native-files.ts"
 import { health } from "./operations/health.ts"
 import { memoryValve } from "./operations/memory-valve.ts"
 import { secretsKey } from "./operations/secrets-key.ts"
@@ -51,7 +50,7 @@ import { pluginRegistry } from "./plugins/registry.ts"
 import { scanProcess } from "./plugins/scan-process.ts"
 import { pluginUploads } from "./plugins/uploads.ts"
 import { presignedUrls } from "./presigned-urls.ts"
-import { prepareRuntime } from "./runtime.ts"
+import { ownCommand, prepareRuntime } from "./runtime.ts"
 import { scheduler } from "./scheduler/scheduler.ts"
 import { VERSION } from "./version.ts"
 import { modulesIn } from "./workers/environment-modules.ts"
@@ -204,6 +203,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     namespaceById: (id) => namespaceById(metadata, id),
     pluginById: registry.get,
     blobDirectory: blobs.directory,
+    networkOf: ({ namespaceId }) => networkOf(config, metadata.read.organizations.egressAllowlist(namespaceId)),
     silenceMs: config.partitionDeadlineMs,
     wallMs: config.partitionWallMs,
     outputBytes: config.outputBytes,
@@ -288,7 +288,13 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     onSubmitted: drive.planSoon,
     onCanceled: (batchId) => slots.abort((name) => name.startsWith(`${batchId}/`)),
   })
-  const namespaceDomain = namespaces({ metadata, quotas: limits, now, onRemoved: () => sweep.soon() })
+  const namespaceDomain = namespaces({
+    metadata,
+    quotas: limits,
+    egressAllowlist: config.egressAllowlist,
+    now,
+    onRemoved: () => sweep.soon(),
+  })
   const app = httpApp({
     log,
     authentication: authentication({ metadata, now }),
@@ -374,11 +380,6 @@ async function recover(metadata: Metadata, log: Log): Promise<void> {
   })
   if (ended.length > 0)
     log.warn({ event: "leftovers_ended", pids: ended.map(({ pid }) => pid) }, "ended workers of an earlier run")
-}
-
-/** argv that starts this same program again: the compiled binary alone, or Bun with the entry point. */
-function ownCommand(): string[] {
-  return buildTarget === "development" ? [process.execPath, join(import.meta.dir, "main.ts")] : [process.execPath]
 }
 
 function namespaceById(metadata: Metadata, namespaceId: string): Namespace | null {

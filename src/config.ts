@@ -4,6 +4,7 @@
  */
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
+import { EgressAllowlist, NETWORK_MODES, type Network, type NetworkMode } from "./egress.ts"
 import { DEFAULT_MINIMUM_ISOLATION, ISOLATION_LEVELS, type IsolationLevel } from "./isolation-levels.ts"
 import { LOG_LEVELS, type LogLevel } from "./log.ts"
 import type { Quotas } from "./quotas.ts"
@@ -45,6 +46,10 @@ export interface Config {
   }
   /** Result files of one partition together. */
   readonly outputBytes: number
+  /** What steps of resource type API get of the network; all others get none. */
+  readonly network: NetworkMode
+  /** Of each namespace that has none of its own. */
+  readonly egressAllowlist: readonly string[]
   /** Of each namespace that has none of its own. */
   readonly quotas: Quotas
   /** A Python interpreter to use instead of the one that discovery would choose. */
@@ -111,6 +116,8 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
       logBytes: integer(null, undefined, "MIXPEEK_WORKER_LOG_MB", 64, 1, 1_048_576) * MEBIBYTE,
     },
     outputBytes: integer(null, undefined, "MIXPEEK_WORKER_OUTPUT_MB", 8192, 1, 1_048_576) * MEBIBYTE,
+    network: network(),
+    egressAllowlist: egressAllowlist(),
     quotas: {
       plugins: quota("MIXPEEK_QUOTA_PLUGINS"),
       objects: quota("MIXPEEK_QUOTA_OBJECTS"),
@@ -209,6 +216,26 @@ function integer(
   if (Number.isInteger(number) && number >= minimum && number <= maximum) return number
   const source = given === undefined || option === null ? variable : option
   throw new ConfigError(`${source} is '${value}'; it takes a whole number from ${minimum} to ${maximum}`)
+}
+
+/** For a namespace whose own allowlist is `own`, JSON or null. */
+export function networkOf({ network: mode, egressAllowlist: allow }: Config, own: string | null): Network {
+  return mode === "proxy" ? { mode, allow: own === null ? allow : JSON.parse(own) } : { mode }
+}
+
+function network(): NetworkMode {
+  const value = text("MIXPEEK_NETWORK") ?? "proxy"
+  const mode = NETWORK_MODES.find((known) => known === value)
+  if (mode !== undefined) return mode
+  throw new ConfigError(`MIXPEEK_NETWORK is '${value}'; it takes ${NETWORK_MODES.join(", ")}`)
+}
+
+function egressAllowlist(): string[] {
+  const entries = (text("MIXPEEK_EGRESS_ALLOWLIST") ?? "").split(/[,\s]+/).filter((entry) => entry !== "")
+  const parsed = EgressAllowlist.safeParse(entries)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new ConfigError(`MIXPEEK_EGRESS_ALLOWLIST: '${entries[Number(issue?.path[0])] ?? ""}' is not ${issue?.message}`)
 }
 
 /** Unset is unlimited. */

@@ -84,3 +84,8 @@ async function unpack(into: string): Promise<void> {
 export function useNativeLibraries(nativeDirectory: string | null): void {
   Object.defineProperty(globalThis, Symbol.for("mixpeek.native"), { value: nativeDirectory, configurable: true })
 }
+
+/** argv that starts this same program again: the compiled binary alone, or Bun with the entry point. */
+export function ownCommand(): string[] {
+  return buildTarget === "development" ? [process.execPath, join(import.meta.dir, "main.ts")] : [process.execPath]
+}

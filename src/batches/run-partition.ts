@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, realpath, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { ExtractorConfig } from "../collections/extractor.ts"
 import type { Documents } from "../documents/process.ts"
+import type { Network } from "../egress.ts"
 import { parseFilter } from "../filtering.ts"
 import type { Log } from "../log.ts"
 import type { Metadata } from "../metadata/open.ts"
@@ -38,6 +39,8 @@ interface Deps {
   namespaceById: (namespaceId: string) => Namespace | null
   pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
   blobDirectory: (namespace: Namespace, bucketId: string) => string
+  /** What steps of resource type API of a namespace's plugins may reach. */
+  networkOf: (namespace: Namespace) => Network
   /** Longest silence of a worker over a partition. */
   silenceMs: number
   /** Longest time over one partition, however much the worker reports. */
@@ -138,6 +141,7 @@ export function partitionRunner(deps: Deps) {
       collectionId: run.collection_id,
       datasetSize: run.rows_in,
       blobDirectories: Object.values(assets),
+      network: deps.networkOf(namespace),
     }
     try {
       using permit = await deps.workers.acquire(spec, signal)

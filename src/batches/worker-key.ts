@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import type { ExtractorConfig } from "../collections/extractor.ts"
+import type { Network } from "../egress.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
@@ -14,6 +15,8 @@ export interface BatchWorkerSpec {
   readonly datasetSize: number
   /** Folders with the blobs of the collection's buckets. They exist, and are real paths. */
   readonly blobDirectories: readonly string[]
+  /** What its steps of resource type API may reach. */
+  readonly network: Network
 }
 
 /** Workers are shared by partitions with the same key and by nothing else. */
@@ -24,9 +27,10 @@ export function workerKey({
   collectionId,
   datasetSize,
   blobDirectories,
+  network,
 }: BatchWorkerSpec): string {
   const parameters = createHash("sha256")
-    .update(JSON.stringify([config.parameters, config.params, datasetSize, blobDirectories]))
+    .update(JSON.stringify([config.parameters, config.params, datasetSize, blobDirectories, network]))
     .digest("hex")
   return [namespace.namespaceId, plugin.pluginId, plugin.codeHash, collectionId, parameters].join("/")
 }

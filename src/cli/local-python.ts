@@ -6,7 +6,7 @@ import { mkdtemp, realpath, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { z } from "zod"
-import { readConfig, searchPath } from "../config.ts"
+import { networkOf, readConfig, searchPath } from "../config.ts"
 import { createLog } from "../log.ts"
 import { prepareRuntime } from "../runtime.ts"
 import type { Interpreter } from "../workers/interpreters.ts"
@@ -32,8 +32,11 @@ export interface LocalPython {
   readonly scratch: string
   /** Aborts when the person interrupts: pass it on, so that nothing stays behind. */
   readonly signal: AbortSignal
-  /** A worker that has the plugin; `onLine` gets what the plugin prints. */
-  start(plugin: PluginDirectory, onLine: (line: string) => void): Promise<Worker>
+  /**
+   * A worker that has the plugin; `onLine` gets what the plugin prints. With `callsOut` it may use the network as a plugin with
+   * steps of resource type API may on a server with the same settings.
+   */
+  start(plugin: PluginDirectory, onLine: (line: string) => void, options?: { callsOut: boolean }): Promise<Worker>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -72,7 +75,7 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
     nativeDirectory: runtime.nativeDirectory,
     scratch,
     signal: interrupted.signal,
-    start: async (plugin, onLine) =>
+    start: async (plugin, onLine, { callsOut } = { callsOut: false }) =>
       startWorker({
         interpreter,
         pythonTree: runtime.pythonTree,
@@ -86,6 +89,7 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
           writable: [],
           hidden: [],
           limits: config.workerLimits,
+          network: callsOut ? networkOf(config, null) : { mode: "none" },
           ...config.isolationLimits,
         },
         onLog: ({ text }) => onLine(text),

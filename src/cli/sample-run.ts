@@ -38,7 +38,7 @@ export async function checkPipeline(
   { signal }: LocalPython,
   manifest: Manifest,
   rows: number,
-): Promise<Check> {
+): Promise<{ check: Check; callsOut: boolean }> {
   const defaults = await worker.request(
     { type: "validate_parameters", parameters: {} },
     { deadlineMs: STEPS_DEADLINE_MS, signal },
@@ -58,15 +58,16 @@ export async function checkPipeline(
     defaults.type === "parameters_invalid"
       ? defaults.errors.map(({ location, message }) => `no default for parameter ${location.join(".")}: ${message}`)
       : []
-  if (reply.type === "failed") return failure("Pipeline", reply.error, required)
+  if (reply.type === "failed") return { check: failure("Pipeline", reply.error, required), callsOut: false }
   const steps = reply.steps.map(({ name, resource_type, condition }) =>
     [name, resource_type === "none" ? null : resource_type.toUpperCase(), condition]
       .filter((part) => part !== null)
       .join(" "),
   )
-  return check("Pipeline", "passed", `${count(steps.length, "step")}: ${steps.join(", ") || "none"}`, {
+  const built = check("Pipeline", "passed", `${count(steps.length, "step")}: ${steps.join(", ") || "none"}`, {
     findings: required,
   })
+  return { check: built, callsOut: reply.steps.some(({ resource_type }) => resource_type === "api") }
 }
 
 export async function checkSampleRun(

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi"
+import { EgressAllowlist } from "../egress.ts"
 import { Quotas } from "../quotas.ts"
 import { RULE_SET_NAMES } from "../rule-set-names.ts"
 import { ListBody, Pagination } from "./pagination.ts"
@@ -40,6 +41,11 @@ export type CreateNamespace = z.output<typeof CreateNamespace>
 export const UpdateNamespace = CreateNamespace.omit({ feature_extractors: true })
   .partial()
   .extend({
+    egress_allowlist: EgressAllowlist.nullish().openapi({
+      description:
+        "Administrators only. Hosts that steps of resource type API may reach: host, host:port, *.domain, address or network; " +
+        "null takes the server's setting",
+    }),
     quotas: z
       .object(
         Object.fromEntries(Object.keys(Quotas.shape).map((name) => [name, z.int().min(1).nullish()])) as {
@@ -67,6 +73,7 @@ export const NamespaceModel = z
     payload_indexes: z.array(z.looseObject({})).nullable(),
     auto_create_indexes: z.boolean(),
     plugin_rule_set: z.enum(RULE_SET_NAMES).nullable(),
+    egress_allowlist: z.array(z.string()).openapi({ description: "What is in force" }),
     quotas: Quotas.openapi({ description: "What is in force; null is unlimited" }),
     namespace_ready: z.boolean(),
     mode: z.literal("managed"),

@@ -3,9 +3,16 @@ import initial from "./migrations/0001_initial.sql" with { type: "text" }
 import ruleSetOfANamespace from "./migrations/0002_rule_set_of_a_namespace.sql" with { type: "text" }
 import isolationFactsOfARun from "./migrations/0003_isolation_facts_of_a_run.sql" with { type: "text" }
 import quotasOfANamespace from "./migrations/0004_quotas_of_a_namespace.sql" with { type: "text" }
+import egressOfANamespace from "./migrations/0005_egress_of_a_namespace.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
-const MIGRATIONS: readonly string[] = [initial, ruleSetOfANamespace, isolationFactsOfARun, quotasOfANamespace]
+const MIGRATIONS: readonly string[] = [
+  initial,
+  ruleSetOfANamespace,
+  isolationFactsOfARun,
+  quotasOfANamespace,
+  egressOfANamespace,
+]
 
 /** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */
 export function migrate(db: Database.Database, now: () => Date): void {

@@ -20,6 +20,8 @@ export interface NamespaceRow {
   plugin_rule_set: RuleSetName | null
   /** JSON of those that differ from the server's; null when none does. */
   quotas: string | null
+  /** JSON list; null takes the server's. */
+  egress_allowlist: string | null
   created_at: string
   updated_at: string
 }
@@ -38,7 +40,7 @@ export interface NamespaceCounts {
 }
 
 const NAMESPACE = `namespace_id, internal_id, namespace_name, description, feature_extractors, payload_indexes,
-  auto_create_indexes, plugin_rule_set, quotas, created_at, updated_at`
+  auto_create_indexes, plugin_rule_set, quotas, egress_allowlist, created_at, updated_at`
 
 export function organizationReader(db: Db) {
   const byName = db.prepare<[string], OrganizationRow>("SELECT * FROM organizations WHERE organization_name = ?")
@@ -61,6 +63,9 @@ export function organizationReader(db: Db) {
          WHERE c.namespace_id = ? AND c.deleted_at IS NULL) AS document_count`,
   )
   const quotas = db.prepare<[string], { quotas: string | null }>("SELECT quotas FROM namespaces WHERE namespace_id = ?")
+  const egress = db.prepare<[string], { egress_allowlist: string | null }>(
+    "SELECT egress_allowlist FROM namespaces WHERE namespace_id = ?",
+  )
   const usage = db.prepare<{ namespaceId: string }, NamespaceUsage>(
     `SELECT (SELECT count(*) FROM plugins WHERE namespace_id = @namespaceId) AS plugins,
        coalesce(sum(b.object_count), 0) AS objects,
@@ -96,6 +101,7 @@ export function organizationReader(db: Db) {
         document_count: 0,
       },
     quotas: (namespaceId: string) => quotas.get(namespaceId)?.quotas ?? null,
+    egressAllowlist: (namespaceId: string) => egress.get(namespaceId)?.egress_allowlist ?? null,
     usage: (namespaceId: string): NamespaceUsage => usage.get({ namespaceId }) ?? { plugins: 0, objects: 0, bytes: 0 },
     /** Removed ones too: for work that was begun before. */
     namespaceById: (namespaceId: string) => byId.get(namespaceId),
@@ -111,12 +117,12 @@ export function organizationWriter(db: Db) {
   )
   const insertNamespace = db.prepare<NamespaceRow>(
     `INSERT INTO namespaces (${NAMESPACE}) VALUES (@namespace_id, @internal_id, @namespace_name, @description,
-       @feature_extractors, @payload_indexes, @auto_create_indexes, @plugin_rule_set, @quotas, @created_at, @updated_at)`,
+       @feature_extractors, @payload_indexes, @auto_create_indexes, @plugin_rule_set, @quotas, @egress_allowlist, @created_at, @updated_at)`,
   )
   const updateNamespace = db.prepare<NamespaceRow>(
     `UPDATE namespaces SET namespace_name = @namespace_name, description = @description,
        feature_extractors = @feature_extractors, payload_indexes = @payload_indexes,
-       auto_create_indexes = @auto_create_indexes, plugin_rule_set = @plugin_rule_set, quotas = @quotas, updated_at = @updated_at
+       auto_create_indexes = @auto_create_indexes, plugin_rule_set = @plugin_rule_set, quotas = @quotas, egress_allowlist = @egress_allowlist, updated_at = @updated_at
      WHERE namespace_id = @namespace_id AND internal_id = @internal_id AND deleted_at IS NULL`,
   )
   const removeNamespace = db.prepare<[string, string]>(

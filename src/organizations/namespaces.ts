@@ -18,16 +18,19 @@ export interface Namespace {
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   quotas: Pick<QuotaBook, "effective">
+  /** Of namespaces that have none of their own. */
+  egressAllowlist: readonly string[]
   now: () => Date
   /** Called after a namespace was removed: its contents are swept in the background. */
   onRemoved: () => void
 }
 
-export function namespaces({ metadata, quotas, now, onRemoved }: Deps) {
+export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }: Deps) {
   const model = (row: NamespaceRow, counts: Counts): NamespaceModel => ({
     ...fields(row),
     ...counts,
     quotas: quotas.effective(row.quotas),
+    egress_allowlist: row.egress_allowlist === null ? [...egressAllowlist] : JSON.parse(row.egress_allowlist),
   })
   const visible = (caller: Caller, row: NamespaceRow) => {
     const scopes = caller.scopes.filter((scope) => scope.resource_type === "namespace")
@@ -95,6 +98,7 @@ export function namespaces({ metadata, quotas, now, onRemoved }: Deps) {
         auto_create_indexes: request.auto_create_indexes === true ? 1 : 0,
         plugin_rule_set: request.plugin_rule_set ?? null,
         quotas: null,
+        egress_allowlist: null,
         created_at: at,
         updated_at: at,
       }
@@ -117,10 +121,15 @@ export function namespaces({ metadata, quotas, now, onRemoved }: Deps) {
 
     update(caller: Caller, identifier: string, changes: UpdateNamespace): NamespaceModel {
       const { namespace_id: id } = find(caller, identifier)
-      if (changes.quotas !== undefined && !caller.permissions.includes("admin")) {
-        throw new ApplianceError("ForbiddenError", "Only a key with the permission 'admin' may change quotas.", {
-          details: { required: "admin", permissions: caller.permissions },
-        })
+      const guarded = (["quotas", "egress_allowlist"] as const).filter((name) => changes[name] !== undefined)
+      if (guarded.length > 0 && !caller.permissions.includes("admin")) {
+        throw new ApplianceError(
+          "ForbiddenError",
+          `Only a key with the permission 'admin' may change ${guarded.join(" and ")}.`,
+          {
+            details: { required: "admin", permissions: caller.permissions },
+          },
+        )
       }
       return metadata.transact((tx) => {
         const row = tx.read.organizations.namespace(caller.internalId, id)
@@ -140,6 +149,7 @@ export function namespaces({ metadata, quotas, now, onRemoved }: Deps) {
           auto_create_indexes: Number(changes.auto_create_indexes ?? row.auto_create_indexes === 1),
           plugin_rule_set: changes.plugin_rule_set === undefined ? row.plugin_rule_set : changes.plugin_rule_set,
           quotas: changedQuotas(row.quotas, changes.quotas),
+          egress_allowlist: changedList(row.egress_allowlist, changes.egress_allowlist),
           updated_at: now().toISOString(),
         }
         tx.write.organizations.updateNamespace(changed)
@@ -196,9 +206,14 @@ function changedQuotas(own: string | null, changes: UpdateNamespace["quotas"]): 
   return kept.length === 0 ? null : JSON.stringify(Object.fromEntries(kept))
 }
 
+function changedList(own: string | null, changes: readonly string[] | null | undefined): string | null {
+  if (changes === undefined) return own
+  return changes === null ? null : JSON.stringify(changes)
+}
+
 type Counts = Pick<NamespaceModel, "document_count" | "bucket_count" | "collection_count" | "object_count">
 
-function fields(row: NamespaceRow): Omit<NamespaceModel, keyof Counts | "quotas"> {
+function fields(row: NamespaceRow): Omit<NamespaceModel, keyof Counts | "quotas" | "egress_allowlist"> {
   return {
     object: "namespace",
     namespace_id: row.namespace_id,

@@ -61,6 +61,7 @@ export function organizations({ metadata, now }: Deps) {
           auto_create_indexes: 0,
           plugin_rule_set: null,
           quotas: null,
+          egress_allowlist: null,
           created_at: at,
           updated_at: at,
         })

@@ -6,7 +6,7 @@ export const IsolationFacts = z.object({
   /** Rights that this kernel's Landlock does not know yet; the system call filter stands in for them. */
   landlock_missing: z.array(z.string().max(64)).max(16).default([]),
   namespaces: z.array(z.string().max(64)).max(16).default([]),
-  network: z.enum(["denied", "open"]).default("open"),
+  network: z.enum(["denied", "proxy-netns", "proxy-port", "open"]).default("open"),
   memory: z.enum(["rlimit", "unbounded"]).default("unbounded"),
   /** Whether existence and size of other tenants' files are hidden too. */
   stat_hidden: z.boolean().default(false),

@@ -3,6 +3,7 @@
  * what the appliance knows, never from anything in a plugin's archive.
  */
 import { readFileSync, realpathSync } from "node:fs"
+import type { Network } from "../egress.ts"
 import type { IsolationLevel } from "../isolation-levels.ts"
 import type { IsolationLimits } from "./isolation.ts"
 import type { ToWorker } from "./protocol.ts"
@@ -17,6 +18,7 @@ export interface Confinement extends IsolationLimits {
   /** At level full these are empty for it, but for what it may read or write inside. */
   readonly hidden: readonly string[]
   readonly limits: WorkerLimits
+  readonly network: Network
 }
 
 export type LockDownPolicy = Extract<ToWorker, { type: "lock_down" }>["policy"]
@@ -34,7 +36,7 @@ export function lockDownPolicy(
   confinement: Confinement,
   own: { readonly read: readonly string[]; readonly write: readonly string[] },
 ): LockDownPolicy {
-  const { level, readable, writable, hidden, limits, landlockAbiAtMost, namespaces } = confinement
+  const { level, readable, writable, hidden, limits, network, landlockAbiAtMost, namespaces } = confinement
   if (level === "none") return { level }
   return {
     level,
@@ -45,6 +47,8 @@ export function lockDownPolicy(
     open_files: limits.openFiles,
     landlock_abi_at_most: landlockAbiAtMost,
     namespaces,
+    network: network.mode,
+    egress: network.mode === "proxy" ? [...network.allow] : [],
   }
 }
 

@@ -4,6 +4,7 @@
  * `python/plugin_worker/protocol.py` is the mirror; `test/python/fixtures/frames.json` tests both. Rows never travel here.
  */
 import { z } from "zod"
+import { NETWORK_MODES } from "../egress.ts"
 import { ISOLATION_LEVELS } from "../isolation-levels.ts"
 import { IsolationFacts } from "./isolation-facts.ts"
 
@@ -134,6 +135,8 @@ export const ToWorker = z.discriminatedUnion("type", [
         open_files: z.int().positive(),
         landlock_abi_at_most: z.int().nonnegative(),
         namespaces: z.boolean(),
+        network: z.enum(NETWORK_MODES),
+        egress: z.array(z.string()),
       }),
     ]),
   }),

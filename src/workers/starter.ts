@@ -4,6 +4,7 @@
  */
 import { mkdir, realpath, rm } from "node:fs/promises"
 import { join } from "node:path"
+import type { Network } from "../egress.ts"
 import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
 import type { IsolationLimits } from "./isolation.ts"
@@ -43,6 +44,8 @@ export interface StartOptions {
   readonly onLog?: (line: OutputLine) => void
   /** Files and folders that this worker may read besides the plugin and its packages. They exist. */
   readonly readable?: readonly string[]
+  /** None unless named. */
+  readonly network?: Network
 }
 
 export function workerStarter(deps: Deps) {
@@ -94,6 +97,7 @@ export function workerStarter(deps: Deps) {
             writable: [],
             hidden: [await realpath(deps.dataDir)],
             limits: deps.limits,
+            network: options.network ?? { mode: "none" },
             ...deps.isolationLimits,
           },
           plugin: { path: plugin.treePath, name: plugin.name, packageName: plugin.packageName },

@@ -143,6 +143,7 @@ function addNamespace(metadata: ReturnType<typeof openMetadata>, name: string): 
       auto_create_indexes: 0,
       plugin_rule_set: null,
       quotas: null,
+      egress_allowlist: null,
       created_at: at,
       updated_at: at,
     })

@@ -172,6 +172,7 @@ function addNamespace(metadata: ReturnType<typeof openMetadata>, namespaceId: st
       auto_create_indexes: 0,
       plugin_rule_set: null,
       quotas: null,
+      egress_allowlist: null,
       created_at: at,
       updated_at: at,
     })

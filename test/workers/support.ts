@@ -31,6 +31,7 @@ export const UNCONFINED: Confinement = {
     cpuMs: 3_600_000,
     logBytes: 64 * 1024 ** 2,
   },
+  network: { mode: "none" },
   landlockAbiAtMost: 99,
   namespaces: true,
 }

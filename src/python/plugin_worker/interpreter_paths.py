@@ -25,6 +25,24 @@ SYSTEM_PATHS: Final = (
     "/sys/devices/system/cpu",
     "/sys/devices/system/node",
 )
+# How names are resolved, and whose certificates are believed; of /etc/ssl not the private keys.
+NETWORK_PATHS: Final = (
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust/extracted",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    # Where resolv.conf may be a link to.
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+)
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 

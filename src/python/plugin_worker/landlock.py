@@ -19,6 +19,8 @@ _ADD_RULE: Final = 445
 _RESTRICT_SELF: Final = 446
 _VERSION_FLAG: Final = 1
 _PATH_BENEATH: Final = 1
+_NET_PORT: Final = 2
+_CONNECT_TCP: Final = 0b10
 
 _EXECUTE: Final = 1 << 0
 _WRITE_FILE: Final = 1 << 1
@@ -36,7 +38,7 @@ _IOCTL_DEV: Final = 1 << 15
 _FILE_RIGHTS_BY_ABI: Final = {1: (1 << 13) - 1, 2: _REFER, 3: _TRUNCATE, 5: _IOCTL_DEV}
 _NETWORK_RIGHTS: Final = 0b11
 _SCOPES: Final = 0b11
-_NETWORK_ABI: Final = 4
+NETWORK_ABI: Final = 4
 TRUNCATE_ABI: Final = 3
 _SCOPES_ABI: Final = 6
 NAMES_BY_ABI: Final = {2: "refer", 3: "truncate", 4: "tcp", 5: "ioctl_dev", 6: "scope"}
@@ -62,12 +64,12 @@ def landlock_abi(at_most: int) -> int:
 class Ruleset:
     """Grants are collected first, `restrict` makes them all that is left. Raises OSError whenever the kernel refuses."""
 
-    def __init__(self, abi: int) -> None:
+    def __init__(self, abi: int, *, any_port: bool = False) -> None:
         self._abi = abi
         self._handled = sum(rights for since, rights in _FILE_RIGHTS_BY_ABI.items() if since <= abi)
         fields = [self._handled]
-        if abi >= _NETWORK_ABI:
-            fields.append(_NETWORK_RIGHTS)
+        if abi >= NETWORK_ABI:
+            fields.append(0 if any_port else _NETWORK_RIGHTS)
         if abi >= _SCOPES_ABI:
             fields.append(_SCOPES)
         attributes = struct.pack(f"={len(fields)}Q", *fields)
@@ -86,6 +88,12 @@ class Ruleset:
 
     def grant_devices(self, paths: Iterable[str]) -> None:
         self._grant(paths, _DEVICE, required=False)
+
+    def grant_connect(self, port: int) -> None:
+        """TCP to this port, of whatever address: a rule names no host. Before NETWORK_ABI there is nothing to grant."""
+        if self._abi >= NETWORK_ABI:
+            rule = struct.pack("=QQ", _CONNECT_TCP, port)
+            syscall(f"landlock_add_rule for port {port}", _ADD_RULE, self._descriptor, _NET_PORT, rule, 0)
 
     def restrict(self) -> None:
         """Binds the calling thread, for good, and those it starts later: it must be the only one."""

@@ -47,5 +47,7 @@ PROGRESS_SECONDS: Final = 0.5
 WRITTEN_FILE: Final = 8 * 1024 * MIB
 # Libraries map their files and close them; a worker with all of the base packages holds fewer than twenty.
 LEAST_OPEN_FILES: Final = 32
+# The egress proxy holds two buffers of 64 KiB for each of its 64 connections.
+PROXY_MEMORY: Final = 256 * MIB
 # Python with numpy, pandas and pyarrow needs about 150 MiB of data; less than this is a mistake in a setting.
 LEAST_MEMORY: Final = 256 * MIB

@@ -8,12 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from plugin_worker.limits import LEAST_MEMORY, LEAST_OPEN_FILES
 from plugin_worker.protocol import CHANNEL_DESCRIPTOR
 
+if TYPE_CHECKING:
+    from plugin_worker.network import Proxy
+
 LEVELS: Final = ("full", "standard", "reduced", "none")
+NETWORKS: Final = ("none", "proxy", "open")
 
 _locked_down = False
 
@@ -37,6 +41,9 @@ class Policy:
     # Treats the kernel as an older one, 0 as one without Landlock.
     landlock_abi_at_most: int = 99
     namespaces: bool = True
+    # "none", "proxy" to what `egress` lists, or "open".
+    network: str = "none"
+    egress: tuple[str, ...] = ()
     # Only when started as root.
     uid: int | None = None
 
@@ -58,12 +65,16 @@ class Policy:
                 open_files=int(message["open_files"]),
                 landlock_abi_at_most=int(message.get("landlock_abi_at_most", 99)),
                 namespaces=bool(message.get("namespaces", True)),
+                network=str(message.get("network", "none")),
+                egress=tuple(message.get("egress") or ()),
                 uid=message.get("uid"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise LockDownRefused(f"The policy of level {level} is incomplete: {error!r}.") from error
         if policy.memory_bytes < LEAST_MEMORY:
             raise LockDownRefused(f"{policy.memory_bytes} bytes of memory are less than Python and its libraries need.")
+        if policy.network not in NETWORKS:
+            raise LockDownRefused(f"There is no network mode {policy.network!r}.")
         if policy.open_files < LEAST_OPEN_FILES:
             raise LockDownRefused(f"{policy.open_files} open files are less than Python and its libraries need.")
         return policy
@@ -92,6 +103,7 @@ def lock_down(message: Mapping[str, Any]) -> dict[str, Any]:
 class _Steps:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._proxy: Proxy | None = None
 
     def take(self) -> dict[str, Any]:
         # Imported here: a worker that is not to be locked down, on a Mac too, needs none of it.
@@ -109,8 +121,12 @@ class _Steps:
         uid = policy.uid
         if uid is not None:
             self._step(f"user {uid}", lambda: privileges.become_user(uid))
+        if policy.network == "proxy":
+            self._step("egress proxy", self._start_proxy)
         if policy.level == "full":
             self._step("namespaces", lambda: self._enter_namespaces((*own, *policy.read, *policy.write)))
+            if self._proxy is not None:
+                self._step("egress proxy", self._proxy.enter)
             privileges.clear_bounding_set()
         # The change of the user has cleared it.
         self._step("parent-death signal", die_with_parent)
@@ -118,12 +134,14 @@ class _Steps:
         self._step("capabilities", privileges.clear_capabilities)
         self._step("limits", lambda: privileges.limit_resources(policy.memory_bytes, policy.open_files))
         self._step("system call filter", lambda: self._load_filter(abi), kernel.UnknownMachine)
-        self._step("self-test", lambda: _expect_refusals(files=policy.level != "reduced"))
+        self._step("self-test", lambda: _expect_refusals(files=policy.level != "reduced", sockets=self._sockets()))
+        if self._proxy is not None:
+            self._proxy.announce()
         return {
             "landlock_abi": abi or None,
             "landlock_missing": missing,
             "namespaces": self._namespaces(),
-            "network": "denied",
+            "network": self._network(),
             "memory": "rlimit",
             "stat_hidden": policy.level == "full",
             "uid": os.getuid(),
@@ -143,17 +161,41 @@ class _Steps:
             raise OSError("switched off by the appliance's settings")
         from plugin_worker.namespaces import enter_namespaces
 
-        enter_namespaces(self._policy.hide, granted)
+        enter_namespaces(self._policy.hide, granted, network=self._policy.network != "open")
+
+    def _start_proxy(self) -> None:
+        from plugin_worker.landlock import NETWORK_ABI, landlock_abi
+        from plugin_worker.network import Proxy
+
+        policy = self._policy
+        # Without a network of its own, only Landlock keeps the worker from other ports than the proxy's.
+        confined = policy.level == "full" or (
+            policy.level == "standard" and landlock_abi(policy.landlock_abi_at_most) >= NETWORK_ABI
+        )
+        if confined:
+            self._proxy = Proxy(policy.egress, own_network=policy.level == "full")
+
+    def _sockets(self) -> str:
+        if self._policy.network == "open":
+            return "open"
+        return "denied" if self._proxy is None else "tcp"
+
+    def _network(self) -> str:
+        if self._policy.network == "open":
+            return "open"
+        if self._proxy is None:
+            return "denied"
+        return "proxy-netns" if self._policy.level == "full" else "proxy-port"
 
     def _namespaces(self) -> list[str]:
         if self._policy.level != "full":
             return []
         from plugin_worker.namespaces import NAMES
 
-        return list(NAMES)
+        return [name for name in NAMES if name != "net" or self._policy.network != "open"]
 
     def _restrict_files(self, own: tuple[str, ...]) -> tuple[int, list[str]]:
-        from plugin_worker.interpreter_paths import DEVICES, SYSTEM_PATHS
+        from plugin_worker.interpreter_paths import DEVICES, NETWORK_PATHS, SYSTEM_PATHS
         from plugin_worker.landlock import Ruleset, landlock_abi
 
         policy = self._policy
@@ -163,9 +205,13 @@ class _Steps:
         def restrict() -> None:
             if abi == 0:
                 raise OSError("the kernel has no Landlock, or it is switched off")
-            ruleset = Ruleset(abi)
+            ruleset = Ruleset(abi, any_port=policy.network == "open")
             ruleset.grant_read((*own, *policy.read), required=True)
             ruleset.grant_read(SYSTEM_PATHS, required=False)
+            if self._sockets() != "denied":
+                ruleset.grant_read(NETWORK_PATHS, required=False)
+            if self._proxy is not None:
+                ruleset.grant_connect(self._proxy.port)
             ruleset.grant_write(policy.write)
             ruleset.grant_devices(DEVICES)
             ruleset.restrict()
@@ -179,7 +225,7 @@ class _Steps:
         from plugin_worker.seccomp_filter import load_filter
 
         # Without Landlock nothing confines truncation anyway: a file that can be opened for writing can be emptied.
-        load_filter(truncation_is_confined=abi == 0 or abi >= TRUNCATE_ABI)
+        load_filter(truncation_is_confined=abi == 0 or abi >= TRUNCATE_ABI, sockets=self._sockets())
 
 
 def _expect_one_thread() -> None:
@@ -190,9 +236,9 @@ def _expect_one_thread() -> None:
         raise OSError(f"{count} threads are running, and Landlock binds only one")
 
 
-def _expect_refusals(*, files: bool) -> None:
+def _expect_refusals(*, files: bool, sockets: str) -> None:
     from plugin_worker.self_test import failed_refusals
 
-    open_still = failed_refusals(files=files)
+    open_still = failed_refusals(files=files, sockets=sockets)
     if open_still:
         raise OSError(f"not refused: {', '.join(open_still)}")

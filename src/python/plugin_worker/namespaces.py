@@ -26,10 +26,14 @@ _MS_REC: Final = 0x4000
 _MS_PRIVATE: Final = 0x4_0000
 
 
-def enter_namespaces(hidden: Sequence[str], granted: Sequence[str]) -> None:
-    """`hidden` and `granted` are real paths, absolute and without links. Raises OSError when the machine refuses."""
+def enter_namespaces(hidden: Sequence[str], granted: Sequence[str], *, network: bool) -> None:
+    """`hidden` and `granted` are real paths, absolute and without links; `network`: an empty one too.
+
+    Raises OSError when the machine refuses.
+    """
     uid, gid = os.getuid(), os.getgid()
-    if LIBC.unshare(_NEW_USER | _NEW_NETWORK | _NEW_IPC | _NEW_UTS | _NEW_MOUNTS) != 0:
+    flags = _NEW_USER | _NEW_IPC | _NEW_UTS | _NEW_MOUNTS | (_NEW_NETWORK if network else 0)
+    if LIBC.unshare(flags) != 0:
         raise failure("unshare")
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{uid} {uid} 1")

@@ -26,13 +26,19 @@ _INSTEAD: Final = {
     "operation": "Plugins work on their rows, their own files and threads.",
 }
 
+_THROUGH_PROXY: Final = (
+    "Requests go through the proxy of HTTPS_PROXY and HTTP_PROXY, to the hosts on the egress allowlist of the namespace; "
+    "requests, httpx and urllib use it by themselves, aiohttp with trust_env=True."
+)
+
 _level = "none"
+_network = "denied"
 
 
-def refuse_from_now_on(level: str) -> None:
-    """Called once the process is locked down; before, and at level none, nothing is said."""
-    global _level
-    _level = level
+def refuse_from_now_on(level: str, network: str) -> None:
+    """Called once the process is locked down; before, and at level none, nothing is said. `network` as in the facts."""
+    global _level, _network
+    _level, _network = level, network
 
 
 def refusal_of(error: BaseException) -> str | None:
@@ -47,12 +53,18 @@ def refusal_of(error: BaseException) -> str | None:
         if seen is None:
             return None
         # Without sockets no name server is asked: the C library calls that a temporary failure.
-        if isinstance(seen, OSError) and (seen.errno in _REFUSED or type(seen).__name__ == "gaierror"):
+        if isinstance(seen, OSError) and (seen.errno in _REFUSED or _cut_off(seen) or type(seen).__name__ == "gaierror"):
             kind, which = _what(seen)
             named = f" ({which[:300]})" if which else ""
-            return f"The sandbox refused {_ACCESS[kind]}{named}. {_INSTEAD[kind]}"
+            instead = _THROUGH_PROXY if kind == "network" and _network.startswith("proxy") else _INSTEAD[kind]
+            return f"The sandbox refused {_ACCESS[kind]}{named}. {instead}"
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def _cut_off(error: OSError) -> bool:
+    """In a network of its own there is no way to anywhere but the proxy."""
+    return _network == "proxy-netns" and error.errno == errno.ENETUNREACH
 
 
 def _limit_of(error: BaseException) -> str | None:

@@ -56,18 +56,22 @@ class _Instruction:
     if_false: int = 0
 
 
-def load_filter(*, truncation_is_confined: bool) -> None:
-    """Binds all threads of this process, for good. Needs no_new_privs. Raises OSError or UnknownMachine."""
+def load_filter(*, truncation_is_confined: bool, sockets: str) -> None:
+    """Binds all threads of this process, for good; `sockets` is one of SOCKETS. Needs no_new_privs.
+
+    Raises OSError or UnknownMachine.
+    """
     numbers = syscall_numbers()
-    program = build_filter(numbers, os.uname().machine, os.getpid(), truncation_is_confined=truncation_is_confined)
+    rules = rules_by_argument(os.getpid(), truncation_is_confined=truncation_is_confined, sockets=sockets)
+    program = build_filter(numbers, os.uname().machine, rules)
     code = ctypes.create_string_buffer(program, len(program))
     head = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     syscall("seccomp", numbers["seccomp"], _SET_MODE_FILTER, _FLAG_TSYNC, head)
 
 
-def build_filter(numbers: dict[str, int], machine: str, pid: int, *, truncation_is_confined: bool) -> bytes:
+def build_filter(numbers: dict[str, int], machine: str, rules: dict[str, ByArgument]) -> bytes:
     """The program as the kernel takes it: 8 bytes an instruction."""
-    answers = _answers(numbers, pid, truncation_is_confined=truncation_is_confined)
+    answers = _answers(numbers, rules)
     instructions = [
         _Instruction(_LOAD, _ARCHITECTURE_AT),
         _Instruction(_JUMP_EQUAL, _AUDIT_ARCHITECTURE[machine], 1, 0),
@@ -85,12 +89,12 @@ def build_filter(numbers: dict[str, int], machine: str, pid: int, *, truncation_
 _Answer = int | ByArgument | None
 
 
-def _answers(numbers: dict[str, int], pid: int, *, truncation_is_confined: bool) -> dict[int, _Answer]:
+def _answers(numbers: dict[str, int], rules: dict[str, ByArgument]) -> dict[int, _Answer]:
     """By number: None is allowed, 0 pretended, else an errno or a look at the arguments."""
     by_name: dict[str, _Answer] = dict.fromkeys(ALLOWED)
     for names, error in ((REFUSED, errno.EPERM), (NETWORK, errno.EACCES), (ATTRIBUTES, errno.EOPNOTSUPP), (PRETENDED, 0)):
         by_name.update(dict.fromkeys(names, error))
-    by_name.update(rules_by_argument(pid, truncation_is_confined=truncation_is_confined))
+    by_name.update(rules)
     return {numbers[name]: answer for name, answer in by_name.items() if name in numbers}
 
 

@@ -43,6 +43,10 @@ ustat
 # EACCES, the error of a firewall: what Python and its libraries say of it is "Permission denied".
 NETWORK: Final = "socket connect bind listen accept accept4".split()
 
+# How far the network is open: not at all; TCP to where Landlock or the namespace lets it; all of TCP and UDP; the same and
+# taking connections, for our own proxy.
+SOCKETS: Final = ("denied", "tcp", "open", "server")
+
 # EOPNOTSUPP, as a file system without them answers: ENOSYS made shutil.copy2 raise.
 ATTRIBUTES: Final = """
 setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
@@ -81,7 +85,11 @@ _O_TRUNC_AND_MODE: Final = 0o1003
 _O_TRUNC: Final = 0o1000
 _MSG_FASTOPEN: Final = 0x2000_0000
 _AF_UNIX: Final = 1
+_AF_INET: Final = 2
+_AF_INET6: Final = 10
+_IPPROTO_TCP: Final = 6
 _SOCK_STREAM: Final = 1
+_SOCK_DGRAM: Final = 2
 # Names and slack of threads, transparent huge pages, names of mappings, and questions.
 _HARMLESS_PRCTL: Final = (2, 3, 7, 15, 16, 21, 23, 25, 27, 29, 30, 39, 41, 42, 0x53564D41)
 # Typing into a terminal, and who gets a descriptor's signals.
@@ -90,7 +98,7 @@ _HARMFUL_IOCTL: Final = (0x5412, 0x541C, 0x540E, 0x8901, 0x8902)
 _HARMFUL_FCNTL: Final = (8, 10, 15, 1024, 1026)
 
 
-def rules_by_argument(pid: int, *, truncation_is_confined: bool) -> dict[str, ByArgument]:
+def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -> dict[str, ByArgument]:
     """`truncation_is_confined`: Landlock refuses to truncate (ABI 3 and later); else the filter stands in."""
     denied = errno.EPERM
     own = ByArgument((When(0, (pid,), None),), denied)
@@ -132,11 +140,30 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool) -> dict[str, By
         "prctl": ByArgument((When(0, _HARMLESS_PRCTL, None),), denied),
         "personality": ByArgument((When(0, (0xFFFF_FFFF,), None),), denied),
     }
+    rules.update(_socket_rules(sockets))
     if not truncation_is_confined:
         rules["truncate"] = ByArgument((), errno.EACCES)
         reading_and_truncating = (When(2, (_O_TRUNC,), errno.EACCES, _O_TRUNC_AND_MODE),)
         rules["openat"] = ByArgument(reading_and_truncating, None)
         rules["open"] = ByArgument((When(1, (_O_TRUNC,), errno.EACCES, _O_TRUNC_AND_MODE),), None)
+    return rules
+
+
+def _socket_rules(sockets: str) -> dict[str, ByArgument]:
+    if sockets == "denied":
+        return {}
+    open_to_all = ByArgument((), None)
+    families = When(0, (_AF_INET, _AF_INET6), errno.EACCES, differs=True)
+    if sockets == "tcp":
+        # No protocol but TCP's own: MPTCP passes by Landlock's rules for ports, and UDP is not covered by them.
+        only_tcp = (families, When(2, (0, _IPPROTO_TCP), errno.EACCES, differs=True), When(1, (_SOCK_STREAM,), None, 0xF))
+        return {"socket": ByArgument(only_tcp, errno.EACCES), "connect": open_to_all}
+    kinds = When(1, (_SOCK_STREAM, _SOCK_DGRAM), None, 0xF)
+    rules = {"socket": ByArgument((families, kinds), errno.EACCES)}
+    # The C library asks name servers by sendmmsg.
+    rules.update(dict.fromkeys(("connect", "sendto", "sendmsg", "sendmmsg"), open_to_all))
+    if sockets == "server":
+        rules.update(dict.fromkeys(("accept", "accept4"), open_to_all))
     return rules
 
 

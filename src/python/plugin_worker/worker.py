@@ -83,7 +83,7 @@ class Worker:
         except LockDownRefused as refused:
             print(f"lock-down: {refused}", file=sys.stderr)
             _end(_EXIT_LOCK_DOWN)
-        refuse_from_now_on(reached["isolation"])
+        refuse_from_now_on(reached["isolation"], reached["facts"].get("network", "open"))
         threading.Thread(target=self._read_requests, name="channel", daemon=True).start()
         self._locked_down = True
         return {"type": "locked_down", **reached}
