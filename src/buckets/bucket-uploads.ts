@@ -53,7 +53,7 @@ export function bucketUploads({ metadata, blobs, files, quotas, signUrl, uploadB
   const signedUrl = (row: BucketUploadRow): string | null => {
     const expiresAt = new Date(row.expires_at)
     if (row.status === "PENDING" && expiresAt > now()) {
-      return signUrl({ method: "PUT", path: `objects/${row.upload_id}`, expiresAt })
+      return signUrl({ method: "PUT", path: `objects/${row.upload_id}`, expiresAt, size: row.file_size_bytes })
     }
     const inObject = row.sha256 !== null && metadata.read.objects.holdsFile(row.bucket_id, row.sha256)
     return inObject && row.sha256 !== null ? downloadUrl(signUrl, row.bucket_id, row.sha256, now()) : null
@@ -128,13 +128,13 @@ export function bucketUploads({ metadata, blobs, files, quotas, signUrl, uploadB
     },
 
     /**
-     * The body of a signed PUT, `announced` its Content-Length. A stream that breaks off leaves nothing, and what came before stays valid.
+     * The body of a signed PUT, `announced` its Content-Length, `size` what the URL was signed for. A stream that breaks off leaves nothing, and what came before stays valid.
      * @throws NotFoundError, PayloadTooLargeError, BadRequestError for an empty body or a finished upload
      */
     async receive(
       uploadId: string,
       stream: AsyncIterable<Uint8Array> | null,
-      announced: number | null,
+      { announced, size = null }: { readonly announced: number | null; readonly size?: number | null },
     ): Promise<{ etag: string }> {
       const upload = metadata.read.bucketUploads.byId(uploadId)
       const place = upload === undefined ? undefined : metadata.read.buckets.place(upload.bucket_id)
@@ -143,10 +143,11 @@ export function bucketUploads({ metadata, blobs, files, quotas, signUrl, uploadB
       if (stream === null) throw new ApplianceError("BadRequestError", "The body is empty; PUT the file's bytes.")
       const scope = { orgId: place.org_id, namespaceId: place.namespace_id }
       using hold = files.hold()
-      if ((announced ?? 0) > uploadBytes) throw tooLarge(uploadBytes)
-      const body = { stream, announced, maxBytes: uploadBytes }
+      const maxBytes = Math.min(uploadBytes, size ?? uploadBytes)
+      if ((announced ?? 0) > maxBytes) throw tooLarge(maxBytes)
+      const body = { stream, announced, maxBytes }
       const received = await blobs.receive(scope, upload.bucket_id, body, hold).catch((error: unknown) => {
-        throw bodyError(error, uploadBytes)
+        throw bodyError(error, maxBytes)
       })
       const taken = metadata.transact((tx) => {
         const current = tx.read.bucketUploads.byId(uploadId)

@@ -28,6 +28,8 @@ export const ERRORS = {
   500: failure("Unexpected fault"),
 } as const
 
+export const TOO_LARGE = { 413: failure("More bytes than are taken") } as const
+
 export const CONFLICT = { 409: failure("Already exists") } as const
 
 export const NamespaceHeader = z.object({

@@ -52,6 +52,7 @@ export function pluginUploads({ metadata, archives, quotas, signUrl, now, archiv
           method: "PUT",
           path: `plugins/${row.upload_id}`,
           expiresAt: new Date(row.expires_at),
+          size: row.file_size_bytes,
         }),
         expires_at: row.expires_at,
         s3_key: pluginKey({ orgId: namespace.orgId, namespaceId: namespace.namespaceId, pluginId: id }, row.upload_id),
@@ -69,10 +70,10 @@ export function pluginUploads({ metadata, archives, quotas, signUrl, now, archiv
     },
 
     /**
-     * Bytes for a reserved upload; the signature was checked. Answers their MD5, as an object store does.
+     * Bytes for a reserved upload; the signature was checked, and with it the `size` that was announced. Answers their MD5, as an object store does.
      * @throws NotFoundError, AlreadyExistsError when the upload was confirmed, PayloadTooLargeError, BadRequestError
      */
-    async receive(uploadId: string, source: ByteSource): Promise<{ etag: string }> {
+    async receive(uploadId: string, source: ByteSource, size: number | null = null): Promise<{ etag: string }> {
       const upload = metadata.read.plugins.upload(uploadId)
       if (upload === undefined) throw notFound("plugin upload", uploadId)
       if (upload.answer !== null) {
@@ -89,7 +90,7 @@ export function pluginUploads({ metadata, archives, quotas, signUrl, now, archiv
         namespaceId: upload.namespace_id,
         pluginId: pluginId(upload.name, upload.version),
       }
-      const { md5 } = await archives.receive(place, uploadId, source, archiveBytes)
+      const { md5 } = await archives.receive(place, uploadId, source, Math.min(archiveBytes, size ?? archiveBytes))
       return { etag: md5 }
     },
 

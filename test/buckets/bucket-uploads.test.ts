@@ -16,7 +16,7 @@ const reserve = (domain: Domain, bucketId: string, request: Record<string, unkno
     nothing,
   )
 const send = (domain: Domain, uploadId: string, ...chunks: (Uint8Array | Error)[]) =>
-  domain.uploads.receive(uploadId, streamOf(...chunks), null)
+  domain.uploads.receive(uploadId, streamOf(...chunks), { announced: null })
 const confirm = (domain: Domain, bucketId: string, uploadId: string, request = {}) =>
   domain.uploads.confirm(domain.namespace, bucketId, uploadId, request)
 
@@ -111,8 +111,8 @@ test("a body that breaks off, is too large, empty, or not as long as announced l
   const large = await refusal(() => send(domain, id, Buffer.alloc(UPLOAD_BYTES), Buffer.alloc(1)))
   expect([large.type, large.details?.limit_bytes]).toEqual(["PayloadTooLargeError", UPLOAD_BYTES])
   expect((await refusal(() => send(domain, id))).type).toBe("BadRequestError")
-  expect((await refusal(() => domain.uploads.receive(id, null, null))).type).toBe("BadRequestError")
-  const short = await refusal(() => domain.uploads.receive(id, streamOf(Buffer.from("short")), 6))
+  expect((await refusal(() => domain.uploads.receive(id, null, { announced: null }))).type).toBe("BadRequestError")
+  const short = await refusal(() => domain.uploads.receive(id, streamOf(Buffer.from("short")), { announced: 6 }))
   expect(short.message).toContain("5 of 6 bytes")
   expect(domain.blobPaths()).toEqual(before)
   expect(await confirm(domain, bucketId, id)).toMatchObject({ file_hash: sha256(PNG) })

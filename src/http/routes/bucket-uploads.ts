@@ -27,6 +27,7 @@ import {
   NamespacedCreate,
   NamespaceHeader,
   namespaceOf,
+  TOO_LARGE,
 } from "../route.ts"
 
 interface Deps {
@@ -106,6 +107,9 @@ const receive = createRoute({
     400: ERRORS[400],
     403: ERRORS[403],
     404: ERRORS[404],
+    ...TOO_LARGE,
+    422: ERRORS[422],
+    500: ERRORS[500],
   },
 })
 
@@ -152,11 +156,11 @@ export function bucketUploadRoutes(app: App, { bucketUploads, presignedUrls, nam
   })
   app.openapi(receive, async (c) => {
     const { upload_id: uploadId } = c.req.valid("param")
-    demandSignature(presignedUrls, "PUT", `objects/${uploadId}`, c.req.valid("query"))
+    const size = demandSignature(presignedUrls, "PUT", `objects/${uploadId}`, c.req.valid("query"))
     c.get("allowSilence")(UPLOAD_SILENCE)
     const length = c.req.header("content-length")
     const announced = length === undefined || !/^\d{1,15}$/.test(length) ? null : Number(length)
-    const { etag } = await bucketUploads.receive(uploadId, c.req.raw.body, announced)
+    const { etag } = await bucketUploads.receive(uploadId, c.req.raw.body, { announced, size })
     c.header("ETag", `"${etag}"`)
     return c.body(null, 200)
   })

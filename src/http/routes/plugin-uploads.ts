@@ -15,7 +15,7 @@ import type { App } from "../app.ts"
 import { validationError } from "../error-response.ts"
 import { readFileForm } from "../multipart.ts"
 import { demandSignature, SignatureQuery } from "../presigned.ts"
-import { CONFLICT, createOnce, ERRORS, IdempotencyHeader, json, jsonRequest } from "../route.ts"
+import { CONFLICT, createOnce, ERRORS, IdempotencyHeader, json, jsonRequest, TOO_LARGE } from "../route.ts"
 
 interface Deps {
   namespaces: Namespaces
@@ -53,6 +53,9 @@ const put = createRoute({
     400: ERRORS[400],
     403: ERRORS[403],
     404: ERRORS[404],
+    422: ERRORS[422],
+    500: ERRORS[500],
+    ...TOO_LARGE,
     ...CONFLICT,
   },
 })
@@ -99,12 +102,16 @@ export function pluginUploadRoutes(app: App, deps: Deps): void {
 
   app.openapi(put, async (c) => {
     const { upload_id: id } = c.req.valid("param")
-    demandSignature(presignedUrls, "PUT", `plugins/${id}`, c.req.valid("query"))
+    const size = demandSignature(presignedUrls, "PUT", `plugins/${id}`, c.req.valid("query"))
     c.get("allowSilence")(UPLOAD_SILENCE_SECONDS)
-    const { etag } = await pluginUploads.receive(id, {
-      chunks: c.req.raw.body ?? noBytes(),
-      announcedBytes: contentLength(c.req.raw),
-    })
+    const { etag } = await pluginUploads.receive(
+      id,
+      {
+        chunks: c.req.raw.body ?? noBytes(),
+        announcedBytes: contentLength(c.req.raw),
+      },
+      size,
+    )
     c.header("ETag", `"${etag}"`)
     return c.body(null, 200)
   })
