@@ -142,6 +142,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       command: [
         ...ownCommand(),
         "documents-process",
+        dataDir,
         ...(runtime.nativeDirectory === null ? [] : [runtime.nativeDirectory]),
       ],
       dataDir,

@@ -4,14 +4,16 @@
  */
 import { NAME, VERSION } from "./version.ts"
 
-const [first, second] = process.argv.slice(2)
+const [first, ...rest] = process.argv.slice(2)
 
 if (process.argv.length === 3 && (first === "--version" || first === "-V")) {
   console.log(`${NAME} ${VERSION}`)
 } else if (first === "documents-process") {
-  // Not for people: the appliance starts it, and says where the native libraries lie.
-  const { useNativeLibraries } = await import("./runtime.ts")
-  useNativeLibraries(second ?? null)
+  // Not for people: the appliance starts it, and says where its files and the native libraries lie.
+  const { ownCommand, useNativeLibraries } = await import("./runtime.ts")
+  const { becomeConfined } = await import("./documents/confine.ts")
+  const nativeDirectory = await becomeConfined(ownCommand(), rest)
+  useNativeLibraries(nativeDirectory)
   const { runDocumentsProcess } = await import("./documents/child.ts")
   await runDocumentsProcess()
 } else if (first === "scan-process") {
