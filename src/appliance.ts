@@ -122,17 +122,19 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     quietly(() => recorded(record, kind))
     return () => quietly(() => forgotten(record))
   }
-  const starter = workerStarter({
-    facts,
-    pythonTree: runtime.pythonTree,
-    scratchDir: join(dataDir, "scratch"),
-    dataDir,
-    limits: config.workerLimits,
-    isolationLimits: config.isolationLimits,
-    started: (record) => recorded(record, "worker"),
-    ended: forgotten,
-    log,
-  })
+  const starter = starting.use(
+    workerStarter({
+      facts,
+      pythonTree: runtime.pythonTree,
+      scratchDir: join(dataDir, "scratch"),
+      dataDir,
+      limits: config.workerLimits,
+      isolationLimits: config.isolationLimits,
+      started: (record) => recorded(record, "worker"),
+      ended: forgotten,
+      log,
+    }),
+  )
   const firstFacts = await starter.current()
   refuseOpenHost(config, firstFacts.isolation.level)
   warnOfLoosening(config, firstFacts, log)

@@ -11,8 +11,9 @@ import type { IsolationLimits } from "./isolation.ts"
 import { LockDownRefused } from "./lock-down.ts"
 import type { OutputLine } from "./output.ts"
 import type { ProcessRecord } from "./process-identity.ts"
+import { warmLaunchers } from "./warm-launchers.ts"
 import type { WorkerLimits } from "./watchdog.ts"
-import { startWorker, type Worker } from "./worker.ts"
+import { startWorker, threadCounts, type Worker } from "./worker.ts"
 import type { WorkerFacts } from "./worker-facts.ts"
 
 export interface PluginCode {
@@ -50,6 +51,7 @@ export interface StartOptions {
 
 export function workerStarter(deps: Deps) {
   const { facts, pythonTree, scratchDir, started, ended, log } = deps
+  const launchers = warmLaunchers({ pythonTree, started, ended, log })
   let known: WorkerFacts | null = null
 
   const current = async (): Promise<WorkerFacts> => {
@@ -85,7 +87,14 @@ export function workerStarter(deps: Deps) {
       const scratch = join(own, "home")
       const exchange = join(own, "exchange")
       for (const directory of [scratch, exchange]) await mkdir(directory, { recursive: true, mode: 0o700 })
+      const threads = options.threads ?? 1
+      const sitePackages = [environment.sitePackages]
       try {
+        const launcher = await launchers.get({
+          interpreter: interpreter.chosen,
+          sitePackages,
+          environment: { PATH: "/usr/bin:/bin", LANG: "C.UTF-8", ...threadCounts(threads) },
+        })
         const worker = await startWorker({
           interpreter: interpreter.chosen,
           pythonTree,
@@ -101,8 +110,9 @@ export function workerStarter(deps: Deps) {
             ...deps.isolationLimits,
           },
           plugin: { path: plugin.treePath, name: plugin.name, packageName: plugin.packageName },
-          sitePackages: [environment.sitePackages],
-          threads: options.threads ?? 1,
+          launcher,
+          sitePackages,
+          threads,
           log,
           ...(options.onLog === undefined ? {} : { onLog: options.onLog }),
           ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -119,6 +129,9 @@ export function workerStarter(deps: Deps) {
         })
       }
     },
+
+    /** Ends what is warm, and with it every worker that still lives. */
+    [Symbol.asyncDispose]: () => launchers[Symbol.asyncDispose](),
   }
 }
 

@@ -3,11 +3,11 @@
  * own) leads to the same end: the group is ended, the child reaped, the pipes and the channel closed, and only then do
  * the requests that were in flight fail. So who sees `WorkerDied` may remove the worker's scratch.
  */
-import type { Subprocess } from "bun"
 import { type Channel, openChannel } from "./channel.ts"
 import { drainLines, OUTPUT_LIMITS, type OutputLine, OutputTail } from "./output.ts"
 import { type ProcessRecord, recordProcess } from "./process-identity.ts"
 import { ProtocolBreach, type ReplyTo, type WorkerEvent, type WorkerRequest } from "./protocol.ts"
+import type { Ending, SpawnedProcess } from "./spawned-process.ts"
 import { endGroup, settlesWithin, signalGroup } from "./terminate.ts"
 import { WorkerDied, type WorkerExit } from "./worker-died.ts"
 
@@ -21,10 +21,7 @@ const MAX_EVENTS_PER_SECOND = 1_000
 const MAX_TIMER_MS = 2_147_483_647
 
 export interface ProcessOptions {
-  readonly argv: readonly string[]
-  readonly cwd: string
-  /** The whole environment of the worker. */
-  readonly environment: Record<string, string>
+  readonly process: SpawnedProcess
   onLog(line: OutputLine): void
   /** Bytes printed, whatever becomes of them. */
   onPrinted(bytes: number): void
@@ -59,25 +56,7 @@ export interface WorkerProcess {
   end(): Promise<WorkerExit>
 }
 
-export function spawnWorkerProcess({
-  argv,
-  cwd,
-  environment,
-  onLog,
-  onPrinted,
-  onEvent,
-}: ProcessOptions): WorkerProcess {
-  if (!Bun.isMainThread) {
-    throw new Error(
-      "workers are spawned from the main thread: their parent-death signal is tied to the spawning thread",
-    )
-  }
-  const child = Bun.spawn([...argv], {
-    cwd,
-    env: environment,
-    stdio: ["ignore", "pipe", "pipe", "pipe"],
-    detached: true, // its own process group
-  })
+export function superviseProcess({ process: child, onLog, onPrinted, onEvent }: ProcessOptions): WorkerProcess {
   const record = recordProcess(child.pid)
   const heard = new Set<() => void>()
   const eventGate = rateGate(MAX_EVENTS_PER_SECOND)
@@ -90,10 +69,8 @@ export function spawnWorkerProcess({
   const outputs = (["stdout", "stderr"] as const).map((stream) =>
     drainLines(child[stream], tail, (text) => onLog({ stream, text }), OUTPUT_LIMITS, onPrinted),
   )
-  const fd = child.stdio[3]
-  if (typeof fd !== "number") throw new TypeError("the fourth stdio of a worker is a descriptor")
   const channel: Channel = openChannel({
-    fd,
+    fd: child.channel,
     onEvent(event) {
       if (!eventGate()) throw new ProtocolBreach(`more than ${MAX_EVENTS_PER_SECOND} events in a second`)
       onEvent(event)
@@ -115,12 +92,12 @@ export function spawnWorkerProcess({
   })
 
   const finish = async (): Promise<WorkerExit> => {
-    await child.exited
+    const ended = await child.exited
     signalGroup(child.pid, "SIGKILL")
     // Frames and lines that were sent before the death are still in the pipes.
     await settlesWithin(Promise.all([channel.closed, ...outputs.map((output) => output.done)]), DRAIN_MS)
     const stops = outputs.map((output) => output.stop())
-    const exit = describeExit(child, { fault, ending, lastOutput: tail.toString() })
+    const exit = describeExit(ended, { fault, ending, lastOutput: tail.toString() })
     gone = exit
     channel.close(new WorkerDied(exit))
     await Promise.all([channel.closed, ...stops])
@@ -185,15 +162,14 @@ export function spawnWorkerProcess({
 }
 
 function describeExit(
-  child: Pick<Subprocess, "exitCode" | "signalCode">,
+  { code, signal }: Ending,
   { fault, ending, lastOutput }: { fault: Fault | null; ending: boolean; lastOutput: string },
 ): WorkerExit {
-  const signal = child.signalCode === null ? null : String(child.signalCode)
-  const how = { code: child.exitCode, signal, lastOutput }
+  const how = { code, signal, lastOutput }
   if (fault !== null) return { ...how, reason: fault.reason, message: `The worker was ended: ${fault.message}.` }
   if (ending) return { ...how, reason: "ended", message: "The worker was ended on request." }
   if (signal !== null) return { ...how, reason: "signal", message: `The worker was killed by ${signal}.` }
-  return { ...how, reason: "exit", message: `The worker exited with code ${child.exitCode}.` }
+  return { ...how, reason: "exit", message: `The worker exited with code ${code}.` }
 }
 
 /** A function that says whether one more event fits into the current second. */

@@ -3,6 +3,7 @@ import type { IsolationLevel } from "../isolation-levels.ts"
 import type { Log } from "../log.ts"
 import type { Interpreter } from "./interpreters.ts"
 import type { IsolationFacts } from "./isolation-facts.ts"
+import type { Launcher } from "./launcher.ts"
 import {
   type Confinement,
   LOCK_DOWN_EXIT_CODE,
@@ -21,9 +22,10 @@ import {
   type WorkerFailure,
   type WorkerRequest,
 } from "./protocol.ts"
+import { spawnProcess } from "./spawned-process.ts"
 import { watchWorker } from "./watchdog.ts"
 import { WorkerDied, type WorkerExit } from "./worker-died.ts"
-import { type RequestOptions, spawnWorkerProcess, type WorkerProcess } from "./worker-process.ts"
+import { type RequestOptions, superviseProcess, type WorkerProcess } from "./worker-process.ts"
 
 /** Until `loaded`: a cold disk and a busy machine included. No plugin module is imported before that. */
 const START_DEADLINE_MS = 30_000
@@ -45,6 +47,8 @@ export interface WorkerOptions {
   readonly sitePackages: readonly string[]
   /** Plugin code runs in exactly this level, or not at all. */
   readonly confinement: Confinement
+  /** Forks it from there, where that has the same packages; else a Python is started. */
+  readonly launcher?: Launcher | null
   /** Absolute, exists: where it finds input and leaves output. Within `scratch` or what `confinement` lets it write to. */
   readonly exchange: string
   readonly startDeadlineMs?: number
@@ -122,10 +126,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     write: [scratch, exchange],
   })
 
-  const worker: WorkerProcess = spawnWorkerProcess({
-    argv: [options.interpreter.path, "-I", "-S", "-B", `${pythonTree}/plugin_worker`],
-    cwd: scratch,
-    environment: workerEnvironment(scratch, options),
+  const environment = workerEnvironment(scratch, options)
+  const worker: WorkerProcess = superviseProcess({
+    process:
+      options.launcher == null
+        ? spawnProcess({
+            argv: [options.interpreter.path, "-I", "-S", "-B", `${pythonTree}/plugin_worker`],
+            cwd: scratch,
+            environment,
+          })
+        : await options.launcher.fork({ environment, directory: scratch }),
     onLog: options.onLog ?? (() => undefined),
     onPrinted(bytes) {
       printed += bytes
@@ -239,7 +249,6 @@ async function expectSuccess(reply: Promise<ReplyTo<"load">>): Promise<void> {
 
 /** A short fixed list: what the server knows from its environment is none of a plugin's business. */
 function workerEnvironment(scratch: string, { threads = 1, environment = {} }: WorkerOptions): Record<string, string> {
-  const count = String(threads)
   return {
     PATH: "/usr/bin:/bin",
     LANG: "C.UTF-8",
@@ -247,9 +256,13 @@ function workerEnvironment(scratch: string, { threads = 1, environment = {} }: W
     USER: "plugin",
     HOME: scratch,
     TMPDIR: scratch,
-    OMP_NUM_THREADS: count,
-    OPENBLAS_NUM_THREADS: count,
-    MKL_NUM_THREADS: count,
+    ...threadCounts(threads),
     ...environment,
   }
+}
+
+/** Numeric libraries read these when they are loaded. */
+export function threadCounts(threads: number): Record<string, string> {
+  const count = String(threads)
+  return { OMP_NUM_THREADS: count, OPENBLAS_NUM_THREADS: count, MKL_NUM_THREADS: count }
 }

@@ -87,9 +87,12 @@ class Channel:
         # A program that a plugin's library starts must not hold the channel open.
         os.set_inheritable(descriptor, False)
 
-    def receive(self) -> tuple[int, dict[str, Any]]:
-        """The next control message and its id. Raises ChannelClosed at the end, FrameError for anything else."""
-        size = payload_length(self._read(_LENGTH.size))
+    def receive(self, begun: bytes = b"") -> tuple[int, dict[str, Any]]:
+        """The next control message and its id; `begun` was read of its length already.
+
+        Raises ChannelClosed at the end, FrameError for anything else.
+        """
+        size = payload_length(begun + self._read(_LENGTH.size - len(begun)))
         frame_id, kind = _HEAD.unpack(self._read(_HEAD.size))
         payload = self._read(size)
         if kind != CONTROL_FRAME:
