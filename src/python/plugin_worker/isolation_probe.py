@@ -16,11 +16,14 @@ _WORKER = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _WORKER]
 sys.path.append(os.path.dirname(_WORKER))
 
+from plugin_worker.bytecode import compile_tree  # noqa: E402
 from plugin_worker.limits import LEAST_MEMORY, LEAST_OPEN_FILES  # noqa: E402
 from plugin_worker.lock_down import LEVELS, LockDownRefused, lock_down  # noqa: E402
 
 
 def main() -> None:
+    # The first Python of an appliance: here, since it comes before every worker.
+    compile_tree(os.path.dirname(_WORKER))
     landlock_abi, namespaces = int(sys.argv[1]), sys.argv[2] == "1"
     refusals: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="mixpeek-isolation-") as scratch:
