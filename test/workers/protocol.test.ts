@@ -34,6 +34,28 @@ test.each(fixture.malformed.map((stream) => [stream.title, stream.stream_hex] as
   },
 )
 
+test("a frame that comes byte by byte costs no memory for each byte", () => {
+  const frame = encodeFrame(1, 1, new Uint8Array(MAX_PAYLOAD_BYTES))
+  const decoder = new FrameDecoder(MAX_PAYLOAD_BYTES)
+  Bun.gc(true)
+  const before = process.memoryUsage().rss
+  for (const byte of frame.subarray(0, -1)) decoder.push(Uint8Array.of(byte))
+  Bun.gc(true)
+  expect(process.memoryUsage().rss - before).toBeLessThan(128 * 1024 * 1024)
+})
+
+test("frames stay what they were when the buffer that brought them is used again", () => {
+  const decoder = new FrameDecoder(MAX_PAYLOAD_BYTES)
+  const [first, second] = [encodeFrame(1, 1, Uint8Array.of(1, 2)), encodeFrame(2, 1, Uint8Array.of(3, 4))]
+  const chunk = Buffer.concat([first, second.subarray(0, 5)])
+  const frames = decoder.push(chunk)
+  chunk.fill(0xff)
+  expect([...frames, ...decoder.push(second.subarray(5))]).toEqual([
+    { id: 1, kind: 1, payload: Uint8Array.of(1, 2) },
+    { id: 2, kind: 1, payload: Uint8Array.of(3, 4) },
+  ])
+})
+
 test("the limit is the one of the fixture", () => {
   expect(MAX_PAYLOAD_BYTES).toBe(fixture.max_payload_bytes)
 })
