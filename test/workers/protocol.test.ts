@@ -76,6 +76,10 @@ const HOSTILE: [string, string][] = [
   ["a negative count", '{"type":"progress","partition":"p","attempt":1,"rows":-1}'],
   ["a count beyond integers", '{"type":"progress","partition":"p","attempt":1,"rows":1e300}'],
   ["a path for a vector's file", done({ emb: "../../secrets.key" })],
+  [
+    "more vectors than a plugin has features",
+    done(Object.fromEntries(Array.from({ length: 257 }, (_, index) => [`${index}`, `${index}.f32`]))),
+  ],
   ["an isolation it cannot have", '{"type":"locked_down","isolation":"absolute"}'],
   ["a traceback without end", failed("x".repeat(40_000))],
 ]
