@@ -27,6 +27,7 @@ import {
   NamespacedCreate,
   NamespaceHeader,
   namespaceOf,
+  SIGNED_UPLOAD_ERRORS,
 } from "../route.ts"
 
 interface Deps {
@@ -103,9 +104,7 @@ const receive = createRoute({
   },
   responses: {
     200: { description: "Stored; the ETag header is the MD5 of the bytes" },
-    400: ERRORS[400],
-    403: ERRORS[403],
-    404: ERRORS[404],
+    ...SIGNED_UPLOAD_ERRORS,
   },
 })
 
