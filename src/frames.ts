@@ -31,11 +31,14 @@ export function encodeFrame(id: number, kind: number, payload: Uint8Array): Uint
   return frame
 }
 
-/** Cuts a byte stream into frames. One per connection; after a FrameError the stream is not usable any more. */
+/**
+ * Cuts a byte stream into frames. One per connection; after a FrameError the stream is not usable any more. What has come of
+ * a frame is kept in one buffer: a list of chunks would cost some 200 bytes for each byte of a sender that sends them singly.
+ */
 export class FrameDecoder {
   readonly #maxPayloadBytes: number
-  #chunks: Uint8Array[] = []
-  #buffered = 0
+  #buffer = new Uint8Array(0)
+  #filled = 0
 
   constructor(maxPayloadBytes: number) {
     this.#maxPayloadBytes = maxPayloadBytes
@@ -43,54 +46,47 @@ export class FrameDecoder {
 
   /** @throws FrameError when a frame announces fewer bytes than a head or more payload than the maximum */
   push(chunk: Uint8Array): Frame[] {
-    this.#chunks.push(chunk)
-    this.#buffered += chunk.byteLength
+    const bytes = this.#filled === 0 ? chunk : this.#append(chunk)
     const frames: Frame[] = []
-    for (;;) {
-      if (this.#buffered < LENGTH_BYTES) return frames
-      const length = new DataView(this.#peek(LENGTH_BYTES).buffer).getUint32(0, true)
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    let at = 0
+    while (bytes.byteLength - at >= LENGTH_BYTES) {
+      const length = view.getUint32(at, true)
       if (length < HEAD_BYTES) throw new FrameError(`a frame of ${length} bytes is shorter than its head`)
       if (length - HEAD_BYTES > this.#maxPayloadBytes) {
         throw new FrameError(`a frame of ${length} bytes is over the limit of ${this.#maxPayloadBytes}`)
       }
-      if (this.#buffered < LENGTH_BYTES + length) return frames
-      const whole = this.#take(LENGTH_BYTES + length)
-      const view = new DataView(whole.buffer, whole.byteOffset, whole.byteLength)
+      const end = at + LENGTH_BYTES + length
+      if (end > bytes.byteLength) break
       frames.push({
-        id: view.getUint32(4, true),
-        kind: view.getUint8(8),
-        payload: whole.subarray(LENGTH_BYTES + HEAD_BYTES),
+        id: view.getUint32(at + 4, true),
+        kind: view.getUint8(at + 8),
+        payload: copyOf(bytes.subarray(at + LENGTH_BYTES + HEAD_BYTES, end)),
       })
+      at = end
     }
+    if (this.#filled === 0 || at > 0) {
+      this.#buffer = copyOf(bytes.subarray(at))
+      this.#filled = this.#buffer.byteLength
+    }
+    return frames
   }
 
-  #peek(count: number): Uint8Array {
-    const bytes = new Uint8Array(count)
-    let filled = 0
-    for (const chunk of this.#chunks) {
-      const part = chunk.subarray(0, count - filled)
-      bytes.set(part, filled)
-      filled += part.byteLength
-      if (filled === count) break
+  /** All bytes that wait, `chunk` the last of them. */
+  #append(chunk: Uint8Array): Uint8Array {
+    const filled = this.#filled + chunk.byteLength
+    if (filled > this.#buffer.byteLength) {
+      const larger = new Uint8Array(Math.max(filled, 2 * this.#buffer.byteLength))
+      larger.set(this.#buffer.subarray(0, this.#filled))
+      this.#buffer = larger
     }
-    return bytes
+    this.#buffer.set(chunk, this.#filled)
+    this.#filled = filled
+    return this.#buffer.subarray(0, filled)
   }
+}
 
-  #take(count: number): Uint8Array {
-    const bytes = this.#peek(count)
-    let left = count
-    while (left > 0) {
-      const head = this.#chunks[0]
-      if (head === undefined) break
-      if (head.byteLength <= left) {
-        this.#chunks.shift()
-        left -= head.byteLength
-      } else {
-        this.#chunks[0] = head.subarray(left)
-        left = 0
-      }
-    }
-    this.#buffered -= count
-    return bytes
-  }
+/** What was pushed belongs to the caller. Not `slice`: that of a Buffer copies nothing. */
+function copyOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes)
 }

@@ -31,14 +31,17 @@ export async function readTarGz(archive: string, packedBytes: number, unpacking:
     )
   } catch (error) {
     if (error instanceof ArchiveRefused || !(error instanceof Error) || "syscall" in error) throw error
-    if (!isGzipError(error)) throw error
+    const code = "code" in error ? String(error.code) : ""
+    // Gzip came to its end while the file goes on: the pipeline then aborts what still feeds it.
+    if (code === "ABORT_ERR") throw goesOn()
+    if (!code.startsWith("Z_")) throw error
     throw new ArchiveRefused([`The gzip archive cannot be read: ${error.message}`])
   }
-  if (gunzip.bytesWritten !== packedBytes) throw new ArchiveRefused(["The archive has something behind its end"])
+  if (gunzip.bytesWritten !== packedBytes) throw goesOn()
 }
 
-function isGzipError(error: Error): boolean {
-  return "code" in error && typeof error.code === "string" && error.code.startsWith("Z_")
+function goesOn(): ArchiveRefused {
+  return new ArchiveRefused(["The archive has something behind its end"])
 }
 
 async function* counted(source: AsyncIterable<Buffer>, unpacking: Unpacking): AsyncGenerator<Uint8Array> {
@@ -171,9 +174,18 @@ function decodeHeader(block: Buffer): Header {
   const prefix = block.subarray(345, 500)
   if (decodeName(untilNul(name)) === null || decodeName(untilNul(prefix)) === null)
     throw refused("has a name that is not UTF-8")
-  const header = new Header(block)
-  if (!header.cksumValid) throw refused("has a damaged header")
+  const header = headerOf(block)
+  if (header === null || !header.cksumValid) throw refused("has a damaged header")
   return header
+}
+
+/** Null when the library throws: it does so, with no error class of its own, for numbers of more than twelve digits in base 256. */
+function headerOf(block: Buffer): Header | null {
+  try {
+    return new Header(block)
+  } catch {
+    return null
+  }
 }
 
 function untilNul(bytes: Buffer): Buffer {

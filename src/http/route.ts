@@ -23,12 +23,28 @@ export const ERRORS = {
   401: failure("No valid API key"),
   403: failure("Not allowed for this key"),
   404: failure("Not found"),
+  413: failure("The body is too large"),
+  415: failure("The body is of another type than is taken here"),
   422: failure("Request is not valid"),
   429: failure("More requests than the namespace or the key may make in this window"),
+  /** Bun's own answer to more than 16 KiB, before any of our code. */
+  431: { description: "Address and headers are too large; there is no body" },
   500: failure("Unexpected fault"),
 } as const
 
-export const TOO_LARGE = { 413: failure("More bytes than are taken") } as const
+export const NOT_ENABLED = { 501: failure("Not offered by this version yet") } as const
+
+/** What a signed URL can answer beside its bytes; a failing signature is 403. */
+export const SIGNED_ERRORS = {
+  403: ERRORS[403],
+  404: ERRORS[404],
+  422: ERRORS[422],
+  431: ERRORS[431],
+  500: ERRORS[500],
+} as const
+
+/** What sending bytes to a signed URL can answer besides. */
+export const SIGNED_UPLOAD_ERRORS = { ...SIGNED_ERRORS, 400: ERRORS[400], 413: ERRORS[413] } as const
 
 export const CONFLICT = { 409: failure("Already exists") } as const
 

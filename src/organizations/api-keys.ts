@@ -92,7 +92,7 @@ export function apiKeys({ metadata, now }: Deps) {
           refuseProtected(row)
           refuseTaken(tx.read.apiKeys.active(owner.internalId, email, newName), newName)
         }
-        if (changes.permissions != null) refuseProtected(row)
+        if (changes.permissions != null || changes.scopes != null || changes.expires_at != null) refuseProtected(row)
         const changed: ApiKeyRow = {
           ...row,
           name: newName,

@@ -29,6 +29,7 @@ const attempt = z.int().nonnegative()
 const jsonObject = z.custom<Record<string, unknown>>(
   (value) => typeof value === "object" && value !== null && !Array.isArray(value),
 )
+const MAX_FEATURES = 256
 const stringList = z.array(name).max(10_000)
 
 /** A key that is missing reads as null: the sheet's optional fields are all nullable. */
@@ -64,7 +65,7 @@ export const Manifest = z.object({
         distance_metric: orNull(name),
       }),
     )
-    .max(256),
+    .max(MAX_FEATURES),
   dependencies: stringList,
   input_mappings: orNull(jsonObject),
   compute_profile: orNull(jsonObject),
@@ -110,7 +111,9 @@ export const FromWorker = z.discriminatedUnion("type", [
     rows_failed: count,
     rows_out: count,
     /** File names inside the output directory: never a path the worker chose. */
-    vectors: z.record(name, z.string().regex(/^\d{1,4}\.f32$/)),
+    vectors: jsonObject
+      .refine((vectors) => Object.keys(vectors).length <= MAX_FEATURES, { abort: true })
+      .pipe(z.record(name, z.string().regex(/^\d{1,4}\.f32$/))),
   }),
   z.object({ type: z.literal("realtime_constructed"), form: name }),
   z.object({ type: z.literal("predicted"), response: z.unknown() }),

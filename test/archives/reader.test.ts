@@ -341,6 +341,27 @@ describe("tar.gz", () => {
     expect((await refusalOf(tarGzOf(entries, Buffer.alloc(512))))[0]).toContain("ends too early")
   })
 
+  test("much behind the end of gzip is refused like little of it", async () => {
+    // Without anything to write the end of gzip is reached long before the end of the file.
+    const archive = tarGzOf([{ name: "__pycache__", type: "5" }])
+    for (const bytes of [1, 64 * 1024, 256 * 1024, 1024 * 1024]) {
+      const refusal = await refusalOf(Buffer.concat([archive, Buffer.alloc(bytes)]))
+      expect([bytes, refusal]).toEqual([bytes, ["The archive has something behind its end"]])
+    }
+  })
+
+  test.each([
+    ["a base 256 number of no known sign", "8f"],
+    ["a base 256 number beyond all integers", "80".padEnd(24, "ff")],
+  ])("%s as an entry's size is refused", async (_title, hex) => {
+    const archive = tarOf([{ name: "a.py", data: "x" }])
+    Buffer.from(hex, "hex").copy(archive, 124)
+    const sum = archive.subarray(0, 512).reduce((total, byte) => total + byte, 0)
+    const digits = archive.subarray(148, 156).reduce((total, byte) => total + byte, 0)
+    archive.write(`${(sum - digits + 8 * 32).toString(8).padStart(6, "0")}\0 `, 148)
+    expect(await refusalOf(gzipSync(archive))).toEqual(["The tar archive has a damaged header"])
+  })
+
   test("gzip that is no tar is refused", async () => {
     expect(await refusalOf(gzipSync("just a text, compressed"))).toEqual(["The tar archive ends too early"])
   })

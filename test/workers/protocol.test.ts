@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc"
 import { expect, test } from "bun:test"
 import { encodeFrame, FrameDecoder } from "../../src/frames.ts"
 import {
@@ -34,6 +35,28 @@ test.each(fixture.malformed.map((stream) => [stream.title, stream.stream_hex] as
   },
 )
 
+test("a frame that comes byte by byte is not kept as an object for each byte", () => {
+  const frame = encodeFrame(1, 1, new Uint8Array(100_000))
+  const decoder = new FrameDecoder(MAX_PAYLOAD_BYTES)
+  const before = heapStats().objectCount
+  for (const byte of frame.subarray(0, -1)) decoder.push(Uint8Array.of(byte))
+  Bun.gc(true)
+  expect(heapStats().objectCount - before).toBeLessThan(10_000)
+  expect(decoder.push(frame.subarray(-1))).toHaveLength(1)
+})
+
+test("frames stay what they were when the buffer that brought them is used again", () => {
+  const decoder = new FrameDecoder(MAX_PAYLOAD_BYTES)
+  const [first, second] = [encodeFrame(1, 1, Uint8Array.of(1, 2)), encodeFrame(2, 1, Uint8Array.of(3, 4))]
+  const chunk = Buffer.concat([first, second.subarray(0, 5)])
+  const frames = decoder.push(chunk)
+  chunk.fill(0xff)
+  expect([...frames, ...decoder.push(second.subarray(5))]).toEqual([
+    { id: 1, kind: 1, payload: Uint8Array.of(1, 2) },
+    { id: 2, kind: 1, payload: Uint8Array.of(3, 4) },
+  ])
+})
+
 test("the limit is the one of the fixture", () => {
   expect(MAX_PAYLOAD_BYTES).toBe(fixture.max_payload_bytes)
 })
@@ -53,6 +76,10 @@ const HOSTILE: [string, string][] = [
   ["a negative count", '{"type":"progress","partition":"p","attempt":1,"rows":-1}'],
   ["a count beyond integers", '{"type":"progress","partition":"p","attempt":1,"rows":1e300}'],
   ["a path for a vector's file", done({ emb: "../../secrets.key" })],
+  [
+    "more vectors than a plugin has features",
+    done(Object.fromEntries(Array.from({ length: 257 }, (_, index) => [`${index}`, `${index}.f32`]))),
+  ],
   ["an isolation it cannot have", '{"type":"locked_down","isolation":"absolute"}'],
   ["a traceback without end", failed("x".repeat(40_000))],
 ]

@@ -27,7 +27,7 @@ import {
   NamespacedCreate,
   NamespaceHeader,
   namespaceOf,
-  TOO_LARGE,
+  SIGNED_UPLOAD_ERRORS,
 } from "../route.ts"
 
 interface Deps {
@@ -104,12 +104,7 @@ const receive = createRoute({
   },
   responses: {
     200: { description: "Stored; the ETag header is the MD5 of the bytes" },
-    400: ERRORS[400],
-    403: ERRORS[403],
-    404: ERRORS[404],
-    ...TOO_LARGE,
-    422: ERRORS[422],
-    500: ERRORS[500],
+    ...SIGNED_UPLOAD_ERRORS,
   },
 })
 

@@ -25,6 +25,7 @@ import {
   jsonRequest,
   NamespacedCreate,
   NamespaceHeader,
+  NOT_ENABLED,
   namespaceOf,
 } from "../route.ts"
 
@@ -48,7 +49,7 @@ const create = createRoute({
   tags,
   summary: "Create a collection: a source, one extractor and its parameters",
   request: { headers: NamespacedCreate, body: jsonRequest(CreateCollection) },
-  responses: { ...found, ...CONFLICT },
+  responses: { ...found, ...CONFLICT, ...NOT_ENABLED },
 })
 const list = createRoute({
   method: "post",

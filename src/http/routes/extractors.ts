@@ -52,7 +52,12 @@ const getBuiltin = createRoute({
   summary: "Get an extractor that every namespace has",
   security: [],
   request: { params: z.object({ feature_extractor_id: Identifier }) },
-  responses: { 200: { description: "The extractor", content: json(ExtractorInfo) }, 404: ERRORS[404] },
+  responses: {
+    200: { description: "The extractor", content: json(ExtractorInfo) },
+    404: ERRORS[404],
+    422: ERRORS[422],
+    431: ERRORS[431],
+  },
 })
 
 export function extractorRoutes(app: App, { namespaces, extractors }: Deps): void {

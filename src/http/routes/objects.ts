@@ -29,6 +29,7 @@ import {
   NamespacedCreate,
   NamespaceHeader,
   namespaceOf,
+  SIGNED_ERRORS,
 } from "../route.ts"
 
 interface Deps {
@@ -136,8 +137,7 @@ const download = createRoute({
   responses: {
     200: { description: "The bytes", content: { "application/octet-stream": { schema: z.string() } } },
     206: { description: "The asked range", content: { "application/octet-stream": { schema: z.string() } } },
-    403: ERRORS[403],
-    404: ERRORS[404],
+    ...SIGNED_ERRORS,
   },
 })
 

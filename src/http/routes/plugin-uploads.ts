@@ -15,7 +15,7 @@ import type { App } from "../app.ts"
 import { validationError } from "../error-response.ts"
 import { readFileForm } from "../multipart.ts"
 import { demandSignature, SignatureQuery } from "../presigned.ts"
-import { CONFLICT, createOnce, ERRORS, IdempotencyHeader, json, jsonRequest, TOO_LARGE } from "../route.ts"
+import { CONFLICT, createOnce, ERRORS, IdempotencyHeader, json, jsonRequest, SIGNED_UPLOAD_ERRORS } from "../route.ts"
 
 interface Deps {
   namespaces: Namespaces
@@ -50,12 +50,7 @@ const put = createRoute({
   request: { params: UploadParams, query: SignatureQuery },
   responses: {
     200: { description: "Received; the ETag header is the MD5 of the bytes" },
-    400: ERRORS[400],
-    403: ERRORS[403],
-    404: ERRORS[404],
-    422: ERRORS[422],
-    500: ERRORS[500],
-    ...TOO_LARGE,
+    ...SIGNED_UPLOAD_ERRORS,
     ...CONFLICT,
   },
 })

@@ -14,7 +14,7 @@ import type { Plugins } from "../../plugins/plugins.ts"
 import type { PresignedUrls } from "../../presigned-urls.ts"
 import type { App } from "../app.ts"
 import { demandSignature, SignatureQuery } from "../presigned.ts"
-import { ERRORS, json } from "../route.ts"
+import { ERRORS, json, NOT_ENABLED, SIGNED_ERRORS } from "../route.ts"
 
 interface Deps {
   namespaces: Namespaces
@@ -53,7 +53,7 @@ const download = createRoute({
   summary: "Download a plugin's archive; the URL is the credential",
   security: [],
   request: { params: PluginParams, query: SignatureQuery },
-  responses: { 200: { description: "The archive as it was uploaded" }, 403: ERRORS[403], 404: ERRORS[404] },
+  responses: { 200: { description: "The archive as it was uploaded" }, ...SIGNED_ERRORS },
 })
 const deploy = createRoute({
   method: "post",
@@ -64,7 +64,7 @@ const deploy = createRoute({
     params: PluginParams,
     query: z.object({ deployment_type: z.enum(["batch_only", "realtime"]).optional() }),
   },
-  responses: { 200: { description: "Deployment", content: json(PluginDeployment) }, ...ERRORS, 501: ERRORS[500] },
+  responses: { 200: { description: "Deployment", content: json(PluginDeployment) }, ...ERRORS, ...NOT_ENABLED },
 })
 const status = createRoute({
   method: "get",
@@ -88,7 +88,7 @@ const rollback = createRoute({
   tags,
   summary: "Go back to the previous realtime revision",
   request: { params: PluginParams },
-  responses: { 501: { ...ERRORS[500], description: "Not in this version" }, ...ERRORS },
+  responses: { ...NOT_ENABLED, ...ERRORS },
 })
 const remove = createRoute({
   method: "delete",

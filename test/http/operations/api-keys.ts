@@ -7,9 +7,8 @@ const one = `${path}/{key_name}`
 const ofKey = async (f: Fixtures) => ({ path: { user_email: f.ours.email, key_name: await freshKey(f) } })
 const unknownKey = notFound("an unknown key", { path: { key_name: "nobody's" } })
 const noEmail = invalid("what is no e-mail address", { path: { user_email: "nobody" } })
-const adminKey = forbidden("the first key, which is protected", {
-  path: { user_email: "admin@localhost", key_name: "admin-key" },
-})
+const firstKey = { user_email: "admin@localhost", key_name: "admin-key" }
+const adminKey = forbidden("the first key, which is protected", { path: firstKey })
 const longName = invalid("an over-long name", { path: { key_name: LONG } })
 const opens = async ({ appliance }: Fixtures, key: string, status: number) =>
   expect((await appliance.call("GET", "/v1/namespaces", { key })).status).toBe(status)
@@ -78,6 +77,14 @@ export const apiKeys: readonly Entry[] = [
       invalid("an over-long description", { body: { description: LONG } }),
       conflict("another key's name", ({ ours }) => ({ body: { name: ours.keyName } })),
       adminKey,
+      forbidden("an end for the first key, after which nobody could get in", {
+        path: firstKey,
+        body: { expires_at: "2999-01-01T00:00:00Z" },
+      }),
+      forbidden("a scope for the first key, which could then manage none", {
+        path: firstKey,
+        body: { scopes: [{ resource_type: "inference", resource_id: "any" }] },
+      }),
     ],
     foreign: HIDDEN,
     malformed: "json",
