@@ -342,7 +342,11 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     }),
     documents: collectionDocuments({ metadata, documents, dataDir, signUrl: urls.sign, now }),
     batches: batchDomain,
-    tasks: tasks({ metadata, sees: namespaceDomain.sees, cancelBatch: (batchId) => endBatches([batchId]) }),
+    tasks: tasks({
+      metadata,
+      confinement: namespaceDomain.confinement,
+      cancelBatch: (batchId) => endBatches([batchId]),
+    }),
   })
 
   starting.use(memoryValve())

@@ -132,7 +132,7 @@ export function batches(deps: Deps) {
         return batch.task_id ?? submitted(tx, namespace, batch, request.collection_ids ?? null)
       })
       deps.onSubmitted()
-      const task = metadata.read.tasks.get(namespace.internalId, taskId)
+      const task = metadata.read.tasks.get(namespace.internalId, [namespace.namespaceId], taskId)
       if (task === undefined) throw notFound("task", taskId)
       return taskModel(task)
     },
@@ -261,7 +261,10 @@ export function batches(deps: Deps) {
     cancel(namespace: Namespace, bucketIdentifier: string | null, batchId: string): TaskModel {
       const batch = find(namespace, batchId, bucketIdentifier)
       if (ledger.cancel(batchId)) deps.onCanceled(batchId)
-      const task = batch.task_id === null ? undefined : metadata.read.tasks.get(namespace.internalId, batch.task_id)
+      const task =
+        batch.task_id === null
+          ? undefined
+          : metadata.read.tasks.get(namespace.internalId, [namespace.namespaceId], batch.task_id)
       if (task !== undefined) return taskModel(task)
       const after = find(namespace, batchId, null)
       return taskModel({

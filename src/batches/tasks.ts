@@ -8,24 +8,21 @@ import { taskStatus } from "./model.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read">
-  sees: Namespaces["sees"]
+  confinement: Namespaces["confinement"]
   /** Ends the batch behind a task; nothing happens when it has ended. */
   cancelBatch: (batchId: string) => void
 }
 
-export function tasks({ metadata, sees, cancelBatch }: Deps) {
+export function tasks({ metadata, confinement, cancelBatch }: Deps) {
   const find = (caller: Caller, taskId: string): TaskRow => {
-    const row = metadata.read.tasks.get(caller.internalId, taskId)
-    if (row === undefined || !sees(caller, row.namespace_id)) throw notFound("task", taskId)
+    const row = metadata.read.tasks.get(caller.internalId, confinement(caller), taskId)
+    if (row === undefined) throw notFound("task", taskId)
     return row
   }
   return {
     get: (caller: Caller, taskId: string): TaskModel => taskModel(find(caller, taskId)),
     list: (caller: Caller): TaskModel[] =>
-      metadata.read.tasks
-        .list(caller.internalId)
-        .filter((row) => sees(caller, row.namespace_id))
-        .map(taskModel),
+      metadata.read.tasks.list(caller.internalId, confinement(caller)).map(taskModel),
     /** Idempotent: killing a task that has ended is a success. */
     kill(caller: Caller, taskId: string): void {
       const { additional_data: data } = find(caller, taskId)

@@ -1,5 +1,6 @@
 import { join } from "node:path"
 import { downloadUrl, type SignUrl } from "../buckets/object-answer.ts"
+import { assetUrl } from "../buckets/stored-blob.ts"
 import type { DocumentModel, ListDocuments, ListDocumentsResponse } from "../contract/documents.ts"
 import { type Page, paginationOf } from "../contract/pagination.ts"
 import type { Documents, PartRef, StoredDocument } from "../documents/process.ts"
@@ -17,10 +18,14 @@ interface Deps {
 }
 
 export function collectionDocuments({ metadata, documents, dataDir, signUrl, now }: Deps) {
-  /** A signed URL of an asset of ours; null for an address elsewhere. */
-  const presign: Presign = (url) => {
-    const [, bucketId, sha256] = /^s3:\/\/([a-z0-9_]+)\/([0-9a-f]{64})$/.exec(url) ?? []
-    return bucketId === undefined || sha256 === undefined ? null : downloadUrl(signUrl, bucketId, sha256, now())
+  /**
+   * A signed URL of a file of the document's own bucket; null for an address elsewhere. An address is what somebody wrote
+   * into an object: signing one that names another bucket would hand out a file that is not theirs.
+   */
+  const presign: Presign = (url, bucketId) => {
+    const prefix = assetUrl(bucketId, "")
+    const sha256 = url.startsWith(prefix) ? url.slice(prefix.length) : ""
+    return /^[0-9a-f]{64}$/.test(sha256) ? downloadUrl(signUrl, bucketId, sha256, now()) : null
   }
   const find = (namespace: Namespace, identifier: string): CollectionRow => {
     const row = metadata.read.collections.get(namespace.namespaceId, identifier)
@@ -87,7 +92,7 @@ export function collectionDocuments({ metadata, documents, dataDir, signUrl, now
   }
 }
 
-type Presign = (url: string) => string | null
+type Presign = (url: string, bucketId: string) => string | null
 
 export type CollectionDocuments = ReturnType<typeof collectionDocuments>
 
@@ -118,7 +123,7 @@ function model(
 ): DocumentModel {
   const source = document.source as { bucket_id?: string; blobs?: SourceBlob[] }
   const blobs = (source.blobs ?? []).filter((blob) => typeof blob.url === "string")
-  const references = blobs.map((blob) => blobReference(blob, presign))
+  const references = blobs.map((blob) => blobReference(blob, source.bucket_id ?? "", presign))
   const primary = source.blobs?.[0]?.details
   const lineage = {
     root_object_id: document.object_id,
@@ -154,10 +159,10 @@ function model(
   }
 }
 
-function blobReference(blob: SourceBlob, presign: Presign | null) {
+function blobReference(blob: SourceBlob, bucketId: string, presign: Presign | null) {
   const url = blob.url ?? ""
   const mime = blob.details?.mime_type ?? ""
-  const signed = presign === null ? null : presign(url)
+  const signed = presign === null ? null : presign(url, bucketId)
   return {
     field: blob.property ?? "",
     role: "source" as const,

@@ -2,8 +2,7 @@
 import { z } from "@hono/zod-openapi"
 import type { Context } from "hono"
 import { ErrorResponse } from "../contract/errors.ts"
-import type { Caller } from "../organizations/authentication.ts"
-import type { Idempotency, Remember } from "../organizations/idempotency.ts"
+import type { Idempotency, KeyOwner, Remember } from "../organizations/idempotency.ts"
 import type { Namespace, Namespaces } from "../organizations/namespaces.ts"
 import type { HttpEnv } from "./app.ts"
 
@@ -70,21 +69,18 @@ export function namespaceOf(c: Context<HttpEnv>, namespaces: Namespaces): Namesp
 export async function createOnce<T extends object>(
   c: Context<HttpEnv>,
   idempotency: Idempotency,
+  owner: KeyOwner,
   status: number,
   create: (remember: Remember) => Promise<T> | T,
 ): Promise<T> {
   const key = c.req.header("idempotency-key")
   if (key === undefined || key === "") return create(() => {})
-  const caller: Caller = c.get("caller")
   const request = {
     method: c.req.method,
-    // The namespace is part of what was asked, though it may come in a header.
-    path: `${c.req.path}?${new URL(c.req.url).search}#${c.req.header("x-namespace") ?? ""}`,
+    path: `${c.req.path}?${new URL(c.req.url).search}`,
     body: new TextDecoder().decode(c.get("body") ?? new Uint8Array()),
   }
-  const { answer, replayed } = await idempotency.once(caller.internalId, key, request, status, async (remember) =>
-    create(remember),
-  )
+  const { answer, replayed } = await idempotency.once(owner, key, request, status, async (remember) => create(remember))
   if (replayed) c.header("Idempotency-Replayed", "true")
   // What was stored is what this route's own handler answered to the same request.
   return answer as T

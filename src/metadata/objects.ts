@@ -88,7 +88,8 @@ export function objectReader(db: Db) {
   )
   const forPartition = db.prepare<[string, number, number], PartitionObject>(
     `SELECT m.ordinal, m.object_id, o.bucket_id, o.key_prefix, o.fields, o.blobs, o.created_at
-     FROM batch_objects m LEFT JOIN objects o ON o.object_id = m.object_id
+     FROM batch_objects m JOIN batches b USING (batch_id)
+       LEFT JOIN objects o ON o.object_id = m.object_id AND o.bucket_id = b.bucket_id
      WHERE m.batch_id = ? AND m.ordinal >= ? AND m.ordinal < ? ORDER BY m.ordinal`,
   )
 
@@ -126,7 +127,10 @@ export function objectReader(db: Db) {
       return (afterSeq, throughSeq) => statement.all(...values, selection.bucketId, afterSeq, throughSeq)
     },
 
-    /** Objects of the ordinals [firstOrdinal, endOrdinal) of a batch, in order. */
+    /**
+     * Objects of the ordinals [firstOrdinal, endOrdinal) of a batch, in order. Members may have been taken unchecked: an
+     * object of another bucket is as good as gone.
+     */
     forPartition: (batchId: string, firstOrdinal: number, endOrdinal: number): PartitionObject[] =>
       forPartition.all(batchId, firstOrdinal, endOrdinal),
 

@@ -125,8 +125,8 @@ export function organizationWriter(db: Db) {
        auto_create_indexes = @auto_create_indexes, plugin_rule_set = @plugin_rule_set, quotas = @quotas, egress_allowlist = @egress_allowlist, updated_at = @updated_at
      WHERE namespace_id = @namespace_id AND internal_id = @internal_id AND deleted_at IS NULL`,
   )
-  const removeNamespace = db.prepare<[string, string]>(
-    "UPDATE namespaces SET deleted_at = ? WHERE namespace_id = ? AND deleted_at IS NULL",
+  const removeNamespace = db.prepare<[string, string, string]>(
+    "UPDATE namespaces SET deleted_at = ? WHERE namespace_id = ? AND internal_id = ? AND deleted_at IS NULL",
   )
   const eraseNamespace = db.prepare<[string]>(
     "DELETE FROM namespaces WHERE namespace_id = ? AND deleted_at IS NOT NULL",
@@ -137,7 +137,8 @@ export function organizationWriter(db: Db) {
     /** False when the namespace is gone. */
     updateNamespace: (row: NamespaceRow) => updateNamespace.run(row).changes === 1,
     /** False when another request removed it first. */
-    removeNamespace: (namespaceId: string, at: string) => removeNamespace.run(at, namespaceId).changes === 1,
+    removeNamespace: (internalId: string, namespaceId: string, at: string) =>
+      removeNamespace.run(at, namespaceId, internalId).changes === 1,
     eraseNamespace: (namespaceId: string) => void eraseNamespace.run(namespaceId),
   }
 }

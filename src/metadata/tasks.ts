@@ -14,15 +14,31 @@ export interface TaskRow {
   updated_at: string
 }
 
+interface TaskScope {
+  internalId: string
+  /** JSON list, or null. */
+  namespaceIds: string | null
+}
+
 export function taskReader(db: Db) {
-  const get = db.prepare<[string, string], TaskRow>("SELECT * FROM tasks WHERE internal_id = ? AND task_id = ?")
-  const list = db.prepare<[string], TaskRow>(
-    "SELECT * FROM tasks WHERE internal_id = ? ORDER BY created_at DESC, task_id LIMIT 10000",
+  const scope = `internal_id = @internalId
+    AND (@namespaceIds IS NULL OR namespace_id IN (SELECT value FROM json_each(@namespaceIds)))`
+  const get = db.prepare<TaskScope & { taskId: string }, TaskRow>(
+    `SELECT * FROM tasks WHERE ${scope} AND task_id = @taskId`,
   )
+  const list = db.prepare<TaskScope, TaskRow>(
+    `SELECT * FROM tasks WHERE ${scope} ORDER BY created_at DESC, task_id LIMIT 10000`,
+  )
+  const scoped = (internalId: string, namespaceIds: readonly string[] | null): TaskScope => ({
+    internalId,
+    namespaceIds: namespaceIds === null ? null : JSON.stringify(namespaceIds),
+  })
   return {
-    get: (internalId: string, taskId: string) => get.get(internalId, taskId),
-    /** The newest 10,000: as far as an offset reaches (api.md §0.3). */
-    list: (internalId: string) => list.all(internalId),
+    /** `namespaceIds` null: of all namespaces, and of the organization itself. */
+    get: (internalId: string, namespaceIds: readonly string[] | null, taskId: string) =>
+      get.get({ ...scoped(internalId, namespaceIds), taskId }),
+    /** The newest 10,000: as far as an offset reaches (api.md §0.3). `namespaceIds` as in `get`. */
+    list: (internalId: string, namespaceIds: readonly string[] | null) => list.all(scoped(internalId, namespaceIds)),
   }
 }
 

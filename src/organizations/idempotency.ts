@@ -5,6 +5,12 @@ import type { Metadata, Transaction } from "../metadata/open.ts"
 /** A key is remembered for a day, as long as a client may reasonably retry. */
 const RETENTION_MS = 24 * 3600 * 1000
 
+/** Whose keys they are: a namespace's; null: the organization's own, whose namespaces are made with them. */
+export interface KeyOwner {
+  readonly internalId: string
+  readonly namespaceId: string | null
+}
+
 /** Writes a create route's answer in the transaction that creates, so that both are there or neither. */
 export type Remember = (tx: Transaction, answer: object) => void
 
@@ -17,12 +23,13 @@ export function idempotency({ metadata, now }: Deps) {
   const inFlight = new Set<string>()
   return {
     /**
-     * Runs `create` at most once per organization and key. A repeat with the same request gets the first answer again.
+     * Runs `create` at most once per owner and key: a namespace never hears of another's keys or answers. A repeat with the
+     * same request gets the first answer again.
      * @throws ValidationError when the key came with another request before
      * @throws AlreadyExistsError while the first request with this key is still running
      */
     async once(
-      internalId: string,
+      { internalId, namespaceId }: KeyOwner,
       key: string,
       request: { method: string; path: string; body: string },
       status: number,
@@ -32,7 +39,9 @@ export function idempotency({ metadata, now }: Deps) {
       const fingerprint = createHash("sha256")
         .update(`${request.method}\n${request.path}\n${request.body}`)
         .digest("hex")
-      const stored = metadata.read.idempotency.get(internalId, key)
+      // A header has no line break: no key of the organization's own reads like one of a namespace.
+      const name = namespaceId === null ? key : `${namespaceId}\n${key}`
+      const stored = metadata.read.idempotency.get(internalId, name)
       if (stored !== undefined && new Date(stored.created_at).getTime() > now().getTime() - RETENTION_MS) {
         if (stored.fingerprint !== fingerprint) {
           throw new ApplianceError("ValidationError", "This Idempotency-Key was used for another request.", {
@@ -43,7 +52,7 @@ export function idempotency({ metadata, now }: Deps) {
         }
         return { answer: JSON.parse(new TextDecoder().decode(Bun.gunzipSync(stored.body.slice()))), replayed: true }
       }
-      const flight = `${internalId}\n${key}`
+      const flight = `${internalId}\n${name}`
       if (inFlight.has(flight)) {
         throw new ApplianceError("AlreadyExistsError", "A request with this Idempotency-Key is still running; retry.", {
           headers: { "Retry-After": "1" },
@@ -54,7 +63,7 @@ export function idempotency({ metadata, now }: Deps) {
         const answer = await create((tx, answer) => {
           tx.write.idempotency.insert({
             internal_id: internalId,
-            key,
+            key: name,
             fingerprint,
             status,
             body: Bun.gzipSync(JSON.stringify(answer)),

@@ -7,6 +7,12 @@ import type { Caller } from "./authentication.ts"
 import type { Remember } from "./idempotency.ts"
 import type { QuotaBook } from "./quotas.ts"
 
+/** What belongs to the organization and to no namespace of it. */
+export interface Organization {
+  readonly internalId: string
+  readonly namespaceId: null
+}
+
 /** A namespace that the caller may see; everything below a namespace is looked up by its id. */
 export interface Namespace {
   readonly namespaceId: string
@@ -32,12 +38,10 @@ export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }
     quotas: quotas.effective(row.quotas),
     egress_allowlist: row.egress_allowlist === null ? [...egressAllowlist] : JSON.parse(row.egress_allowlist),
   })
-  const visible = (caller: Caller, row: NamespaceRow) => {
-    const scopes = caller.scopes.filter((scope) => scope.resource_type === "namespace")
-    return (
-      scopes.length === 0 || scopes.some(({ resource_id: id }) => id === row.namespace_id || id === row.namespace_name)
-    )
-  }
+  const confined = (caller: Caller) => namespaceScopes(caller).length > 0
+  const visible = (caller: Caller, row: NamespaceRow) =>
+    !confined(caller) ||
+    namespaceScopes(caller).some(({ resource_id: id }) => id === row.namespace_id || id === row.namespace_name)
   const find = (caller: Caller, identifier: string): NamespaceRow => {
     const row = metadata.read.organizations.namespace(caller.internalId, identifier)
     if (row === undefined || !visible(caller, row)) throw notFound("namespace", identifier)
@@ -77,20 +81,21 @@ export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }
       return { namespaceId: row.namespace_id, perSecond: quotas.effective(row.quotas).requests_per_second }
     },
 
-    /** Whether the key may see what belongs to this namespace; null stands for the organization itself. */
-    sees(caller: Caller, namespaceId: string | null): boolean {
-      const confined = caller.scopes.some((scope) => scope.resource_type === "namespace")
-      return !confined || (namespaceId !== null && list(caller).some((row) => row.namespace_id === namespaceId))
+    /** Ids of the namespaces that the key is confined to; null: it sees all, and what is the organization's own. */
+    confinement: (caller: Caller): string[] | null =>
+      confined(caller) ? list(caller).map((row) => row.namespace_id) : null,
+
+    /** Where namespaces are made. @throws ForbiddenError for a key that is confined to some */
+    organization(caller: Caller): Organization {
+      if (!confined(caller)) return { internalId: caller.internalId, namespaceId: null }
+      throw new ApplianceError("ForbiddenError", "This API key is confined to a namespace; it cannot make another.")
     },
 
-    async create(caller: Caller, request: CreateNamespace, remember: Remember): Promise<NamespaceModel> {
-      if (!this.sees(caller, null)) {
-        throw new ApplianceError("ForbiddenError", "This API key is confined to a namespace; it cannot make another.")
-      }
+    async create({ internalId }: Organization, request: CreateNamespace, remember: Remember): Promise<NamespaceModel> {
       const at = now().toISOString()
       const row: NamespaceRow = {
         namespace_id: newId("ns"),
-        internal_id: caller.internalId,
+        internal_id: internalId,
         namespace_name: request.namespace_name,
         description: request.description ?? null,
         feature_extractors: JSON.stringify((request.feature_extractors ?? []).map(withExtractorId)),
@@ -103,7 +108,7 @@ export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }
         updated_at: at,
       }
       return metadata.transact((tx) => {
-        refuseTaken(tx.read.organizations.namespace(caller.internalId, row.namespace_name), row.namespace_name)
+        refuseTaken(tx.read.organizations.namespace(internalId, row.namespace_name), row.namespace_name)
         tx.write.organizations.insertNamespace(row)
         const answer = model(row, tx.read.organizations.counts(row.namespace_id))
         remember(tx, answer)
@@ -120,15 +125,17 @@ export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }
       list(caller).map((row) => model(row, metadata.read.organizations.counts(row.namespace_id))),
 
     update(caller: Caller, identifier: string, changes: UpdateNamespace): NamespaceModel {
-      const { namespace_id: id } = find(caller, identifier)
+      const { namespace_id: id, namespace_name: before } = find(caller, identifier)
+      // Whether the name is free would tell of namespaces that the key does not see.
+      if (changes.namespace_name !== undefined && changes.namespace_name !== before && confined(caller)) {
+        throw new ApplianceError("ForbiddenError", "This API key is confined to a namespace; it cannot rename it.")
+      }
       const guarded = (["quotas", "egress_allowlist"] as const).filter((name) => changes[name] !== undefined)
-      if (guarded.length > 0 && !caller.permissions.includes("admin")) {
+      if (guarded.length > 0 && (confined(caller) || !caller.permissions.includes("admin"))) {
         throw new ApplianceError(
           "ForbiddenError",
-          `Only a key with the permission 'admin' may change ${guarded.join(" and ")}.`,
-          {
-            details: { required: "admin", permissions: caller.permissions },
-          },
+          `Only an administrator's key of the whole organization may change ${guarded.join(" and ")}.`,
+          { details: { required: "admin", permissions: caller.permissions } },
         )
       }
       return metadata.transact((tx) => {
@@ -163,7 +170,8 @@ export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }
       const at = now().toISOString()
       const taskId = newId("task")
       metadata.transact((tx) => {
-        if (!tx.write.organizations.removeNamespace(row.namespace_id, at)) throw notFound("namespace", identifier)
+        if (!tx.write.organizations.removeNamespace(caller.internalId, row.namespace_id, at))
+          throw notFound("namespace", identifier)
         tx.write.tasks.insert({
           task_id: taskId,
           internal_id: caller.internalId,
@@ -185,6 +193,8 @@ export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }
 }
 
 export type Namespaces = ReturnType<typeof namespaces>
+
+const namespaceScopes = ({ scopes }: Caller) => scopes.filter((scope) => scope.resource_type === "namespace")
 
 function refuseTaken(existing: NamespaceRow | undefined, name: string): void {
   if (existing === undefined) return

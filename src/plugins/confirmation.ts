@@ -82,7 +82,8 @@ export function pluginConfirmation(deps: Deps) {
      * @throws NotFoundError, BadRequestError with `violations` or `validation_errors`, AlreadyExistsError
      */
     confirm: (namespace: Namespace, uploadId: string, expected: ConfirmPluginUpload): Promise<PluginConfirmation> =>
-      inTurn(uploadId, () => withRoom(() => confirm(namespace, uploadId, expected))),
+      // In the caller's namespace: nobody else's call is to wait for this one, which would tell that the upload is there.
+      inTurn(`${namespace.namespaceId}/${uploadId}`, () => withRoom(() => confirm(namespace, uploadId, expected))),
   }
 }
 

@@ -96,7 +96,7 @@ test("a deleted bucket is invisible at once and swept in bounded slices, its fil
   expect(removal).toMatchObject({ status: "PENDING", bucket_id: bucket.bucket_id, object_count: 25 })
   expect(domain.removed).toEqual([bucket.bucket_id])
   expect((await refusal(() => domain.buckets.get(domain.namespace, bucket.bucket_id))).type).toBe("NotFoundError")
-  const task = () => domain.metadata.read.tasks.get(domain.namespace.internalId, removal.task_id)
+  const task = () => domain.metadata.read.tasks.get(domain.namespace.internalId, null, removal.task_id)
   expect(task()).toMatchObject({ task_type: "api_buckets_delete", status: "PENDING" })
 
   const left: boolean[] = []
@@ -116,8 +116,10 @@ test("buckets of a removed namespace are swept without a task of their own", asy
   const { bucket_id: bucketId } = domain.bucket()
   const blobs = [{ property: "picture", type: "image", data: { base64: PNG.toString("base64") } }]
   await domain.objects.create(domain.namespace, bucketId, { blobs }, { autoProcess: false }, nothing)
-  const { namespaceId } = domain.namespace
-  domain.metadata.transact((tx) => tx.write.organizations.removeNamespace(namespaceId, "2026-01-10T12:00:00.000Z"))
+  const { internalId, namespaceId } = domain.namespace
+  domain.metadata.transact((tx) =>
+    tx.write.organizations.removeNamespace(internalId, namespaceId, "2026-01-10T12:00:00.000Z"),
+  )
   expect(domain.buckets.removed().map((place) => place.bucket_id)).toEqual([bucketId])
   while (await domain.buckets.sweepBucket(bucketId, 1)) {}
   expect(domain.buckets.removed()).toEqual([])

@@ -7,7 +7,7 @@ test("a key that has expired and was not swept yet takes another request, whose 
   const { metadata, clock, namespace } = domain
   const keys = idempotency({ metadata, now: () => clock.now })
   const ask = (body: string) =>
-    keys.once(namespace.internalId, "k", { method: "POST", path: "/v1/x", body }, 200, async (remember) => {
+    keys.once(namespace, "k", { method: "POST", path: "/v1/x", body }, 200, async (remember) => {
       const answer = { made: body }
       metadata.transact((tx) => remember(tx, answer))
       return answer

@@ -129,7 +129,11 @@ test("a removed namespace's plugins go with rows and files, and no confirmation 
   const confirming = refusal(parts.confirm(id))
   await reading.promise
   parts.metadata.transact((tx) =>
-    tx.write.organizations.removeNamespace(parts.namespace.namespaceId, "2026-01-10T12:00:00Z"),
+    tx.write.organizations.removeNamespace(
+      parts.namespace.internalId,
+      parts.namespace.namespaceId,
+      "2026-01-10T12:00:00Z",
+    ),
   )
   gate.resolve()
   expect((await confirming).type).toBe("NotFoundError")

@@ -124,7 +124,9 @@ export function batchRoutes(app: App, { batches, namespaces, idempotency }: Deps
     const bucket = c.req.valid("param").bucket_identifier
     const request = c.req.valid("json")
     return c.json(
-      await createOnce(c, idempotency, 200, (remember) => batches.trigger(namespace, bucket, request, remember)),
+      await createOnce(c, idempotency, namespace, 200, (remember) =>
+        batches.trigger(namespace, bucket, request, remember),
+      ),
       200,
     )
   })
@@ -137,7 +139,7 @@ export function batchRoutes(app: App, { batches, namespaces, idempotency }: Deps
     const body = c.req.valid("json")
     const { skip_validation: skip = false, auto_submit: submit, trigger_processing: process } = c.req.valid("query")
     const request = submit === true || process === true ? { ...body, auto_submit: true } : body
-    const answer = await createOnce(c, idempotency, 200, (remember) =>
+    const answer = await createOnce(c, idempotency, namespace, 200, (remember) =>
       batches.create(namespace, bucket, request, skip, remember),
     )
     return c.json(answer, 200)

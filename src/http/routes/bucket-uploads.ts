@@ -113,7 +113,7 @@ export function bucketUploadRoutes(app: App, { bucketUploads, presignedUrls, nam
     const request = c.req.valid("json")
     const { bucket_identifier: bucket } = c.req.valid("param")
     const namespace = namespaceOf(c, namespaces)
-    const answer = await createOnce(c, idempotency, 200, (remember) =>
+    const answer = await createOnce(c, idempotency, namespace, 200, (remember) =>
       bucketUploads.create(namespace, bucket, request, remember),
     )
     return c.json(answer, 200)

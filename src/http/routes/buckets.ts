@@ -103,7 +103,7 @@ export function bucketRoutes(app: App, { buckets, namespaces, idempotency }: Dep
     const request = c.req.valid("json")
     const namespace = namespaceOf(c, namespaces)
     return c.json(
-      await createOnce(c, idempotency, 200, (remember) => buckets.create(namespace, request, remember)),
+      await createOnce(c, idempotency, namespace, 200, (remember) => buckets.create(namespace, request, remember)),
       200,
     )
   })

@@ -123,7 +123,7 @@ export function collectionRoutes(app: App, { collections, batches, namespaces, i
     const request = c.req.valid("json")
     c.get("allowSilence")(SLOW_PLUGIN_SECONDS)
     return c.json(
-      await createOnce(c, idempotency, 200, (remember) => collections.create(namespace, request, remember)),
+      await createOnce(c, idempotency, namespace, 200, (remember) => collections.create(namespace, request, remember)),
       200,
     )
   })
@@ -139,7 +139,7 @@ export function collectionRoutes(app: App, { collections, batches, namespaces, i
     const namespace = namespaceOf(c, namespaces)
     const { collection_identifier: identifier } = c.req.valid("param")
     const request = c.req.valid("json")
-    const answer = await createOnce(c, idempotency, 202, (remember) =>
+    const answer = await createOnce(c, idempotency, namespace, 202, (remember) =>
       batches.triggerCollection(namespace, identifier, request, remember),
     )
     return c.json(answer, 202)

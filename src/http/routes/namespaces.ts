@@ -88,8 +88,9 @@ export function namespaceRoutes(app: App, { namespaces, idempotency }: Deps): vo
   }
   app.openapi(create, async (c) => {
     const request = c.req.valid("json")
-    const answer = await createOnce(c, idempotency, 200, (remember) =>
-      namespaces.create(c.get("caller"), request, remember),
+    const organization = namespaces.organization(c.get("caller"))
+    const answer = await createOnce(c, idempotency, organization, 200, (remember) =>
+      namespaces.create(organization, request, remember),
     )
     return c.json(answer, 200)
   })

@@ -147,7 +147,7 @@ export function objectRoutes(app: App, { objects, blobFiles, presignedUrls, name
     const request = c.req.valid("json")
     const { bucket_identifier: bucket } = c.req.valid("param")
     const namespace = namespaceOf(c, namespaces)
-    const answer = await createOnce(c, idempotency, 200, (remember) =>
+    const answer = await createOnce(c, idempotency, namespace, 200, (remember) =>
       objects.create(namespace, bucket, request, { policy, autoProcess }, remember),
     )
     return c.json(answer, 200)
@@ -157,7 +157,7 @@ export function objectRoutes(app: App, { objects, blobFiles, presignedUrls, name
     const { objects: requests } = c.req.valid("json")
     const { bucket_identifier: bucket } = c.req.valid("param")
     const namespace = namespaceOf(c, namespaces)
-    const answer = await createOnce(c, idempotency, 200, (remember) =>
+    const answer = await createOnce(c, idempotency, namespace, 200, (remember) =>
       objects.createMany(namespace, bucket, requests, { policy, autoProcess }, remember),
     )
     return c.json(answer, 200)

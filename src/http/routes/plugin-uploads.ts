@@ -89,7 +89,7 @@ export function pluginUploadRoutes(app: App, deps: Deps): void {
   app.openapi(reserve, async (c) => {
     const namespace = namespaces.resolve(c.get("caller"), c.req.valid("param").namespace_id)
     const request = c.req.valid("json")
-    const answer = await createOnce(c, idempotency, 200, (remember) =>
+    const answer = await createOnce(c, idempotency, namespace, 200, (remember) =>
       pluginUploads.reserve(namespace, request, remember),
     )
     return c.json(answer, 200)

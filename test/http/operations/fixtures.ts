@@ -10,6 +10,7 @@ export interface Side {
   readonly key: string
   readonly organizationId: string
   readonly namespaceId: string
+  readonly namespaceName: string
   readonly email: string
   readonly keyName: string
   readonly pluginName: string
@@ -54,22 +55,32 @@ let count = 0
 /** A name nobody has yet. */
 export const fresh = (stem: string) => `${stem}_${++count}`
 
-const FILE = { base64: Buffer.from("of a file").toString("base64"), mime_type: "image/png", filename: "f.png" }
+export const fileText = (mark: string) => `bytes of a file, ${mark}`
+const fileOf = (mark: string) => ({
+  base64: Buffer.from(fileText(mark)).toString("base64"),
+  mime_type: "image/png",
+  filename: "f.png",
+})
 export const SCHEMA = { properties: { text: { type: "text" }, file: { type: "image" } } }
 
 export async function fixtures(appliance: TestAppliance): Promise<Fixtures> {
   const [ours, theirs] = await Promise.all([
-    side(appliance, appliance.adminKey, "ours"),
-    side(appliance, appliance.otherKey, "theirs"),
+    side(appliance, "ours", appliance.adminKey),
+    side(appliance, "theirs", appliance.otherKey),
   ])
   const { body: openapi } = await appliance.call("GET", "/openapi.json", { key: null })
   return { appliance, ours, theirs, openapi }
 }
 
-async function side(appliance: TestAppliance, key: string, who: string): Promise<Side> {
+/** One of everything in the namespace that is named, or in the key's first. */
+export async function side(appliance: TestAppliance, who: string, key: string, namespace?: string): Promise<Side> {
   const mark = `mark-of-${who}`
   const namespaces = await appliance.call("GET", "/v1/namespaces", { key })
-  const namespaceId: string = namespaces.body.results[0].namespace_id
+  const found = namespaces.body.results.find(
+    (one: { namespace_name: string }) => namespace === undefined || one.namespace_name === namespace,
+  )
+  const namespaceId: string = found.namespace_id
+  const namespaceName: string = found.namespace_name
   const call = (method: string, path: string, options: CallOptions = {}) =>
     appliance.call(method, path, { key, namespace: namespaceId, ...options })
   const make = async (method: string, path: string, body?: unknown) => {
@@ -100,7 +111,7 @@ async function side(appliance: TestAppliance, key: string, who: string): Promise
   const bucketId: string = bucket.body.bucket_id
   const object = await make("POST", `/v1/buckets/${bucketId}/objects`, objectBody(mark))
   const file = await make("POST", `/v1/buckets/${bucketId}/objects`, {
-    blobs: [{ property: "file", type: "image", data: FILE }],
+    blobs: [{ property: "file", type: "image", data: fileOf(mark) }],
   })
   const withUrl = await make("GET", `/v1/buckets/${bucketId}/objects/${file.body.object_id}?return_presigned_urls=true`)
   const pending = await make("POST", `/v1/buckets/${bucketId}/uploads`, uploadBody(mark))
@@ -118,6 +129,7 @@ async function side(appliance: TestAppliance, key: string, who: string): Promise
     key,
     organizationId: organization.body.organization_id,
     namespaceId,
+    namespaceName,
     email,
     keyName,
     pluginName,

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test"
 import type { Answer } from "../../support/appliance.ts"
 import { type Call, conflict, type Entry, expectRefused, invalid, send } from "./entry.ts"
-import type { Fixtures } from "./fixtures.ts"
+import { type Fixtures, freshNamespace } from "./fixtures.ts"
 import { TABLE } from "./table.ts"
 
 type Counter = (f: Fixtures) => Promise<number>
@@ -81,17 +81,22 @@ export function idempotencyTests(fixtures: () => Fixtures): void {
     })
   }
 
-  test("an Idempotency-Key is the organization's own, and one of another route is refused", async () => {
+  test("an Idempotency-Key is the namespace's own, and one of another route is refused", async () => {
     const f = fixtures()
     const key = crypto.randomUUID()
     const buckets = entryOf("POST /v1/buckets")
     const call = withKey(await buckets.request(f), key)
     const made = await send(f, buckets, call)
     const theirs = await send(f, buckets, { ...call, key: f.theirs.key, namespace: f.theirs.namespaceId })
-    expect([theirs.status, isReplay(theirs)]).toEqual([200, false])
-    expect(theirs.body.bucket_id).not.toBe(made.body.bucket_id)
-    const namespaces = entryOf("POST /v1/namespaces")
-    const elsewhere = await send(f, namespaces, withKey(await namespaces.request(f), key))
+    const besides = await send(f, buckets, { ...call, namespace: await freshNamespace(f) })
+    for (const other of [theirs, besides]) {
+      expect([other.status, isReplay(other)]).toEqual([200, false])
+      expect(other.body.bucket_id).not.toBe(made.body.bucket_id)
+    }
+    const byName = await send(f, buckets, { ...call, namespace: f.ours.namespaceName })
+    expect([byName.body.bucket_id, isReplay(byName)]).toEqual([made.body.bucket_id, true])
+    const collections = entryOf("POST /v1/collections")
+    const elsewhere = await send(f, collections, withKey(await collections.request(f), key))
     expectRefused(elsewhere, invalid("another route", {}))
   })
 

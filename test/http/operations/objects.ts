@@ -1,6 +1,6 @@
 import { expect } from "bun:test"
 import { type Entry, forbidden, HIDDEN, invalid, LONG, notFound } from "./entry.ts"
-import { type Fixtures, fresh, freshObject, objectBody } from "./fixtures.ts"
+import { type Fixtures, fileText, fresh, freshObject, objectBody } from "./fixtures.ts"
 
 const path = "/v1/buckets/{bucket_identifier}/objects"
 const one = `${path}/{object_identifier}`
@@ -157,8 +157,8 @@ export const objects: readonly Entry[] = [
     }),
     answers: {
       what: "the file's bytes, never as a page",
-      check: ({ text, headers }) => {
-        expect(text).toBe("of a file")
+      check: ({ text, headers }, { ours }) => {
+        expect(text).toBe(fileText(ours.mark))
         expect(headers.get("content-disposition")).toStartWith("attachment")
       },
     },
