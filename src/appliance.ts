@@ -31,6 +31,7 @@ import { lockDirectory } from "./metadata/directory-lock.ts"
 import { type Metadata, openMetadata } from "./metadata/open.ts"
 import { health } from "./operations/health.ts"
 import { memoryValve } from "./operations/memory-valve.ts"
+import { processRecords } from "./operations/process-records.ts"
 import { secretsKey } from "./operations/secrets-key.ts"
 import { notices, refuseOpenHost, warnOfLoosening } from "./operations/start-notices.ts"
 import { sweeper } from "./operations/sweep.ts"
@@ -53,9 +54,9 @@ import { presignedUrls } from "./presigned-urls.ts"
 import { ownCommand, prepareRuntime } from "./runtime.ts"
 import { scheduler } from "./scheduler/scheduler.ts"
 import { VERSION } from "./version.ts"
+import { delegatedCgroups } from "./workers/cgroups.ts"
 import { modulesIn } from "./workers/environment-modules.ts"
 import { workerStarter } from "./workers/starter.ts"
-import { endLeftovers, type ProcessRecord, recordProcess } from "./workers/terminate.ts"
 import { workerFacts } from "./workers/worker-facts.ts"
 
 /** How often work that waits for a Python environment looks whether there is one now. */
@@ -82,7 +83,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const lock = starting.use(lockDirectory(dataDir, now))
   const runtime = await prepareRuntime(join(dataDir, "runtime"))
   const metadata = starting.use(openMetadata(join(dataDir, "metadata.sqlite"), now))
-  await recover(metadata, log)
+  const processes = processRecords({ metadata, now, log })
+  await processes.recover()
   for (const folder of ["spool", "scratch"]) await rm(join(dataDir, folder), { recursive: true, force: true })
 
   // Bound late: the address is known when the server listens.
@@ -102,26 +104,6 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       pathVariable: searchPath(),
       ...(config.python === null ? {} : { override: config.python }),
     })
-  const recorded = ({ pid, startTime }: ProcessRecord, kind: string) =>
-    metadata.transact((tx) =>
-      tx.write.processes.insert({ pid, start_time: startTime, kind, created_at: now().toISOString() }),
-    )
-  const forgotten = ({ pid, startTime }: ProcessRecord) =>
-    metadata.transact((tx) => tx.write.processes.remove(pid, startTime))
-  /** Documents are read on a full disk too: a record that cannot be written only hides a leftover. */
-  const quietly = (step: () => void) => {
-    try {
-      step()
-    } catch (error) {
-      log.warn({ event: "process_not_recorded", err: error }, "a process could not be recorded")
-    }
-  }
-  const recordSpawned = (kind: string) => (pid: number) => {
-    const record = recordProcess(pid)
-    if (record === null) return () => {}
-    quietly(() => recorded(record, kind))
-    return () => quietly(() => forgotten(record))
-  }
   const starter = starting.use(
     workerStarter({
       facts,
@@ -129,9 +111,10 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       scratchDir: join(dataDir, "scratch"),
       dataDir,
       limits: config.workerLimits,
+      cgroups: delegatedCgroups(),
       isolationLimits: config.isolationLimits,
-      started: (record) => recorded(record, "worker"),
-      ended: forgotten,
+      started: (record) => processes.started(record, "worker"),
+      ended: processes.ended,
       log,
     }),
   )
@@ -152,7 +135,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       // Two at least: with one, DuckDB does not keep the order in which a part is written (documents/write-part.ts).
       threads: Math.max(2, availableParallelism() - 1),
       temporaryDir: join(dataDir, "spool", "duckdb"),
-      onSpawn: recordSpawned("documents"),
+      onSpawn: processes.spawned("documents"),
       log,
     }),
   )
@@ -179,7 +162,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       ? scanProcess({
           command: [...ownCommand(), "scan-process"],
           deadlineMs: SCAN_DEADLINE_MS,
-          onSpawn: recordSpawned("scan"),
+          onSpawn: processes.spawned("scan"),
         })
       : async () => ({ passed: true, warnings: [], notes: [], ruleSet: config.ruleSet }),
     scanOptions: { strict: config.strictScan, ruleSet: config.ruleSet },
@@ -377,16 +360,6 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     }
     log.debug({ event: "swept", ...removed }, "files that nothing names are gone")
   }
-}
-
-async function recover(metadata: Metadata, log: Log): Promise<void> {
-  const records = metadata.read.processes.all().map(({ pid, start_time }) => ({ pid, startTime: start_time }))
-  const ended = await endLeftovers(records)
-  metadata.transact((tx) => {
-    for (const { pid, startTime } of records) tx.write.processes.remove(pid, startTime)
-  })
-  if (ended.length > 0)
-    log.warn({ event: "leftovers_ended", pids: ended.map(({ pid }) => pid) }, "ended workers of an earlier run")
 }
 
 function namespaceById(metadata: Metadata, namespaceId: string): Namespace | null {

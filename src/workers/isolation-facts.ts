@@ -7,7 +7,7 @@ export const IsolationFacts = z.object({
   landlock_missing: z.array(z.string().max(64)).max(16).default([]),
   namespaces: z.array(z.string().max(64)).max(16).default([]),
   network: z.enum(["denied", "proxy-netns", "proxy-port", "open"]).default("open"),
-  memory: z.enum(["rlimit", "unbounded"]).default("unbounded"),
+  memory: z.enum(["cgroup", "rlimit", "unbounded"]).default("unbounded"),
   /** Whether existence and size of other tenants' files are hidden too. */
   stat_hidden: z.boolean().default(false),
   /** The user that plugin code runs as; null when it is the server's own. */

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import type { Network } from "../egress.ts"
 import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
+import type { Cgroups } from "./cgroups.ts"
 import type { IsolationLimits } from "./isolation.ts"
 import { LockDownRefused } from "./lock-down.ts"
 import type { OutputLine } from "./output.ts"
@@ -33,6 +34,8 @@ interface Deps {
   /** Holds every tenant's files: of it a worker sees only what it is granted. */
   dataDir: string
   limits: WorkerLimits
+  /** Null where the machine gives us none to divide. */
+  cgroups: Cgroups | null
   isolationLimits: IsolationLimits
   started: (record: ProcessRecord) => void
   ended: (record: ProcessRecord) => void
@@ -89,6 +92,7 @@ export function workerStarter(deps: Deps) {
       for (const directory of [scratch, exchange]) await mkdir(directory, { recursive: true, mode: 0o700 })
       const threads = options.threads ?? 1
       const sitePackages = [environment.sitePackages]
+      const group = deps.cgroups?.create(`worker-${crypto.randomUUID()}`, deps.limits) ?? null
       try {
         const launcher = await launchers.get({
           interpreter: interpreter.chosen,
@@ -111,6 +115,7 @@ export function workerStarter(deps: Deps) {
           },
           plugin: { path: plugin.treePath, name: plugin.name, packageName: plugin.packageName },
           launcher,
+          group,
           sitePackages,
           threads,
           log,
@@ -118,9 +123,13 @@ export function workerStarter(deps: Deps) {
           ...(options.signal === undefined ? {} : { signal: options.signal }),
         })
         if (worker.record !== null) started(worker.record)
-        void worker.exited.then(() => forget(worker.record, own))
+        void worker.exited.then(() => {
+          group?.remove()
+          return forget(worker.record, own)
+        })
         return worker
       } catch (error) {
+        group?.remove()
         await rm(own, { recursive: true, force: true })
         if (!(error instanceof LockDownRefused)) throw error
         // The machine's doing, never the plugin's: nothing of it was read yet.

@@ -27,6 +27,8 @@ export interface ProcessOptions {
   onPrinted(bytes: number): void
   /** May throw ProtocolBreach. */
   onEvent(event: WorkerEvent): void
+  /** Asked once it is reaped: the limit that the kernel ended it for, in words, or null. */
+  overLimit?(): string | null
 }
 
 export interface RequestOptions {
@@ -56,7 +58,13 @@ export interface WorkerProcess {
   end(): Promise<WorkerExit>
 }
 
-export function superviseProcess({ process: child, onLog, onPrinted, onEvent }: ProcessOptions): WorkerProcess {
+export function superviseProcess({
+  process: child,
+  onLog,
+  onPrinted,
+  onEvent,
+  overLimit,
+}: ProcessOptions): WorkerProcess {
   const record = recordProcess(child.pid)
   const heard = new Set<() => void>()
   const eventGate = rateGate(MAX_EVENTS_PER_SECOND)
@@ -93,6 +101,8 @@ export function superviseProcess({ process: child, onLog, onPrinted, onEvent }: 
 
   const finish = async (): Promise<WorkerExit> => {
     const ended = await child.exited
+    const over = fault === null ? overLimit?.() : null
+    if (over != null) fault = { reason: "limit", message: over }
     signalGroup(child.pid, "SIGKILL")
     // Frames and lines that were sent before the death are still in the pipes.
     await settlesWithin(Promise.all([channel.closed, ...outputs.map((output) => output.done)]), DRAIN_MS)

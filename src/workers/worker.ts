@@ -1,6 +1,7 @@
 import { realpathSync } from "node:fs"
 import type { IsolationLevel } from "../isolation-levels.ts"
 import type { Log } from "../log.ts"
+import type { WorkerGroup } from "./cgroups.ts"
 import type { Interpreter } from "./interpreters.ts"
 import type { IsolationFacts } from "./isolation-facts.ts"
 import type { Launcher } from "./launcher.ts"
@@ -49,6 +50,8 @@ export interface WorkerOptions {
   readonly confinement: Confinement
   /** Forks it from there, where that has the same packages; else a Python is started. */
   readonly launcher?: Launcher | null
+  /** Made for this worker: the kernel then bounds its memory whole. */
+  readonly group?: WorkerGroup | null
   /** Absolute, exists: where it finds input and leaves output. Within `scratch` or what `confinement` lets it write to. */
   readonly exchange: string
   readonly startDeadlineMs?: number
@@ -142,6 +145,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       const most = options.confinement.limits.logBytes
       if (printed > most) worker.fail("limit", `it printed more than ${most} bytes (MIXPEEK_WORKER_LOG_MB)`)
     },
+    overLimit: () => memoryLimit(options),
     onEvent(event) {
       if (event.type === "progress") {
         for (const handler of handlers) handler(event)
@@ -162,6 +166,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   try {
     const { python } = await worker.limited("the start", greeting.promise, limits())
+    // Before it has seen the plugin: what it forks is in the group as well.
+    options.group?.add(worker.pid)
     const facts = await lockDown(worker, policy, limits())
     const watch = watchWorker(
       worker.pid,
@@ -187,7 +193,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       pid: worker.pid,
       python,
       isolation: policy.level,
-      isolationFacts: facts,
+      isolationFacts: options.group == null ? facts : { ...facts, memory: "cgroup" },
       exchange,
       record: worker.record,
       get alive() {
@@ -212,6 +218,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await worker.end()
     throw error
   }
+}
+
+function memoryLimit({ group, confinement }: WorkerOptions): string | null {
+  if (group?.ranOutOfMemory() !== true) return null
+  const mebibytes = Math.ceil(confinement.limits.memoryBytes / 1024 ** 2)
+  return `it used more than its ${mebibytes} MiB of memory (MIXPEEK_WORKER_MEMORY_MB)`
 }
 
 /** @throws LockDownRefused, WorkerDied */

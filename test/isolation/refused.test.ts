@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { startTestAppliance } from "../support/appliance.ts"
+import { removeDataDirectory, startTestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import { REACHED } from "../support/isolation.ts"
 import { textPlugin, upload } from "../support/plugins.ts"
@@ -53,7 +53,7 @@ test.skipIf(REACHED !== "full" && REACHED !== "standard")(
       await using appliance = await startTestAppliance({ dataDir })
       expect(await waitForBatch(appliance, bucketId, batchId)).toMatchObject({ status: "COMPLETED", rows_done: 1 })
     } finally {
-      rmSync(dataDir, { recursive: true, force: true })
+      removeDataDirectory(dataDir)
     }
   },
 )

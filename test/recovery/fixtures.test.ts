@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test"
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { chmodSync, mkdtempSync, readdirSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { startTestAppliance } from "../support/appliance.ts"
+import { removeDataDirectory, startTestAppliance } from "../support/appliance.ts"
 import { documentIds, waitForBatch } from "../support/batch.ts"
 
 const FIXTURES = join(import.meta.dir, "fixtures")
@@ -33,7 +33,7 @@ for (const fixture of readdirSync(FIXTURES).filter((name) => name.endsWith(".tar
       expect((await waitForBatch(appliance, bucket, batch.body.batch_id)).status).toBe("COMPLETED")
       expect((await documentIds(appliance, "kept")).sort()).toEqual(before.sort())
     } finally {
-      rmSync(dataDir, { recursive: true, force: true })
+      removeDataDirectory(dataDir)
     }
   })
 }

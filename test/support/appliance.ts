@@ -98,9 +98,15 @@ export async function startTestAppliance(options: ApplianceOptions = {}): Promis
     async [Symbol.asyncDispose]() {
       if (running.process.exitCode === null) running.process.kill("SIGTERM")
       await running.process.exited
-      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true })
+      if (options.dataDir === undefined) removeDataDirectory(dataDir)
     },
   }
+}
+
+/** Trees of plugins are read-only, which stops everybody but root. */
+export function removeDataDirectory(dataDir: string): void {
+  Bun.spawnSync(["chmod", "-R", "u+rwX", dataDir])
+  rmSync(dataDir, { recursive: true, force: true })
 }
 
 async function launch(dataDir: string, options: ApplianceOptions) {
