@@ -10,7 +10,7 @@ export const IsolationFacts = z.object({
   memory: z.enum(["cgroup", "rlimit", "unbounded"]).default("unbounded"),
   /** Whether existence and size of other tenants' files are hidden too. */
   stat_hidden: z.boolean().default(false),
-  /** The user that plugin code runs as; null when it is the server's own. */
+  /** The user that plugin code runs as: the server's own, without any capability. */
   uid: z.int().nullable().default(null),
   self_test: z.boolean().default(false),
 })

@@ -4,7 +4,6 @@ import ctypes
 import os
 from typing import Final
 
-PR_SET_DUMPABLE: Final = 4
 PR_CAPBSET_DROP: Final = 24
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_CAP_AMBIENT: Final = 47

@@ -1,6 +1,6 @@
 """The one place where the worker gives up its powers, before it knows where the plugin lies.
 
-In this order: descriptors, user, namespaces, Landlock, capabilities, limits, the system call filter, and a test that it all
+In this order: descriptors, namespaces, Landlock, capabilities, limits, the system call filter, and a test that it all
 holds. A level is made of certain steps; one that cannot be taken is LockDownRefused, never a lower level.
 """
 
@@ -44,8 +44,6 @@ class Policy:
     # "none", "proxy" to what `egress` lists, or "open".
     network: str = "none"
     egress: tuple[str, ...] = ()
-    # Only when started as root.
-    uid: int | None = None
 
     @staticmethod
     def parse(message: Mapping[str, Any]) -> "Policy":
@@ -67,7 +65,6 @@ class Policy:
                 namespaces=bool(message.get("namespaces", True)),
                 network=str(message.get("network", "none")),
                 egress=tuple(message.get("egress") or ()),
-                uid=message.get("uid"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise LockDownRefused(f"The policy of level {level} is incomplete: {error!r}.") from error
@@ -118,9 +115,6 @@ class _Steps:
         privileges.first_to_go_when_memory_is_short()
         self._step("no_new_privs", privileges.gain_no_privileges)
         privileges.clear_bounding_set()
-        uid = policy.uid
-        if uid is not None:
-            self._step(f"user {uid}", lambda: privileges.become_user(uid))
         if policy.network == "proxy":
             self._step("egress proxy", self._start_proxy)
         if policy.level == "full":
@@ -128,7 +122,6 @@ class _Steps:
             if self._proxy is not None:
                 self._step("egress proxy", self._proxy.enter)
             privileges.clear_bounding_set()
-        # The change of the user has cleared it.
         self._step("parent-death signal", die_with_parent)
         abi, missing = self._restrict_files(own) if policy.level != "reduced" else (0, [])
         self._step("capabilities", privileges.clear_capabilities)

@@ -1,4 +1,4 @@
-"""What the process may do beyond its files and calls: rights to gain, capabilities, user, descriptors and limits."""
+"""What the process may do beyond its files and calls: rights to gain, capabilities, descriptors and limits."""
 
 import os
 import resource
@@ -10,7 +10,6 @@ from plugin_worker.kernel import (
     PR_CAP_AMBIENT,
     PR_CAP_AMBIENT_CLEAR_ALL,
     PR_CAPBSET_DROP,
-    PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
     failure,
     prctl,
@@ -36,19 +35,8 @@ def gain_no_privileges() -> None:
     prctl("prctl(PR_SET_NO_NEW_PRIVS)", PR_SET_NO_NEW_PRIVS, 1)
 
 
-def become_user(uid: int) -> None:
-    """Only as root: user and group `uid`, no other groups. Raises OSError.
-
-    Clears the parent-death signal, and makes /proc/self root's; the latter is undone, since namespaces are mapped there.
-    """
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
-    os.setresuid(uid, uid, uid)
-    prctl("prctl(PR_SET_DUMPABLE)", PR_SET_DUMPABLE, 1)
-
-
 def clear_bounding_set() -> None:
-    """Before the user changes, which takes the right to. An ordinary user cannot, and need not under no_new_privs."""
+    """An ordinary user cannot, and need not under no_new_privs."""
     for capability in range(_ALL_CAPABILITIES):
         try:
             prctl("prctl(PR_CAPBSET_DROP)", PR_CAPBSET_DROP, capability)
