@@ -1,9 +1,10 @@
 /** Workers forked from a warm Python: as apart from one another, as confined and as certainly ended as those started anew. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs"
+import { closeSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createLog } from "../../src/log.ts"
 import { type Launcher, startLauncher } from "../../src/workers/launcher.ts"
+import { signalGroup } from "../../src/workers/terminate.ts"
 import { startWorker, threadCounts } from "../../src/workers/worker.ts"
 import { SHARED_DATA } from "../support/appliance.ts"
 import { REACHED } from "../support/isolation.ts"
@@ -164,4 +165,15 @@ test.skipIf(!linux)("forks end with their launcher, and their requests fail", as
   await until("it is gone", () => !runs(fake.worker.pid))
   expect(own.alive).toBe(false)
   expect(String(await errorOf(own.fork({ environment: {}, directory: "/" })))).toContain("launcher of workers ended")
+})
+
+test.skipIf(!linux)("a fork can be ended from the moment it is told", async () => {
+  for (let round = 0; round < 20; round++) {
+    await using directory = await temporaryDirectory()
+    const forkedNow = await launcher.fork({ environment: {}, directory: directory.path })
+    expect(signalGroup(forkedNow.pid, "SIGKILL")).toBe(true)
+    expect(await forkedNow.exited).toEqual({ code: null, signal: "SIGKILL" })
+    closeSync(forkedNow.channel)
+    await Promise.all([forkedNow.stdout.cancel(), forkedNow.stderr.cancel()])
+  }
 })

@@ -85,9 +85,14 @@ class Launcher:
             gc.freeze()
             self._channel.send(frame_id, {"type": "ready", "threads": thread_count()})
         elif request["type"] == "fork":
+            leads, leading = os.pipe()
             pid = os.fork()
             if pid == 0:
-                _become_worker(self._descriptors, request["environment"], request["directory"])
+                _become_worker(self._descriptors, leading, request["environment"], request["directory"])
+            # Not told before it leads a group of its own: the appliance ends workers by their group, from this answer on.
+            os.close(leading)
+            os.read(leads, 1)
+            os.close(leads)
             for descriptor in self._descriptors:
                 os.close(descriptor)
             self._channel.send(frame_id, {"type": "forked", "pid": pid})
@@ -112,13 +117,14 @@ class Launcher:
             self._channel.send(0, {"type": "exited", "pid": pid, **ended})
 
 
-def _become_worker(descriptors: list[int], environment: dict[str, str], directory: str) -> NoReturn:
+def _become_worker(descriptors: list[int], leading: int, environment: dict[str, str], directory: str) -> NoReturn:
     launcher = os.getppid()
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # Its own group, as every worker: what a library leaves behind is ended with it.
         os.setsid()
+        os.close(leading)
         die_with_parent()
         if os.getppid() != launcher:
             os._exit(0)
