@@ -32,8 +32,8 @@ export async function readTarGz(archive: string, packedBytes: number, unpacking:
   } catch (error) {
     if (error instanceof ArchiveRefused || !(error instanceof Error) || "syscall" in error) throw error
     const code = "code" in error ? String(error.code) : ""
-    // Gzip came to its end while the file goes on: the pipeline then aborts what still feeds it.
-    if (code === "ABORT_ERR") throw goesOn()
+    // Gzip came to its end while the file goes on: the pipeline then aborts, or closes, what still feeds it.
+    if (code === "ABORT_ERR" || code === "ERR_STREAM_PREMATURE_CLOSE") throw goesOn()
     if (!code.startsWith("Z_")) throw error
     throw new ArchiveRefused([`The gzip archive cannot be read: ${error.message}`])
   }

@@ -343,10 +343,15 @@ describe("tar.gz", () => {
 
   test("much behind the end of gzip is refused like little of it", async () => {
     // Without anything to write the end of gzip is reached long before the end of the file.
-    const archive = tarGzOf([{ name: "__pycache__", type: "5" }])
-    for (const bytes of [1, 64 * 1024, 256 * 1024, 1024 * 1024]) {
-      const refusal = await refusalOf(Buffer.concat([archive, Buffer.alloc(bytes)]))
-      expect([bytes, refusal]).toEqual([bytes, ["The archive has something behind its end"]])
+    for (const entry of [
+      { name: "__pycache__", type: "5" },
+      { name: "__pycache__", data: "x".repeat(280_000) },
+    ]) {
+      const archive = tarGzOf([entry])
+      for (const bytes of [1, 64 * 1024, 82_206, 256 * 1024, 1024 * 1024]) {
+        const refusal = await refusalOf(Buffer.concat([archive, Buffer.alloc(bytes)]))
+        expect([bytes, refusal]).toEqual([bytes, ["The archive has something behind its end"]])
+      }
     }
   })
 
