@@ -235,7 +235,9 @@ function egressAllowlist(): string[] {
   const parsed = EgressAllowlist.safeParse(entries)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  throw new ConfigError(`MIXPEEK_EGRESS_ALLOWLIST: '${entries[Number(issue?.path[0])] ?? ""}' is not ${issue?.message}`)
+  throw new ConfigError(
+    `MIXPEEK_EGRESS_ALLOWLIST: '${entries[Number(issue?.path[0])] ?? ""}' does not fit: ${issue?.message}`,
+  )
 }
 
 /** Unset is unlimited. */

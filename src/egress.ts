@@ -14,8 +14,11 @@ export const EgressEntry = z
   .string()
   .min(1)
   .max(260)
-  .regex(ENTRY, "a host, host:port, *.domain, address or network such as 10.1.0.0/16; without a port 80 and 443")
-  .refine(isEntry, "has a port, an address or a prefix that does not exist")
+  .regex(
+    ENTRY,
+    "an entry is a host, host:port, *.domain, address or network such as 10.1.0.0/16; without a port it means 80 and 443",
+  )
+  .refine(isEntry, "it has a port, an address or a prefix that does not exist")
 
 export const EgressAllowlist = z.array(EgressEntry).max(200)
 

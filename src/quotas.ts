@@ -8,6 +8,6 @@ export const Quotas = z.object({
   objects: limit("Objects in all buckets together"),
   bytes: limit("Bytes of objects, of uploads that are not confirmed yet, and of plugin archives"),
   workers: limit("Batch workers at one time"),
-  requests_per_second: limit("Requests that name this namespace, in each second"),
+  requests_per_second: limit("Requests for this namespace, in each second"),
 })
 export type Quotas = z.output<typeof Quotas>

@@ -13,6 +13,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { partitionLimits } from "../workers/partition-limits.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers } from "./batch-workers.ts"
@@ -177,8 +178,7 @@ export function partitionRunner(deps: Deps) {
             features: embeddings(plugin),
             asset_roots: assets,
           },
-          // A plugin that reports rows is slow, not stuck: the limit is for silence.
-          { silenceMs: deps.silenceMs, deadlineMs: deps.wallMs, signal },
+          { ...partitionLimits(deps.silenceMs, deps.wallMs), signal },
         )
         if (reply.type !== "failed") {
           const taken = join(directory, "output")

@@ -24,16 +24,13 @@ export function check(
 export function failure(name: string, error: WorkerFailure, findings: readonly string[] = []): Check {
   const advice =
     error.error_type === "dependency" ? ["Plugins run with the packages that 'mixpeek runtime setup' installs."] : []
-  return check(name, "failed", `${error.exception}: ${firstLine(error.message)}`, {
-    findings: [...findings, ...advice],
+  const [first = "", ...more] = error.message.split("\n")
+  return check(name, "failed", `${error.exception}: ${first}`, {
+    findings: [...more, ...findings, ...advice],
     details: error.traceback.split("\n"),
   })
 }
 
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`
-}
-
-function firstLine(text: string): string {
-  return text.split("\n", 1)[0] ?? ""
 }

@@ -10,6 +10,7 @@ import { networkOf, readConfig, searchPath } from "../config.ts"
 import { createLog } from "../log.ts"
 import { prepareRuntime } from "../runtime.ts"
 import type { Interpreter } from "../workers/interpreters.ts"
+import { type PartitionLimits, partitionLimits } from "../workers/partition-limits.ts"
 import { runProgram } from "../workers/run-program.ts"
 import { startWorker, type Worker } from "../workers/worker.ts"
 import { isolationProblem, workerFacts } from "../workers/worker-facts.ts"
@@ -32,6 +33,8 @@ export interface LocalPython {
   readonly scratch: string
   /** Aborts when the person interrupts: pass it on, so that nothing stays behind. */
   readonly signal: AbortSignal
+  /** How long the rows may take, as in a batch. */
+  readonly partitionLimits: PartitionLimits
   /**
    * A worker that has the plugin; `onLine` gets what the plugin prints. With `callsOut` it may use the network as a plugin with
    * steps of resource type API may on a server with the same settings.
@@ -75,6 +78,7 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
     nativeDirectory: runtime.nativeDirectory,
     scratch,
     signal: interrupted.signal,
+    partitionLimits: partitionLimits(config.partitionDeadlineMs, config.partitionWallMs),
     start: async (plugin, onLine, { callsOut } = { callsOut: false }) =>
       startWorker({
         interpreter,

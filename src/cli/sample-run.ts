@@ -11,7 +11,6 @@ import { authorRows, generatedRows, SAMPLE_BUCKET, sampleAssets } from "./sample
 
 /** Models may load in the first step; rows come after that. */
 const STEPS_DEADLINE_MS = 120_000
-const ROWS_DEADLINE_MS = 1_800_000
 const REALTIME_DEADLINE_MS = 300_000
 /** Failed rows that are named; the rest is counted. */
 const SHOWN_FAILURES = 3
@@ -95,7 +94,7 @@ export async function checkSampleRun(
       features,
       asset_roots: { [SAMPLE_BUCKET]: sample.assetRoot },
     },
-    { deadlineMs: ROWS_DEADLINE_MS, signal: python.signal },
+    { ...python.partitionLimits, signal: python.signal },
   )
   const milliseconds = Math.round(performance.now() - started)
   if (reply.type === "failed") return failure(name, reply.error)
@@ -105,10 +104,18 @@ export async function checkSampleRun(
     const shown = errors.slice(0, SHOWN_FAILURES)
     return check(name, "failed", `${reply.rows_failed} of ${count(reply.rows_in, "row")} failed`, {
       findings: [
-        ...shown.map(({ row, exception, message }) => `row ${row + 1}: ${exception}: ${message.split("\n", 1)[0]}`),
+        ...shown.flatMap(({ row, exception, message }, at) => {
+          // The sandbox says in further lines what it refused and what to do instead.
+          const [first = "", ...more] = message.split("\n")
+          const before = shown[at - 1]
+          const same = before?.exception === exception && before.message === message
+          return [`row ${row + 1}: ${exception}: ${first}`, ...(same ? [] : more)]
+        }),
         ...(errors.length > SHOWN_FAILURES ? [`and ${errors.length - SHOWN_FAILURES} more`] : []),
       ],
-      details: shown.flatMap(({ traceback }) => (traceback ?? "").split("\n")),
+      details: [...new Set(shown.map(({ traceback }) => traceback ?? ""))].flatMap((traceback) =>
+        traceback.split("\n"),
+      ),
     })
   }
   const results = await readOutput(join(output, "scalars.parquet"), python.nativeDirectory)

@@ -43,7 +43,7 @@ export const UpdateNamespace = CreateNamespace.omit({ feature_extractors: true }
   .extend({
     egress_allowlist: EgressAllowlist.nullish().openapi({
       description:
-        "Administrators only. Hosts that steps of resource type API may reach: host, host:port, *.domain, address or network; " +
+        "Administrators only. Hosts that steps of resource type API may reach: host, host:port, *.domain, address or network, without a port 80 and 443; " +
         "null takes the server's setting",
     }),
     quotas: z

@@ -7,7 +7,7 @@ import type { HttpEnv } from "./app.ts"
 interface Deps {
   rateLimits: RateLimits
   namespaces: Pick<Namespaces, "counted">
-  /** Of the requests that name no namespace, for each organization. */
+  /** Of the requests that are for no namespace, for each organization. */
   requestsPerSecond: number | null
 }
 
@@ -28,7 +28,7 @@ export function rateLimiting({ rateLimits, namespaces, requestsPerSecond }: Deps
     const retryAfter = Math.max(1, state.reset - Math.floor(Date.now() / 1000))
     throw new ApplianceError(
       "TooManyRequestsError",
-      `More than ${state.limit} requests in ${state.window} s; try again in ${retryAfter} s.`,
+      `The limit is ${state.limit} requests in ${state.window} s; try again in ${retryAfter} s.`,
       {
         details: { limit: state.limit, window: state.window, retry_after: retryAfter, retry_after_seconds: retryAfter },
         headers: { "Retry-After": String(retryAfter) },

@@ -5,7 +5,7 @@ import { dirname } from "node:path"
 import { DEFAULT_MINIMUM_ISOLATION, isBelow } from "../isolation-levels.ts"
 import { directoryHolder } from "../metadata/directory-holder.ts"
 import type { Runtime } from "../runtime.ts"
-import type { WorkerFacts } from "../workers/worker-facts.ts"
+import { isolationProblem, sentence, type WorkerFacts } from "../workers/worker-facts.ts"
 import { loadNativeLibraries } from "./native-libraries.ts"
 
 export interface Finding {
@@ -119,7 +119,8 @@ function packages({ environment, problem }: WorkerFacts): Finding {
   return { name, status: "missing", value: "not installed", advice }
 }
 
-function isolation({ isolation: { level, facts, refusals }, minimumIsolation: minimum }: WorkerFacts): Finding {
+function isolation({ isolation, minimumIsolation: minimum }: WorkerFacts): Finding {
+  const { level, facts, refusals } = isolation
   const layers = [
     facts.landlock_abi === null ? null : `Landlock ${facts.landlock_abi}`,
     level === "none" ? null : "seccomp",
@@ -127,8 +128,9 @@ function isolation({ isolation: { level, facts, refusals }, minimumIsolation: mi
   ].filter((layer) => layer !== null)
   const lacking = facts.landlock_missing.length === 0 ? "" : `, not known to it: ${facts.landlock_missing.join(" ")}`
   const value = layers.length === 0 ? level : `${level} (${layers.join(", ")}${lacking})`
-  const why = refusals.join(" ")
-  if (isBelow(level, minimum)) return { name: "Isolation", status: "missing", value, advice: why }
+  const why = refusals.map(sentence).join(" ")
+  if (isBelow(level, minimum))
+    return { name: "Isolation", status: "missing", value, advice: isolationProblem(isolation, minimum) }
   if (!isBelow(level, DEFAULT_MINIMUM_ISOLATION)) {
     return { name: "Isolation", status: "ok", value, advice: why === "" ? null : why }
   }

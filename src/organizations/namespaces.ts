@@ -71,12 +71,15 @@ export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }
       })
     },
 
-    /** The namespace that a request counts for, or null when it names none that the key sees. */
+    /**
+     * The namespace that a request counts for, by the rule of `resolve`: leaving the name out does not go round its quota.
+     * Null when it is for none that the key sees.
+     */
     counted(caller: Caller, identifier: string | undefined): { namespaceId: string; perSecond: number | null } | null {
-      const row =
-        identifier === undefined || identifier === ""
-          ? undefined
-          : metadata.read.organizations.namespace(caller.internalId, identifier)
+      const named = identifier !== undefined && identifier !== ""
+      const all = named ? [] : list(caller)
+      const only = all.length === 1 ? all[0] : undefined
+      const row = named ? metadata.read.organizations.namespace(caller.internalId, identifier) : only
       if (row === undefined || !visible(caller, row)) return null
       return { namespaceId: row.namespace_id, perSecond: quotas.effective(row.quotas).requests_per_second }
     },

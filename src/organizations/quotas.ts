@@ -43,7 +43,7 @@ export type QuotaBook = ReturnType<typeof quotas>
 
 function exceeded(resource: keyof Growth, current: number, added: number, limit: number): ApplianceError {
   const message =
-    `This namespace may have ${limit} ${resource} and has ${current}; ${added} more do not fit. ` +
+    `The quota of this namespace is ${limit} ${resource}; it has ${current}, and there is no room for ${added} more. ` +
     "Remove some, or ask an administrator to raise the quota."
   // The plugin routes of the public API have names of their own for the same two numbers.
   const details = {

@@ -51,7 +51,12 @@ export function isolationProblem({ level, refusals }: Isolation, minimum: Isolat
   if (!isBelow(level, minimum)) return null
   return [
     `Plugin code does not run here: this machine isolates it at level '${level}', and the minimum is '${minimum}'.`,
-    ...refusals,
-    `To run plugins that you trust all the same, say --minimum-isolation ${level} or MIXPEEK_MINIMUM_ISOLATION=${level}.`,
+    ...refusals.map(sentence),
+    `To run plugins that you trust all the same, set MIXPEEK_MINIMUM_ISOLATION=${level} ('mixpeek serve': --minimum-isolation ${level}).`,
   ].join(" ")
+}
+
+/** Reasons end as the library that gave them ended them. */
+export function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`
 }

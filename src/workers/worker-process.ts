@@ -36,6 +36,8 @@ export interface RequestOptions {
   readonly deadlineMs?: number
   /** Longest time between events of the worker, or before its answer, in milliseconds. */
   readonly silenceMs?: number
+  /** Settings that the two come from; a worker that is late is told of by them. */
+  readonly setBy?: { readonly deadline: string; readonly silence: string }
   /** Aborting ends the worker: there is no way to stop plugin code but that. */
   readonly signal?: AbortSignal | undefined
 }
@@ -115,14 +117,19 @@ export function superviseProcess({
   }
   const exited = finish()
 
-  const limited = async <T>(what: string, task: Promise<T>, { deadlineMs, silenceMs, signal }: RequestOptions) => {
-    const late = (milliseconds: number, words: string) =>
+  const limited = async <T>(
+    what: string,
+    task: Promise<T>,
+    { deadlineMs, silenceMs, setBy, signal }: RequestOptions,
+  ) => {
+    const late = (milliseconds: number, words: string, setting: string | undefined) =>
       setTimeout(
-        () => fail("deadline", `${what} ${words} within ${milliseconds} ms`),
+        () =>
+          fail("deadline", `${what} ${words} within ${milliseconds} ms${setting === undefined ? "" : ` (${setting})`}`),
         Math.min(milliseconds, MAX_TIMER_MS),
       )
-    const listen = () => late(silenceMs ?? MAX_TIMER_MS, "showed no progress")
-    const deadline = deadlineMs === undefined ? undefined : late(deadlineMs, "did not finish")
+    const listen = () => late(silenceMs ?? MAX_TIMER_MS, "showed no progress", setBy?.silence)
+    const deadline = deadlineMs === undefined ? undefined : late(deadlineMs, "did not finish", setBy?.deadline)
     let silence = silenceMs === undefined ? undefined : listen()
     const hear = () => {
       clearTimeout(silence)

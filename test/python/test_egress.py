@@ -84,7 +84,7 @@ class ProxiedWorkers(unittest.TestCase):
                     "http://localhost:1/",
                 ):
                     self.assertRegex(self._said(worker, refused), r"^403 The sandbox refused network access \(")
-                self.assertIn("does not list it", self._said(worker, "http://example.com/"))
+                self.assertIn("does not list it; an administrator adds", self._said(worker, "http://example.com/"))
                 self.assertIn("loopback", self._said(worker, "http://localhost:1/"))
                 for around in (f"direct 127.0.0.1 {self.port}", "direct 192.0.2.1 80", "udp", "listen", "unix", "mptcp"):
                     self.assertIn("The sandbox refused network access", self._said(worker, around), around)

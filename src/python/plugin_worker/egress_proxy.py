@@ -91,8 +91,11 @@ class EgressProxy:
         """A connection to an allowed address of an allowed host. Raises Refused."""
         where = f"{host}:{port}"
         if not self._allowlist.names(host, port):
+            entry = f"[{host}]" if ":" in host else host
             raise Refused(
-                403, f"The sandbox refused network access ({where}): the egress allowlist of the namespace does not list it"
+                403,
+                f"The sandbox refused network access ({where}): the egress allowlist does not list it; an administrator adds "
+                f"'{entry}:{port}' to egress_allowlist of the namespace or to MIXPEEK_EGRESS_ALLOWLIST",
             )
         try:
             found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
@@ -104,7 +107,7 @@ class EgressProxy:
             raise Refused(
                 403,
                 f"The sandbox refused network access ({where}): it leads to a loopback, link-local, private or other "
-                "special address that the egress allowlist of the namespace does not list",
+                "special address that the egress allowlist does not list as an address",
             )
         for place in judged:
             try:
