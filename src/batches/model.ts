@@ -1,5 +1,6 @@
 import type { BatchModel } from "../contract/batches.ts"
 import { TASK_STATUSES, type TaskStatus } from "../contract/tasks.ts"
+import { IsolationFacts } from "../isolation-facts.ts"
 import type { BatchRow, RunRow } from "../metadata/batches.ts"
 import type { RunError } from "./ledger.ts"
 
@@ -107,8 +108,8 @@ function tier(batch: BatchRow, runs: readonly RunRow[]): BatchModel["tier_tasks"
   }
 }
 
-function isolationFacts(run: RunRow | undefined): Record<string, unknown> | null {
-  return run?.isolation_facts == null ? null : JSON.parse(run.isolation_facts)
+function isolationFacts(run: RunRow | undefined): IsolationFacts | null {
+  return run?.isolation_facts == null ? null : IsolationFacts.parse(JSON.parse(run.isolation_facts))
 }
 
 function runErrors(run: RunRow) {

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi"
+import { IsolationFacts } from "../isolation-facts.ts"
 import { Filters } from "./pagination.ts"
 import { TaskStatus } from "./tasks.ts"
 
@@ -112,7 +113,7 @@ export const BatchModel = z
     progress: z.object({ processed: z.int(), total: z.int(), percent: z.number(), errors: z.int() }),
     failed_object_count: z.int(),
     isolation: z.string().nullable(),
-    isolation_facts: FreeObject.nullable(),
+    isolation_facts: IsolationFacts.nullable(),
     created_at: z.string(),
     updated_at: z.string(),
     submitted_at: z.string().nullable(),

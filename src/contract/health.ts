@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi"
+import { IsolationFacts } from "../isolation-facts.ts"
 import { ISOLATION_LEVELS } from "../isolation-levels.ts"
 
 export const HealthResponse = z
@@ -16,7 +17,7 @@ export const HealthResponse = z
     meta: z.looseObject({
       version: z.string(),
       isolation: z.enum(ISOLATION_LEVELS),
-      isolation_facts: z.looseObject({}),
+      isolation_facts: IsolationFacts,
       /** Why each higher level is out of reach on this machine. */
       isolation_missing: z.array(z.string()),
       minimum_isolation: z.enum(ISOLATION_LEVELS),

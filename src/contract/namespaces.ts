@@ -73,6 +73,9 @@ export const NamespaceModel = z
     payload_indexes: z.array(z.looseObject({})).nullable(),
     auto_create_indexes: z.boolean(),
     plugin_rule_set: z.enum(RULE_SET_NAMES).nullable(),
+    usage: z
+      .object({ plugins: z.int(), objects: z.int(), bytes: z.int() })
+      .openapi({ description: "What counts towards the quotas" }),
     egress_allowlist: z.array(z.string()).openapi({ description: "What is in force" }),
     quotas: Quotas.openapi({ description: "What is in force; null is unlimited" }),
     namespace_ready: z.boolean(),

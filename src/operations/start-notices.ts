@@ -18,7 +18,7 @@ export function refuseOpenHost(config: Config, isolation: IsolationLevel): void 
 export function notices(config: Config, facts: WorkerFacts): string[] {
   const { level } = facts.isolation
   return [
-    `isolation: ${level}${isBelow(level, DEFAULT_MINIMUM_ISOLATION) ? " (plugins reach files of this user)" : ""}`,
+    `isolation: ${level}${isBelow(level, DEFAULT_MINIMUM_ISOLATION) ? " (plugins can read and write every file of this user, the data of all tenants too)" : ""}`,
     ...(isBelow(facts.minimumIsolation, DEFAULT_MINIMUM_ISOLATION)
       ? [`minimum isolation: ${facts.minimumIsolation}, LOWER than it should be: run only plugins that you trust`]
       : []),

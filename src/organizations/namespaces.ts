@@ -36,6 +36,7 @@ export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }
     ...fields(row),
     ...counts,
     quotas: quotas.effective(row.quotas),
+    usage: metadata.read.organizations.usage(row.namespace_id),
     egress_allowlist: row.egress_allowlist === null ? [...egressAllowlist] : JSON.parse(row.egress_allowlist),
   })
   const confined = (caller: Caller) => namespaceScopes(caller).length > 0
@@ -226,7 +227,7 @@ function changedList(own: string | null, changes: readonly string[] | null | und
 
 type Counts = Pick<NamespaceModel, "document_count" | "bucket_count" | "collection_count" | "object_count">
 
-function fields(row: NamespaceRow): Omit<NamespaceModel, keyof Counts | "quotas" | "egress_allowlist"> {
+function fields(row: NamespaceRow): Omit<NamespaceModel, keyof Counts | "quotas" | "usage" | "egress_allowlist"> {
   return {
     object: "namespace",
     namespace_id: row.namespace_id,

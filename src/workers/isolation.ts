@@ -4,9 +4,9 @@
  */
 import { join } from "node:path"
 import { z } from "zod"
+import { IsolationFacts } from "../isolation-facts.ts"
 import { ISOLATION_LEVELS, type IsolationLevel } from "../isolation-levels.ts"
 import type { Interpreter } from "./interpreters.ts"
-import { IsolationFacts } from "./isolation-facts.ts"
 import { runProgram } from "./run-program.ts"
 
 /** A cold start of Python, and four tries of some 10 ms each. */

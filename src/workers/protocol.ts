@@ -5,8 +5,8 @@
  */
 import { z } from "zod"
 import { NETWORK_MODES } from "../egress.ts"
+import { IsolationFacts } from "../isolation-facts.ts"
 import { ISOLATION_LEVELS } from "../isolation-levels.ts"
-import { IsolationFacts } from "./isolation-facts.ts"
 
 export const PROTOCOL_VERSION = 1
 

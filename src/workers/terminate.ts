@@ -25,6 +25,16 @@ export async function endGroup(pid: number, exited: Promise<unknown>, graceMs: n
   await exited
 }
 
+/** False when there is no such process any more. */
+export function signalProcess(pid: number, signal: "SIGUSR1"): boolean {
+  try {
+    process.kill(pid, signal)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** False when the group has nobody left. Never throws for that: the end of a process is always a race. */
 export function signalGroup(pid: number, signal: "SIGTERM" | "SIGKILL"): boolean {
   // kill(-1) and kill(-0) would reach every process of the user, or ourselves.

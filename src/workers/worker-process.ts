@@ -8,11 +8,13 @@ import { drainLines, OUTPUT_LIMITS, type OutputLine, OutputTail } from "./output
 import { type ProcessRecord, recordProcess } from "./process-identity.ts"
 import { ProtocolBreach, type ReplyTo, type WorkerEvent, type WorkerRequest } from "./protocol.ts"
 import type { Ending, SpawnedProcess } from "./spawned-process.ts"
-import { endGroup, settlesWithin, signalGroup } from "./terminate.ts"
+import { endGroup, settlesWithin, signalGroup, signalProcess } from "./terminate.ts"
 import { WorkerDied, type WorkerExit } from "./worker-died.ts"
 
 /** A helper that left the group may hold pipes open after the worker's death; what it prints is not waited for longer. */
 const DRAIN_MS = 500
+/** A hundred threads print their stacks in a few milliseconds. */
+const STACKS_MS = 200
 /** For a worker that was asked to shut down, and again for one that got SIGTERM. */
 const END_GRACE_MS = 1_000
 /** The worker reports at most twice a second; a flood of small events would keep the appliance from its own work. */
@@ -92,7 +94,12 @@ export function superviseProcess({
   const fail = (reason: Fault["reason"], message: string) => {
     if (fault !== null || gone !== null) return
     fault = { reason, message }
-    // No grace: plugin code that hangs or lies gets no say in when it ends.
+    // Where it hangs is what its author needs: it prints its stacks, from a signal handler that asks no Python code.
+    if (reason === "deadline" && signalProcess(child.pid, "SIGUSR1")) {
+      setTimeout(() => signalGroup(child.pid, "SIGKILL"), STACKS_MS)
+      return
+    }
+    // No grace: plugin code that lies or takes too much gets no say in when it ends.
     signalGroup(child.pid, "SIGKILL")
   }
 

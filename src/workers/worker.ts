@@ -1,9 +1,9 @@
 import { realpathSync } from "node:fs"
+import type { IsolationFacts } from "../isolation-facts.ts"
 import type { IsolationLevel } from "../isolation-levels.ts"
 import type { Log } from "../log.ts"
 import type { WorkerGroup } from "./cgroups.ts"
 import type { Interpreter } from "./interpreters.ts"
-import type { IsolationFacts } from "./isolation-facts.ts"
 import type { Launcher } from "./launcher.ts"
 import {
   type Confinement,

@@ -2,16 +2,19 @@
 
 import faulthandler
 import io
+import signal
 import sys
 
 
 def prepare_streams() -> None:
-    """UTF-8 whatever the locale, a line leaves when it is complete, and a crash in native code prints where it was."""
+    """UTF-8 whatever the locale, a line leaves when it is complete; a crash in native code, and SIGUSR1, print where it is."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     if sys.stderr is not None:
         faulthandler.enable(file=sys.stderr)
+        # The appliance asks a worker that is late, before it ends it.
+        faulthandler.register(signal.SIGUSR1, file=sys.stderr)
 
 
 def flush_streams() -> None:
