@@ -17,7 +17,7 @@ export interface WorkerLimits {
   readonly openFiles: number
   /** Processor time of all its threads for one request. */
   readonly cpuMs: number
-  /** What it prints during one request. */
+  /** What it prints during one request; a line counts 64 bytes more than it has. */
   readonly logBytes: number
 }
 

@@ -60,6 +60,12 @@ test.each<[string, Partial<WorkerLimits>, string, string]>([
     "import os\nwhile True: os.write(2, b'x' * 1000)",
     "it printed more than 1048576 bytes (MIXPEEK_WORKER_LOG_MB)",
   ],
+  [
+    "what it prints in lines without text",
+    { logBytes: 40 * MEBIBYTE },
+    "import os\nfor _ in range(480): os.write(1, b'\\n' * 65536)",
+    "it printed more than 41943040 bytes (MIXPEEK_WORKER_LOG_MB)",
+  ],
 ])("a worker is ended for %s", async (_what, limits, code, expected) => {
   await using other = await startFake()
   await using fake = await startFake("", {
