@@ -107,6 +107,9 @@ def attempts(outside, server, socket_path, inside):
         "chown": lambda: os.chown(inside, 1, 1),
         "x32": lambda: raw(0x40000000 + 39),
         "bpf": lambda: raw(321, 0, 0, 0),
+        "descriptors_of_its_own": lambda: raw(436, 100, 200, 2),
+        # Were it let through, the kernel would say EINVAL: a thread must share memory too.
+        "thread_with_descriptors_of_its_own": lambda: raw(56, 0x10000, 0, 0, 0, 0),
         "clone3": lambda: raw(435, ctypes.create_string_buffer(88), 88),
         "owner_of_signals": lambda: __import__("fcntl").fcntl(3, __import__("fcntl").F_SETOWN, server),
         "stat_outside": lambda: os.stat(outside + "/secret"),
@@ -212,6 +215,7 @@ class LockedDown(unittest.TestCase):
                 through = {name: what for name, what in happened.items() if what.startswith("DONE")}
                 self.assertEqual(set(through), set() if policy["level"] == "full" else {_STAT})
                 self.assertGreater(len(happened), 40)
+                self.assertEqual(happened["thread_with_descriptors_of_its_own"], "EPERM")
                 with open(secret, encoding="utf-8") as file:
                     self.assertEqual(file.read(), "a secret")
                 self.assertEqual(sorted(os.listdir(outside)), ["secret", "socket"])

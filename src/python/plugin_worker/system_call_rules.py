@@ -80,7 +80,9 @@ class ByArgument:
 # Which argument points to the times.
 _TIMES: Final = {"utime": 1, "utimes": 1, "utimensat": 2, "futimesat": 2}
 _NEW_NAMESPACES: Final = 0x7E02_0080
-_CLONE_THREAD: Final = 0x0001_0000
+# CLONE_THREAD and CLONE_FILES: files that only a thread has open would not be seen by the appliance.
+_CLONE_THREAD: Final = 0x0001_0400
+_CLOSE_RANGE_UNSHARE: Final = 2
 _O_TRUNC_AND_MODE: Final = 0o1003
 _O_TRUNC: Final = 0o1000
 _MSG_FASTOPEN: Final = 0x2000_0000
@@ -106,7 +108,7 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
     # Threads set their own affinity by thread id, which is not known now: they are told that it worked.
     scheduling = ByArgument((When(0, (0, pid), None),), 0)
     rules = {
-        # A thread, in no new namespace. clone3 hides its flags in memory; ENOSYS makes the C library use clone.
+        # A thread with the descriptors of all, in no new namespace. clone3 hides its flags in memory; ENOSYS makes the C library use clone.
         "clone": ByArgument(
             (
                 *(When(0, (bit,), denied, bit) for bit in _bits(_NEW_NAMESPACES)),
@@ -114,6 +116,7 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
             ),
             denied,
         ),
+        "close_range": ByArgument((When(2, (_CLOSE_RANGE_UNSHARE,), denied, _CLOSE_RANGE_UNSHARE),), None),
         "kill": own,
         "tgkill": own,
         "rt_sigqueueinfo": own,
