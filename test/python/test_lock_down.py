@@ -59,8 +59,8 @@ def fork():
     os.waitpid(pid, 0)
     return "forked"
 
-def reading_truncates(path):
-    os.close(os.open(path, os.O_RDONLY | os.O_TRUNC))
+def opened(path, flags):
+    os.close(os.open(path, flags))
 
 def attempts(outside, server, socket_path, inside):
     kept = inside + "/kept"
@@ -76,7 +76,10 @@ def attempts(outside, server, socket_path, inside):
         "write_outside": lambda: open(outside + "/new", "w"),
         "append_outside": lambda: open(outside + "/secret", "a"),
         "truncate_outside": lambda: os.truncate(outside + "/secret", 0),
-        "reading_truncates": lambda: reading_truncates(outside + "/secret"),
+        "reading_truncates": lambda: opened(outside + "/secret", os.O_RDONLY | os.O_TRUNC),
+        "no_access_mode": lambda: opened(outside + "/secret", 3),
+        "no_access_mode_truncates": lambda: opened(outside + "/secret", 3 | os.O_TRUNC),
+        "no_access_mode_of_a_device": lambda: opened("/dev/tty", 3),
         "remove_outside": lambda: os.remove(outside + "/secret"),
         "rename_outside": lambda: os.rename(kept, outside + "/moved"),
         "rename_in": lambda: os.rename(outside + "/secret", inside + "/stolen"),

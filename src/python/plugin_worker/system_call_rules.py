@@ -85,6 +85,9 @@ _CLONE_THREAD: Final = 0x0001_0400
 _CLOSE_RANGE_UNSHARE: Final = 2
 _O_TRUNC_AND_MODE: Final = 0o1003
 _O_TRUNC: Final = 0o1000
+# Neither to read nor to write (open(2), "ioctl"): Landlock asks for no right then, and the file can be emptied by O_TRUNC before
+# its ABI 3, given attributes by ioctl, or be a device that acts when it is opened.
+_NO_ACCESS_MODE: Final = 3
 _MSG_FASTOPEN: Final = 0x2000_0000
 _AF_UNIX: Final = 1
 _AF_INET: Final = 2
@@ -144,12 +147,17 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
         "personality": ByArgument((When(0, (0xFFFF_FFFF,), None),), denied),
     }
     rules.update(_socket_rules(sockets))
+    rules["openat"] = _opening(2, truncation_is_confined)
+    rules["open"] = _opening(1, truncation_is_confined)
     if not truncation_is_confined:
         rules["truncate"] = ByArgument((), errno.EACCES)
-        reading_and_truncating = (When(2, (_O_TRUNC,), errno.EACCES, _O_TRUNC_AND_MODE),)
-        rules["openat"] = ByArgument(reading_and_truncating, None)
-        rules["open"] = ByArgument((When(1, (_O_TRUNC,), errno.EACCES, _O_TRUNC_AND_MODE),), None)
     return rules
+
+
+def _opening(flags: int, truncation_is_confined: bool) -> ByArgument:
+    no_mode = When(flags, (_NO_ACCESS_MODE,), errno.EACCES, _NO_ACCESS_MODE)
+    reading_and_truncating = When(flags, (_O_TRUNC,), errno.EACCES, _O_TRUNC_AND_MODE)
+    return ByArgument((no_mode,) if truncation_is_confined else (no_mode, reading_and_truncating), None)
 
 
 def _socket_rules(sockets: str) -> dict[str, ByArgument]:
