@@ -62,6 +62,14 @@ def fork():
 def opened(path, flags):
     os.close(os.open(path, flags))
 
+def attributes(path):
+    import fcntl
+    with open(path, "rb") as file:
+        flags = bytearray(8)
+        fcntl.ioctl(file, 0x80086601, flags)
+        # The same again: who may set these may set others.
+        fcntl.ioctl(file, 0x40086602, bytes(flags))
+
 def attempts(outside, server, socket_path, inside):
     kept = inside + "/kept"
     open(kept, "w").write("x")
@@ -115,6 +123,7 @@ def attempts(outside, server, socket_path, inside):
         "thread_with_descriptors_of_its_own": lambda: raw(56, 0x10000, 0, 0, 0, 0),
         "clone3": lambda: raw(435, ctypes.create_string_buffer(88), 88),
         "owner_of_signals": lambda: __import__("fcntl").fcntl(3, __import__("fcntl").F_SETOWN, server),
+        "attributes_of_a_library": lambda: attributes(os.__file__),
         "stat_outside": lambda: os.stat(outside + "/secret"),
     }
 

@@ -97,8 +97,12 @@ _SOCK_STREAM: Final = 1
 _SOCK_DGRAM: Final = 2
 # Names and slack of threads, transparent huge pages, names of mappings, and questions.
 _HARMLESS_PRCTL: Final = (2, 3, 7, 15, 16, 21, 23, 25, 27, 29, 30, 39, 41, 42, 0x53564D41)
-# Typing into a terminal, and who gets a descriptor's signals.
-_HARMFUL_IOCTL: Final = (0x5412, 0x541C, 0x540E, 0x8901, 0x8902)
+# Typing into a terminal; who gets a descriptor's signals; attributes, generation, project, verity and encryption of a file, which
+# the owner sets through a descriptor that was opened to read: all workers share the packages.
+_HARMFUL_IOCTL: Final = (
+    *(0x5412, 0x541C, 0x540E, 0x8901, 0x8902),
+    *(0x4008_6602, 0x4004_6602, 0x4008_7602, 0x4004_7602, 0x401C_5820, 0x4080_6685, 0x800C_6613),
+)
 # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
 _HARMFUL_FCNTL: Final = (8, 10, 15, 1024, 1026)
 
