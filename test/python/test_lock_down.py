@@ -103,6 +103,7 @@ def attempts(outside, server, socket_path, inside):
         "abstract": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", "\\0abstract"),
         "datagram_pair": lambda: unix(socket.SOCK_DGRAM, socket_path),
         "stream_pair_re_aimed": lambda: unix(socket.SOCK_STREAM, socket_path),
+        "out_of_band": lambda: socket.socketpair()[0].send(b"x", socket.MSG_OOB),
         "fork": fork,
         "exec": lambda: os.execv("/bin/true", ["true"]),
         "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),

@@ -89,6 +89,8 @@ _O_TRUNC: Final = 0o1000
 # its ABI 3, given attributes by ioctl, or be a device that acts when it is opened.
 _NO_ACCESS_MODE: Final = 3
 _MSG_FASTOPEN: Final = 0x2000_0000
+# Byte out of band of a UNIX socket: used by nobody, and the way from a browser's sandbox into the kernel (CVE-2025-38236).
+_MSG_OOB: Final = 1
 _AF_UNIX: Final = 1
 _AF_INET: Final = 2
 _AF_INET6: Final = 10
@@ -141,10 +143,21 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
         "socketpair": ByArgument(
             (When(0, (_AF_UNIX,), errno.EACCES, differs=True), When(1, (_SOCK_STREAM,), None, 0xF)), errno.EACCES
         ),
-        "sendmsg": ByArgument((When(2, (_MSG_FASTOPEN,), errno.EACCES, _MSG_FASTOPEN),), None),
+        "sendmsg": ByArgument(
+            (
+                When(2, (_MSG_OOB,), errno.EOPNOTSUPP, _MSG_OOB),
+                When(2, (_MSG_FASTOPEN,), errno.EACCES, _MSG_FASTOPEN),
+            ),
+            None,
+        ),
         # The address is a pointer: both halves are compared.
         "sendto": ByArgument(
-            (When(4, (0,), errno.EACCES, differs=True), When(4, (0,), None, high=True)), errno.EACCES
+            (
+                When(3, (_MSG_OOB,), errno.EOPNOTSUPP, _MSG_OOB),
+                When(4, (0,), errno.EACCES, differs=True),
+                When(4, (0,), None, high=True),
+            ),
+            errno.EACCES,
         ),
         **{name: _set_times(argument) for name, argument in _TIMES.items()},
         "prctl": ByArgument((When(0, _HARMLESS_PRCTL, None),), denied),
