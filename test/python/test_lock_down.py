@@ -103,6 +103,9 @@ def attempts(outside, server, socket_path, inside):
         "abstract": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", "\\0abstract"),
         "datagram_pair": lambda: unix(socket.SOCK_DGRAM, socket_path),
         "stream_pair_re_aimed": lambda: unix(socket.SOCK_STREAM, socket_path),
+        "closed_folder": lambda: os.mkdir(inside + "/closed", 0o300),
+        # os.umask hides an error.
+        "closing_mask": lambda: raw(95, 0o700),
         "out_of_band": lambda: socket.socketpair()[0].send(b"x", socket.MSG_OOB),
         "fork": fork,
         "exec": lambda: os.execv("/bin/true", ["true"]),

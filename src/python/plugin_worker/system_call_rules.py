@@ -88,6 +88,7 @@ _O_TRUNC: Final = 0o1000
 # Neither to read nor to write (open(2), "ioctl"): Landlock asks for no right then, and the file can be emptied by O_TRUNC before
 # its ABI 3, given attributes by ioctl, or be a device that acts when it is opened.
 _NO_ACCESS_MODE: Final = 3
+_OWNER: Final = 0o700
 _MSG_FASTOPEN: Final = 0x2000_0000
 # Byte out of band of a UNIX socket: used by nobody, and the way from a browser's sandbox into the kernel (CVE-2025-38236).
 _MSG_OOB: Final = 1
@@ -139,6 +140,10 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
         "sched_getattr": own_or_zero,
         "ioctl": ByArgument((When(1, _HARMFUL_IOCTL, denied),), None),
         "fcntl": ByArgument((When(1, _HARMFUL_FCNTL, denied),), None),
+        # A folder that its owner may not enter is one that an appliance without root can neither look into nor remove.
+        "mkdir": ByArgument((When(1, (_OWNER,), None, _OWNER),), denied),
+        "mkdirat": ByArgument((When(2, (_OWNER,), None, _OWNER),), denied),
+        "umask": ByArgument((When(0, (0,), None, _OWNER),), denied),
         # A datagram pair could be re-aimed at a socket of the host.
         "socketpair": ByArgument(
             (When(0, (_AF_UNIX,), errno.EACCES, differs=True), When(1, (_SOCK_STREAM,), None, 0xF)), errno.EACCES
