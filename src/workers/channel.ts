@@ -5,6 +5,7 @@ import {
   encodeToWorker,
   type FromWorker,
   isEvent,
+  MAX_EVENT_BYTES,
   MAX_PAYLOAD_BYTES,
   ProtocolBreach,
   parseFromWorker,
@@ -78,6 +79,9 @@ export function openChannel({ fd, onEvent, onBreach }: ChannelOptions): Channel 
   }
   const receive = (id: number, kind: number, payload: Uint8Array) => {
     if (kind !== CONTROL_FRAME) throw new ProtocolBreach(`a frame is of unknown kind ${kind}`)
+    if (id === 0 && payload.byteLength > MAX_EVENT_BYTES) {
+      throw new ProtocolBreach(`an event has ${payload.byteLength} bytes; at most ${MAX_EVENT_BYTES} are taken`)
+    }
     const message = parseFromWorker(payload)
     if (isEvent(message)) {
       if (id !== 0) throw new ProtocolBreach(`a '${message.type}' event carries id ${id}`)

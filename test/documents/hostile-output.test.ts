@@ -215,6 +215,15 @@ test("statistics that lie do not hide a row: what is checked is what was read", 
   expect(await refused(scalars)).toMatch(/not asked/)
 })
 
+test("a Parquet file of which the most is what it says of itself is refused before DuckDB reads that", async () => {
+  const footer = 5 * 1024 ** 2
+  const trailer = Buffer.from("\0\0\0\0PAR1")
+  trailer.writeUInt32LE(footer)
+  const scalars = t.spool("scalars.parquet")
+  await writeFile(scalars, Buffer.concat([Buffer.from("PAR1"), Buffer.alloc(footer), trailer]))
+  expect(await refused(scalars)).toMatch(/5242880 bytes of footer/)
+})
+
 test("paths outside documents and spool are not opened", async () => {
   const outside = join(t.directory, "secrets.key")
   await rename(await t.writeScalars(good), outside)

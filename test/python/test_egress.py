@@ -197,6 +197,10 @@ class Lists(unittest.TestCase):
             ("fd00::1", 9000, True),
             ("[fd00::1]", 9000, True),
             ("fd00::2", 9000, False),
+            # The resolver of Python would ask for what is before the NUL.
+            ("evil.example\0.wild.example", 443, False),
+            ("169.254.169.254\0.wild.example", 443, False),
+            ("a@evil.example#.wild.example", 443, False),
         ):
             self.assertEqual(listed.names(host, port), expected, (host, port))
 
@@ -205,7 +209,7 @@ class Lists(unittest.TestCase):
             "127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
             "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "::1", "::", "fe80::1", "fd00::1",
             "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "2002:7f00:1::",
-            "2002:a00:1::", "2001:db8::1",
+            "2002:a00:1::", "2001:db8::1", "fec0::1",
         ):  # fmt: skip
             self.assertFalse(is_public(ipaddress.ip_address(text)), text)
         for text in ("1.1.1.1", "8.8.8.8", "2606:4700::1111", "::ffff:1.1.1.1"):

@@ -59,8 +59,16 @@ def fork():
     os.waitpid(pid, 0)
     return "forked"
 
-def reading_truncates(path):
-    os.close(os.open(path, os.O_RDONLY | os.O_TRUNC))
+def opened(path, flags):
+    os.close(os.open(path, flags))
+
+def attributes(path):
+    import fcntl
+    with open(path, "rb") as file:
+        flags = bytearray(8)
+        fcntl.ioctl(file, 0x80086601, flags)
+        # The same again: who may set these may set others.
+        fcntl.ioctl(file, 0x40086602, bytes(flags))
 
 def attempts(outside, server, socket_path, inside):
     kept = inside + "/kept"
@@ -76,7 +84,10 @@ def attempts(outside, server, socket_path, inside):
         "write_outside": lambda: open(outside + "/new", "w"),
         "append_outside": lambda: open(outside + "/secret", "a"),
         "truncate_outside": lambda: os.truncate(outside + "/secret", 0),
-        "reading_truncates": lambda: reading_truncates(outside + "/secret"),
+        "reading_truncates": lambda: opened(outside + "/secret", os.O_RDONLY | os.O_TRUNC),
+        "no_access_mode": lambda: opened(outside + "/secret", 3),
+        "no_access_mode_truncates": lambda: opened(outside + "/secret", 3 | os.O_TRUNC),
+        "no_access_mode_of_a_device": lambda: opened("/dev/tty", 3),
         "remove_outside": lambda: os.remove(outside + "/secret"),
         "rename_outside": lambda: os.rename(kept, outside + "/moved"),
         "rename_in": lambda: os.rename(outside + "/secret", inside + "/stolen"),
@@ -92,6 +103,10 @@ def attempts(outside, server, socket_path, inside):
         "abstract": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", "\\0abstract"),
         "datagram_pair": lambda: unix(socket.SOCK_DGRAM, socket_path),
         "stream_pair_re_aimed": lambda: unix(socket.SOCK_STREAM, socket_path),
+        "closed_folder": lambda: os.mkdir(inside + "/closed", 0o300),
+        # os.umask hides an error.
+        "closing_mask": lambda: raw(95, 0o700),
+        "out_of_band": lambda: socket.socketpair()[0].send(b"x", socket.MSG_OOB),
         "fork": fork,
         "exec": lambda: os.execv("/bin/true", ["true"]),
         "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
@@ -107,8 +122,12 @@ def attempts(outside, server, socket_path, inside):
         "chown": lambda: os.chown(inside, 1, 1),
         "x32": lambda: raw(0x40000000 + 39),
         "bpf": lambda: raw(321, 0, 0, 0),
+        "descriptors_of_its_own": lambda: raw(436, 100, 200, 2),
+        # Were it let through, the kernel would say EINVAL: a thread must share memory too.
+        "thread_with_descriptors_of_its_own": lambda: raw(56, 0x10000, 0, 0, 0, 0),
         "clone3": lambda: raw(435, ctypes.create_string_buffer(88), 88),
         "owner_of_signals": lambda: __import__("fcntl").fcntl(3, __import__("fcntl").F_SETOWN, server),
+        "attributes_of_a_library": lambda: attributes(os.__file__),
         "stat_outside": lambda: os.stat(outside + "/secret"),
     }
 
@@ -212,6 +231,7 @@ class LockedDown(unittest.TestCase):
                 through = {name: what for name, what in happened.items() if what.startswith("DONE")}
                 self.assertEqual(set(through), set() if policy["level"] == "full" else {_STAT})
                 self.assertGreater(len(happened), 40)
+                self.assertEqual(happened["thread_with_descriptors_of_its_own"], "EPERM")
                 with open(secret, encoding="utf-8") as file:
                     self.assertEqual(file.read(), "a secret")
                 self.assertEqual(sorted(os.listdir(outside)), ["secret", "socket"])

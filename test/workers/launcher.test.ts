@@ -137,6 +137,18 @@ test.skipIf(!linux)("how a fork ended is told: by its code, by its signal", asyn
   expect(launcher.alive).toBe(true)
 })
 
+test.skipIf(!linux)("a fork that ends itself by a signal without a name takes nobody with it", async () => {
+  await using other = await forked(launcher)
+  await using first = await forked(launcher)
+  expect(await errorOf(first.run("import os; os.kill(os.getpid(), 35)"))).toMatchObject({
+    name: "WorkerDied",
+    reason: "signal",
+    signal: "35",
+  })
+  expect(launcher.alive).toBe(true)
+  expect(await other.run("answer = 1")).toBe(1)
+})
+
 test.skipIf(!linux)("forty forks leave no process and no descriptor behind", async () => {
   {
     await using warm = await forked(launcher)

@@ -37,6 +37,48 @@ test.each<[string, Partial<WorkerLimits>, string, string]>([
     "into its scratch directory, more than its 20 MiB (MIXPEEK_WORKER_SCRATCH_MB)",
   ],
   [
+    "bytes on their way through a socket",
+    { scratchBytes: 20 * MEBIBYTE },
+    `import os, socket; kept = socket.socketpair(); big = open('big', 'wb'); big.write(b'x' * (40 << 20)); big.flush()
+socket.send_fds(kept[0], [b'x'], [big.fileno()]); os.remove('big'); big.close()`,
+    "it sent open files through a socket, so that what it writes cannot be counted",
+  ],
+  [
+    "bytes in a folder whose path is too long to be opened",
+    { scratchBytes: 20 * MEBIBYTE },
+    `import os
+for _ in range(20): os.mkdir('d' * 250); os.chdir('d' * 250)
+open('big', 'wb').write(b'x' * (40 << 20))`,
+    "it made a folder that cannot be looked into, so that what it writes cannot be counted",
+  ],
+  [
+    "bytes in a folder that is elsewhere each time it is looked at",
+    { scratchBytes: 20 * MEBIBYTE },
+    `import itertools, os
+os.mkdir('0'); open('0/big', 'wb').write(b'x' * (40 << 20))
+for n in range(20000): open(f'f{n}', 'w').close()
+for n in itertools.count(): os.rename(str(n), str(n + 1))`,
+    "into its scratch directory, more than its 20 MiB (MIXPEEK_WORKER_SCRATCH_MB)",
+  ],
+  [
+    "memory, after the thread it began with has ended",
+    { memoryBytes: 256 * MEBIBYTE },
+    `import ctypes, mmap, platform, threading, time
+def fill():
+    time.sleep(0.2); kept = mmap.mmap(-1, 400 << 20); kept.write(b'x' * (400 << 20)); time.sleep(60)
+threading.Thread(target=fill).start(); ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)`,
+    "of memory, more than its 256 MiB (MIXPEEK_WORKER_MEMORY_MB)",
+  ],
+  [
+    "tables of memory that is mapped and empty",
+    { memoryBytes: 256 * MEBIBYTE },
+    `import ctypes, mmap, time
+empty = mmap.mmap(-1, 512 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, prot=mmap.PROT_READ)
+ctypes.CDLL(None).madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+for at in range(0, 512 << 30, 2 << 20): empty[at]`,
+    "of memory, more than its 256 MiB (MIXPEEK_WORKER_MEMORY_MB)",
+  ],
+  [
     "files in its scratch",
     { scratchFiles: 50 },
     "import os; os.makedirs('a/b'); [open(f'a/b/{n}', 'w').close() for n in range(100)]",
@@ -59,6 +101,12 @@ test.each<[string, Partial<WorkerLimits>, string, string]>([
     { logBytes: MEBIBYTE },
     "import os\nwhile True: os.write(2, b'x' * 1000)",
     "it printed more than 1048576 bytes (MIXPEEK_WORKER_LOG_MB)",
+  ],
+  [
+    "what it prints in lines without text",
+    { logBytes: 40 * MEBIBYTE },
+    "import os\nfor _ in range(480): os.write(1, b'\\n' * 65536)",
+    "it printed more than 41943040 bytes (MIXPEEK_WORKER_LOG_MB)",
   ],
 ])("a worker is ended for %s", async (_what, limits, code, expected) => {
   await using other = await startFake()
@@ -90,4 +138,13 @@ test("a worker within its limits is left alone", async () => {
     "import time; kept = bytearray(b'x') * (50 << 20); open('small', 'wb').write(kept[:1 << 20]); time.sleep(2.5)"
   await ask(fake.worker, { do: "run", code })
   expect(fake.worker.alive).toBe(true)
+})
+
+test("a worker whose folders come and go is left alone", async () => {
+  await using fake = await startFake()
+  const code = `import shutil, tempfile, time
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    shutil.rmtree(tempfile.mkdtemp(dir="."))`
+  expect(await ask(fake.worker, { do: "run", code })).toBeDefined()
 })

@@ -104,6 +104,14 @@ const BREACHES: [string, Record<string, unknown>][] = [
     "an event with the id of a request",
     { do: "raw", payload: '{"type":"progress","partition":"p","attempt":1,"rows":1}' },
   ],
+  [
+    "an event of more than a few words",
+    {
+      do: "raw",
+      id: 0,
+      payload: JSON.stringify({ type: "progress", partition: "p", attempt: 1, rows: 1, x: "x".repeat(2000) }),
+    },
+  ],
   ["a second greeting", { do: "raw", id: 0, payload: '{"type":"hello","protocol":1,"pid":1,"python":"3"}' }],
   ["a flood of events", { do: "flood_events" }],
   ["a closed channel", { do: "close_channel" }],

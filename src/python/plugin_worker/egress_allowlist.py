@@ -40,7 +40,8 @@ class Allowlist:
         if address is not None:
             return self.lists(address, port)
         name = host.lower().rstrip(".")
-        return any(entry.name is not None and port in entry.ports and _matches(entry.name, name) for entry in self._entries)
+        # The resolver ends at a NUL: `evil.example\0.listed.example` fits `*.listed.example` and leads to evil.example.
+        return _NAME.fullmatch(name) is not None and any(entry.name is not None and port in entry.ports and _matches(entry.name, name) for entry in self._entries)
 
     def lists(self, address: Address, port: int) -> bool:
         """Whether an entry lists the address itself."""
@@ -65,6 +66,8 @@ def literal(host: str) -> Address | None:
 def is_public(address: Address) -> bool:
     """Globally reachable unicast; special-purpose ranges of RFC 6890 and addresses that lead into them are not."""
     inside = _inside(address)
+    if isinstance(inside, ipaddress.IPv6Address) and inside.is_site_local:
+        return False
     return inside.is_global and not inside.is_multicast and not inside.is_reserved
 
 

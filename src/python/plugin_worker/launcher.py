@@ -113,8 +113,16 @@ class Launcher:
             if pid == 0:
                 return
             code = os.waitstatus_to_exitcode(status)
-            ended = {"code": code, "signal": None} if code >= 0 else {"code": None, "signal": signal.Signals(-code).name}
+            ended = {"code": code, "signal": None} if code >= 0 else {"code": None, "signal": _signal_name(-code)}
             self._channel.send(0, {"type": "exited", "pid": pid, **ended})
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Most real-time signals have none, and a plugin may end itself by any: all forks would die with a launcher that raised.
+        return str(number)
 
 
 def _become_worker(descriptors: list[int], leading: int, environment: dict[str, str], directory: str) -> NoReturn:

@@ -80,10 +80,18 @@ class ByArgument:
 # Which argument points to the times.
 _TIMES: Final = {"utime": 1, "utimes": 1, "utimensat": 2, "futimesat": 2}
 _NEW_NAMESPACES: Final = 0x7E02_0080
-_CLONE_THREAD: Final = 0x0001_0000
+# CLONE_THREAD and CLONE_FILES: files that only a thread has open would not be seen by the appliance.
+_CLONE_THREAD: Final = 0x0001_0400
+_CLOSE_RANGE_UNSHARE: Final = 2
 _O_TRUNC_AND_MODE: Final = 0o1003
 _O_TRUNC: Final = 0o1000
+# Neither to read nor to write (open(2), "ioctl"): Landlock asks for no right then, and the file can be emptied by O_TRUNC before
+# its ABI 3, given attributes by ioctl, or be a device that acts when it is opened.
+_NO_ACCESS_MODE: Final = 3
+_OWNER: Final = 0o700
 _MSG_FASTOPEN: Final = 0x2000_0000
+# Byte out of band of a UNIX socket: used by nobody, and the way from a browser's sandbox into the kernel (CVE-2025-38236).
+_MSG_OOB: Final = 1
 _AF_UNIX: Final = 1
 _AF_INET: Final = 2
 _AF_INET6: Final = 10
@@ -92,8 +100,12 @@ _SOCK_STREAM: Final = 1
 _SOCK_DGRAM: Final = 2
 # Names and slack of threads, transparent huge pages, names of mappings, and questions.
 _HARMLESS_PRCTL: Final = (2, 3, 7, 15, 16, 21, 23, 25, 27, 29, 30, 39, 41, 42, 0x53564D41)
-# Typing into a terminal, and who gets a descriptor's signals.
-_HARMFUL_IOCTL: Final = (0x5412, 0x541C, 0x540E, 0x8901, 0x8902)
+# Typing into a terminal; who gets a descriptor's signals; attributes, generation, project, verity and encryption of a file, which
+# the owner sets through a descriptor that was opened to read: all workers share the packages.
+_HARMFUL_IOCTL: Final = (
+    *(0x5412, 0x541C, 0x540E, 0x8901, 0x8902),
+    *(0x4008_6602, 0x4004_6602, 0x4008_7602, 0x4004_7602, 0x401C_5820, 0x4080_6685, 0x800C_6613),
+)
 # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
 _HARMFUL_FCNTL: Final = (8, 10, 15, 1024, 1026)
 
@@ -106,7 +118,7 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
     # Threads set their own affinity by thread id, which is not known now: they are told that it worked.
     scheduling = ByArgument((When(0, (0, pid), None),), 0)
     rules = {
-        # A thread, in no new namespace. clone3 hides its flags in memory; ENOSYS makes the C library use clone.
+        # A thread with the descriptors of all, in no new namespace. clone3 hides its flags in memory; ENOSYS makes the C library use clone.
         "clone": ByArgument(
             (
                 *(When(0, (bit,), denied, bit) for bit in _bits(_NEW_NAMESPACES)),
@@ -114,6 +126,7 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
             ),
             denied,
         ),
+        "close_range": ByArgument((When(2, (_CLOSE_RANGE_UNSHARE,), denied, _CLOSE_RANGE_UNSHARE),), None),
         "kill": own,
         "tgkill": own,
         "rt_sigqueueinfo": own,
@@ -127,26 +140,46 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
         "sched_getattr": own_or_zero,
         "ioctl": ByArgument((When(1, _HARMFUL_IOCTL, denied),), None),
         "fcntl": ByArgument((When(1, _HARMFUL_FCNTL, denied),), None),
+        # A folder that its owner may not enter is one that an appliance without root can neither look into nor remove.
+        "mkdir": ByArgument((When(1, (_OWNER,), None, _OWNER),), denied),
+        "mkdirat": ByArgument((When(2, (_OWNER,), None, _OWNER),), denied),
+        "umask": ByArgument((When(0, (0,), None, _OWNER),), denied),
         # A datagram pair could be re-aimed at a socket of the host.
         "socketpair": ByArgument(
             (When(0, (_AF_UNIX,), errno.EACCES, differs=True), When(1, (_SOCK_STREAM,), None, 0xF)), errno.EACCES
         ),
-        "sendmsg": ByArgument((When(2, (_MSG_FASTOPEN,), errno.EACCES, _MSG_FASTOPEN),), None),
+        "sendmsg": ByArgument(
+            (
+                When(2, (_MSG_OOB,), errno.EOPNOTSUPP, _MSG_OOB),
+                When(2, (_MSG_FASTOPEN,), errno.EACCES, _MSG_FASTOPEN),
+            ),
+            None,
+        ),
         # The address is a pointer: both halves are compared.
         "sendto": ByArgument(
-            (When(4, (0,), errno.EACCES, differs=True), When(4, (0,), None, high=True)), errno.EACCES
+            (
+                When(3, (_MSG_OOB,), errno.EOPNOTSUPP, _MSG_OOB),
+                When(4, (0,), errno.EACCES, differs=True),
+                When(4, (0,), None, high=True),
+            ),
+            errno.EACCES,
         ),
         **{name: _set_times(argument) for name, argument in _TIMES.items()},
         "prctl": ByArgument((When(0, _HARMLESS_PRCTL, None),), denied),
         "personality": ByArgument((When(0, (0xFFFF_FFFF,), None),), denied),
     }
     rules.update(_socket_rules(sockets))
+    rules["openat"] = _opening(2, truncation_is_confined)
+    rules["open"] = _opening(1, truncation_is_confined)
     if not truncation_is_confined:
         rules["truncate"] = ByArgument((), errno.EACCES)
-        reading_and_truncating = (When(2, (_O_TRUNC,), errno.EACCES, _O_TRUNC_AND_MODE),)
-        rules["openat"] = ByArgument(reading_and_truncating, None)
-        rules["open"] = ByArgument((When(1, (_O_TRUNC,), errno.EACCES, _O_TRUNC_AND_MODE),), None)
     return rules
+
+
+def _opening(flags: int, truncation_is_confined: bool) -> ByArgument:
+    no_mode = When(flags, (_NO_ACCESS_MODE,), errno.EACCES, _NO_ACCESS_MODE)
+    reading_and_truncating = When(flags, (_O_TRUNC,), errno.EACCES, _O_TRUNC_AND_MODE)
+    return ByArgument((no_mode,) if truncation_is_confined else (no_mode, reading_and_truncating), None)
 
 
 def _socket_rules(sockets: str) -> dict[str, ByArgument]:

@@ -1,0 +1,128 @@
+/**
+ * What a worker's files take, those without a name that it holds open among them. It may rename folders while we look, so that
+ * no path that was just listed leads anywhere: a look at which something vanished is repeated with the worker stopped.
+ */
+import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs"
+import { opendir, readdir } from "node:fs/promises"
+import { join } from "node:path"
+
+export interface ScratchUse {
+  files: number
+  bytes: number
+  /** Why there is more than was counted, in words; null when all was seen. */
+  hidden: string | null
+}
+
+/** Of `st_blocks`, whatever the file system's own are. */
+const BLOCK = 512
+/** Deeper folders are made to have paths too long to be opened. */
+const MAX_DEPTH = 64
+/** Threads that are in a call finish it first. */
+const STOP_MS = 5
+
+/** Counting ends at the limits: a worker that makes files without end must not hold the server up. */
+export async function scratchUse(
+  pid: number,
+  directories: readonly string[],
+  limits: { readonly bytes: number; readonly files: number },
+): Promise<ScratchUse> {
+  const seen = await look(pid, directories, limits)
+  if (!seen.vanished || seen.hidden !== null) return seen
+  try {
+    process.kill(pid, "SIGSTOP")
+    await Bun.sleep(STOP_MS)
+    const again = await look(pid, directories, limits)
+    // A timer of its own may have sent it SIGCONT.
+    if (again.vanished && isRunning(pid)) again.hidden ??= "moved its folders while they were looked at"
+    return again
+  } catch {
+    // It has just ended.
+    return seen
+  } finally {
+    try {
+      process.kill(pid, "SIGCONT")
+    } catch {
+      // The same.
+    }
+  }
+}
+
+interface Look extends ScratchUse {
+  /** A folder that was listed was no longer there. */
+  vanished: boolean
+}
+
+async function look(
+  pid: number,
+  directories: readonly string[],
+  limits: { readonly bytes: number; readonly files: number },
+): Promise<Look> {
+  const use: Look = { files: 0, bytes: 0, hidden: null, vanished: false }
+  const enough = () => use.files > limits.files || use.bytes > limits.bytes || use.hidden !== null
+  const pending = directories.map((path) => ({ path, depth: 0 }))
+  for (let at = pending.pop(); at !== undefined && !enough(); at = pending.pop()) {
+    const { path: directory, depth } = at
+    try {
+      for await (const entry of await opendir(directory)) {
+        const path = join(directory, entry.name)
+        use.files++
+        if (entry.isDirectory()) pending.push({ path, depth: depth + 1 })
+        else {
+          const facts = lstatSync(path, { throwIfNoEntry: false })
+          if (facts === undefined) use.vanished = true
+          use.bytes += (facts?.blocks ?? 0) * BLOCK
+        }
+        if (enough()) break
+      }
+    } catch (error) {
+      if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) {
+        use.vanished = true
+      } else use.hidden = "made a folder that cannot be looked into"
+    }
+    if (depth > MAX_DEPTH) use.hidden = `nested folders more than ${MAX_DEPTH} deep`
+  }
+  await addHeld(pid, use)
+  return use
+}
+
+/** Files without a name that are open still take their room, and those on their way through a socket are not even open. */
+async function addHeld(pid: number, use: Look): Promise<void> {
+  const { process, descriptors } = await openDescriptors(pid)
+  for (const descriptor of descriptors) {
+    const link = `${process}/fd/${descriptor}`
+    try {
+      const target = readlinkSync(link)
+      if (target.startsWith("socket:") && sendsDescriptors(process, descriptor)) {
+        use.hidden = "sent open files through a socket"
+      }
+      if (!target.endsWith(" (deleted)")) continue
+      use.files++
+      use.bytes += statSync(link).blocks * BLOCK
+    } catch {
+      // Closed meanwhile.
+    }
+  }
+}
+
+/** Told by kernels from 5.11 on. */
+function sendsDescriptors(process: string, descriptor: string): boolean {
+  return /^scm_fds:\s*[1-9]/m.test(readFileSync(`${process}/fdinfo/${descriptor}`, "latin1"))
+}
+
+/** All threads have one table (system_call_rules.py), but the one that the process began with has none once it has ended. */
+async function openDescriptors(pid: number): Promise<{ process: string; descriptors: readonly string[] }> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => [])
+  for (const process of [`/proc/${pid}`, ...threads.map((thread) => `/proc/${pid}/task/${thread}`)]) {
+    const descriptors = await readdir(`${process}/fd`).catch(() => [])
+    if (descriptors.length > 0) return { process, descriptors }
+  }
+  return { process: `/proc/${pid}`, descriptors: [] }
+}
+
+/** Whether a thread of it runs or waits, neither stopped nor ending a call of before the stop. */
+function isRunning(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).some((thread) => {
+    const text = readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1")
+    return /^ [RS]/.test(text.slice(text.lastIndexOf(")") + 1))
+  })
+}
