@@ -1,4 +1,8 @@
+import { statfs } from "node:fs/promises"
 import type { WorkerFailure } from "../workers/protocol.ts"
+
+/** Room that a batch may need at once; less is short whatever the disk's size. */
+const SHORT_BYTES = 2 * 1024 ** 3
 
 /** The documents process, and DuckDB in it, say it in words only. */
 const IN_WORDS = /no space left on device|disk is full|disk quota exceeded/i
@@ -8,6 +12,12 @@ export function isDiskFull(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = "code" in error ? error.code : undefined
   return code === "ENOSPC" || code === "EDQUOT" || code === "SQLITE_FULL" || IN_WORDS.test(error.message)
+}
+
+/** A worker may say so of a disk that has room, and its rows would be tried for ever. */
+export async function roomIsShort(directory: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(directory)
+  return bavail * bsize < SHORT_BYTES
 }
 
 /** The worker itself could not write its result files; a step that could not write its own has the step's stage. */

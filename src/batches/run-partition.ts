@@ -18,7 +18,7 @@ import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers } from "./batch-workers.ts"
 import { HostileOutput } from "./collect.ts"
-import { workerFoundDiskFull } from "./disk-full.ts"
+import { roomIsShort, workerFoundDiskFull } from "./disk-full.ts"
 import { inputPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
 import { ownFaults, partitionCommit } from "./partition-commit.ts"
@@ -185,7 +185,7 @@ export function partitionRunner(deps: Deps) {
           await rename(output, taken)
           return { kind: "output", directory: taken }
         }
-        if (workerFoundDiskFull(reply.error)) throw new Error(reply.error.message)
+        if (workerFoundDiskFull(reply.error) && (await roomIsShort(deps.dataDir))) throw new Error(reply.error.message)
         // What cannot be imported now cannot be imported for the next rows either.
         return { kind: "failed", error: reply.error, run: reply.error.error_type === "dependency" }
       } catch (error) {

@@ -15,6 +15,8 @@ export interface ScratchUse {
 
 /** Of `st_blocks`, whatever the file system's own are. */
 const BLOCK = 512
+/** Of /proc/<pid>/maps, a file that has been removed: addresses, inode, the path it had (proc(5)). */
+const MAPPED = /^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ (\d+) +(\/.*) \(deleted\)$/
 /** Deeper folders are made to have paths too long to be opened. */
 const MAX_DEPTH = 64
 /** Threads that are in a call finish it first. */
@@ -81,12 +83,14 @@ async function look(
     }
     if (depth > MAX_DEPTH) use.hidden = `nested folders more than ${MAX_DEPTH} deep`
   }
-  await addHeld(pid, use)
+  const counted = await addHeld(pid, use)
+  addMapped(pid, directories, counted, use)
   return use
 }
 
 /** Files without a name that are open still take their room, and those on their way through a socket are not even open. */
-async function addHeld(pid: number, use: Look): Promise<void> {
+async function addHeld(pid: number, use: Look): Promise<Set<string>> {
+  const counted = new Set<string>()
   const { process, descriptors } = await openDescriptors(pid)
   for (const descriptor of descriptors) {
     const link = `${process}/fd/${descriptor}`
@@ -96,10 +100,35 @@ async function addHeld(pid: number, use: Look): Promise<void> {
         use.hidden = "sent open files through a socket"
       }
       if (!target.endsWith(" (deleted)")) continue
+      const { ino, blocks } = statSync(link)
+      counted.add(String(ino))
       use.files++
-      use.bytes += statSync(link).blocks * BLOCK
+      use.bytes += blocks * BLOCK
     } catch {
       // Closed meanwhile.
+    }
+  }
+  return counted
+}
+
+/** Removed and closed, but mapped: still there. Only root sees how large they are; to others they are as large as is mapped. */
+function addMapped(pid: number, directories: readonly string[], counted: Set<string>, use: Look): void {
+  let maps: string
+  try {
+    maps = readFileSync(`/proc/${pid}/maps`, "latin1")
+  } catch {
+    return
+  }
+  for (const line of maps.split("\n")) {
+    const [, start, end, inode, path] = MAPPED.exec(line) ?? []
+    if (start === undefined || end === undefined || inode === undefined || path === undefined) continue
+    if (counted.has(inode) || !directories.some((directory) => path.startsWith(`${directory}/`))) continue
+    counted.add(inode)
+    use.files++
+    try {
+      use.bytes += statSync(`/proc/${pid}/map_files/${start}-${end}`).blocks * BLOCK
+    } catch {
+      use.bytes += Number.parseInt(end, 16) - Number.parseInt(start, 16)
     }
   }
 }

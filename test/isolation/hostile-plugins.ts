@@ -148,6 +148,16 @@ export const HOSTILE_PLUGINS: readonly HostilePlugin[] = [
     slow: true,
   },
   {
+    name: "keeps the room of files that it has removed",
+    attempt: `import mmap
+big = open('big', 'w+b'); big.write(b'x' * (300 << 20)); big.flush(); kept = mmap.mmap(big.fileno(), 300 << 20)
+os.remove('big'); big.close(); time.sleep(60)`,
+    outcome: "ended",
+    says: /MIXPEEK_WORKER_SCRATCH_MB/,
+    scanned: false,
+    slow: true,
+  },
+  {
     name: "makes files without end",
     attempt: "import pathlib\nn = 0\nwhile True:\n    n += 1; pathlib.Path(f'f{n}').touch()",
     outcome: "ended",

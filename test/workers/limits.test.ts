@@ -79,6 +79,14 @@ for at in range(0, 512 << 30, 2 << 20): empty[at]`,
     "of memory, more than its 256 MiB (MIXPEEK_WORKER_MEMORY_MB)",
   ],
   [
+    "bytes that it has removed, closed and keeps mapped",
+    { scratchBytes: 20 * MEBIBYTE },
+    `import mmap, os
+big = open('big', 'w+b'); big.write(b'x' * (40 << 20)); big.flush(); kept = mmap.mmap(big.fileno(), 40 << 20)
+os.remove('big'); big.close()`,
+    "into its scratch directory, more than its 20 MiB (MIXPEEK_WORKER_SCRATCH_MB)",
+  ],
+  [
     "files in its scratch",
     { scratchFiles: 50 },
     "import os; os.makedirs('a/b'); [open(f'a/b/{n}', 'w').close() for n in range(100)]",
