@@ -18,6 +18,9 @@ export type ErrorType =
   | "InternalServerError"
   | "ServiceUnavailableError"
   | "TimeoutError"
+  | "ProcessingError"
+  | "BadGatewayError"
+  | "InferenceServiceUnavailableError"
 
 export interface ErrorExtra {
   /** Goes under `error.details`. */

@@ -10,6 +10,15 @@ export interface Frame {
 
 /** A JSON object with a string `type`. */
 export const CONTROL_FRAME = 1
+/** Realtime calls, whose bodies pass as the bytes they are. */
+export const CALL_FRAME = 2
+export const ANSWER_FRAME = 3
+/** A WorkerFailure as JSON. */
+export const FAILED_FRAME = 4
+/** Of an answer that is streamed; an empty answer ends it. */
+export const PIECE_FRAME = 5
+/** How many of the calls that wait, u32le, have just begun together. */
+export const BEGUN_FRAME = 6
 
 const LENGTH_BYTES = 4
 const HEAD_BYTES = 5

@@ -165,6 +165,11 @@ export const PluginDeployment = z
     message: z.string(),
     feature_uri: z.string(),
     realtime_available: z.boolean(),
+    route_prefix: z.string().optional(),
+    deployment_name: z.string().optional(),
+    queue_position: z.int().optional(),
+    estimated_completion_seconds: z.int().optional(),
+    status_endpoint: z.string().optional(),
   })
   .openapi("PluginDeploymentResponse")
 export type PluginDeployment = z.output<typeof PluginDeployment>
@@ -188,6 +193,22 @@ export const PluginStatus = z
   })
   .openapi("PluginStatusResponse")
 export type PluginStatus = z.output<typeof PluginStatus>
+
+export const PluginRevision = z
+  .object({
+    revision_id: z.string(),
+    state: z.enum(["QUEUED", "PENDING", "IN_PROGRESS", "LIVE", "DRAINING", "RETIRED", "FAILED", "CANCELED"]),
+    reason: z.string(),
+    created_by: z.string(),
+    code_hash: z.string(),
+    error: z.string().nullable(),
+    isolation: z.string().nullable(),
+    created_at: z.string(),
+    live_at: z.string().nullable(),
+    ended_at: z.string().nullable(),
+  })
+  .openapi("PluginRevision")
+export type PluginRevision = z.output<typeof PluginRevision>
 
 export const PluginUndeployed = z
   .object({

@@ -22,6 +22,9 @@ const STATUS = {
   InternalServerError: 500,
   ServiceUnavailableError: 503,
   TimeoutError: 504,
+  ProcessingError: 500,
+  BadGatewayError: 502,
+  InferenceServiceUnavailableError: 503,
 } as const satisfies Record<ErrorType, ContentfulStatusCode>
 
 export function errorResponse(c: Context<HttpEnv>, thrown: unknown): Response {

@@ -4,6 +4,7 @@ import ruleSetOfANamespace from "./migrations/0002_rule_set_of_a_namespace.sql" 
 import isolationFactsOfARun from "./migrations/0003_isolation_facts_of_a_run.sql" with { type: "text" }
 import quotasOfANamespace from "./migrations/0004_quotas_of_a_namespace.sql" with { type: "text" }
 import egressOfANamespace from "./migrations/0005_egress_of_a_namespace.sql" with { type: "text" }
+import realtime from "./migrations/0006_deployments.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
 const MIGRATIONS: readonly string[] = [
@@ -12,6 +13,7 @@ const MIGRATIONS: readonly string[] = [
   isolationFactsOfARun,
   quotasOfANamespace,
   egressOfANamespace,
+  realtime,
 ]
 
 /** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */

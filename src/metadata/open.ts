@@ -8,6 +8,7 @@ import { batchReader, batchWriter } from "./batches.ts"
 import { bucketUploadReader, bucketUploadWriter } from "./bucket-uploads.ts"
 import { bucketReader, bucketWriter } from "./buckets.ts"
 import { collectionReader, collectionWriter } from "./collections.ts"
+import { deploymentReader, deploymentWriter } from "./deployments.ts"
 import { idempotencyReader, idempotencyWriter } from "./idempotency.ts"
 import { migrate } from "./migrate.ts"
 import { objectReader, objectWriter } from "./objects.ts"
@@ -46,6 +47,7 @@ export function openMetadata(path: string, now: () => Date) {
     buckets: bucketReader(db),
     bucketUploads: bucketUploadReader(db),
     collections: collectionReader(db),
+    deployments: deploymentReader(db),
     idempotency: idempotencyReader(db),
     objects: objectReader(db),
     organizations: organizationReader(db),
@@ -61,6 +63,7 @@ export function openMetadata(path: string, now: () => Date) {
     buckets: bucketWriter(db),
     bucketUploads: bucketUploadWriter(db),
     collections: collectionWriter(db),
+    deployments: deploymentWriter(db),
     idempotency: idempotencyWriter(db),
     objects: objectWriter(db),
     organizations: organizationWriter(db),

@@ -1,5 +1,5 @@
 import { connect } from "node:net"
-import { CONTROL_FRAME, encodeFrame, FrameDecoder } from "../frames.ts"
+import { CALL_FRAME, CONTROL_FRAME, encodeFrame, FrameDecoder } from "../frames.ts"
 import {
   checkReply,
   encodeToWorker,
@@ -20,6 +20,8 @@ export interface ChannelOptions {
   readonly fd: number
   /** Hello and progress. May throw ProtocolBreach. */
   onEvent(event: WorkerEvent): void
+  /** Answers, failures and pieces of calls, and what has begun. May throw ProtocolBreach. */
+  onCallFrame(id: number, kind: number, payload: Uint8Array): void
   /** Called once when the worker broke the protocol; nothing is read afterwards. */
   onBreach(breach: ProtocolBreach): void
 }
@@ -34,6 +36,8 @@ export interface Channel {
    * of a message that is too large to be sent.
    */
   request<M extends WorkerRequest>(message: M): Promise<ReplyTo<M["type"]>>
+  /** A realtime call; its frames come to `onCallFrame` under the id that is answered here. */
+  call(body: Uint8Array): number
   /** A message without an answer. */
   notify(message: ToWorker): void
   /** Rejects every request in flight, and later ones, with `reason`. */
@@ -48,7 +52,7 @@ interface Pending {
 }
 
 /** A connection to one worker over an inherited socket pair: frames out joined per tick, frames in parsed as hostile. */
-export function openChannel({ fd, onEvent, onBreach }: ChannelOptions): Channel {
+export function openChannel({ fd, onEvent, onCallFrame, onBreach }: ChannelOptions): Channel {
   // The typings ask for a path; beside a descriptor it is not looked at. `new Socket({ fd })` fails in Bun 1.4.5.
   const socket = connect({ fd, path: "" })
   const decoder = new FrameDecoder(MAX_PAYLOAD_BYTES)
@@ -66,8 +70,9 @@ export function openChannel({ fd, onEvent, onBreach }: ChannelOptions): Channel 
     unsent = []
     if (joined !== undefined) congested = !socket.write(joined)
   }
-  const send = (id: number, message: ToWorker) => {
-    unsent.push(encodeFrame(id, CONTROL_FRAME, encodeToWorker(message)))
+  const send = (id: number, message: ToWorker) => sendFrame(encodeFrame(id, CONTROL_FRAME, encodeToWorker(message)))
+  const sendFrame = (frame: Uint8Array) => {
+    unsent.push(frame)
     if (flushing) return
     flushing = true
     queueMicrotask(flush)
@@ -78,6 +83,7 @@ export function openChannel({ fd, onEvent, onBreach }: ChannelOptions): Channel 
     return lastId
   }
   const receive = (id: number, kind: number, payload: Uint8Array) => {
+    if (kind > CALL_FRAME) return onCallFrame(id, kind, payload)
     if (kind !== CONTROL_FRAME) throw new ProtocolBreach(`a frame is of unknown kind ${kind}`)
     if (id === 0 && payload.byteLength > MAX_EVENT_BYTES) {
       throw new ProtocolBreach(`an event has ${payload.byteLength} bytes; at most ${MAX_EVENT_BYTES} are taken`)
@@ -131,6 +137,11 @@ export function openChannel({ fd, onEvent, onBreach }: ChannelOptions): Channel 
         send(id, request)
         pending.set(id, { request, accept: (message) => resolve(checkReply(request, message)), reject })
       })
+    },
+    call(body) {
+      const id = nextId()
+      sendFrame(encodeFrame(id, CALL_FRAME, body))
+      return id
     },
     notify: (message) => send(0, message),
     close(reason) {

@@ -45,6 +45,8 @@ interface Deps {
 export interface StartOptions {
   readonly signal?: AbortSignal | undefined
   readonly threads?: number
+  /** See WorkerOptions. */
+  readonly onCallFrame?: (id: number, kind: number, payload: Uint8Array) => void
   readonly onLog?: (line: OutputLine) => void
   /** Files and folders that this worker may read besides the plugin and its packages. They exist. */
   readonly readable?: readonly string[]
@@ -120,6 +122,7 @@ export function workerStarter(deps: Deps) {
           threads,
           log,
           ...(options.onLog === undefined ? {} : { onLog: options.onLog }),
+          ...(options.onCallFrame === undefined ? {} : { onCallFrame: options.onCallFrame }),
           ...(options.signal === undefined ? {} : { signal: options.signal }),
         })
         if (worker.record !== null) started(worker.record)

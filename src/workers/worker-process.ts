@@ -25,6 +25,8 @@ const MAX_TIMER_MS = 2_147_483_647
 export interface ProcessOptions {
   readonly process: SpawnedProcess
   onLog(line: OutputLine): void
+  /** See Channel; a breach without it. */
+  onCallFrame?(id: number, kind: number, payload: Uint8Array): void
   /** Bytes printed, whatever becomes of them. */
   onPrinted(bytes: number): void
   /** May throw ProtocolBreach. */
@@ -56,6 +58,8 @@ export interface WorkerProcess {
   readonly alive: boolean
   /** @throws WorkerDied when the worker is, or is being, ended */
   request<M extends WorkerRequest>(message: M, options: RequestOptions): Promise<ReplyTo<M["type"]>>
+  /** See Channel. Only while it is alive. */
+  call(body: Uint8Array): number
   /** Ends the worker within the limits while `task` has not settled; `task` must settle when the worker has exited. */
   limited<T>(what: string, task: Promise<T>, options: RequestOptions): Promise<T>
   fail(reason: Fault["reason"], message: string): void
@@ -67,6 +71,7 @@ export function superviseProcess({
   onLog,
   onPrinted,
   onEvent,
+  onCallFrame,
   overLimit,
 }: ProcessOptions): WorkerProcess {
   const record = recordProcess(child.pid)
@@ -87,6 +92,10 @@ export function superviseProcess({
       if (!eventGate()) throw new ProtocolBreach(`more than ${MAX_EVENTS_PER_SECOND} events in a second`)
       onEvent(event)
       for (const listener of heard) listener()
+    },
+    onCallFrame(id, kind, payload) {
+      if (onCallFrame === undefined) throw new ProtocolBreach(`a frame is of unknown kind ${kind}`)
+      onCallFrame(id, kind, payload)
     },
     onBreach: (breach) => fail("protocol", `it broke the protocol: ${breach.message}`),
   })
@@ -179,6 +188,7 @@ export function superviseProcess({
       if (!alive()) throw new WorkerDied(await exited)
       return await limited(`'${message.type}'`, channel.request(message), options)
     },
+    call: channel.call,
     limited,
     fail,
     end,

@@ -59,6 +59,8 @@ export interface WorkerOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Each line the plugin prints: at most 8 KiB, 16 MiB a stream, control characters removed. */
   onLog?(line: OutputLine): void
+  /** See Channel: of realtime calls. */
+  onCallFrame?(id: number, kind: number, payload: Uint8Array): void
   /** Threads of the numeric libraries, 1 by default. */
   readonly threads?: number
   /** Aborts the start; a started worker is ended with `end`. */
@@ -84,6 +86,12 @@ export interface Worker {
    * @throws RangeError when the message is over 4 MiB
    */
   request<M extends WorkerRequest>(message: M, options: RequestOptions): Promise<ReplyTo<M["type"]>>
+  /** A realtime call, whose frames come to `onCallFrame` of the options. Only while it is alive. */
+  call(body: Uint8Array): number
+  /** Ends it at once, with a reason that its death then has. */
+  fail(reason: "deadline" | "limit" | "protocol" | "aborted", message: string): void
+  /** A request begins or ends that is none of this channel: processor time and prints count from here. */
+  begin(): void
   /** Returns the function that takes the handler off again. */
   onProgress(handler: (progress: Progress) => void): () => void
   /** Settles when the worker is reaped and everything of it closed; never rejects. */
@@ -146,6 +154,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       if (printed > most) worker.fail("limit", `it printed more than ${most} bytes (MIXPEEK_WORKER_LOG_MB)`)
     },
     overLimit: () => memoryLimit(options),
+    ...(options.onCallFrame === undefined ? {} : { onCallFrame: options.onCallFrame }),
     onEvent(event) {
       if (event.type === "progress") {
         for (const handler of handlers) handler(event)
@@ -203,6 +212,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         printed = 0
         watch.begin()
         return worker.request(message, limits)
+      },
+      call: worker.call,
+      fail: worker.fail,
+      begin() {
+        printed = 0
+        watch.begin()
       },
       onProgress(handler) {
         handlers.add(handler)

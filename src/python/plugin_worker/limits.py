@@ -41,6 +41,9 @@ BATCH_ROWS: Final = {"cpu": 64, "gpu": 8, "api": 64}
 CALLABLE_BATCH_ROWS: Final = 1024
 CALLABLE_BATCH_INPUT: Final = 8 * MIB
 
+# A batch of realtime calls: more would keep the first ones waiting for the last.
+MAX_BATCH_CALLS: Final = 256
+
 PROGRESS_SECONDS: Final = 0.5
 
 # Of a locked-down worker. The appliance takes results of 2 GiB of scalars, and vectors by their declared size.

@@ -3,13 +3,15 @@
     u32le length | u32le id | u8 kind | payload        length counts what follows it
 
 Kind 1 is a UTF-8 JSON object with a string `type`. A reply carries the id of its request, an event carries 0.
-Rows never travel in frames.
+Rows never travel in frames. Kinds 2 to 6 are realtime calls, whose bodies pass as the bytes they are: 2 a request, 3 its answer,
+4 its failure, 5 a piece of an answer that is streamed (an empty 3 ends it), 6 how many of the waiting calls have just begun.
 """
 
 import json
 import os
 import struct
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +20,11 @@ from plugin_worker.limits import FRAME_PAYLOAD
 PROTOCOL_VERSION: Final = 1
 CHANNEL_DESCRIPTOR: Final = 3
 CONTROL_FRAME: Final = 1
+CALL_FRAME: Final = 2
+ANSWER_FRAME: Final = 3
+FAILED_FRAME: Final = 4
+PIECE_FRAME: Final = 5
+BEGUN_FRAME: Final = 6
 EVENT_ID: Final = 0
 
 _LENGTH = struct.Struct("<I")
@@ -77,6 +84,17 @@ def decode_frames(stream: bytes) -> list[Frame]:
     return frames
 
 
+def control_message(frame: Frame) -> dict[str, Any]:
+    """Raises FrameError unless it is a JSON object with a type."""
+    try:
+        message = json.loads(frame.payload)
+    except ValueError as error:
+        raise FrameError(f"a control frame is not JSON: {error}") from error
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise FrameError("a control frame is not an object with a type")
+    return message
+
+
 class Channel:
     """Blocking frames on one descriptor. One thread receives; any thread may send."""
 
@@ -92,23 +110,25 @@ class Channel:
 
         Raises ChannelClosed at the end, FrameError for anything else.
         """
+        frame = self.receive_frame(begun)
+        if frame.kind != CONTROL_FRAME:
+            raise FrameError(f"frame kind {frame.kind} is not known here")
+        return frame.id, control_message(frame)
+
+    def receive_frame(self, begun: bytes = b"") -> Frame:
+        """The next frame of any kind. Raises ChannelClosed at the end, FrameError for what is none."""
         size = payload_length(begun + self._read(_LENGTH.size - len(begun)))
         frame_id, kind = _HEAD.unpack(self._read(_HEAD.size))
-        payload = self._read(size)
-        if kind != CONTROL_FRAME:
-            raise FrameError(f"frame kind {kind} is not known")
-        try:
-            message = json.loads(payload)
-        except ValueError as error:
-            raise FrameError(f"a control frame is not JSON: {error}") from error
-        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise FrameError("a control frame is not an object with a type")
-        return frame_id, message
+        return Frame(frame_id, kind, self._read(size))
 
     def send(self, frame_id: int, message: dict[str, Any]) -> None:
         """Raises FrameError for a message over the limit, ValueError or TypeError for one that is not JSON."""
         payload = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
-        data = memoryview(encode_frame(Frame(frame_id, CONTROL_FRAME, payload)))
+        self.send_frames([Frame(frame_id, CONTROL_FRAME, payload)])
+
+    def send_frames(self, frames: Iterable[Frame]) -> None:
+        """All of them in one piece. Raises FrameError for one over the limit."""
+        data = memoryview(b"".join(encode_frame(frame) for frame in frames))
         with self._sending:
             while data:
                 data = data[os.write(self._descriptor, data) :]

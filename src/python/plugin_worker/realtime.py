@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from plugin_worker.failures import InvalidPlugin
@@ -19,24 +20,58 @@ class RealtimeService:
         # One loop for the life of the worker: clients that a handler keeps are bound to the loop they were made in.
         self._loop = asyncio.new_event_loop()
 
+    @property
+    def batches(self) -> bool:
+        """Whether the handler takes several requests in one call."""
+        return callable(getattr(self._handler, "predict_batch", None))
+
     def predict(self, request: dict[str, Any]) -> Any:
         """The handler's answer as JSON. Raises InvalidPlugin for an answer that is no dict, or what the handler raises."""
-        inputs, parameters = _inputs_and_parameters(request)
+        answer = self.checked(self.call(*inputs_and_parameters(request)))
+        try:
+            return to_json_value(answer, "response")
+        except NotJson as error:
+            raise InvalidPlugin(f"The realtime handler's answer is not JSON: {error}.") from error
+
+    def call(self, inputs: dict[str, Any], parameters: dict[str, Any]) -> Any:
+        """What the handler answers, awaited; an iterator of pieces for a generator. Raises what the handler raises."""
         handler = self._handler
         if callable(getattr(handler, "predict", None)):
-            answer = handler.predict(inputs)
+            answer = handler.predict(merged(inputs, parameters))
+        elif self.batches:
+            (answer,) = self.predict_batch([merged(inputs, parameters)])
         elif _overrides_run_inference(handler):
             answer = handler.run_inference(inputs, parameters)
         else:
             answer = handler(inputs, parameters)
         if inspect.isawaitable(answer):
             answer = self._loop.run_until_complete(_awaited(answer))
+        if inspect.isasyncgen(answer):
+            return self._pieces(answer)
+        return answer
+
+    def predict_batch(self, requests: list[dict[str, Any]]) -> list[Any]:
+        """One answer for each request, in order. Raises InvalidPlugin for another number of them, or what the handler raises."""
+        answers = self._handler.predict_batch(requests)
+        if inspect.isawaitable(answers):
+            answers = self._loop.run_until_complete(_awaited(answers))
+        if not isinstance(answers, (list, tuple)) or len(answers) != len(requests):
+            what = f"{len(answers)}" if isinstance(answers, (list, tuple)) else f"a {type(answers).__name__}"
+            raise InvalidPlugin(f"predict_batch must answer a list of {len(requests)}, one for each request, not {what}.")
+        return list(answers)
+
+    def checked(self, answer: Any) -> dict[str, Any]:
+        """Raises InvalidPlugin unless it is a dict."""
         if not isinstance(answer, dict):
             raise InvalidPlugin(f"The realtime handler must answer a dict, not a {type(answer).__name__}.")
-        try:
-            return to_json_value(answer, "response")
-        except NotJson as error:
-            raise InvalidPlugin(f"The realtime handler's answer is not JSON: {error}.") from error
+        return answer
+
+    def _pieces(self, answer: AsyncIterator[Any]) -> Iterator[Any]:
+        while True:
+            try:
+                yield self._loop.run_until_complete(_awaited(anext(answer)))
+            except StopAsyncIteration:
+                return
 
 
 def construct_realtime(plugin: Plugin) -> RealtimeService:
@@ -59,11 +94,16 @@ def construct_realtime(plugin: Plugin) -> RealtimeService:
     )
 
 
-def _inputs_and_parameters(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def inputs_and_parameters(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The envelope {inputs, parameters} taken apart; any other request is the inputs themselves."""
     if isinstance(request.get("inputs"), dict) and set(request) <= {"inputs", "parameters"}:
         return request["inputs"], request.get("parameters") or {}
     return request, {}
+
+
+def merged(inputs: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """What `predict` gets: the inputs, with the parameters under that key when there are some and the key is free."""
+    return {**inputs, "parameters": parameters} if parameters and "parameters" not in inputs else inputs
 
 
 def _overrides_run_inference(handler: Any) -> bool:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 from plugin_worker.failures import InvalidPlugin, plugin_code
 from plugin_worker.manifest import Manifest, read_manifest
 from plugin_worker.plugin_loader import Plugin
+from plugin_worker.protocol import Channel, Frame
 
 if TYPE_CHECKING:
     from plugin_worker.realtime import RealtimeService
+    from plugin_worker.realtime_calls import RealtimeCalls
     from plugin_worker.steps import BuiltPipeline
 
 Message = dict[str, Any]
@@ -82,7 +84,15 @@ class Session:
 
         with plugin_code("realtime", self.plugin):
             self._realtime = construct_realtime(self.plugin)
-        return {"type": "realtime_constructed", "form": self._realtime.form}
+        return {"type": "realtime_constructed", "form": self._realtime.form, "batches": self._realtime.batches}
+
+    def realtime_calls(self, channel: Channel, more: Callable[[float], Frame | None]) -> "RealtimeCalls | None":
+        """Answers calls with the handler; None before it has been constructed."""
+        from plugin_worker.realtime_calls import RealtimeCalls
+
+        if self._realtime is None:
+            return None
+        return RealtimeCalls(self._realtime, self.plugin, self._read_manifest().compute_profile or {}, channel, more)
 
     def predict(self, request: Message) -> Message:
         with plugin_code("predict", self.plugin):

@@ -10,15 +10,28 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from plugin_worker.failures import Failure, InvalidPlugin, RequestFailed, failure_of
 from plugin_worker.lock_down import LockDownRefused, lock_down
 from plugin_worker.output_capture import flush_streams
 from plugin_worker.plugin_loader import Plugin
-from plugin_worker.protocol import EVENT_ID, PROTOCOL_VERSION, Channel, ChannelClosed, FrameError
+from plugin_worker.protocol import (
+    CALL_FRAME,
+    CONTROL_FRAME,
+    EVENT_ID,
+    PROTOCOL_VERSION,
+    Channel,
+    ChannelClosed,
+    Frame,
+    FrameError,
+    control_message,
+)
 from plugin_worker.refusals import refuse_from_now_on
 from plugin_worker.session import Session
+
+if TYPE_CHECKING:
+    from plugin_worker.realtime_calls import RealtimeCalls
 
 _EXIT_OK = 0
 _EXIT_PROTOCOL = 70
@@ -32,7 +45,10 @@ class Worker:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._requests: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        # Came while a batch of calls was gathered, and is none.
+        self._set_aside: Frame | None = None
+        self._calls: RealtimeCalls | None = None
         self._session: Session | None = None
         self._locked_down = False
         self._handlers: dict[str, Callable[[Session, Message], Message]] = {
@@ -50,7 +66,11 @@ class Worker:
             {"type": "hello", "protocol": PROTOCOL_VERSION, "pid": os.getpid(), "python": platform.python_version()}
         )
         while True:
-            frame_id, request = self._requests.get() if self._locked_down else self._receive()
+            frame = self._next_frame()
+            if frame.kind == CALL_FRAME:
+                self._answer_calls(frame)
+                continue
+            frame_id, request = frame.id, _control(frame)
             if request["type"] == "shutdown":
                 _end(_EXIT_OK)
             try:
@@ -106,6 +126,33 @@ class Worker:
     def _plugin(self) -> Plugin | None:
         return self._session.plugin if self._session else None
 
+    def _next_frame(self) -> Frame:
+        if not self._locked_down:
+            return self._receive()
+        aside, self._set_aside = self._set_aside, None
+        return aside or self._requests.get()
+
+    def _more_calls(self, seconds: float) -> Frame | None:
+        try:
+            frame = self._requests.get(timeout=seconds) if seconds > 0 else self._requests.get_nowait()
+        except queue.Empty:
+            return None
+        if frame.kind == CALL_FRAME:
+            return frame
+        self._set_aside = frame
+        return None
+
+    def _answer_calls(self, first: Frame) -> None:
+        if self._calls is None and self._session is not None:
+            self._calls = self._session.realtime_calls(self._channel, self._more_calls)
+        if self._calls is None:
+            print("channel: a call came before the realtime handler was constructed", file=sys.stderr)
+            _end(_EXIT_PROTOCOL)
+        try:
+            self._calls.answer(first)
+        except OSError:
+            _end(_EXIT_OK)
+
     def _reply(self, frame_id: int, reply: Message) -> None:
         try:
             self._channel.send(frame_id, reply)
@@ -118,9 +165,9 @@ class Worker:
     def _send_event(self, event: Message) -> None:
         self._channel.send(EVENT_ID, event)
 
-    def _receive(self) -> tuple[int, Message]:
+    def _receive(self) -> Frame:
         try:
-            return self._channel.receive()
+            return self._channel.receive_frame()
         except (ChannelClosed, ConnectionResetError):
             os._exit(_EXIT_OK)
         except OSError:
@@ -133,6 +180,16 @@ class Worker:
     def _read_requests(self) -> None:
         while True:
             self._requests.put(self._receive())
+
+
+def _control(frame: Frame) -> Message:
+    try:
+        if frame.kind != CONTROL_FRAME:
+            raise FrameError(f"frame kind {frame.kind} is not known")
+        return control_message(frame)
+    except FrameError as error:
+        print(f"channel: {error}", file=sys.stderr)
+        _end(_EXIT_PROTOCOL)
 
 
 def _failed(failure: Failure) -> Message:

@@ -1,0 +1,128 @@
+/**
+ * One worker of a revision and the calls it has been given. It executes them in order, one at a time, or several that it says
+ * have begun together; what has not begun when it dies is handed back and goes to another.
+ */
+import { ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIECE_FRAME } from "../frames.ts"
+import { ProtocolBreach, WorkerFailure } from "../workers/protocol.ts"
+import type { Worker } from "../workers/worker.ts"
+import type { WorkerExit } from "../workers/worker-died.ts"
+
+/** A call as it waits and as it is executed. */
+export interface Call {
+  readonly body: Uint8Array
+  /** On the clock of performance.now(). */
+  readonly deadline: number
+  /** Nobody waits for it any more. */
+  readonly abandoned: () => boolean
+  answered(body: Uint8Array): void
+  piece(body: Uint8Array): void
+  failed(failure: WorkerFailure): void
+  /** Its worker died while it was executed. */
+  lost(exit: WorkerExit): void
+}
+
+export interface ReplicaEvents {
+  /** There is room for another call. */
+  free(): void
+  /** The worker is gone; `waiting` had not begun. */
+  gone(exit: WorkerExit, waiting: readonly Call[]): void
+}
+
+/** With one call executed and one behind it the worker is never idle between two. */
+const IN_FLIGHT = 2
+
+export class Replica {
+  readonly #calls = new Map<number, Call>()
+  readonly #events: ReplicaEvents
+  #worker: Worker | null = null
+  #room = IN_FLIGHT
+  #batches = false
+  /** Of a handler that batches: how many of the oldest calls are executed now. */
+  #begun = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(events: ReplicaEvents) {
+    this.#events = events
+  }
+
+  /** Handed to the worker at its start, before there is one here. */
+  readonly onCallFrame = (id: number, kind: number, payload: Uint8Array): void => {
+    if (kind === BEGUN_FRAME) {
+      this.#begin(payload)
+      return
+    }
+    const call = this.#calls.get(id)
+    if (call === undefined) throw new ProtocolBreach("a frame of a call answers none")
+    if (kind === PIECE_FRAME) {
+      call.piece(payload)
+      return
+    }
+    if (kind === ANSWER_FRAME) call.answered(payload)
+    else if (kind === FAILED_FRAME) call.failed(failureOf(payload))
+    else throw new ProtocolBreach(`a frame is of unknown kind ${kind}`)
+    this.#calls.delete(id)
+    if (this.#begun > 0) this.#begun -= 1
+    this.#watch()
+    this.#events.free()
+  }
+
+  /** From now on it takes calls: the handler was constructed. */
+  serve(worker: Worker, { batches, maxBatch }: { batches: boolean; maxBatch: number }): void {
+    this.#worker = worker
+    this.#batches = batches
+    this.#room = batches ? 2 * maxBatch : IN_FLIGHT
+    void worker.exited.then((exit) => this.#end(exit))
+  }
+
+  get worker(): Worker | null {
+    return this.#worker
+  }
+
+  get inFlight(): number {
+    return this.#calls.size
+  }
+
+  get room(): number {
+    return this.#worker?.alive === true ? this.#room - this.#calls.size : 0
+  }
+
+  give(call: Call): void {
+    if (this.#worker === null) throw new Error("the replica has no worker yet")
+    if (this.#calls.size === 0) this.#worker.begin()
+    this.#calls.set(this.#worker.call(call.body), call)
+    this.#watch()
+  }
+
+  #begin(payload: Uint8Array): void {
+    const count = payload.byteLength === 4 ? new DataView(payload.buffer, payload.byteOffset).getUint32(0, true) : 0
+    if (!this.#batches || count < 1 || count > this.#calls.size) throw new ProtocolBreach("it began calls that it has not")
+    this.#begun = count
+  }
+
+  /** Of those that are executed the oldest ends the worker when it is late: there is no other way to stop plugin code. */
+  #watch(): void {
+    clearTimeout(this.#timer)
+    const [oldest] = this.#calls.values()
+    if (oldest === undefined) return
+    const late = () => this.#worker?.fail("deadline", "'predict' did not finish within the request's deadline")
+    this.#timer = setTimeout(late, Math.max(0, oldest.deadline - performance.now()))
+  }
+
+  #end(exit: WorkerExit): void {
+    clearTimeout(this.#timer)
+    const calls = [...this.#calls.values()]
+    this.#calls.clear()
+    // Without a word about a batch, the oldest is the one that was executed.
+    const begun = this.#batches ? this.#begun : Math.min(1, calls.length)
+    for (const call of calls.slice(0, begun)) call.lost(exit)
+    this.#events.gone(exit, calls.slice(begun))
+  }
+}
+
+function failureOf(payload: Uint8Array): WorkerFailure {
+  try {
+    return WorkerFailure.parse(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload)))
+  } catch (cause) {
+    throw new ProtocolBreach("the failure of a call is not what it must be", { cause })
+  }
+}

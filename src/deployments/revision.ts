@@ -1,0 +1,253 @@
+/**
+ * A revision that runs: its replicas, the calls that wait for one, and their certain end. Calls wait here, not in the workers,
+ * with a deadline each; what a dead worker had not begun waits again, first in line.
+ */
+import { ApplianceError } from "../errors.ts"
+import type { Log } from "../log.ts"
+import type { WorkerFailure } from "../workers/protocol.ts"
+import type { Worker } from "../workers/worker.ts"
+import type { WorkerExit } from "../workers/worker-died.ts"
+import { type Call, Replica } from "./replica.ts"
+
+/** More callers than this are told to come back: memory is bounded, and so is what the last of them waits. */
+const MAX_WAITING = 1_024
+const FIRST_BACKOFF_MS = 100
+/** A start that fails again and again is tried this often. */
+const MAX_BACKOFF_MS = 60_000
+/** A worker that served as long is not the last one's trouble going on. */
+const HEALTHY_MS = 10_000
+const CONSTRUCT_DEADLINE_MS = 300_000
+
+export interface RevisionOptions {
+  readonly id: string
+  readonly replicas: number
+  readonly maxBatch: number
+  /** Starts a worker of this revision's plugin code. @throws WorkerDied, PluginLoadFailed, ApplianceError */
+  start(onCallFrame: Replica["onCallFrame"], signal: AbortSignal): Promise<Worker>
+  readonly log: Log
+}
+
+export interface CallOptions {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+  /** Of a streamed answer. Without it the pieces are not wanted, and the call fails. */
+  readonly onPiece?: (body: Uint8Array) => void
+}
+
+/** The handler could not be constructed, or its worker did not come up: the rollout fails with this. */
+export class RevisionNotStarted extends Error {
+  override readonly name = "RevisionNotStarted"
+}
+
+export class RunningRevision {
+  readonly id: string
+  readonly #options: RevisionOptions
+  readonly #replicas = new Set<Replica>()
+  readonly #waiting: Call[] = []
+  readonly #ending = new AbortController()
+  #draining: (() => void) | null = null
+  #backoff = FIRST_BACKOFF_MS
+  requests = 0
+  errors = 0
+  restarts = 0
+  lastAnswerAt: Date | null = null
+
+  constructor(options: RevisionOptions) {
+    this.id = options.id
+    this.#options = options
+  }
+
+  /** Resolves when the first replica has its handler; the others follow. @throws RevisionNotStarted */
+  async start(): Promise<void> {
+    await this.#startReplica()
+    for (let more = 1; more < this.#options.replicas; more++) void this.#restart(0)
+  }
+
+  /** For what was live before a restart: it takes calls at once, and they wait for the first replica. Never rejects. */
+  async revive(): Promise<void> {
+    await Promise.all(Array.from({ length: this.#options.replicas }, () => this.#restart(0)))
+  }
+
+  get inFlight(): number {
+    return [...this.#replicas].reduce((sum, replica) => sum + replica.inFlight, this.#waiting.length)
+  }
+
+  get workers(): Worker[] {
+    return [...this.#replicas].flatMap(({ worker }) => (worker?.alive === true ? [worker] : []))
+  }
+
+  /**
+   * The handler's answer, as bytes of JSON; empty after the last piece of a streamed one.
+   * @throws TooManyRequestsError, TimeoutError, BadGatewayError, ProcessingError, or the signal's reason
+   */
+  call(body: Uint8Array, { deadlineMs, signal, onPiece }: CallOptions): Promise<Uint8Array> {
+    if (this.#waiting.length >= MAX_WAITING) {
+      return Promise.reject(
+        new ApplianceError("TooManyRequestsError", `${MAX_WAITING} requests wait for this deployment already.`, {
+          details: { limit: MAX_WAITING, retry_after: 1 },
+          headers: { "Retry-After": "1" },
+        }),
+      )
+    }
+    this.requests++
+    const answer = Promise.withResolvers<Uint8Array>()
+    let over = false
+    const settle = (error: Error | null, bytes?: Uint8Array) => {
+      if (over) return
+      over = true
+      clearTimeout(timer)
+      signal?.removeEventListener("abort", abort)
+      if (error === null && bytes !== undefined) {
+        this.lastAnswerAt = new Date()
+        answer.resolve(bytes)
+      } else {
+        this.errors++
+        answer.reject(error)
+      }
+      this.#drained()
+    }
+    const call: Call = {
+      body,
+      deadline: performance.now() + deadlineMs,
+      abandoned: () => over,
+      answered: (bytes) => settle(null, bytes),
+      piece: (bytes) => {
+        if (over) return
+        if (onPiece === undefined) settle(new ApplianceError("BadRequestError", "This answer is streamed; ask for it with 'stream'."))
+        else onPiece(bytes)
+      },
+      failed: (failure) => settle(handlerFailed(failure)),
+      lost: (exit) => settle(workerLost(exit)),
+    }
+    // One that is executed when it is late ends with its worker, which tells why.
+    const timer = setTimeout(() => {
+      if (this.#forget(call)) settle(timedOut(deadlineMs))
+    }, deadlineMs)
+    const abort = () => {
+      this.#forget(call)
+      settle(signal?.reason instanceof Error ? signal.reason : new Error("the caller went away"))
+    }
+    signal?.addEventListener("abort", abort, { once: true })
+    if (signal?.aborted) abort()
+    if (!over) {
+      this.#waiting.push(call)
+      this.#dispatch()
+    }
+    return answer.promise
+  }
+
+  /** Takes what is under way to its end, at most so long, then ends the workers. */
+  async drain(deadlineMs: number): Promise<void> {
+    if (this.inFlight > 0) {
+      const drained = Promise.withResolvers<void>()
+      this.#draining = drained.resolve
+      const timer = setTimeout(drained.resolve, deadlineMs)
+      await drained.promise
+      clearTimeout(timer)
+    }
+    await this.end()
+  }
+
+  async end(): Promise<void> {
+    this.#ending.abort(new Error("the revision ends"))
+    for (const call of this.#waiting.splice(0)) {
+      call.failed({ error_type: "runtime", exception: "", message: "The deployment was taken down.", traceback: "", stage: "" })
+    }
+    await Promise.all([...this.#replicas].map(({ worker }) => worker?.end()))
+  }
+
+  #forget(call: Call): boolean {
+    const place = this.#waiting.indexOf(call)
+    if (place >= 0) this.#waiting.splice(place, 1)
+    return place >= 0
+  }
+
+  #drained(): void {
+    if (this.#draining !== null && this.inFlight === 0) this.#draining()
+  }
+
+  #dispatch(): void {
+    while (this.#waiting.length > 0) {
+      let best: Replica | null = null
+      for (const replica of this.#replicas) {
+        if (replica.room > 0 && (best === null || replica.inFlight < best.inFlight)) best = replica
+      }
+      if (best === null) return
+      const call = this.#waiting.shift()
+      if (call !== undefined && !call.abandoned()) best.give(call)
+    }
+  }
+
+  async #startReplica(): Promise<void> {
+    const { signal } = this.#ending
+    const replica = new Replica({
+      free: () => {
+        this.#dispatch()
+        this.#drained()
+      },
+      gone: (exit, waiting) => this.#lost(replica, exit, waiting, performance.now() - since),
+    })
+    let since = performance.now()
+    let worker: Worker | null = null
+    try {
+      worker = await this.#options.start(replica.onCallFrame, signal)
+      const reply = await worker.request({ type: "construct_realtime" }, { deadlineMs: CONSTRUCT_DEADLINE_MS, signal })
+      if (reply.type === "failed") throw new RevisionNotStarted(describe(reply.error))
+      since = performance.now()
+      replica.serve(worker, { batches: reply.batches, maxBatch: this.#options.maxBatch })
+      this.#replicas.add(replica)
+      this.#dispatch()
+    } catch (error) {
+      await worker?.end()
+      if (error instanceof RevisionNotStarted) throw error
+      throw new RevisionNotStarted(error instanceof Error ? error.message : String(error), { cause: error })
+    }
+  }
+
+  #lost(replica: Replica, exit: WorkerExit, waiting: readonly Call[], servedMs: number): void {
+    this.#replicas.delete(replica)
+    this.#waiting.unshift(...waiting.filter((call) => !call.abandoned()))
+    if (this.#ending.signal.aborted) return
+    this.restarts++
+    this.#backoff = servedMs > HEALTHY_MS ? FIRST_BACKOFF_MS : Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
+    this.#options.log.warn({ event: "replica_died", revision_id: this.id, reason: exit.message }, "a replica died")
+    this.#dispatch()
+    // The first one after a good while comes back at once.
+    void this.#restart(servedMs > HEALTHY_MS || this.restarts === 1 ? 0 : this.#backoff)
+  }
+
+  async #restart(delayMs: number): Promise<void> {
+    for (let delay = delayMs; !this.#ending.signal.aborted; delay = this.#backoff) {
+      if (delay > 0) await Bun.sleep(delay)
+      if (this.#ending.signal.aborted) return
+      try {
+        await this.#startReplica()
+        return
+      } catch (error) {
+        this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
+        this.#options.log.warn({ event: "replica_not_started", revision_id: this.id, err: error }, "a replica did not start")
+      }
+    }
+  }
+}
+
+function describe({ exception, message, traceback }: WorkerFailure): string {
+  return [`${exception}: ${message}`, traceback].filter((part) => part !== "").join("\n")
+}
+
+function handlerFailed({ exception, message, traceback, stage }: WorkerFailure): ApplianceError {
+  return new ApplianceError("ProcessingError", exception === "" ? message : `${exception}: ${message}`, {
+    details: { exception, stage, ...(traceback === "" ? {} : { traceback }) },
+  })
+}
+
+function workerLost(exit: WorkerExit): ApplianceError {
+  if (exit.reason === "deadline") return new ApplianceError("TimeoutError", exit.message)
+  return new ApplianceError("BadGatewayError", `The worker died while it executed this request: ${exit.message}`, {
+    details: { reason: exit.reason, signal: exit.signal, code: exit.code },
+  })
+}
+
+function timedOut(deadlineMs: number): ApplianceError {
+  return new ApplianceError("TimeoutError", `No worker was free within the request's ${deadlineMs} ms.`)
+}

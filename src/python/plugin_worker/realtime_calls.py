@@ -1,0 +1,143 @@
+"""Realtime calls in a worker: bodies in and out as bytes, one call at a time, or as many as have come where the handler has
+`predict_batch`.
+
+Batching is greedy: a free worker takes what is there, and waits for nobody (`compute_profile.max_wait_ms` may ask for a wait).
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from plugin_worker.failures import Failure, RequestFailed, failure_of, plugin_code
+from plugin_worker.json_values import plain_value, to_json_value
+from plugin_worker.limits import FRAME_PAYLOAD, MAX_BATCH_CALLS
+from plugin_worker.plugin_loader import Plugin
+from plugin_worker.protocol import ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIECE_FRAME, Channel, Frame
+from plugin_worker.realtime import RealtimeService, inputs_and_parameters, merged
+
+_STAGE = "predict"
+
+
+class RealtimeCalls:
+    """`more` gives the next call that has already come, waiting at most so many seconds, or None."""
+
+    def __init__(
+        self,
+        service: RealtimeService,
+        plugin: Plugin,
+        profile: dict[str, Any],
+        channel: Channel,
+        more: Callable[[float], Frame | None],
+    ) -> None:
+        self._service = service
+        self._plugin = plugin
+        self._channel = channel
+        self._more = more
+        self._most = min(int(profile.get("max_batch_size") or 32), MAX_BATCH_CALLS) if service.batches else 1
+        self._wait = max(0.0, min(float(profile.get("max_wait_ms") or 0), 1000.0)) / 1000
+        self._dumps = _orjson_dumps() or _plain_dumps
+
+    def answer(self, first: Frame) -> None:
+        """`first`, and in a batch what has come with it. Whatever the plugin raises is an answer too."""
+        if self._most == 1:
+            self._send(list(self._one(first)))
+            return
+        calls = [first]
+        deadline = time.monotonic() + self._wait
+        while len(calls) < self._most:
+            following = self._more(max(0.0, deadline - time.monotonic()))
+            if following is None:
+                break
+            calls.append(following)
+        self._channel.send_frames([Frame(0, BEGUN_FRAME, len(calls).to_bytes(4, "little"))])
+        self._send(self._many(calls))
+
+    def _one(self, call: Frame) -> Iterator[Frame]:
+        try:
+            with plugin_code(_STAGE, self._plugin):
+                answer = self._service.call(*_request(call.payload))
+                if not isinstance(answer, Iterator):
+                    yield self._answer(call.id, answer)
+                    return
+            # A generator: each piece leaves as it comes.
+            with plugin_code(_STAGE, self._plugin):
+                for piece in answer:
+                    self._channel.send_frames([self._encoded(call.id, PIECE_FRAME, piece)])
+            yield Frame(call.id, ANSWER_FRAME, b"")
+        except RequestFailed as failed:
+            yield _failed(call.id, failed.failure)
+
+    def _many(self, calls: list[Frame]) -> list[Frame]:
+        requests: list[tuple[Frame, dict[str, Any]]] = []
+        answers: list[Frame] = []
+        for call in calls:
+            try:
+                with plugin_code(_STAGE, self._plugin):
+                    requests.append((call, merged(*_request(call.payload))))
+            except RequestFailed as failed:
+                answers.append(_failed(call.id, failed.failure))
+        if not requests:
+            return answers
+        try:
+            with plugin_code("predict_batch", self._plugin):
+                results = self._service.predict_batch([request for _, request in requests])
+        except RequestFailed as failed:
+            if len(requests) == 1:
+                return [*answers, _failed(requests[0][0].id, failed.failure)]
+            # One bad request must not fail the others: each alone now.
+            for call, _ in requests:
+                answers.extend(self._many([call]))
+            return answers
+        for (call, _), result in zip(requests, results, strict=True):
+            try:
+                with plugin_code("predict_batch", self._plugin):
+                    answers.append(self._answer(call.id, result))
+            except RequestFailed as failed:
+                answers.append(_failed(call.id, failed.failure))
+        return answers
+
+    def _answer(self, call_id: int, answer: Any) -> Frame:
+        return self._encoded(call_id, ANSWER_FRAME, self._service.checked(answer))
+
+    def _encoded(self, call_id: int, kind: int, value: Any) -> Frame:
+        body = self._dumps(value)
+        if len(body) > FRAME_PAYLOAD:
+            raise ValueError(f"The answer has {len(body)} bytes; {FRAME_PAYLOAD} are taken at most.")
+        return Frame(call_id, kind, body)
+
+    def _send(self, frames: list[Frame]) -> None:
+        self._channel.send_frames(frames)
+
+
+def _request(payload: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Raises ValueError for what is no JSON object."""
+    request = json.loads(payload)
+    if not isinstance(request, dict):
+        raise ValueError("A request is a JSON object.")
+    return inputs_and_parameters(request)
+
+
+def _failed(call_id: int, failure: Failure) -> Frame:
+    return Frame(call_id, FAILED_FRAME, json.dumps(failure.as_message()).encode())
+
+
+def _orjson_dumps() -> Callable[[Any], bytes] | None:
+    try:
+        import orjson
+    except ImportError:
+        return None
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+    def dumps(value: Any) -> bytes:
+        try:
+            return bytes(orjson.dumps(value, default=plain_value, option=options))
+        except TypeError:
+            # What orjson has no form for, ours names the place of.
+            return _plain_dumps(value)
+
+    return dumps
+
+
+def _plain_dumps(value: Any) -> bytes:
+    return json.dumps(to_json_value(value, "response"), allow_nan=False, separators=(",", ":")).encode()
