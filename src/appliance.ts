@@ -22,6 +22,9 @@ import { collections } from "./collections/collections.ts"
 import { collectionDocuments } from "./collections/documents.ts"
 import { type Config, networkOf, searchPath } from "./config.ts"
 import { prepareDataDirectory } from "./data-directory.ts"
+import { deployments } from "./deployments/deployments.ts"
+import { endpoint } from "./deployments/endpoint.ts"
+import { revisionStart } from "./deployments/revision-start.ts"
 import { startDocuments } from "./documents/process.ts"
 import { removeCollectionFiles, sweepDocumentFiles } from "./documents/sweep.ts"
 import { httpApp } from "./http/app.ts"
@@ -174,6 +177,21 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     now,
   })
 
+  const serving = starting.use(
+    deployments({
+      metadata,
+      namespaceById: (id) => namespaceById(metadata, id),
+      pluginById: registry.get,
+      revision: revisionStart({
+        starter,
+        networkOf: ({ namespaceId }) => networkOf(config, metadata.read.organizations.egressAllowlist(namespaceId)),
+        log,
+      }),
+      now,
+      log,
+    }),
+  )
+
   const blobs = blobStore({ dataDir })
   const files = blobFiles({ metadata, blobs, log })
 
@@ -258,7 +276,10 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     endRuns,
     removeCollectionFiles: (place) =>
       removeCollectionFiles(dataDir, place.org_id, place.namespace_id, place.collection_id),
-    erasePlugins: uploads.eraseNamespace,
+    erasePlugins: (place) => {
+      serving.eraseNamespace(place.namespaceId)
+      return uploads.eraseNamespace(place)
+    },
     sweepIdempotency: once.sweep,
     now,
     log,
@@ -298,7 +319,17 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       storageWritable: () => answers(() => access(dataDir, constants.W_OK)),
       version: VERSION,
     }),
-    plugins: plugins({ metadata, archives, registry, signUrl: urls.sign, now }),
+    plugins: plugins({
+      metadata,
+      archives,
+      registry,
+      signUrl: urls.sign,
+      deployed: serving.deployed,
+      takeDown: serving.forget,
+      now,
+    }),
+    deployments: serving,
+    endpoint: endpoint({ deployments: serving, pluginById: registry.get, deadlineMs: config.requestDeadlineMs }),
     pluginUploads: uploads,
     pluginConfirmations: confirmations,
     extractors: extractors({ metadata }),
@@ -338,6 +369,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   starting.defer(() => server.stop(config.shutdownGraceMs))
   if (config.publicUrl === null) url = server.url
   lock.announce(server.url)
+  serving.recover()
   drive.planSoon()
   slots.wake()
   sweep.soon()

@@ -5,6 +5,7 @@ const ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 /** Random characters after the prefix, by the contract's shapes (api.md §0.5). 36^12 is 62 bits, 36^16 is 82. */
 const LENGTHS = {
   plu: 16,
+  rev: 16,
   ns: 12,
   bkt: 12,
   obj: 16,

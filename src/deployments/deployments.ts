@@ -11,8 +11,8 @@ import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { PluginRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
-import type { RunningRevision } from "./revision.ts"
 import { probeRequest } from "./probe-request.ts"
+import type { RunningRevision } from "./revision.ts"
 
 /** Rollouts that start at the same time: each imports libraries and loads a model. */
 const ROLLOUTS_AT_ONCE = 2
@@ -182,11 +182,11 @@ export function deployments(deps: Deps) {
 
   function retire(revision: RunningRevision): void {
     later(
-      revision.drain(DRAIN_MS).then(() =>
-        metadata.transact((tx) =>
-          setState(tx, revision.id, { state: "RETIRED", ended_at: now().toISOString() }),
+      revision
+        .drain(DRAIN_MS)
+        .then(() =>
+          metadata.transact((tx) => setState(tx, revision.id, { state: "RETIRED", ended_at: now().toISOString() })),
         ),
-      ),
     )
   }
 
@@ -203,7 +203,8 @@ export function deployments(deps: Deps) {
   /** Seconds a rollout takes here: the mean of those measured, and those that wait before it. */
   const estimate = (ahead: number): number => {
     const starts = metadata.read.deployments.measuredStarts()
-    const mean = starts.length === 0 ? FIRST_ESTIMATE_SECONDS : starts.reduce((sum, one) => sum + one, 0) / starts.length
+    const mean =
+      starts.length === 0 ? FIRST_ESTIMATE_SECONDS : starts.reduce((sum, one) => sum + one, 0) / starts.length
     return Math.max(1, Math.ceil(mean * (1 + Math.floor(ahead / ROLLOUTS_AT_ONCE))))
   }
 
@@ -213,7 +214,11 @@ export function deployments(deps: Deps) {
       const at = now().toISOString()
       const existing = tx.read.deployments.get(namespace.namespaceId, plugin.plugin_id)
       if (existing?.rollout_revision_id != null) {
-        setState(tx, existing.rollout_revision_id, { state: "CANCELED", ended_at: at, error: "another rollout took its place" })
+        setState(tx, existing.rollout_revision_id, {
+          state: "CANCELED",
+          ended_at: at,
+          error: "another rollout took its place",
+        })
       }
       const revisionId = newId("rev")
       tx.write.deployments.insertRevision({
@@ -257,7 +262,12 @@ export function deployments(deps: Deps) {
     return row
   }
 
-  const describe = (namespace: Namespace, plugin: PluginRow, row: DeploymentRow, message: string): PluginDeployment => ({
+  const describe = (
+    namespace: Namespace,
+    plugin: PluginRow,
+    row: DeploymentRow,
+    message: string,
+  ): PluginDeployment => ({
     success: true,
     plugin_id: plugin.plugin_id,
     namespace_id: namespace.namespaceId,
@@ -322,7 +332,10 @@ export function deployments(deps: Deps) {
             updated_at: now().toISOString(),
           }),
         )
-        return { ...describe(namespace, plugin, row, `'${plugin.name}' answers with ${previous} again.`), status: "deployed" }
+        return {
+          ...describe(namespace, plugin, row, `'${plugin.name}' answers with ${previous} again.`),
+          status: "deployed",
+        }
       }
       if (row === undefined || (row.previous_revision_id === null && row.live_revision_id === null)) {
         throw new ApplianceError("BadRequestError", `${pluginId} has no earlier revision to go back to.`)

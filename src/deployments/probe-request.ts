@@ -7,7 +7,10 @@ const MAX_DEPTH = 8
  * What a new revision is asked before it serves: the manifest's `example_input`, the examples of its schema, or values that fit
  * the schema's types. `declared`: the author said that this is a request.
  */
-export function probeRequest({ example_input: example, input_schema: schema }: Pick<PluginManifest, "example_input" | "input_schema">): {
+export function probeRequest({
+  example_input: example,
+  input_schema: schema,
+}: Pick<PluginManifest, "example_input" | "input_schema">): {
   request: Record<string, unknown>
   declared: boolean
 } {

@@ -95,7 +95,8 @@ export class Replica {
 
   #begin(payload: Uint8Array): void {
     const count = payload.byteLength === 4 ? new DataView(payload.buffer, payload.byteOffset).getUint32(0, true) : 0
-    if (!this.#batches || count < 1 || count > this.#calls.size) throw new ProtocolBreach("it began calls that it has not")
+    if (!this.#batches || count < 1 || count > this.#calls.size)
+      throw new ProtocolBreach("it began calls that it has not")
     this.#begun = count
   }
 

@@ -113,7 +113,8 @@ export class RunningRevision {
       answered: (bytes) => settle(null, bytes),
       piece: (bytes) => {
         if (over) return
-        if (onPiece === undefined) settle(new ApplianceError("BadRequestError", "This answer is streamed; ask for it with 'stream'."))
+        if (onPiece === undefined)
+          settle(new ApplianceError("BadRequestError", "This answer is streamed; ask for it with 'stream'."))
         else onPiece(bytes)
       },
       failed: (failure) => settle(handlerFailed(failure)),
@@ -151,7 +152,13 @@ export class RunningRevision {
   async end(): Promise<void> {
     this.#ending.abort(new Error("the revision ends"))
     for (const call of this.#waiting.splice(0)) {
-      call.failed({ error_type: "runtime", exception: "", message: "The deployment was taken down.", traceback: "", stage: "" })
+      call.failed({
+        error_type: "runtime",
+        exception: "",
+        message: "The deployment was taken down.",
+        traceback: "",
+        stage: "",
+      })
     }
     await Promise.all([...this.#replicas].map(({ worker }) => worker?.end()))
   }
@@ -225,7 +232,10 @@ export class RunningRevision {
         return
       } catch (error) {
         this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
-        this.#options.log.warn({ event: "replica_not_started", revision_id: this.id, err: error }, "a replica did not start")
+        this.#options.log.warn(
+          { event: "replica_not_started", revision_id: this.id, err: error },
+          "a replica did not start",
+        )
       }
     }
   }

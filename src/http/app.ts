@@ -22,6 +22,7 @@ import { docsRoutes } from "./routes/docs.ts"
 import { documentRoutes } from "./routes/documents.ts"
 import { extractorRoutes } from "./routes/extractors.ts"
 import { healthRoutes } from "./routes/health.ts"
+import { inferenceRoutes } from "./routes/inference.ts"
 import { namespaceRoutes } from "./routes/namespaces.ts"
 import { notEnabledRoutes } from "./routes/not-enabled.ts"
 import { objectRoutes } from "./routes/objects.ts"
@@ -60,6 +61,7 @@ type RouteDeps = Parameters<typeof apiKeyRoutes>[1] &
   Parameters<typeof documentRoutes>[1] &
   Parameters<typeof extractorRoutes>[1] &
   Parameters<typeof healthRoutes>[1] &
+  Parameters<typeof inferenceRoutes>[1] &
   Parameters<typeof namespaceRoutes>[1] &
   Parameters<typeof objectRoutes>[1] &
   Parameters<typeof organizationRoutes>[1] &
@@ -87,9 +89,11 @@ export function httpApp(deps: HttpDeps) {
   })
   app.onError((error, c) => errorResponse(c, error))
   app.notFound((c) => errorResponse(c, noRoute(app, c.req.method, c.req.path)))
-  app.use("/v1/*", authentication(deps.authentication))
-  app.use("/v1/*", rateLimiting(deps))
-  app.use("/v1/*", jsonBody)
+  for (const path of ["/v1/*", "/inference/*"]) {
+    app.use(path, authentication(deps.authentication))
+    app.use(path, rateLimiting(deps))
+    app.use(path, jsonBody)
+  }
 
   notEnabledRoutes(app)
   healthRoutes(app, deps)
@@ -106,6 +110,7 @@ export function httpApp(deps: HttpDeps) {
   documentRoutes(app, deps)
   collectionRoutes(app, deps)
   taskRoutes(app, deps)
+  inferenceRoutes(app, deps)
   docsRoutes(app)
 
   app.openAPIRegistry.registerComponent("securitySchemes", "ApiKey", { type: "http", scheme: "bearer" })

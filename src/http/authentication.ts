@@ -15,9 +15,9 @@ const READING_POSTS = /\/(list|aggregate|execute|explain)$/
 export function authentication(keys: Authentication): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     const path = c.req.path
-    if (!path.startsWith("/v1/") || PUBLIC.some((pattern) => pattern.test(path))) return next()
+    if (PUBLIC.some((pattern) => pattern.test(path))) return next()
     const caller = keys.authenticate(c.req.header("authorization"))
-    keys.demand(caller, permissionFor(c.req.method, path), path.startsWith("/v1/inference"))
+    keys.demand(caller, permissionFor(c.req.method, path), /^(\/v1)?\/inference(\/|$)/.test(path))
     c.set("caller", caller)
     return next()
   }

@@ -13,6 +13,8 @@ const MAX_DEPTH = 64
 /** Largest JSON body per route in bytes; the first pattern that fits counts. */
 const JSON_LIMITS: readonly { readonly path: RegExp; readonly bytes: number }[] = [
   { path: /^\/v1\/buckets\/[^/]+\/objects(\/batch|\/[^/]+)?$/, bytes: 128 * MEBIBYTE },
+  // A frame to a worker carries 4 MiB, the envelope around it included.
+  { path: /^(\/v1)?\/inference(\/|$)/, bytes: 4 * MEBIBYTE - 4096 },
   { path: /^\/v1\/buckets\/[^/]+\/batches(\/[^/]+\/objects)?$/, bytes: 16 * MEBIBYTE },
 ]
 const DEFAULT_JSON_LIMIT = MEBIBYTE

@@ -31,6 +31,12 @@ export const ERRORS = {
   500: failure("Unexpected fault"),
 } as const
 
+export const INFERENCE_ERRORS = {
+  502: failure("The worker died while it executed the request"),
+  503: failure("Nothing answers yet: a rollout is under way"),
+  504: failure("Over the deadline"),
+} as const
+
 export const NOT_ENABLED = { 501: failure("Not offered by this version yet") } as const
 
 /** What a signed URL can answer beside its bytes; a failing signature is 403. */

@@ -1,4 +1,4 @@
-/** Registered plugins as the API shows them, and what can be done with one. Realtime serving is not in this version. */
+/** Registered plugins as the API shows them, and what can be done with one; what answers in realtime is deployments' business. */
 import { archiveUrl } from "../archives/paths.ts"
 import type { PluginArchives } from "../archives/plugin-archives.ts"
 import type {
@@ -8,8 +8,6 @@ import type {
   PluginDocument,
   PluginListItem,
   PluginRemoved,
-  PluginStatus,
-  PluginUndeployed,
 } from "../contract/plugins.ts"
 import { ApplianceError, notFound } from "../errors.ts"
 import { featureUri } from "../identifiers.ts"
@@ -35,10 +33,14 @@ interface Deps {
   archives: PluginArchives
   registry: PluginRegistry
   signUrl: PresignedUrls["sign"]
+  /** Plugin ids of a namespace that answer in realtime now. */
+  deployed: (namespaceId: string) => ReadonlySet<string>
+  /** The plugin goes: so does what answers. True when something did. */
+  takeDown: (namespaceId: string, pluginId: string) => boolean
   now: () => Date
 }
 
-export function plugins({ metadata, archives, registry, signUrl, now }: Deps) {
+export function plugins({ metadata, archives, registry, signUrl, deployed, takeDown, now }: Deps) {
   const find = (namespace: Namespace, id: string): PluginRow => {
     const row = metadata.read.plugins.get(namespace.namespaceId, id)
     if (row === undefined) throw notFound("plugin", id)
@@ -47,7 +49,10 @@ export function plugins({ metadata, archives, registry, signUrl, now }: Deps) {
 
   return {
     list(namespace: Namespace): ListPluginsResponse {
-      const items = metadata.read.plugins.list(namespace.namespaceId).map(listItem)
+      const answering = deployed(namespace.namespaceId)
+      const items = metadata.read.plugins
+        .list(namespace.namespaceId)
+        .map((row) => listItem(row, answering.has(row.plugin_id)))
       return { success: true, plugins: items, total: items.length, namespace_id: namespace.namespaceId }
     },
 
@@ -57,7 +62,7 @@ export function plugins({ metadata, archives, registry, signUrl, now }: Deps) {
       const path = `archives/${row.namespace_id}/${row.plugin_id}`
       return {
         success: true,
-        plugin: document(namespace, row),
+        plugin: document(namespace, row, deployed(row.namespace_id).has(row.plugin_id)),
         presigned_download_url: withDownloadUrl ? signUrl({ method: "GET", path, expiresAt }) : null,
       }
     },
@@ -76,23 +81,21 @@ export function plugins({ metadata, archives, registry, signUrl, now }: Deps) {
     },
 
     /**
-     * A plugin without realtime.py needs no deployment to be used in collections, and is told so.
-     * @throws NotEnabledError when a realtime endpoint would have to be started
+     * A plugin without realtime.py needs no deployment to be used in collections, and is told so. Null for one that has it, unless
+     * only batches are asked for: something is to be started then.
+     * @throws BadRequestError for a realtime deployment of a plugin without realtime.py
      */
-    deploy(namespace: Namespace, id: string, deploymentType: "batch_only" | "realtime" | undefined): PluginDeployment {
+    deployForBatches(
+      namespace: Namespace,
+      id: string,
+      type: "batch_only" | "realtime" | undefined,
+    ): PluginDeployment | null {
       const row = find(namespace, id)
       const hasRealtime = row.has_realtime === 1
-      if (deploymentType === "realtime" && !hasRealtime) {
+      if (type === "realtime" && !hasRealtime) {
         throw new ApplianceError("BadRequestError", `Plugin ${id} has no realtime.py, so there is nothing to serve.`)
       }
-      if (hasRealtime && deploymentType !== "batch_only") {
-        throw new ApplianceError(
-          "NotEnabledError",
-          "Realtime inference is not available in this version. The plugin works in collections without it; " +
-            "deploy with deployment_type=batch_only.",
-          { details: { plugin_id: id, deployment_type: "realtime" } },
-        )
-      }
+      if (hasRealtime && type !== "batch_only") return null
       return {
         success: true,
         plugin_id: id,
@@ -101,67 +104,33 @@ export function plugins({ metadata, archives, registry, signUrl, now }: Deps) {
         deployment_type: "batch_only",
         message: "Plugin is ready for batch processing in collections.",
         feature_uri: featureUri(row.name, row.version),
-        realtime_available: false,
+        realtime_available: hasRealtime,
       }
-    },
-
-    status(namespace: Namespace, id: string): PluginStatus {
-      const row = find(namespace, id)
-      return {
-        plugin_id: id,
-        namespace_id: namespace.namespaceId,
-        status: "NOT_DEPLOYED",
-        name: row.name,
-        version: row.version,
-        realtime_enabled: false,
-        deployed: false,
-        message: "Batch only: the plugin works in collections and has no realtime endpoint.",
-        feature_uri: featureUri(row.name, row.version),
-        route_prefix: null,
-        queued_at: null,
-        estimated_completion_seconds: null,
-        deployed_at: null,
-        error: null,
-      }
-    },
-
-    undeploy(namespace: Namespace, id: string): PluginUndeployed {
-      find(namespace, id)
-      return {
-        success: true,
-        plugin_id: id,
-        namespace_id: namespace.namespaceId,
-        status: "NOT_DEPLOYED",
-        deployed: false,
-        message: "The plugin has no realtime endpoint; it still works in collections.",
-      }
-    },
-
-    /** @throws NotEnabledError always, for a plugin that is there */
-    rollback(namespace: Namespace, id: string): never {
-      find(namespace, id)
-      throw new ApplianceError(
-        "NotEnabledError",
-        "Realtime inference is not available in this version: there is no rollout to undo.",
-      )
     },
 
     async remove(namespace: Namespace, id: string): Promise<PluginRemoved> {
+      find(namespace, id)
+      const deploymentRemoved = takeDown(namespace.namespaceId, id)
       await registry.remove(namespace, id)
-      return { success: true, plugin_id: id, message: `Plugin ${id} was deleted.`, deployment_removed: false }
+      return {
+        success: true,
+        plugin_id: id,
+        message: `Plugin ${id} was deleted.`,
+        deployment_removed: deploymentRemoved,
+      }
     },
   }
 }
 
 export type Plugins = ReturnType<typeof plugins>
 
-function listItem(row: PluginRow): PluginListItem {
+function listItem(row: PluginRow, isDeployed: boolean): PluginListItem {
   return {
     plugin_id: row.plugin_id,
     name: row.name,
     version: row.version,
     description: row.description,
-    deployed: false,
+    deployed: isDeployed,
     validation_status: "passed",
     feature_uri: featureUri(row.name, row.version),
     created_at: row.created_at,
@@ -169,7 +138,7 @@ function listItem(row: PluginRow): PluginListItem {
   }
 }
 
-function document(namespace: Namespace, row: PluginRow): PluginDocument {
+function document(namespace: Namespace, row: PluginRow, isDeployed: boolean): PluginDocument {
   const uri = featureUri(row.name, row.version)
   return {
     plugin_id: row.plugin_id,
@@ -188,8 +157,8 @@ function document(namespace: Namespace, row: PluginRow): PluginDocument {
     security_scan_rules: row.rule_set,
     warnings: JSON.parse(row.warnings),
     has_realtime: row.has_realtime === 1,
-    deployed: false,
-    deployment_info: null,
+    deployed: isDeployed,
+    deployment_info: isDeployed ? { feature_uri: uri } : null,
     manifest: JSON.parse(row.manifest),
     created_at: row.created_at,
     updated_at: row.updated_at,

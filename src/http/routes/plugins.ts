@@ -5,20 +5,23 @@ import {
   PluginDeployment,
   PluginDetail,
   PluginRemoved,
+  PluginRevision,
   PluginStatus,
   PluginUndeployed,
 } from "../../contract/plugins.ts"
+import type { Deployments } from "../../deployments/deployments.ts"
 import type { Caller } from "../../organizations/authentication.ts"
 import type { Namespaces } from "../../organizations/namespaces.ts"
 import type { Plugins } from "../../plugins/plugins.ts"
 import type { PresignedUrls } from "../../presigned-urls.ts"
 import type { App } from "../app.ts"
 import { demandSignature, SignatureQuery } from "../presigned.ts"
-import { ERRORS, json, NOT_ENABLED, SIGNED_ERRORS } from "../route.ts"
+import { ERRORS, json, SIGNED_ERRORS } from "../route.ts"
 
 interface Deps {
   namespaces: Namespaces
   plugins: Plugins
+  deployments: Deployments
   presignedUrls: PresignedUrls
 }
 
@@ -64,7 +67,7 @@ const deploy = createRoute({
     params: PluginParams,
     query: z.object({ deployment_type: z.enum(["batch_only", "realtime"]).optional() }),
   },
-  responses: { 200: { description: "Deployment", content: json(PluginDeployment) }, ...ERRORS, ...NOT_ENABLED },
+  responses: { 200: { description: "Deployment", content: json(PluginDeployment) }, ...ERRORS },
 })
 const status = createRoute({
   method: "get",
@@ -88,7 +91,21 @@ const rollback = createRoute({
   tags,
   summary: "Go back to the previous realtime revision",
   request: { params: PluginParams },
-  responses: { ...NOT_ENABLED, ...ERRORS },
+  responses: { 200: { description: "Under way, or done", content: json(PluginDeployment) }, ...ERRORS },
+})
+const revisions = createRoute({
+  method: "get",
+  path: `${onePath}/revisions`,
+  tags,
+  summary: "The revisions of a deployment, newest first: what, who, when, why",
+  request: { params: PluginParams },
+  responses: {
+    200: {
+      description: "The newest 100",
+      content: json(z.object({ success: z.literal(true), revisions: z.array(PluginRevision) })),
+    },
+    ...ERRORS,
+  },
 })
 const remove = createRoute({
   method: "delete",
@@ -99,7 +116,7 @@ const remove = createRoute({
   responses: { 200: { description: "Deleted", content: json(PluginRemoved) }, ...ERRORS },
 })
 
-export function pluginRoutes(app: App, { namespaces, plugins, presignedUrls }: Deps): void {
+export function pluginRoutes(app: App, { namespaces, plugins, deployments, presignedUrls }: Deps): void {
   const within = (caller: Caller, params: { namespace_id: string }) => namespaces.resolve(caller, params.namespace_id)
 
   app.openapi(list, (c) => c.json(plugins.list(within(c.get("caller"), c.req.valid("param"))), 200))
@@ -122,19 +139,29 @@ export function pluginRoutes(app: App, { namespaces, plugins, presignedUrls }: D
   app.openapi(deploy, (c) => {
     const params = c.req.valid("param")
     const namespace = within(c.get("caller"), params)
-    return c.json(plugins.deploy(namespace, params.plugin_id, c.req.valid("query").deployment_type), 200)
+    const type = c.req.valid("query").deployment_type
+    const answer =
+      plugins.deployForBatches(namespace, params.plugin_id, type) ??
+      deployments.deploy(namespace, params.plugin_id, c.get("caller").userEmail)
+    return c.json(answer, 200)
   })
   app.openapi(status, (c) => {
     const params = c.req.valid("param")
-    return c.json(plugins.status(within(c.get("caller"), params), params.plugin_id), 200)
+    return c.json(deployments.status(within(c.get("caller"), params), params.plugin_id), 200)
+  })
+  app.openapi(revisions, (c) => {
+    const params = c.req.valid("param")
+    const namespace = within(c.get("caller"), params)
+    return c.json({ success: true as const, revisions: deployments.revisions(namespace, params.plugin_id) }, 200)
   })
   app.openapi(undeploy, (c) => {
     const params = c.req.valid("param")
-    return c.json(plugins.undeploy(within(c.get("caller"), params), params.plugin_id), 200)
+    return c.json(deployments.undeploy(within(c.get("caller"), params), params.plugin_id), 200)
   })
   app.openapi(rollback, (c) => {
     const params = c.req.valid("param")
-    return plugins.rollback(within(c.get("caller"), params), params.plugin_id)
+    const caller = c.get("caller")
+    return c.json(deployments.rollback(within(caller, params), params.plugin_id, caller.userEmail), 200)
   })
   app.openapi(remove, async (c) => {
     const params = c.req.valid("param")

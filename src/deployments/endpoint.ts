@@ -1,0 +1,169 @@
+/**
+ * From a request to the handler's answer. The request is checked here, before Python; the answer passes as the bytes that the
+ * worker wrote.
+ */
+import { z } from "zod"
+import { ApplianceError, notFound } from "../errors.ts"
+import { pluginId as idOf, normalizeVersion } from "../identifiers.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { RegisteredPlugin } from "../plugins/registry.ts"
+import type { Deployments } from "./deployments.ts"
+
+interface Deps {
+  deployments: Pick<Deployments, "answering" | "aliased">
+  pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
+  /** From a request's arrival to its answer. */
+  deadlineMs: number
+}
+
+export interface Answer {
+  /** JSON, whole; or null when the answer is streamed. */
+  readonly body: Uint8Array | null
+  /** Pieces of JSON as they come; null when the answer is whole. */
+  readonly pieces: AsyncIterable<Uint8Array> | null
+}
+
+/** Schemas that were compiled, by plugin and code. */
+const MAX_SCHEMAS = 1_000
+
+export function endpoint({ deployments, pluginById, deadlineMs }: Deps) {
+  const schemas = new Map<string, z.ZodType | null>()
+
+  const schemaOf = (plugin: RegisteredPlugin): z.ZodType | null => {
+    const key = `${plugin.packageName}/${plugin.codeHash}`
+    const known = schemas.get(key)
+    if (known !== undefined) return known
+    if (schemas.size >= MAX_SCHEMAS) schemas.clear()
+    const schema = compile(plugin.manifest.input_schema)
+    schemas.set(key, schema)
+    return schema
+  }
+
+  return {
+    /** The plugin that a request of `/v1/inference` names. @throws BadRequestError, NotFoundError */
+    named(namespace: Namespace, { inference_name: name, feature_uri: uri, provider }: Target): string {
+      if (name != null) return pluginById(namespace, name) === null ? missing(name) : name
+      if (uri != null) {
+        const match = /^mixpeek:\/\/([^@/]+)@([^/]+)(\/.*)?$/.exec(uri)
+        const version = match?.[2] === undefined ? null : normalizeVersion(match[2])
+        if (match?.[1] === undefined || version === null) {
+          throw new ApplianceError("BadRequestError", `'${uri}' is no feature URI (mixpeek://<name>@<version>).`)
+        }
+        const id = idOf(match[1], version)
+        return pluginById(namespace, id) === null ? missing(id) : id
+      }
+      throw new ApplianceError(
+        "BadRequestError",
+        provider == null
+          ? "Name what is to answer: inference_name (a plugin id) or feature_uri."
+          : `The provider '${provider}' is not set up here; name a plugin by inference_name or feature_uri.`,
+      )
+    },
+
+    /** The plugin that a name answers with now. @throws NotFoundError */
+    aliased: (namespace: Namespace, name: string): string => deployments.aliased(namespace, name),
+
+    /**
+     * `body` is the request as JSON bytes, `inputs` what of it the schema speaks of.
+     * @throws BadRequestError, NotFoundError, TooManyRequestsError, ProcessingError, BadGatewayError, TimeoutError,
+     *   InferenceServiceUnavailableError
+     */
+    async call(
+      namespace: Namespace,
+      pluginId: string,
+      { body, inputs }: { body: Uint8Array; inputs: Record<string, unknown> },
+      signal: AbortSignal,
+    ): Promise<Answer> {
+      const running = deployments.answering(namespace, pluginId)
+      const plugin = pluginById(namespace, pluginId)
+      if (plugin !== null) check(schemaOf(plugin), inputs)
+      const pieces = pieceQueue()
+      const answer = running.call(body, { deadlineMs, signal, onPiece: pieces.push })
+      answer.then(pieces.end, pieces.fail)
+      const first = await Promise.race([answer, pieces.begun])
+      return first === null ? { body: null, pieces: pieces.read() } : { body: first, pieces: null }
+    },
+  }
+}
+
+export type Endpoint = ReturnType<typeof endpoint>
+
+interface Target {
+  readonly inference_name?: string | null | undefined
+  readonly feature_uri?: string | null | undefined
+  readonly provider?: string | null | undefined
+}
+
+function missing(id: string): never {
+  throw notFound("plugin", id)
+}
+
+/** Null where there is none, or one that says what we cannot check. */
+function compile(schema: unknown): z.ZodType | null {
+  if (typeof schema !== "object" || schema === null) return null
+  try {
+    return z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0])
+  } catch {
+    return null
+  }
+}
+
+function check(schema: z.ZodType | null, inputs: Record<string, unknown>): void {
+  const parsed = schema?.safeParse(inputs)
+  if (parsed === undefined || parsed.success) return
+  const problems = parsed.error.issues.slice(0, 20).map((issue) => ({
+    type: issue.code,
+    location: ["body", ...issue.path.map((key) => (typeof key === "symbol" ? String(key) : key))],
+    message: issue.message,
+  }))
+  const [first] = problems
+  throw new ApplianceError(
+    "BadRequestError",
+    `The request does not fit the plugin's input schema at ${first?.location.join(".")}: ${first?.message}`,
+    {
+      details: { validation_errors: problems },
+    },
+  )
+}
+
+/** Between a worker that sends pieces and a client that reads them. */
+function pieceQueue() {
+  const waiting: Uint8Array[] = []
+  const begun = Promise.withResolvers<null>()
+  let over = false
+  let error: unknown = null
+  let wake: (() => void) | null = null
+  const stir = () => {
+    wake?.()
+    wake = null
+  }
+  return {
+    begun: begun.promise,
+    push(piece: Uint8Array) {
+      waiting.push(piece)
+      begun.resolve(null)
+      stir()
+    },
+    end() {
+      over = true
+      stir()
+    },
+    fail(reason: unknown) {
+      over = true
+      error = reason
+      stir()
+    },
+    async *read(): AsyncGenerator<Uint8Array> {
+      for (;;) {
+        const piece = waiting.shift()
+        if (piece !== undefined) yield piece
+        else if (over) break
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+      }
+      if (error !== null) throw error
+    },
+  }
+}

@@ -1,0 +1,43 @@
+import type { Network } from "../egress.ts"
+import type { Log } from "../log.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { RegisteredPlugin } from "../plugins/registry.ts"
+import type { WorkerStarter } from "../workers/starter.ts"
+import { RunningRevision } from "./revision.ts"
+
+/** Calls that a handler with `predict_batch` gets at once when its manifest does not say. */
+const DEFAULT_BATCH = 32
+const MAX_BATCH = 256
+const MAX_REPLICAS = 32
+
+interface Deps {
+  starter: Pick<WorkerStarter, "start">
+  /** What plugins of resource type API of a namespace may reach. */
+  networkOf: (namespace: Namespace) => Network
+  log: Log
+}
+
+/** Makes revisions whose replicas are workers of this appliance; `compute_profile` of the manifest sizes them. */
+export function revisionStart({ starter, networkOf, log }: Deps) {
+  return (id: string, namespace: Namespace, plugin: RegisteredPlugin): RunningRevision => {
+    const profile = plugin.manifest.compute_profile ?? {}
+    const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId, revision_id: id })
+    return new RunningRevision({
+      id,
+      replicas: bounded(profile.min_replicas ?? profile.replicas, 1, MAX_REPLICAS),
+      maxBatch: bounded(profile.max_batch_size, DEFAULT_BATCH, MAX_BATCH),
+      start: (onCallFrame, signal) =>
+        starter.start(plugin, {
+          signal,
+          onCallFrame,
+          network: profile.resource_type === "api" ? networkOf(namespace) : { mode: "none" },
+          onLog: ({ stream, text }) => output.debug({ event: "plugin_output", stream, text }, "plugin output"),
+        }),
+      log,
+    })
+  }
+}
+
+function bounded(value: unknown, fallback: number, most: number): number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 1 ? Math.min(value, most) : fallback
+}

@@ -1,0 +1,127 @@
+import { createRoute, z } from "@hono/zod-openapi"
+import type { Context } from "hono"
+import { HandlerAnswer, HandlerRequest, InferenceRequest, InferenceResponse } from "../../contract/inference.ts"
+import type { Answer, Endpoint } from "../../deployments/endpoint.ts"
+import { ApplianceError, notFound } from "../../errors.ts"
+import type { Namespace, Namespaces } from "../../organizations/namespaces.ts"
+import type { App, HttpEnv } from "../app.ts"
+import { ERRORS, INFERENCE_ERRORS, json, jsonRequest, NamespaceHeader, namespaceOf } from "../route.ts"
+
+interface Deps {
+  namespaces: Namespaces
+  endpoint: Endpoint
+}
+
+const tags = ["Inference"]
+const errors = { ...ERRORS, ...INFERENCE_ERRORS }
+
+const infer = createRoute({
+  method: "post",
+  path: "/v1/inference",
+  tags,
+  summary: "Ask a deployed plugin, named by its id or a feature URI",
+  request: { headers: NamespaceHeader, body: jsonRequest(InferenceRequest) },
+  responses: {
+    200: { description: "The handler's answer in an envelope", content: json(InferenceResponse) },
+    ...errors,
+  },
+})
+const byName = createRoute({
+  method: "post",
+  path: "/v1/inference/custom/{feature_extractor_name}",
+  tags,
+  summary: "Ask the version of a plugin that its name answers with now",
+  request: {
+    headers: NamespaceHeader,
+    params: z.object({ feature_extractor_name: z.string().min(1).max(128) }),
+    body: jsonRequest(HandlerRequest),
+  },
+  responses: { 200: { description: "The handler's answer", content: json(HandlerAnswer) }, ...errors },
+})
+const byPrefix = (prefix: string) =>
+  createRoute({
+    method: "post",
+    path: `${prefix}/inference/{deployment_name}`,
+    tags,
+    summary: "Ask a deployed plugin at its route_prefix",
+    request: {
+      params: z.object({ deployment_name: z.string().min(1).max(256) }),
+      body: jsonRequest(HandlerRequest),
+    },
+    responses: { 200: { description: "The handler's answer", content: json(HandlerAnswer) }, ...errors },
+  })
+
+/** `custom_plugin_<namespace id>_<plugin id>`; ids of namespaces hold no underscore but the one of their kind. */
+const DEPLOYMENT_NAME = /^custom_plugin_(ns_[A-Za-z0-9]+)_(.+)$/
+
+export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void {
+  app.openapi(infer, async (c) => {
+    const request = c.req.valid("json")
+    const namespace = namespaceOf(c, namespaces)
+    const pluginId = endpoint.named(namespace, request)
+    const { inputs, parameters } = request
+    const body = new TextEncoder().encode(JSON.stringify({ inputs, parameters: parameters ?? {} }))
+    const started = performance.now()
+    const answer = await endpoint.call(namespace, pluginId, { body, inputs }, c.req.raw.signal)
+    if (answer.body === null) return streamed(answer)
+    const latency = Math.round((performance.now() - started) * 1000) / 1000
+    const about = { provider: "custom_plugin", model: pluginId, latency_ms: latency, cached: false }
+    // Around the bytes that the worker wrote: reading and writing them again would cost as much as all the rest.
+    const head = new TextEncoder().encode('{"data":')
+    const tail = new TextEncoder().encode(`,${JSON.stringify(about).slice(1)}`)
+    return new Response(Buffer.concat([head, answer.body, tail]), { headers: JSON_ANSWER }) as never
+  })
+  const ask = async (c: Context<HttpEnv>, namespace: Namespace, pluginId: string) => {
+    const body = c.get("body") ?? new Uint8Array()
+    const answer = await endpoint.call(namespace, pluginId, { body, inputs: inputsOf(body) }, c.req.raw.signal)
+    return answer.body === null
+      ? streamed(answer)
+      : (new Response(new Uint8Array(answer.body), { headers: JSON_ANSWER }) as never)
+  }
+  app.openapi(byName, (c) => {
+    const namespace = namespaceOf(c, namespaces)
+    return ask(c, namespace, endpoint.aliased(namespace, c.req.valid("param").feature_extractor_name))
+  })
+  for (const prefix of ["", "/v1"]) {
+    app.openapi(byPrefix(prefix), (c) => {
+      const name = c.req.valid("param").deployment_name
+      const [, namespaceId, pluginId] = DEPLOYMENT_NAME.exec(name) ?? []
+      if (namespaceId === undefined || pluginId === undefined) throw notFound("deployment", name)
+      return ask(c, namespaces.resolve(c.get("caller"), namespaceId), pluginId)
+    })
+  }
+}
+
+const JSON_ANSWER = { "Content-Type": "application/json" }
+
+/** What the schema speaks of: the inputs of an envelope, or all of it. */
+function inputsOf(body: Uint8Array): Record<string, unknown> {
+  const request: unknown = JSON.parse(new TextDecoder().decode(body))
+  if (!isObject(request)) throw new ApplianceError("BadRequestError", "A request is a JSON object.")
+  const keys = Object.keys(request)
+  const envelope = isObject(request.inputs) && keys.every((key) => key === "inputs" || key === "parameters")
+  return envelope && isObject(request.inputs) ? request.inputs : request
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+/** Server-sent events: each piece as it comes; an error in the middle is an event of its own. */
+function streamed({ pieces }: Answer): never {
+  const encoder = new TextEncoder()
+  const events = async function* () {
+    try {
+      for await (const piece of pieces ?? []) {
+        yield Buffer.concat([encoder.encode("data: "), piece, encoder.encode("\n\n")])
+      }
+      yield encoder.encode("event: end\ndata: {}\n\n")
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      yield encoder.encode(`event: error\ndata: ${JSON.stringify({ message })}\n\n`)
+    }
+  }
+  return new Response(events() as unknown as ReadableStream, {
+    headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" },
+  }) as never
+}
