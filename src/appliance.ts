@@ -25,13 +25,14 @@ import { prepareDataDirectory } from "./data-directory.ts"
 import { deployments } from "./deployments/deployments.ts"
 import { endpoint } from "./deployments/endpoint.ts"
 import { revisionStart } from "./deployments/revision-start.ts"
+import { rollouts } from "./deployments/rollout.ts"
 import { startDocuments } from "./documents/process.ts"
 import { removeCollectionFiles, sweepDocumentFiles } from "./documents/sweep.ts"
 import { httpApp } from "./http/app.ts"
 import { serveHttp } from "./http/server.ts"
 import type { Log } from "./log.ts"
 import { lockDirectory } from "./metadata/directory-lock.ts"
-import { type Metadata, openMetadata } from "./metadata/open.ts"
+import { openMetadata } from "./metadata/open.ts"
 import { health } from "./operations/health.ts"
 import { memoryValve } from "./operations/memory-valve.ts"
 import { processRecords } from "./operations/process-records.ts"
@@ -42,7 +43,7 @@ import { apiKeys } from "./organizations/api-keys.ts"
 import { authentication } from "./organizations/authentication.ts"
 import { firstStart } from "./organizations/first-start.ts"
 import { idempotency } from "./organizations/idempotency.ts"
-import { type Namespace, namespaces } from "./organizations/namespaces.ts"
+import { namespaceById, namespaces } from "./organizations/namespaces.ts"
 import { organizations } from "./organizations/organizations.ts"
 import { quotas } from "./organizations/quotas.ts"
 import { rateLimits } from "./organizations/rate-limits.ts"
@@ -177,8 +178,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     now,
   })
 
-  const serving = starting.use(
-    deployments({
+  const rolling = starting.use(
+    rollouts({
       metadata,
       namespaceById: (id) => namespaceById(metadata, id),
       pluginById: registry.get,
@@ -191,6 +192,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       log,
     }),
   )
+  const serving = deployments({ metadata, rollouts: rolling, now })
 
   const blobs = blobStore({ dataDir })
   const files = blobFiles({ metadata, blobs, log })
@@ -369,7 +371,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   starting.defer(() => server.stop(config.shutdownGraceMs))
   if (config.publicUrl === null) url = server.url
   lock.announce(server.url)
-  serving.recover()
+  rolling.recover()
   drive.planSoon()
   slots.wake()
   sweep.soon()
@@ -392,12 +394,6 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     }
     log.debug({ event: "swept", ...removed }, "files that nothing names are gone")
   }
-}
-
-function namespaceById(metadata: Metadata, namespaceId: string): Namespace | null {
-  const row = metadata.read.organizations.namespaceById(namespaceId)
-  if (row === undefined) return null
-  return { namespaceId, name: row.namespace_name, internalId: row.internal_id, orgId: row.org_id }
 }
 
 async function answers(question: () => Promise<unknown>): Promise<boolean> {

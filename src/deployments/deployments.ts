@@ -1,264 +1,24 @@
-/**
- * What of the plugins answers in realtime. The database says what is live; the revisions in memory follow it. A rollout runs
- * beside what serves and flips in one transaction: until then nothing has changed, after it the new revision answers.
- */
+/** What of the plugins answers in realtime, as the API tells and changes it; `rollout.ts` carries it out. */
 import type { PluginDeployment, PluginRevision, PluginStatus, PluginUndeployed } from "../contract/plugins.ts"
 import { ApplianceError, notFound } from "../errors.ts"
-import { featureUri, newId } from "../identifiers.ts"
-import type { Log } from "../log.ts"
-import type { DeploymentRow, RevisionRow } from "../metadata/deployments.ts"
-import type { Metadata, Transaction } from "../metadata/open.ts"
+import { featureUri } from "../identifiers.ts"
+import type { DeploymentRow } from "../metadata/deployments.ts"
+import type { Metadata } from "../metadata/open.ts"
 import type { PluginRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
-import type { RegisteredPlugin } from "../plugins/registry.ts"
-import { probeRequest } from "./probe-request.ts"
 import type { RunningRevision } from "./revision.ts"
-
-/** Rollouts that start at the same time: each imports libraries and loads a model. */
-const ROLLOUTS_AT_ONCE = 2
-/** So long a retired revision may work on what it was given; then its callers are told. */
-const DRAIN_MS = 30_000
-const PROBE_DEADLINE_MS = 120_000
-/** Until a start has been measured here. */
-const FIRST_ESTIMATE_SECONDS = 5
-const ERROR_LENGTH = 16_384
+import type { Rollouts } from "./rollout.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
-  namespaceById: (namespaceId: string) => Namespace | null
-  pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
-  /** Not started yet. */
-  revision: (id: string, namespace: Namespace, plugin: RegisteredPlugin) => RunningRevision
+  rollouts: Pick<Rollouts, "enqueue" | "answering" | "position" | "estimate" | "takeDown">
   now: () => Date
-  log: Log
 }
 
-export function deployments(deps: Deps) {
-  const { metadata, now, log } = deps
-  /** By `<namespace>/<plugin>`: what answers. */
-  const live = new Map<string, RunningRevision>()
-  const queue: { key: string; revisionId: string }[] = []
-  const underway = new Map<string, { revisionId: string; running: RunningRevision | null }>()
-  const background = new Set<Promise<unknown>>()
-  let stopped = false
-
-  const keyOf = (namespaceId: string, pluginId: string) => `${namespaceId}/${pluginId}`
-  const later = (work: Promise<unknown>) => {
-    background.add(work)
-    void work.finally(() => background.delete(work))
-  }
+export function deployments({ metadata, rollouts, now }: Deps) {
   const findPlugin = (namespace: Namespace, pluginId: string): PluginRow => {
     const row = metadata.read.plugins.get(namespace.namespaceId, pluginId)
     if (row === undefined) throw notFound("plugin", pluginId)
-    return row
-  }
-
-  /** Starts what waits, as many at once as may. */
-  const fill = () => {
-    while (!stopped && underway.size < ROLLOUTS_AT_ONCE) {
-      const next = queue.findIndex(({ key }) => !underway.has(key))
-      const [rollout] = next < 0 ? [] : queue.splice(next, 1)
-      if (rollout === undefined) return
-      underway.set(rollout.key, { revisionId: rollout.revisionId, running: null })
-      later(
-        roll(rollout.key, rollout.revisionId)
-          .catch((error: unknown) => log.error({ event: "rollout_failed", err: error }, "a rollout ended unexpectedly"))
-          .finally(() => {
-            underway.delete(rollout.key)
-            fill()
-          }),
-      )
-    }
-  }
-
-  const setState = (tx: Transaction, revisionId: string, change: Partial<RevisionRow>) => {
-    const row = tx.read.deployments.revision(revisionId)
-    if (row !== undefined) tx.write.deployments.updateRevision({ ...row, ...change })
-  }
-  /** Moves the rollout on, unless another took its place or it was called off. */
-  const advance = (
-    revisionId: string,
-    change: (tx: Transaction, deployment: DeploymentRow, at: string) => DeploymentRow,
-    state: (at: string) => Partial<RevisionRow>,
-  ): DeploymentRow | null =>
-    metadata.transact((tx) => {
-      const revision = tx.read.deployments.revision(revisionId)
-      const deployment =
-        revision === undefined ? undefined : tx.read.deployments.get(revision.namespace_id, revision.plugin_id)
-      if (deployment === undefined || deployment.rollout_revision_id !== revisionId) return null
-      const at = now().toISOString()
-      const changed = { ...change(tx, deployment, at), updated_at: at }
-      tx.write.deployments.put(changed)
-      setState(tx, revisionId, state(at))
-      return changed
-    })
-
-  async function roll(key: string, revisionId: string): Promise<void> {
-    const pending = advance(
-      revisionId,
-      (_, deployment) => ({ ...deployment, status: "PENDING" }),
-      (at) => ({ state: "PENDING", started_at: at }),
-    )
-    if (pending === null) return
-    const namespace = deps.namespaceById(pending.namespace_id)
-    const plugin = namespace === null ? null : deps.pluginById(namespace, pending.plugin_id)
-    if (namespace === null || plugin === null) {
-      fail(revisionId, "The plugin was deleted.")
-      return
-    }
-    const running = deps.revision(revisionId, namespace, plugin)
-    underway.set(key, { revisionId, running })
-    advance(
-      revisionId,
-      (_, deployment) => ({ ...deployment, status: "IN_PROGRESS" }),
-      () => ({ state: "IN_PROGRESS" }),
-    )
-    try {
-      await running.start()
-      await probe(running, plugin)
-    } catch (error) {
-      await running.end()
-      fail(revisionId, error instanceof Error ? error.message : String(error))
-      return
-    }
-    flip(key, revisionId, running)
-  }
-
-  async function probe(running: RunningRevision, plugin: RegisteredPlugin): Promise<void> {
-    const { request, declared } = probeRequest(plugin.manifest)
-    const body = new TextEncoder().encode(JSON.stringify(request))
-    try {
-      await running.call(body, { deadlineMs: PROBE_DEADLINE_MS, onPiece: () => undefined })
-    } catch (error) {
-      // An example that we made up may be none; a handler that answers, with an error, is there.
-      if (declared || !(error instanceof ApplianceError) || error.type !== "ProcessingError") {
-        throw new Error(`The probe failed: ${error instanceof Error ? probeError(error) : String(error)}`)
-      }
-    }
-  }
-
-  function flip(key: string, revisionId: string, running: RunningRevision): void {
-    const [worker] = running.workers
-    let before: string | null = null
-    const flipped = advance(
-      revisionId,
-      (tx, deployment, at) => {
-        before = deployment.live_revision_id
-        if (before !== null) setState(tx, before, { state: "DRAINING" })
-        pointAlias(tx, deployment, at)
-        return {
-          ...deployment,
-          status: "DEPLOYED",
-          live_revision_id: revisionId,
-          previous_revision_id: before,
-          rollout_revision_id: null,
-          deployed_at: at,
-          error: null,
-        }
-      },
-      (at) => ({
-        state: "LIVE",
-        live_at: at,
-        isolation: worker?.isolation ?? null,
-        isolation_facts: worker === undefined ? null : JSON.stringify(worker.isolationFacts),
-      }),
-    )
-    if (flipped === null) {
-      later(running.end())
-      return
-    }
-    const blue = live.get(key)
-    live.set(key, running)
-    log.info({ event: "deployed", namespace_id: flipped.namespace_id, plugin_id: flipped.plugin_id }, "deployed")
-    if (blue !== undefined) retire(blue)
-  }
-
-  function pointAlias(tx: Transaction, { namespace_id, name, plugin_id }: DeploymentRow, at: string): void {
-    const alias = tx.read.deployments.alias(namespace_id, name)
-    if (alias?.plugin_id === plugin_id) return
-    const previous_plugin_id = alias?.plugin_id ?? null
-    tx.write.deployments.putAlias({ namespace_id, name, plugin_id, previous_plugin_id, updated_at: at })
-  }
-
-  function retire(revision: RunningRevision): void {
-    later(
-      revision
-        .drain(DRAIN_MS)
-        .then(() =>
-          metadata.transact((tx) => setState(tx, revision.id, { state: "RETIRED", ended_at: now().toISOString() })),
-        ),
-    )
-  }
-
-  function fail(revisionId: string, message: string): void {
-    const error = message.slice(0, ERROR_LENGTH)
-    advance(
-      revisionId,
-      (_, deployment) => ({ ...deployment, status: "FAILED", rollout_revision_id: null, error }),
-      (at) => ({ state: "FAILED", error, ended_at: at }),
-    )
-    log.warn({ event: "rollout_failed", revision_id: revisionId, error }, "a rollout failed")
-  }
-
-  /** Seconds a rollout takes here: the mean of those measured, and those that wait before it. */
-  const estimate = (ahead: number): number => {
-    const starts = metadata.read.deployments.measuredStarts()
-    const mean =
-      starts.length === 0 ? FIRST_ESTIMATE_SECONDS : starts.reduce((sum, one) => sum + one, 0) / starts.length
-    return Math.max(1, Math.ceil(mean * (1 + Math.floor(ahead / ROLLOUTS_AT_ONCE))))
-  }
-
-  const enqueue = (namespace: Namespace, plugin: PluginRow, by: string, reason: string): DeploymentRow => {
-    const key = keyOf(namespace.namespaceId, plugin.plugin_id)
-    const row = metadata.transact((tx) => {
-      const at = now().toISOString()
-      const existing = tx.read.deployments.get(namespace.namespaceId, plugin.plugin_id)
-      if (existing?.rollout_revision_id != null) {
-        setState(tx, existing.rollout_revision_id, {
-          state: "CANCELED",
-          ended_at: at,
-          error: "another rollout took its place",
-        })
-      }
-      const revisionId = newId("rev")
-      tx.write.deployments.insertRevision({
-        revision_id: revisionId,
-        namespace_id: namespace.namespaceId,
-        plugin_id: plugin.plugin_id,
-        code_hash: plugin.code_hash,
-        state: "QUEUED",
-        reason,
-        created_by: by,
-        error: null,
-        isolation: null,
-        isolation_facts: null,
-        created_at: at,
-        started_at: null,
-        live_at: null,
-        ended_at: null,
-      })
-      const deployment: DeploymentRow = {
-        namespace_id: namespace.namespaceId,
-        plugin_id: plugin.plugin_id,
-        name: plugin.name,
-        live_revision_id: existing?.live_revision_id ?? null,
-        previous_revision_id: existing?.previous_revision_id ?? null,
-        deployed_at: existing?.deployed_at ?? null,
-        status: "QUEUED",
-        rollout_revision_id: revisionId,
-        queued_at: at,
-        error: null,
-        updated_at: at,
-      }
-      tx.write.deployments.put(deployment)
-      return deployment
-    })
-    const superseded = underway.get(key)
-    if (superseded?.running != null) later(superseded.running.end())
-    const waiting = queue.findIndex((entry) => entry.key === key)
-    if (waiting >= 0) queue.splice(waiting, 1)
-    queue.push({ key, revisionId: row.rollout_revision_id ?? "" })
-    queueMicrotask(fill)
     return row
   }
 
@@ -278,38 +38,16 @@ export function deployments(deps: Deps) {
     realtime_available: true,
     route_prefix: routePrefix(namespace.namespaceId, plugin.plugin_id),
     deployment_name: deploymentName(namespace.namespaceId, plugin.plugin_id),
-    queue_position: queue.findIndex((entry) => entry.revisionId === row.rollout_revision_id) + 1,
-    estimated_completion_seconds: estimate(queue.length + underway.size),
+    queue_position: rollouts.position(row.rollout_revision_id),
+    estimated_completion_seconds: rollouts.estimate(),
     status_endpoint: `/v1/namespaces/${namespace.namespaceId}/plugins/${plugin.plugin_id}/status`,
   })
 
   return {
-    /** Brings back what was live, and begins again what was under way. Nothing answers before; call once. */
-    recover(): void {
-      for (const row of metadata.read.deployments.all()) {
-        const key = keyOf(row.namespace_id, row.plugin_id)
-        if (row.rollout_revision_id !== null) {
-          advance(
-            row.rollout_revision_id,
-            (_, deployment) => ({ ...deployment, status: "QUEUED" }),
-            () => ({ state: "QUEUED" }),
-          )
-          queue.push({ key, revisionId: row.rollout_revision_id })
-        }
-        const namespace = deps.namespaceById(row.namespace_id)
-        const plugin = namespace === null ? null : deps.pluginById(namespace, row.plugin_id)
-        if (row.live_revision_id === null || namespace === null || plugin === null) continue
-        const running = deps.revision(row.live_revision_id, namespace, plugin)
-        live.set(key, running)
-        later(running.revive())
-      }
-      queueMicrotask(fill)
-    },
-
     /** @throws NotFoundError, BadRequestError for a plugin without realtime.py */
     deploy(namespace: Namespace, pluginId: string, by: string): PluginDeployment {
       const plugin = findPlugin(namespace, pluginId)
-      const row = enqueue(namespace, plugin, by, "deploy")
+      const row = rollouts.enqueue(namespace, plugin, by, "deploy")
       return describe(namespace, plugin, row, "Plugin queued for deployment. Will start within 30 seconds.")
     },
 
@@ -322,7 +60,7 @@ export function deployments(deps: Deps) {
       const row = metadata.read.deployments.get(namespace.namespaceId, pluginId)
       const alias = metadata.read.deployments.alias(namespace.namespaceId, plugin.name)
       const previous = alias?.plugin_id === pluginId ? alias.previous_plugin_id : null
-      if (previous !== null && live.has(keyOf(namespace.namespaceId, previous)) && row !== undefined) {
+      if (previous !== null && rollouts.answering(namespace.namespaceId, previous) !== undefined && row !== undefined) {
         metadata.transact((tx) =>
           tx.write.deployments.putAlias({
             namespace_id: namespace.namespaceId,
@@ -343,7 +81,7 @@ export function deployments(deps: Deps) {
       return describe(
         namespace,
         plugin,
-        enqueue(namespace, plugin, by, "rollback"),
+        rollouts.enqueue(namespace, plugin, by, "rollback"),
         "Plugin queued for rollback. Will start within 30 seconds.",
       )
     },
@@ -366,7 +104,7 @@ export function deployments(deps: Deps) {
         feature_uri: featureUri(plugin.name, plugin.version),
         route_prefix: plugin.has_realtime === 1 ? routePrefix(namespace.namespaceId, pluginId) : null,
         queued_at: row?.queued_at ?? null,
-        estimated_completion_seconds: moving ? estimate(queue.length + underway.size - 1) : null,
+        estimated_completion_seconds: moving ? rollouts.estimate() : null,
         deployed_at: row?.deployed_at ?? null,
         error: row?.error ?? null,
       }
@@ -394,7 +132,7 @@ export function deployments(deps: Deps) {
 
     undeploy(namespace: Namespace, pluginId: string): PluginUndeployed {
       findPlugin(namespace, pluginId)
-      takeDown(namespace.namespaceId, pluginId, false)
+      rollouts.takeDown(namespace.namespaceId, pluginId, false)
       return {
         success: true,
         plugin_id: pluginId,
@@ -406,11 +144,11 @@ export function deployments(deps: Deps) {
     },
 
     /** The plugin is being deleted. True when something answered until now. */
-    forget: (namespaceId: string, pluginId: string): boolean => takeDown(namespaceId, pluginId, true),
+    forget: (namespaceId: string, pluginId: string): boolean => rollouts.takeDown(namespaceId, pluginId, true),
 
     eraseNamespace(namespaceId: string): void {
       for (const row of metadata.read.deployments.all()) {
-        if (row.namespace_id === namespaceId) takeDown(namespaceId, row.plugin_id, true)
+        if (row.namespace_id === namespaceId) rollouts.takeDown(namespaceId, row.plugin_id, true)
       }
       metadata.transact((tx) => tx.write.deployments.erase(namespaceId))
     },
@@ -420,7 +158,7 @@ export function deployments(deps: Deps) {
      * nothing answers; BadRequestError when nothing does and none is
      */
     answering(namespace: Namespace, pluginId: string): RunningRevision {
-      const running = live.get(keyOf(namespace.namespaceId, pluginId))
+      const running = rollouts.answering(namespace.namespaceId, pluginId)
       if (running !== undefined) return running
       findPlugin(namespace, pluginId)
       const row = metadata.read.deployments.get(namespace.namespaceId, pluginId)
@@ -441,53 +179,6 @@ export function deployments(deps: Deps) {
       if (alias === undefined) throw notFound("deployment", name)
       return alias.plugin_id
     },
-
-    async [Symbol.asyncDispose]() {
-      stopped = true
-      queue.length = 0
-      const ends = [...live.values(), ...[...underway.values()].flatMap(({ running }) => running ?? [])]
-      await Promise.all(ends.map((running) => running.end()))
-      while (background.size > 0) await Promise.allSettled([...background])
-    },
-  }
-
-  function takeDown(namespaceId: string, pluginId: string, forGood: boolean): boolean {
-    const key = keyOf(namespaceId, pluginId)
-    const rollout = underway.get(key)
-    const was = metadata.transact((tx) => {
-      const row = tx.read.deployments.get(namespaceId, pluginId)
-      if (row === undefined) return false
-      const at = now().toISOString()
-      if (row.rollout_revision_id !== null) setState(tx, row.rollout_revision_id, { state: "CANCELED", ended_at: at })
-      if (row.live_revision_id !== null) setState(tx, row.live_revision_id, { state: "DRAINING" })
-      const alias = tx.read.deployments.alias(namespaceId, row.name)
-      if (alias?.plugin_id === pluginId) {
-        const previous = alias.previous_plugin_id
-        if (previous !== null && live.has(keyOf(namespaceId, previous))) {
-          tx.write.deployments.putAlias({ ...alias, plugin_id: previous, previous_plugin_id: null, updated_at: at })
-        } else tx.write.deployments.removeAlias(namespaceId, row.name)
-      }
-      if (forGood) tx.write.deployments.remove(namespaceId, pluginId)
-      else {
-        tx.write.deployments.put({
-          ...row,
-          status: "NOT_DEPLOYED",
-          live_revision_id: null,
-          rollout_revision_id: null,
-          deployed_at: null,
-          error: null,
-          updated_at: at,
-        })
-      }
-      return row.live_revision_id !== null
-    })
-    const waiting = queue.findIndex((entry) => entry.key === key)
-    if (waiting >= 0) queue.splice(waiting, 1)
-    if (rollout?.running != null) later(rollout.running.end())
-    const running = live.get(key)
-    live.delete(key)
-    if (running !== undefined) retire(running)
-    return was
   }
 }
 
@@ -509,9 +200,4 @@ export function deploymentName(namespaceId: string, pluginId: string): string {
 
 export function routePrefix(namespaceId: string, pluginId: string): string {
   return `/inference/${deploymentName(namespaceId, pluginId)}`
-}
-
-function probeError(error: Error): string {
-  const traceback = error instanceof ApplianceError ? error.details?.traceback : undefined
-  return typeof traceback === "string" ? `${error.message}\n${traceback}` : error.message
 }

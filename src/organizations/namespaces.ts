@@ -243,3 +243,10 @@ function fields(row: NamespaceRow): Omit<NamespaceModel, keyof Counts | "quotas"
     updated_at: row.updated_at,
   }
 }
+
+/** For work that was begun before: of a removed namespace too, until it is swept. */
+export function namespaceById(metadata: Pick<Metadata, "read">, namespaceId: string): Namespace | null {
+  const row = metadata.read.organizations.namespaceById(namespaceId)
+  if (row === undefined) return null
+  return { namespaceId, name: row.namespace_name, internalId: row.internal_id, orgId: row.org_id }
+}

@@ -21,7 +21,6 @@ test("operations of the public API that are not built yet answer 501, never 404"
   for (const [method, path] of [
     ["POST", "/v1/retrievers"],
     ["GET", "/v1/retrievers/stages"],
-    ["POST", "/v1/inference"],
     ["GET", "/v1/organizations/secrets"],
     ["POST", "/v1/models/uploads"],
     ["GET", "/v1/namespaces/default/plugins/available"],

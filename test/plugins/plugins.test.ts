@@ -68,12 +68,12 @@ test.each([undefined, "batch_only"] as const)(
   async (type) => {
     await using parts = testPlugins()
     await parts.publish("my_extractor")
-    expect(parts.plugins.deploy(parts.namespace, "my_extractor_1_0_0", type)).toMatchObject({
+    expect(parts.plugins.deployForBatches(parts.namespace, "my_extractor_1_0_0", type)).toMatchObject({
       status: "deployed",
       deployment_type: "batch_only",
       message: expect.any(String),
     })
-    expect(parts.plugins.status(parts.namespace, "my_extractor_1_0_0")).toMatchObject({
+    expect(parts.deployments.status(parts.namespace, "my_extractor_1_0_0")).toMatchObject({
       status: "NOT_DEPLOYED",
       realtime_enabled: false,
       deployed: false,
@@ -81,27 +81,29 @@ test.each([undefined, "batch_only"] as const)(
   },
 )
 
-test("a plugin with realtime.py deploys as batch only when asked so, and is told that the rest is not there yet", async () => {
+test("a plugin with realtime.py deploys as batch only when asked so; else its endpoint is to be started", async () => {
   await using parts = testPlugins()
   await parts.publish("live_extractor", "1.0.0", WITH_REALTIME)
   const id = "live_extractor_1_0_0"
-  expect((await refusal(() => parts.plugins.deploy(parts.namespace, id, undefined))).type).toBe("NotEnabledError")
-  expect((await refusal(() => parts.plugins.deploy(parts.namespace, id, "realtime"))).type).toBe("NotEnabledError")
-  expect(parts.plugins.deploy(parts.namespace, id, "batch_only").status).toBe("deployed")
-  expect((await refusal(() => parts.plugins.rollback(parts.namespace, id))).type).toBe("NotEnabledError")
+  expect(parts.plugins.deployForBatches(parts.namespace, id, undefined)).toBeNull()
+  expect(parts.plugins.deployForBatches(parts.namespace, id, "realtime")).toBeNull()
+  expect(parts.plugins.deployForBatches(parts.namespace, id, "batch_only")?.status).toBe("deployed")
+  expect((await refusal(() => parts.deployments.rollback(parts.namespace, id, "somebody"))).type).toBe(
+    "BadRequestError",
+  )
 })
 
 test("realtime cannot be asked of a plugin without a handler", async () => {
   await using parts = testPlugins()
   await parts.publish("my_extractor")
-  const error = await refusal(() => parts.plugins.deploy(parts.namespace, "my_extractor_1_0_0", "realtime"))
+  const error = await refusal(() => parts.plugins.deployForBatches(parts.namespace, "my_extractor_1_0_0", "realtime"))
   expect(error.type).toBe("BadRequestError")
 })
 
 test("undeploying what is not deployed changes nothing and is no error", async () => {
   await using parts = testPlugins()
   await parts.publish("my_extractor")
-  expect(parts.plugins.undeploy(parts.namespace, "my_extractor_1_0_0")).toMatchObject({
+  expect(parts.deployments.undeploy(parts.namespace, "my_extractor_1_0_0")).toMatchObject({
     success: true,
     status: "NOT_DEPLOYED",
   })
@@ -111,13 +113,14 @@ test("no operation finds another namespace's plugin", async () => {
   await using parts = testPlugins()
   await parts.publish("my_extractor")
   const id = "my_extractor_1_0_0"
-  const { plugins, elsewhere } = parts
+  const { plugins, deployments, elsewhere } = parts
   const attempts: (() => unknown)[] = [
     () => plugins.get(elsewhere, id, true),
-    () => plugins.deploy(elsewhere, id, "batch_only"),
-    () => plugins.status(elsewhere, id),
-    () => plugins.undeploy(elsewhere, id),
-    () => plugins.rollback(elsewhere, id),
+    () => plugins.deployForBatches(elsewhere, id, "batch_only"),
+    () => deployments.deploy(elsewhere, id, "somebody"),
+    () => deployments.status(elsewhere, id),
+    () => deployments.undeploy(elsewhere, id),
+    () => deployments.rollback(elsewhere, id, "somebody"),
     () => plugins.remove(elsewhere, id),
     () => parts.extractors.get(elsewhere, id),
   ]

@@ -11,6 +11,8 @@ import pino from "pino"
 import { pluginArchives } from "../../src/archives/plugin-archives.ts"
 import { DEFAULT_ARCHIVE_LIMITS, unpackArchive } from "../../src/archives/reader.ts"
 import { removeTree } from "../../src/archives/trees.ts"
+import { deployments } from "../../src/deployments/deployments.ts"
+import { rollouts } from "../../src/deployments/rollout.ts"
 import type { ApplianceError } from "../../src/errors.ts"
 import { openMetadata } from "../../src/metadata/open.ts"
 import type { Namespace } from "../../src/organizations/namespaces.ts"
@@ -58,6 +60,17 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
     readManifest,
     now,
   })
+  const rolling = rollouts({
+    metadata,
+    namespaceById: () => namespace,
+    pluginById: registry.get,
+    revision: () => {
+      throw new Error("no worker is started here")
+    },
+    now,
+    log,
+  })
+  const serving = deployments({ metadata, rollouts: rolling, now })
   const parts = {
     dataDir,
     metadata,
@@ -67,7 +80,16 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
     registry,
     uploads,
     confirmations,
-    plugins: plugins({ metadata, archives, registry, signUrl, now }),
+    plugins: plugins({
+      metadata,
+      archives,
+      registry,
+      signUrl,
+      deployed: serving.deployed,
+      takeDown: serving.forget,
+      now,
+    }),
+    deployments: serving,
     extractors: extractors({ metadata }),
     wait: (milliseconds: number) => {
       clock.at = new Date(clock.at.getTime() + milliseconds)

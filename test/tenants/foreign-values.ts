@@ -18,6 +18,8 @@ export const IN_PATH: Readonly<Record<string, Values>> = {
   extractor_id: (victim) => [victim.pluginId, victim.pluginName],
   feature_extractor_id: (victim) => [victim.pluginId, victim.pluginName],
   task_id: (victim) => [victim.taskId],
+  deployment_name: (victim) => [`custom_plugin_${victim.namespaceId}_${victim.pluginId}`],
+  feature_extractor_name: (victim) => [victim.pluginName],
   user_email: (victim) => [victim.email],
   key_name: (victim) => [victim.keyName],
   sha256: (victim) => [victim.blobSha256],
@@ -120,6 +122,7 @@ export const IN_BODY: Readonly<Record<string, Field>> = {
     put: (id) => ({ scopes: [{ resource_type: "namespace", resource_id: id }] }),
   },
   // Free here though taken there: a 409 would tell of it.
+  inference_name: named((victim) => [victim.pluginId], "inference_name"),
   bucket_name: named((victim) => [victim.bucketName, victim.bucketId], "bucket_name"),
   collection_name: named((victim) => [victim.collectionName, victim.collectionId], "collection_name"),
   namespace_name: named((victim) => [victim.namespaceName, victim.namespaceId], "namespace_name"),

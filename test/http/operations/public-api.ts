@@ -30,8 +30,11 @@ export function publicApiTests(fixtures: () => Fixtures): void {
     const others = operationsOf(fixtures().openapi).filter((operation) => !known.has(shape(operation)))
     expect(others.sort()).toEqual([
       "GET /v1/health/deep",
+      "GET /v1/namespaces/{namespace_id}/plugins/{plugin_id}/revisions",
       "GET /v1/presigned/archives/{namespace_id}/{plugin_id}",
       "GET /v1/presigned/blobs/{bucket_id}/{sha256}",
+      "POST /inference/{deployment_name}",
+      "POST /v1/inference/{deployment_name}",
       "PUT /v1/presigned/objects/{upload_id}",
       "PUT /v1/presigned/plugins/{upload_id}",
     ])

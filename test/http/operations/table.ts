@@ -9,6 +9,7 @@ import type { Entry } from "./entry.ts"
 import { extractors } from "./extractors.ts"
 import type { OpenApi } from "./fixtures.ts"
 import { health, organization } from "./health.ts"
+import { inference } from "./inference.ts"
 import { namespaces } from "./namespaces.ts"
 import { objects } from "./objects.ts"
 import { pluginUploads } from "./plugin-uploads.ts"
@@ -23,6 +24,7 @@ export const TABLE: readonly Entry[] = [
   ...extractors,
   ...pluginUploads,
   ...plugins,
+  ...inference,
   ...buckets,
   ...objects,
   ...bucketUploads,
