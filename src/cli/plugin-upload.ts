@@ -107,10 +107,6 @@ export async function deploy(client: ApiClient, pluginId: string, say: (line?: s
     }
   } catch (error) {
     if (!(error instanceof ApiError || error instanceof CommandFailed)) throw error
-    if (error instanceof ApiError && error.status === 501) {
-      say("realtime: not available in this version")
-      return { status: "not_deployed", message: error.message }
-    }
     printError(`${CHECK.warning} The plugin is published, but its deployment failed: ${error.message}`)
     return { status: "failed", message: error.message }
   }

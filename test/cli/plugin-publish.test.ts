@@ -63,11 +63,17 @@ test("a base URL that ends in /v1 means the same", async () => {
   expect((await publish(plugin.path, "--base-url", `${appliance.url}/v1/`)).code).toBe(0)
 })
 
-test("realtime that the appliance does not offer yet is said, and no failure", async () => {
+test("a plugin with realtime.py is followed until it answers", async () => {
   await using plugin = await newPlugin("with_realtime", { realtime: true })
   const { code, stdout } = await publish(plugin.path)
-  expect(stdout).toContain("realtime: not available in this version")
+  expect(stdout).toContain("Plugin queued for deployment")
+  expect(stdout).toMatch(/Deployment +DEPLOYED/)
   expect(code).toBe(0)
+  const asked = await appliance.call("POST", "/v1/inference/custom/with_realtime", {
+    body: { text: "a text" },
+    namespace: "default",
+  })
+  expect(asked.status).toBe(200)
 })
 
 test("--json gives one document with what was published", async () => {

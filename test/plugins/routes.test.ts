@@ -312,14 +312,17 @@ test("deploy, status and undeploy of a batch-only plugin answer as the contract 
     success: true,
     status: "NOT_DEPLOYED",
   })
-  expectEnvelope(await appliance.call("POST", `${base}/${id}/rollback`), 501, "NotEnabledError")
+  expectEnvelope(await appliance.call("POST", `${base}/${id}/rollback`), 400, "BadRequestError")
   expectEnvelope(await appliance.call("POST", `${base}/${id}/deploy?deployment_type=other`), 422, "ValidationError")
 })
 
-test("a plugin with realtime.py deploys as batch only when asked so, else it answers 501", async () => {
+test("a plugin with realtime.py deploys as batch only when asked so, else its endpoint is queued", async () => {
   const realtime = "class RealtimeHandler:\n    def predict(self, request):\n        return {}\n"
   const id = await publish("live_extractor", { ...textPlugin({ name: "live_extractor" }), "realtime.py": realtime })
-  expectEnvelope(await appliance.call("POST", `${base}/${id}/deploy`), 501, "NotEnabledError")
+  expect((await appliance.call("POST", `${base}/${id}/deploy`)).body).toMatchObject({
+    status: "queued",
+    route_prefix: `/inference/custom_plugin_${appliance.namespaceId}_${id}`,
+  })
   expect((await appliance.call("POST", `${base}/${id}/deploy?deployment_type=batch_only`)).status).toBe(200)
 })
 

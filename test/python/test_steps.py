@@ -221,7 +221,7 @@ class Realtime(unittest.TestCase):
         for form, text in cases.items():
             with self.subTest(form), WorkerProcess({"manifest.py": MANIFEST, "realtime.py": text}) as worker:
                 self.assertEqual(
-                    worker.ask({"type": "construct_realtime"}), {"type": "realtime_constructed", "form": form}
+                    worker.ask({"type": "construct_realtime"}), {"type": "realtime_constructed", "form": form, "batches": False}
                 )
                 for request in ({"text": "abc"}, {"inputs": {"text": "abc"}, "parameters": {}}):
                     reply = worker.ask({"type": "predict", "request": request})

@@ -69,7 +69,8 @@ function described({ home }: Caller, operation: string) {
 function substitutions(caller: Caller, { operation, foreign }: Entry): Substitution[] {
   const { victim } = all
   const { path, inPath, inQuery, inHeader, inBody } = described(caller, operation)
-  const isNamespace = (name: string) => name === "namespace_id" || name === "namespace_identifier"
+  // The name of a deployment holds that of its namespace.
+  const isNamespace = (name: string) => ["namespace_id", "namespace_identifier", "deployment_name"].includes(name)
   const foreignHere = inPath.filter((name) => !(caller.ofTheOrganization && isNamespace(name)))
   const absent = foreign.is === "public" ? null : 404
   const refused = path.startsWith("/v1/organizations/") ? null : absent

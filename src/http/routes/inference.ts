@@ -72,7 +72,7 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
     return new Response(Buffer.concat([head, answer.body, tail]), { headers: JSON_ANSWER }) as never
   })
   const ask = async (c: Context<HttpEnv>, namespace: Namespace, pluginId: string) => {
-    const body = c.get("body") ?? new Uint8Array()
+    const body = c.get("body") ?? NO_INPUTS
     const answer = await endpoint.call(namespace, pluginId, { body, inputs: inputsOf(body) }, c.req.raw.signal)
     return answer.body === null
       ? streamed(answer)
@@ -92,15 +92,24 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
   }
 }
 
+const NO_INPUTS = new TextEncoder().encode("{}")
 const JSON_ANSWER = { "Content-Type": "application/json" }
 
 /** What the schema speaks of: the inputs of an envelope, or all of it. */
 function inputsOf(body: Uint8Array): Record<string, unknown> {
-  const request: unknown = JSON.parse(new TextDecoder().decode(body))
+  const request = parsed(body)
   if (!isObject(request)) throw new ApplianceError("BadRequestError", "A request is a JSON object.")
   const keys = Object.keys(request)
   const envelope = isObject(request.inputs) && keys.every((key) => key === "inputs" || key === "parameters")
   return envelope && isObject(request.inputs) ? request.inputs : request
+}
+
+function parsed(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body))
+  } catch (cause) {
+    throw new ApplianceError("BadRequestError", "The body is not JSON.", { cause })
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -21,6 +21,8 @@ const THEIRS: Readonly<Record<string, (theirs: Side) => string>> = {
   extractor_id: (theirs) => theirs.pluginId,
   task_id: (theirs) => theirs.taskId,
   key_name: (theirs) => theirs.keyName,
+  deployment_name: (theirs) => `custom_plugin_${theirs.namespaceId}_${theirs.pluginId}`,
+  feature_extractor_name: (theirs) => theirs.pluginName,
 }
 /** An e-mail address is nobody's; what every namespace has is everybody's. */
 const NOT_OWNED = ["user_email", "feature_extractor_id"]

@@ -1,7 +1,7 @@
 /** What a deployed plugin answers; the rest of it is in test/deployments. */
 import { expect } from "bun:test"
 import { eventually } from "../../support/appliance.ts"
-import { textPlugin, upload } from "../../support/plugins.ts"
+import { textPlugin, zip } from "../../support/plugins.ts"
 import { badRequest, type Call, type Entry, HIDDEN, invalid, LONG, notFound } from "./entry.ts"
 import type { Fixtures } from "./fixtures.ts"
 
@@ -14,8 +14,11 @@ function deployed({ appliance, ours }: Fixtures): Promise<string> {
   const known = once.get(ours)
   if (known !== undefined) return known
   const made = (async () => {
-    const files = { ...textPlugin({ name: NAME }), "realtime.py": HANDLER }
-    const { body } = await upload(appliance, files, { name: NAME, namespace: ours.namespaceId })
+    const raw = await zip({ ...textPlugin({ name: NAME }), "realtime.py": HANDLER })
+    const uploads = `/v1/namespaces/${ours.namespaceId}/plugins/uploads`
+    const { body: reserved } = await ours.make("POST", uploads, { name: NAME, version: "1.0.0" })
+    await appliance.call("PUT", reserved.presigned_url, { key: null, raw })
+    const { body } = await ours.make("POST", `${uploads}/${reserved.upload_id}/confirm`)
     const route = `/v1/namespaces/${ours.namespaceId}/plugins/${body.plugin_id}`
     await ours.make("POST", `${route}/deploy`)
     await eventually(async () => {
