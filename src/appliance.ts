@@ -33,7 +33,7 @@ import { serveHttp } from "./http/server.ts"
 import type { Log } from "./log.ts"
 import { lockDirectory } from "./metadata/directory-lock.ts"
 import { openMetadata } from "./metadata/open.ts"
-import { health } from "./operations/health.ts"
+import { health, succeeds } from "./operations/health.ts"
 import { memoryValve } from "./operations/memory-valve.ts"
 import { processRecords } from "./operations/process-records.ts"
 import { secretsKey } from "./operations/secrets-key.ts"
@@ -316,9 +316,9 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     health: health({
       metadata,
       documentsAlive: () => documents.pid !== null,
-      documentsAnswer: () => answers(() => documents.count({ parts: [] })),
+      documentsAnswer: () => succeeds(() => documents.count({ parts: [] })),
       workerFacts: starter.current,
-      storageWritable: () => answers(() => access(dataDir, constants.W_OK)),
+      storageWritable: () => succeeds(() => access(dataDir, constants.W_OK)),
       version: VERSION,
     }),
     plugins: plugins({
@@ -393,15 +393,5 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       blobs: await files.sweepBlobs(now()),
     }
     log.debug({ event: "swept", ...removed }, "files that nothing names are gone")
-  }
-}
-
-async function answers(question: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await question()
-    return true
-  } catch {
-    // Whatever the reason, health says that it does not answer; the part itself logs why.
-    return false
   }
 }

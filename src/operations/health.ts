@@ -55,3 +55,14 @@ function answers(question: () => boolean): boolean {
     return false
   }
 }
+
+/** Whether a part answers at all. */
+export async function succeeds(question: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await question()
+    return true
+  } catch {
+    // Whatever the reason, health says that it does not answer; the part itself logs why.
+    return false
+  }
+}
