@@ -185,6 +185,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       pluginById: registry.get,
       revision: revisionStart({
         starter,
+        idleMs: config.realtimeIdleMs,
         networkOf: ({ namespaceId }) => networkOf(config, metadata.read.organizations.egressAllowlist(namespaceId)),
         log,
       }),

@@ -67,6 +67,8 @@ export interface Config {
   readonly partitionRows: number
   /** Of a realtime request, from its arrival to its answer. */
   readonly requestDeadlineMs: number
+  /** A deployment that nobody has asked for so long keeps no workers; 0: it keeps them. */
+  readonly realtimeIdleMs: number
   /** How long requests and workers may take to finish after SIGTERM. */
   readonly shutdownGraceMs: number
 }
@@ -137,6 +139,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     partitionWallMs: integer(null, undefined, "MIXPEEK_PARTITION_WALL_SECONDS", A_DAY, 1, 31_536_000) * 1000,
     partitionRows: integer(null, undefined, "MIXPEEK_PARTITION_ROWS", 16_000, 1, 100_000),
     requestDeadlineMs: integer(null, undefined, "MIXPEEK_REQUEST_DEADLINE_SECONDS", 30, 1, 3600) * 1000,
+    realtimeIdleMs: integer(null, undefined, "MIXPEEK_REALTIME_IDLE_SECONDS", 600, 0, 86_400) * 1000,
     shutdownGraceMs: integer(null, undefined, "MIXPEEK_SHUTDOWN_GRACE_SECONDS", 10, 1, 600) * 1000,
   }
 }

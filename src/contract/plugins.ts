@@ -190,6 +190,19 @@ export const PluginStatus = z
     estimated_completion_seconds: z.int().nullable(),
     deployed_at: z.string().nullable(),
     error: z.string().nullable(),
+    health: z
+      .object({
+        replicas: z.int(),
+        in_flight: z.int(),
+        requests: z.int(),
+        errors: z.int(),
+        restarts: z.int(),
+        memory_bytes: z.int(),
+        latency_ms: z.object({ p50: z.number(), p95: z.number(), p99: z.number() }).nullable(),
+        last_answer_at: z.string().nullable(),
+      })
+      .nullable()
+      .openapi({ description: "Of the revision that answers, since it does; null when nothing does" }),
   })
   .openapi("PluginStatusResponse")
 export type PluginStatus = z.output<typeof PluginStatus>

@@ -107,6 +107,7 @@ export function deployments({ metadata, rollouts, now }: Deps) {
         estimated_completion_seconds: moving ? rollouts.estimate() : null,
         deployed_at: row?.deployed_at ?? null,
         error: row?.error ?? null,
+        health: healthOf(rollouts.answering(namespace.namespaceId, pluginId)),
       }
     },
 
@@ -183,6 +184,21 @@ export function deployments({ metadata, rollouts, now }: Deps) {
 }
 
 export type Deployments = ReturnType<typeof deployments>
+
+function healthOf(running: RunningRevision | undefined): PluginStatus["health"] {
+  if (running === undefined) return null
+  const { requests, errors, restarts, lastAnswerAt } = running.measured
+  return {
+    replicas: running.workers.length,
+    in_flight: running.inFlight,
+    requests,
+    errors,
+    restarts,
+    memory_bytes: running.workers.reduce((sum, worker) => sum + worker.memoryBytes(), 0),
+    latency_ms: running.measured.latency(),
+    last_answer_at: lastAnswerAt?.toISOString() ?? null,
+  }
+}
 
 const MESSAGES: Record<PluginStatus["status"], string> = {
   QUEUED: "Waiting for its turn to be deployed.",

@@ -14,17 +14,21 @@ interface Deps {
   starter: Pick<WorkerStarter, "start">
   /** What plugins of resource type API of a namespace may reach. */
   networkOf: (namespace: Namespace) => Network
+  /** Replicas that need not be kept end after so long without a request; 0: never. */
+  idleMs: number
   log: Log
 }
 
 /** Makes revisions whose replicas are workers of this appliance; `compute_profile` of the manifest sizes them. */
-export function revisionStart({ starter, networkOf, log }: Deps) {
+export function revisionStart({ starter, networkOf, idleMs, log }: Deps) {
   return (id: string, namespace: Namespace, plugin: RegisteredPlugin): RunningRevision => {
     const profile = plugin.manifest.compute_profile ?? {}
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId, revision_id: id })
     return new RunningRevision({
       id,
-      replicas: bounded(profile.min_replicas ?? profile.replicas, 1, MAX_REPLICAS),
+      minReplicas: bounded(profile.min_replicas, 0, MAX_REPLICAS),
+      maxReplicas: bounded(profile.max_replicas ?? profile.replicas, 1, MAX_REPLICAS),
+      idleMs,
       maxBatch: bounded(profile.max_batch_size, DEFAULT_BATCH, MAX_BATCH),
       start: (onCallFrame, signal) =>
         starter.start(plugin, {

@@ -7,6 +7,7 @@ import type { Log } from "../log.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
+import { Measurements } from "./measurements.ts"
 import { type Call, Replica } from "./replica.ts"
 
 /** More callers than this are told to come back: memory is bounded, and so is what the last of them waits. */
@@ -20,7 +21,11 @@ const CONSTRUCT_DEADLINE_MS = 300_000
 
 export interface RevisionOptions {
   readonly id: string
-  readonly replicas: number
+  /** Kept however idle it is; 0: all end after `idleMs`, and the next call starts one. */
+  readonly minReplicas: number
+  /** Started as calls wait. */
+  readonly maxReplicas: number
+  readonly idleMs: number
   readonly maxBatch: number
   /** Starts a worker of this revision's plugin code. @throws WorkerDied, PluginLoadFailed, ApplianceError */
   start(onCallFrame: Replica["onCallFrame"], signal: AbortSignal): Promise<Worker>
@@ -46,11 +51,10 @@ export class RunningRevision {
   readonly #waiting: Call[] = []
   readonly #ending = new AbortController()
   #draining: (() => void) | null = null
+  readonly measured = new Measurements()
   #backoff = FIRST_BACKOFF_MS
-  requests = 0
-  errors = 0
-  restarts = 0
-  lastAnswerAt: Date | null = null
+  #starting = 0
+  #idle: ReturnType<typeof setTimeout> | undefined
 
   constructor(options: RevisionOptions) {
     this.id = options.id
@@ -60,12 +64,14 @@ export class RunningRevision {
   /** Resolves when the first replica has its handler; the others follow. @throws RevisionNotStarted */
   async start(): Promise<void> {
     await this.#startReplica()
-    for (let more = 1; more < this.#options.replicas; more++) void this.#restart(0)
+    this.revive()
+    this.#rest()
   }
 
-  /** For what was live before a restart: it takes calls at once, and they wait for the first replica. Never rejects. */
-  async revive(): Promise<void> {
-    await Promise.all(Array.from({ length: this.#options.replicas }, () => this.#restart(0)))
+  /** As many as are always kept; for what was live before a restart too, whose calls wait for the first of them. */
+  revive(): void {
+    for (let have = this.#replicas.size + this.#starting; have < this.#options.minReplicas; have++)
+      void this.#restart(0)
   }
 
   get inFlight(): number {
@@ -89,7 +95,8 @@ export class RunningRevision {
         }),
       )
     }
-    this.requests++
+    this.measured.requests += 1
+    const arrived = performance.now()
     const answer = Promise.withResolvers<Uint8Array>()
     let over = false
     const settle = (error: Error | null, bytes?: Uint8Array) => {
@@ -97,13 +104,10 @@ export class RunningRevision {
       over = true
       clearTimeout(timer)
       signal?.removeEventListener("abort", abort)
-      if (error === null && bytes !== undefined) {
-        this.lastAnswerAt = new Date()
-        answer.resolve(bytes)
-      } else {
-        this.errors++
-        answer.reject(error)
-      }
+      this.measured.ended(performance.now() - arrived, error === null)
+      if (error === null && bytes !== undefined) answer.resolve(bytes)
+      else answer.reject(error)
+      this.#rest()
       this.#drained()
     }
     const call: Call = {
@@ -150,6 +154,7 @@ export class RunningRevision {
   }
 
   async end(): Promise<void> {
+    clearTimeout(this.#idle)
     this.#ending.abort(new Error("the revision ends"))
     for (const call of this.#waiting.splice(0)) {
       call.failed({
@@ -179,10 +184,34 @@ export class RunningRevision {
       for (const replica of this.#replicas) {
         if (replica.room > 0 && (best === null || replica.inFlight < best.inFlight)) best = replica
       }
-      if (best === null) return
+      if (best === null) {
+        this.#grow()
+        return
+      }
       const call = this.#waiting.shift()
       if (call !== undefined && !call.abandoned()) best.give(call)
     }
+  }
+
+  /** Calls wait and nobody is free: one more, while there may be. */
+  #grow(): void {
+    const have = this.#replicas.size + this.#starting
+    const most = Math.max(1, this.#options.maxReplicas)
+    if (have === 0 || (this.#starting === 0 && have < most)) void this.#restart(0)
+  }
+
+  /** From now on nobody asks: after a while the replicas that need not be kept end. */
+  #rest(): void {
+    clearTimeout(this.#idle)
+    if (this.#ending.signal.aborted || this.#options.idleMs === 0) return
+    this.#idle = setTimeout(() => {
+      if (this.inFlight > 0) return
+      for (const replica of [...this.#replicas].slice(this.#options.minReplicas)) {
+        this.#replicas.delete(replica)
+        void replica.worker?.end()
+      }
+    }, this.#options.idleMs)
+    this.#idle.unref()
   }
 
   async #startReplica(): Promise<void> {
@@ -212,31 +241,41 @@ export class RunningRevision {
   }
 
   #lost(replica: Replica, exit: WorkerExit, waiting: readonly Call[], servedMs: number): void {
-    this.#replicas.delete(replica)
+    // One that was sent to rest is none of these any more.
+    if (!this.#replicas.delete(replica)) return
     this.#waiting.unshift(...waiting.filter((call) => !call.abandoned()))
     if (this.#ending.signal.aborted) return
-    this.restarts++
+    this.measured.restarts += 1
     this.#backoff = servedMs > HEALTHY_MS ? FIRST_BACKOFF_MS : Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
     this.#options.log.warn({ event: "replica_died", revision_id: this.id, reason: exit.message }, "a replica died")
     this.#dispatch()
     // The first one after a good while comes back at once.
-    void this.#restart(servedMs > HEALTHY_MS || this.restarts === 1 ? 0 : this.#backoff)
+    if (this.#waiting.length === 0 && this.#replicas.size >= Math.max(1, this.#options.minReplicas)) return
+    void this.#restart(servedMs > HEALTHY_MS || this.measured.restarts === 1 ? 0 : this.#backoff)
   }
 
+  /** Until one has started; what waits for that is started already, as far as others may know. */
   async #restart(delayMs: number): Promise<void> {
-    for (let delay = delayMs; !this.#ending.signal.aborted; delay = this.#backoff) {
-      if (delay > 0) await Bun.sleep(delay)
-      if (this.#ending.signal.aborted) return
-      try {
-        await this.#startReplica()
-        return
-      } catch (error) {
-        this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
-        this.#options.log.warn(
-          { event: "replica_not_started", revision_id: this.id, err: error },
-          "a replica did not start",
-        )
+    this.#starting += 1
+    try {
+      for (let delay = delayMs; !this.#ending.signal.aborted; delay = this.#backoff) {
+        if (delay > 0) await Bun.sleep(delay)
+        if (this.#ending.signal.aborted || (await this.#tryToStart())) return
       }
+    } finally {
+      this.#starting -= 1
+    }
+  }
+
+  async #tryToStart(): Promise<boolean> {
+    try {
+      await this.#startReplica()
+      return true
+    } catch (error) {
+      this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
+      const { log } = this.#options
+      log.warn({ event: "replica_not_started", revision_id: this.id, err: error }, "a replica did not start")
+      return false
     }
   }
 }

@@ -124,7 +124,8 @@ export function rollouts(deps: Deps) {
       await running.call(body, { deadlineMs: PROBE_DEADLINE_MS, onPiece: () => undefined })
     } catch (error) {
       // An example that we made up may be none; a handler that answers, with an error, is there.
-      if (declared || !(error instanceof ApplianceError) || error.type !== "ProcessingError") {
+      const raised = error instanceof ApplianceError && error.type === "ProcessingError"
+      if (declared || !raised || error.details?.exception === "InvalidPlugin") {
         throw new Error(`The probe failed: ${error instanceof Error ? probeError(error) : String(error)}`)
       }
     }
@@ -273,7 +274,7 @@ export function rollouts(deps: Deps) {
         if (row.live_revision_id === null || namespace === null || plugin === null) continue
         const running = deps.revision(row.live_revision_id, namespace, plugin)
         live.set(key, running)
-        later(running.revive())
+        running.revive()
       }
       queueMicrotask(fill)
     },

@@ -86,18 +86,27 @@ function cpuMs(pid: number): number | null {
   }
 }
 
+/** What counts towards the limit; 0 when the process is gone or nobody tells. */
+export function residentBytes(pid: number): number {
+  return usedBytes(memoryStatus(pid) ?? "")
+}
+
+function usedBytes(status: string): number {
+  const value = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0)
+  // Not RssFile: libraries and input that are mapped belong to everybody. Reading a page here and there of what is mapped and
+  // empty takes tables only, 1 GiB of them for 512 GiB.
+  return (value("RssAnon") + value("RssShmem") + value("VmPTE")) * KIBIBYTE
+}
+
 function memoryFlaw(pid: number, { memoryBytes, threads }: WorkerLimits): string | null {
   const status = memoryStatus(pid)
   // It has just ended, which is noticed elsewhere.
   if (status === null) return null
-  const value = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0)
-  // Not RssFile: libraries and input that are mapped belong to everybody. Reading a page here and there of what is mapped and
-  // empty takes tables only, 1 GiB of them for 512 GiB.
-  const used = (value("RssAnon") + value("RssShmem") + value("VmPTE")) * KIBIBYTE
+  const used = usedBytes(status)
   if (used > memoryBytes) {
     return `it used ${inMebibytes(used)} of memory, more than its ${inMebibytes(memoryBytes)} (MIXPEEK_WORKER_MEMORY_MB)`
   }
-  const running = value("Threads")
+  const running = Number(/^Threads:\s*(\d+)/m.exec(status)?.[1] ?? 0)
   return running > threads ? `it ran ${running} threads, more than its ${threads} (MIXPEEK_WORKER_THREADS)` : null
 }
 

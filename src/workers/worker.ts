@@ -24,7 +24,7 @@ import {
   type WorkerRequest,
 } from "./protocol.ts"
 import { spawnProcess } from "./spawned-process.ts"
-import { watchWorker } from "./watchdog.ts"
+import { residentBytes, watchWorker } from "./watchdog.ts"
 import { WorkerDied, type WorkerExit } from "./worker-died.ts"
 import { type RequestOptions, superviseProcess, type WorkerProcess } from "./worker-process.ts"
 
@@ -90,6 +90,8 @@ export interface Worker {
   call(body: Uint8Array): number
   /** Ends it at once, with a reason that its death then has. */
   fail(reason: "deadline" | "limit" | "protocol" | "aborted", message: string): void
+  /** Anonymous and shared memory that is resident; 0 where it is not known. */
+  memoryBytes(): number
   /** A request begins or ends that is none of this channel: processor time and prints count from here. */
   begin(): void
   /** Returns the function that takes the handler off again. */
@@ -215,6 +217,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       },
       call: worker.call,
       fail: worker.fail,
+      memoryBytes: () => residentBytes(worker.pid),
       begin() {
         printed = 0
         watch.begin()

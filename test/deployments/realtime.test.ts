@@ -1,7 +1,8 @@
 /** From deploy to an answer: the seed's sequence, the three ways in, what is refused, and what a redeploy and a kill leave. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
-import { deployed, pluginRoute, published, SEED_HANDLER, settled } from "./support.ts"
+import { upload } from "../support/plugins.ts"
+import { deployed, pluginRoute, published, realtimePlugin, SEED_HANDLER, settled } from "./support.ts"
 
 let appliance: TestAppliance
 beforeAll(async () => {
@@ -247,3 +248,60 @@ class RealtimeHandler:
   const mixed = await Promise.all(["a", "bad", "b"].map((text) => ask(path, { text })))
   expect(mixed.map(({ status }) => status)).toEqual([200, 500, 200])
 }, 60_000)
+
+test("a deployment that nobody asks keeps no worker, and the next request brings one back", async () => {
+  await using idle = await startTestAppliance({ environment: { MIXPEEK_REALTIME_IDLE_SECONDS: "1" } })
+  const id = await published(idle, "sleepy", SEED_HANDLER)
+  await deployed(idle, id)
+  const path = `/inference/custom_plugin_${idle.namespaceId}_${id}`
+  const health = async () => (await idle.call("GET", `${pluginRoute(idle, id)}/status`)).body.health
+  expect((await idle.call("POST", path, { body: { text: "a" } })).body.calls).toBe(2)
+  expect(await health()).toMatchObject({ replicas: 1, in_flight: 0, requests: 2, errors: 0, restarts: 0 })
+  expect((await health()).latency_ms.p50).toBeGreaterThan(0)
+  await eventually(async () => ((await health()).replicas === 0 ? true : null), 10_000)
+  const asked = performance.now()
+  const answers = await Promise.all(Array.from({ length: 5 }, () => idle.call("POST", path, { body: { text: "a" } })))
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
+  expect(performance.now() - asked).toBeLessThan(2_000)
+  expect(await health()).toMatchObject({ replicas: 1, restarts: 0 })
+}, 60_000)
+
+test.each([
+  [
+    "crashes at its start",
+    "    def __init__(self):\n        import os; os.abort()\n    def predict(self, request):\n        return {}\n",
+    "SIGABRT",
+  ],
+  [
+    "raises at its start",
+    "    def __init__(self):\n        raise RuntimeError('no')\n    def predict(self, request):\n        return {}\n",
+    "RuntimeError",
+  ],
+  ["answers garbage", "    def predict(self, request):\n        return 'garbage'\n", "must answer a dict"],
+  [
+    "dies of its first request",
+    "    def predict(self, request):\n        import os; os._exit(3)\n",
+    "exited with code 3",
+  ],
+  ["eats memory", "    def predict(self, request):\n        return {'kept': len(bytearray(8 << 30))}\n", "MemoryError"],
+])(
+  "a green that %s fails its rollout, and blue answers on",
+  async (what, body, says) => {
+    const name = `greens_${what.replaceAll(/[^a-z]/g, "_")}`.slice(0, 40)
+    const blue = await published(
+      appliance,
+      name,
+      'class RealtimeHandler:\n    def predict(self, request):\n        return {"blue": True}\n',
+    )
+    await deployed(appliance, blue)
+    const handler = `EXAMPLE = 1\nclass RealtimeHandler:\n${body}`
+    const files = realtimePlugin(name, handler, { version: "2.0.0" })
+    const manifest = `${files["manifest.py"]}\nexample_input = {"text": "an example"}\n`
+    const answer = await upload(appliance, { ...files, "manifest.py": manifest }, { name, version: "2.0.0" })
+    const status = await deployed(appliance, answer.body.plugin_id)
+    expect(status).toMatchObject({ status: "FAILED", deployed: false })
+    expect(status.error).toContain(says)
+    expect((await ask(`/v1/inference/custom/${name}`, { text: "x" })).body).toEqual({ blue: true })
+  },
+  60_000,
+)
