@@ -259,6 +259,7 @@ export function rollouts(deps: Deps) {
   return {
     /** Brings back what was live, and begins again what was under way. Nothing answers before; call once. */
     recover(): void {
+      metadata.transact((tx) => tx.write.deployments.retireDraining(now().toISOString()))
       for (const row of metadata.read.deployments.all()) {
         const key = keyOf(row.namespace_id, row.plugin_id)
         if (row.rollout_revision_id !== null) {

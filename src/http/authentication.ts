@@ -9,8 +9,8 @@ const PUBLIC = [
   /^\/v1\/collections\/features\/extractors(\/[^/]+)?$/,
 ]
 
-/** POST routes that change nothing here. */
-const READING_POSTS = /\/(list|aggregate|execute|explain)$|^(\/v1)?\/inference(\/|$)/
+/** POST routes that only read. */
+const READING_POSTS = /\/(list|aggregate|execute|explain)$/
 
 export function authentication(keys: Authentication): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {

@@ -98,6 +98,9 @@ export function deploymentWriter(db: Db) {
     `INSERT OR REPLACE INTO deployments VALUES (@namespace_id, @plugin_id, @name, @status, @live_revision_id,
        @previous_revision_id, @rollout_revision_id, @queued_at, @deployed_at, @error, @updated_at)`,
   )
+  const retireDraining = db.prepare<[string]>(
+    "UPDATE revisions SET state = 'RETIRED', ended_at = ? WHERE state = 'DRAINING'",
+  )
   const remove = db.prepare<[string, string]>("DELETE FROM deployments WHERE namespace_id = ? AND plugin_id = ?")
   const removeRevisions = db.prepare<[string, string]>("DELETE FROM revisions WHERE namespace_id = ? AND plugin_id = ?")
   const putAlias = db.prepare<AliasRow>(
@@ -111,6 +114,8 @@ export function deploymentWriter(db: Db) {
     insertRevision: (row: RevisionRow) => void insertRevision.run(row),
     updateRevision: (row: RevisionRow) => void updateRevision.run(row),
     put: (row: DeploymentRow) => void put.run(row),
+    /** What drained when the appliance was killed has ended with it. */
+    retireDraining: (at: string) => void retireDraining.run(at),
     remove(namespaceId: string, pluginId: string): void {
       remove.run(namespaceId, pluginId)
       removeRevisions.run(namespaceId, pluginId)

@@ -25,6 +25,7 @@ def walk(session: Session, plugin: str) -> None:
     not_found(session, plugin, bucket_id)
     not_now(session, bucket_id)
     not_valid(session, plugin, bucket_id)
+    inference(session)
     not_offered(session)
     session.call(buckets.delete_bucket, bucket_id)
 
@@ -104,14 +105,18 @@ def not_valid(session: Session, plugin: str, bucket_id: str) -> None:
     assert "extractor_type" in error.message, error
 
 
+def inference(session: Session) -> None:
+    client = session.client()
+    unknown = models.RawInferenceRequest.from_dict({"inference_name": "x_1_0_0", "inputs": {"text": "t"}})
+    session.refused(NotFoundException, "NotFoundError", api.InferenceApi(client).execute_raw_inference, unknown)
+
+
 def not_offered(session: Session) -> None:
     client = session.client()
     request = models.CreateSecretRequest(secret_name="s", secret_value="v")
     session.refused(
         ServiceException, "NotEnabledError", api.OrganizationSecretsApi(client).create_secret_organizations, request
     )
-    inference = models.RawInferenceRequest.from_dict({"inference_name": "x_1_0_0", "inputs": {"text": "t"}})
-    session.refused(ServiceException, "NotEnabledError", api.InferenceApi(client).execute_raw_inference, inference)
     session.refused(ServiceException, "NotEnabledError", api.RetrieversApi(client).list_retrievers)
     session.refused(ServiceException, "NotEnabledError", api.ModelsApi(client).list_models)
     session.refused(ServiceException, "NotEnabledError", api.BatchesApi(client).list_all_batches)
