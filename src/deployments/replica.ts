@@ -39,6 +39,7 @@ export class Replica {
   #batches = false
   /** Of a handler that batches: how many of the oldest calls are executed now. */
   #begun = 0
+  #ended = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(events: ReplicaEvents) {
@@ -61,6 +62,7 @@ export class Replica {
     else if (kind === FAILED_FRAME) call.failed(failureOf(payload))
     else throw new ProtocolBreach(`a frame is of unknown kind ${kind}`)
     this.#calls.delete(id)
+    this.#ended += 1
     if (this.#begun > 0) this.#begun -= 1
     this.#watch()
     this.#events.free()
@@ -76,6 +78,11 @@ export class Replica {
 
   get worker(): Worker | null {
     return this.#worker
+  }
+
+  /** Calls that it answered, one way or the other. */
+  get ended(): number {
+    return this.#ended
   }
 
   get inFlight(): number {

@@ -15,8 +15,6 @@ const MAX_WAITING = 1_024
 const FIRST_BACKOFF_MS = 100
 /** A start that fails again and again is tried this often. */
 const MAX_BACKOFF_MS = 60_000
-/** A worker that served as long is not the last one's trouble going on. */
-const HEALTHY_MS = 10_000
 const CONSTRUCT_DEADLINE_MS = 300_000
 
 export interface RevisionOptions {
@@ -221,15 +219,13 @@ export class RunningRevision {
         this.#dispatch()
         this.#drained()
       },
-      gone: (exit, waiting) => this.#lost(replica, exit, waiting, performance.now() - since),
+      gone: (exit, waiting) => this.#lost(replica, exit, waiting),
     })
-    let since = performance.now()
     let worker: Worker | null = null
     try {
       worker = await this.#options.start(replica.onCallFrame, signal)
       const reply = await worker.request({ type: "construct_realtime" }, { deadlineMs: CONSTRUCT_DEADLINE_MS, signal })
       if (reply.type === "failed") throw new RevisionNotStarted(describe(reply.error))
-      since = performance.now()
       replica.serve(worker, { batches: reply.batches, maxBatch: this.#options.maxBatch })
       this.#replicas.add(replica)
       this.#dispatch()
@@ -240,18 +236,18 @@ export class RunningRevision {
     }
   }
 
-  #lost(replica: Replica, exit: WorkerExit, waiting: readonly Call[], servedMs: number): void {
+  #lost(replica: Replica, exit: WorkerExit, waiting: readonly Call[]): void {
     // One that was sent to rest is none of these any more.
     if (!this.#replicas.delete(replica)) return
     this.#waiting.unshift(...waiting.filter((call) => !call.abandoned()))
     if (this.#ending.signal.aborted) return
     this.measured.restarts += 1
-    this.#backoff = servedMs > HEALTHY_MS ? FIRST_BACKOFF_MS : Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
     this.#options.log.warn({ event: "replica_died", revision_id: this.id, reason: exit.message }, "a replica died")
     this.#dispatch()
-    // The first one after a good while comes back at once.
     if (this.#waiting.length === 0 && this.#replicas.size >= Math.max(1, this.#options.minReplicas)) return
-    void this.#restart(servedMs > HEALTHY_MS || this.measured.restarts === 1 ? 0 : this.#backoff)
+    // One that worked is replaced at once: what ended it may have been a request. One that never did is not worth a spin.
+    this.#backoff = replica.ended > 0 ? FIRST_BACKOFF_MS : Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
+    void this.#restart(replica.ended > 0 ? 0 : this.#backoff)
   }
 
   /** Until one has started; what waits for that is started already, as far as others may know. */
