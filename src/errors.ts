@@ -59,6 +59,18 @@ export interface FieldProblem {
   readonly message: string
 }
 
+/** What a schema found, as far as anybody reads; `where` is the part of the request: body, query, param, header. */
+export function fieldProblems(
+  where: string,
+  issues: readonly { readonly code?: string; readonly path: readonly PropertyKey[]; readonly message: string }[],
+): FieldProblem[] {
+  return issues.slice(0, 100).map(({ code, path, message }) => ({
+    type: code ?? "invalid",
+    location: [where, ...path.map((key) => (typeof key === "symbol" ? String(key) : key))],
+    message,
+  }))
+}
+
 /** 422 with one entry per offending field in `details.validation_errors`. */
 export function invalid(message: string, problems: readonly FieldProblem[]): ApplianceError {
   return new ApplianceError("ValidationError", message, { details: { validation_errors: problems } })

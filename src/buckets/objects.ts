@@ -12,7 +12,7 @@ import {
   type ObjectModel,
 } from "../contract/objects.ts"
 import type { Page } from "../contract/pagination.ts"
-import { ApplianceError, invalid, notFound } from "../errors.ts"
+import { ApplianceError, fieldProblems, invalid, notFound } from "../errors.ts"
 import type { BucketRow } from "../metadata/buckets.ts"
 import type { ObjectRow } from "../metadata/objects.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
@@ -286,11 +286,7 @@ export type Objects = ReturnType<typeof objects>
 function readRequest(input: unknown): CreateObject {
   const parsed = CreateObject.safeParse(input)
   if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.slice(0, 20).map((issue) => ({
-    type: issue.code,
-    location: ["body", ...issue.path.map((key) => (typeof key === "symbol" ? String(key) : key))],
-    message: issue.message,
-  }))
+  const problems = fieldProblems("body", parsed.error.issues)
   const first = problems[0]
   throw invalid(`The object is not valid at ${first?.location.join(".")}: ${first?.message}`, problems)
 }

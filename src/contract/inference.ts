@@ -28,4 +28,5 @@ export const InferenceResponse = z
 
 /** `{inputs, parameters}`, or the inputs themselves. */
 export const HandlerRequest = z.looseObject({}).openapi("HandlerRequest")
+export type HandlerRequest = z.output<typeof HandlerRequest>
 export const HandlerAnswer = z.looseObject({}).openapi("HandlerAnswer")

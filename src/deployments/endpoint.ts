@@ -3,7 +3,7 @@
  * worker wrote.
  */
 import { z } from "zod"
-import { ApplianceError, notFound } from "../errors.ts"
+import { ApplianceError, fieldProblems, notFound } from "../errors.ts"
 import { pluginId as idOf, normalizeVersion } from "../identifiers.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
@@ -23,6 +23,8 @@ export interface Answer {
   readonly pieces: AsyncIterable<Uint8Array> | null
 }
 
+/** Pieces that a slow client has not read: a worker cannot be told to wait. */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024
 /** Schemas that were compiled, by plugin and code. */
 const MAX_SCHEMAS = 1_000
 
@@ -30,7 +32,8 @@ export function endpoint({ deployments, pluginById, deadlineMs }: Deps) {
   const schemas = new Map<string, z.ZodType | null>()
 
   const schemaOf = (plugin: RegisteredPlugin): z.ZodType | null => {
-    const key = `${plugin.packageName}/${plugin.codeHash}`
+    // Unique for each namespace, plugin and code.
+    const key = plugin.packageName
     const known = schemas.get(key)
     if (known !== undefined) return known
     if (schemas.size >= MAX_SCHEMAS) schemas.clear()
@@ -111,11 +114,7 @@ function compile(schema: unknown): z.ZodType | null {
 function check(schema: z.ZodType | null, inputs: Record<string, unknown>): void {
   const parsed = schema?.safeParse(inputs)
   if (parsed === undefined || parsed.success) return
-  const problems = parsed.error.issues.slice(0, 20).map((issue) => ({
-    type: issue.code,
-    location: ["body", ...issue.path.map((key) => (typeof key === "symbol" ? String(key) : key))],
-    message: issue.message,
-  }))
+  const problems = fieldProblems("body", parsed.error.issues)
   const [first] = problems
   throw new ApplianceError(
     "BadRequestError",
@@ -129,6 +128,8 @@ function check(schema: z.ZodType | null, inputs: Record<string, unknown>): void 
 /** Between a worker that sends pieces and a client that reads them. */
 function pieceQueue() {
   const waiting: Uint8Array[] = []
+  /** Of those that wait. */
+  let bytes = 0
   const begun = Promise.withResolvers<null>()
   let over = false
   let error: unknown = null
@@ -139,7 +140,12 @@ function pieceQueue() {
   }
   return {
     begun: begun.promise,
+    /** @throws ProcessingError when the client is that far behind */
     push(piece: Uint8Array) {
+      bytes += piece.byteLength
+      if (bytes > MAX_UNREAD_BYTES) {
+        throw new ApplianceError("ProcessingError", `The client is ${MAX_UNREAD_BYTES} bytes behind the stream.`)
+      }
       waiting.push(piece)
       begun.resolve(null)
       stir()
@@ -156,8 +162,10 @@ function pieceQueue() {
     async *read(): AsyncGenerator<Uint8Array> {
       for (;;) {
         const piece = waiting.shift()
-        if (piece !== undefined) yield piece
-        else if (over) break
+        if (piece !== undefined) {
+          bytes -= piece.byteLength
+          yield piece
+        } else if (over) break
         else
           await new Promise<void>((resolve) => {
             wake = resolve

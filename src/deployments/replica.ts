@@ -2,6 +2,7 @@
  * One worker of a revision and the calls it has been given. It executes them in order, one at a time, or several that it says
  * have begun together; what has not begun when it dies is handed back and goes to another.
  */
+import type { ApplianceError } from "../errors.ts"
 import { ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIECE_FRAME } from "../frames.ts"
 import { ProtocolBreach, WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
@@ -19,6 +20,8 @@ export interface Call {
   failed(failure: WorkerFailure): void
   /** Its worker died while it was executed. */
   lost(exit: WorkerExit): void
+  /** Nobody will execute it. */
+  refused(error: ApplianceError): void
 }
 
 export interface ReplicaEvents {

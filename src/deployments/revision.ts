@@ -33,8 +33,8 @@ export interface RevisionOptions {
 export interface CallOptions {
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
-  /** Of a streamed answer. Without it the pieces are not wanted, and the call fails. */
-  readonly onPiece?: (body: Uint8Array) => void
+  /** Of a streamed answer. May throw the reason why no more are taken: the call ends with it. */
+  readonly onPiece: (body: Uint8Array) => void
 }
 
 /** The handler could not be constructed, or its worker did not come up: the rollout fails with this. */
@@ -85,6 +85,9 @@ export class RunningRevision {
    * @throws TooManyRequestsError, TimeoutError, BadGatewayError, ProcessingError, or the signal's reason
    */
   call(body: Uint8Array, { deadlineMs, signal, onPiece }: CallOptions): Promise<Uint8Array> {
+    if (this.#ending.signal.aborted) {
+      return Promise.reject(new ApplianceError("InferenceServiceUnavailableError", "The deployment was taken down."))
+    }
     if (this.#waiting.length >= MAX_WAITING) {
       return Promise.reject(
         new ApplianceError("TooManyRequestsError", `${MAX_WAITING} requests wait for this deployment already.`, {
@@ -115,12 +118,15 @@ export class RunningRevision {
       answered: (bytes) => settle(null, bytes),
       piece: (bytes) => {
         if (over) return
-        if (onPiece === undefined)
-          settle(new ApplianceError("BadRequestError", "This answer is streamed; ask for it with 'stream'."))
-        else onPiece(bytes)
+        try {
+          onPiece(bytes)
+        } catch (error) {
+          settle(error instanceof Error ? error : new Error(String(error)))
+        }
       },
       failed: (failure) => settle(handlerFailed(failure)),
       lost: (exit) => settle(workerLost(exit)),
+      refused: settle,
     }
     // One that is executed when it is late ends with its worker, which tells why.
     const timer = setTimeout(() => {
@@ -154,16 +160,14 @@ export class RunningRevision {
   async end(): Promise<void> {
     clearTimeout(this.#idle)
     this.#ending.abort(new Error("the revision ends"))
-    for (const call of this.#waiting.splice(0)) {
-      call.failed({
-        error_type: "runtime",
-        exception: "",
-        message: "The deployment was taken down.",
-        traceback: "",
-        stage: "",
-      })
-    }
+    this.#refuseWaiting()
     await Promise.all([...this.#replicas].map(({ worker }) => worker?.end()))
+  }
+
+  #refuseWaiting(): void {
+    for (const call of this.#waiting.splice(0)) {
+      call.refused(new ApplianceError("InferenceServiceUnavailableError", "The deployment was taken down."))
+    }
   }
 
   #forget(call: Call): boolean {
@@ -240,7 +244,10 @@ export class RunningRevision {
     // One that was sent to rest is none of these any more.
     if (!this.#replicas.delete(replica)) return
     this.#waiting.unshift(...waiting.filter((call) => !call.abandoned()))
-    if (this.#ending.signal.aborted) return
+    if (this.#ending.signal.aborted) {
+      this.#refuseWaiting()
+      return
+    }
     this.measured.restarts += 1
     this.#options.log.warn({ event: "replica_died", revision_id: this.id, reason: exit.message }, "a replica died")
     this.#dispatch()
@@ -281,7 +288,7 @@ function describe({ exception, message, traceback }: WorkerFailure): string {
 }
 
 function handlerFailed({ exception, message, traceback, stage }: WorkerFailure): ApplianceError {
-  return new ApplianceError("ProcessingError", exception === "" ? message : `${exception}: ${message}`, {
+  return new ApplianceError("ProcessingError", `${exception}: ${message}`, {
     details: { exception, stage, ...(traceback === "" ? {} : { traceback }) },
   })
 }

@@ -2,7 +2,7 @@ import type { Context } from "hono"
 import { HTTPException } from "hono/http-exception"
 import type { ContentfulStatusCode } from "hono/utils/http-status"
 import type { ZodError } from "zod"
-import { ApplianceError, type ErrorType, invalid } from "../errors.ts"
+import { ApplianceError, type ErrorType, fieldProblems, invalid } from "../errors.ts"
 import type { HttpEnv } from "./app.ts"
 
 /** The one table of statuses; a new error type without a status does not compile. */
@@ -81,11 +81,7 @@ function fault(c: Context<HttpEnv>, thrown: unknown): Response {
 
 /** zod's findings as the contract's 422 (api.md §0.2). `where` is the part of the request: body, query, param, header. */
 export function validationError(where: string, error: ZodError): ApplianceError {
-  const problems = error.issues.slice(0, 100).map((issue) => ({
-    type: issue.code ?? "invalid",
-    location: [where, ...issue.path.map((key) => (typeof key === "symbol" ? String(key) : key))],
-    message: issue.message,
-  }))
+  const problems = fieldProblems(where, error.issues)
   const first = problems[0]
   const place = first === undefined ? where : first.location.join(".")
   return invalid(`Request is not valid at ${place}: ${first?.message ?? "unknown reason"}`, problems)

@@ -11,22 +11,17 @@ export interface Growth {
 
 /** `defaults` are the server's; an administrator may set a namespace's own beside them. */
 export function quotas(defaults: Quotas) {
-  const of = (read: Metadata["read"], namespaceId: string): Quotas => {
-    const own = read.organizations.quotas(namespaceId)
-    return own === null ? defaults : { ...defaults, ...JSON.parse(own) }
-  }
+  const effective = (own: string | null): Quotas => (own === null ? defaults : { ...defaults, ...JSON.parse(own) })
   return {
-    of,
-
     /** Limits of a namespace whose own are `own`. */
-    effective: (own: string | null): Quotas => (own === null ? defaults : { ...defaults, ...JSON.parse(own) }),
+    effective,
 
     /**
      * Asked inside the transaction that writes: two requests cannot both take the last place.
      * @throws QuotaExceededError, with nothing written
      */
     demandRoom(read: Metadata["read"], namespaceId: string, growth: Growth): void {
-      const limits = of(read, namespaceId)
+      const limits = effective(read.organizations.quotas(namespaceId))
       for (const resource of ["plugins", "objects", "bytes"] as const) {
         const added = growth[resource] ?? 0
         const limit = limits[resource]

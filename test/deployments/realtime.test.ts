@@ -118,10 +118,11 @@ class RealtimeHandler:
 
   test("that hangs is ended at the deadline with 504, and what waited behind it is answered", async () => {
     const hanging = ask(path, { text: "hang" })
-    await Bun.sleep(100)
+    // Its own deadline must come well after that of the one that hangs.
+    await Bun.sleep(1_500)
     const behind = await ask(path, { text: "behind" })
     expect((await hanging).status).toBe(504)
-    expect([200, 504]).toContain(behind.status)
+    expect(behind.status).toBe(200)
     expect((await ask(path, { text: "after" })).status).toBe(200)
   }, 30_000)
 
@@ -137,15 +138,12 @@ class RealtimeHandler:
   })
 })
 
-test("a redeploy answers all the time; a green that fails leaves blue serving and says why", async () => {
+test("a redeploy answers all the time, by the old revision and then by the new one", async () => {
   const id = await published(
     appliance,
     "rolled",
     `import os
 class RealtimeHandler:
-    def __init__(self):
-        if os.path.exists(os.environ["HOME"] + "/never"):
-            raise RuntimeError("no")
     def predict(self, request):
         return {"pid": os.getpid()}
 `,

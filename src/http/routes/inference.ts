@@ -2,7 +2,7 @@ import { createRoute, z } from "@hono/zod-openapi"
 import type { Context } from "hono"
 import { HandlerAnswer, HandlerRequest, InferenceRequest, InferenceResponse } from "../../contract/inference.ts"
 import type { Answer, Endpoint } from "../../deployments/endpoint.ts"
-import { ApplianceError, notFound } from "../../errors.ts"
+import { notFound } from "../../errors.ts"
 import type { Namespace, Namespaces } from "../../organizations/namespaces.ts"
 import type { App, HttpEnv } from "../app.ts"
 import { ERRORS, INFERENCE_ERRORS, json, jsonRequest, NamespaceHeader, namespaceOf } from "../route.ts"
@@ -71,23 +71,34 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
     const tail = new TextEncoder().encode(`,${JSON.stringify(about).slice(1)}`)
     return new Response(Buffer.concat([head, answer.body, tail]), { headers: JSON_ANSWER }) as never
   })
-  const ask = async (c: Context<HttpEnv>, namespace: Namespace, pluginId: string) => {
+  /** `request` is the body, read; without one there are no inputs. */
+  const ask = async (
+    c: Context<HttpEnv>,
+    request: HandlerRequest | undefined,
+    namespace: Namespace,
+    pluginId: string,
+  ) => {
     const body = c.get("body") ?? NO_INPUTS
-    const answer = await endpoint.call(namespace, pluginId, { body, inputs: inputsOf(body) }, c.req.raw.signal)
+    const answer = await endpoint.call(namespace, pluginId, { body, inputs: inputsOf(request ?? {}) }, c.req.raw.signal)
     return answer.body === null
       ? streamed(answer)
       : (new Response(new Uint8Array(answer.body), { headers: JSON_ANSWER }) as never)
   }
   app.openapi(byName, (c) => {
     const namespace = namespaceOf(c, namespaces)
-    return ask(c, namespace, endpoint.aliased(namespace, c.req.valid("param").feature_extractor_name))
+    return ask(
+      c,
+      c.req.valid("json"),
+      namespace,
+      endpoint.aliased(namespace, c.req.valid("param").feature_extractor_name),
+    )
   })
   for (const prefix of ["", "/v1"]) {
     app.openapi(byPrefix(prefix), (c) => {
       const name = c.req.valid("param").deployment_name
       const [, namespaceId, pluginId] = DEPLOYMENT_NAME.exec(name) ?? []
       if (namespaceId === undefined || pluginId === undefined) throw notFound("deployment", name)
-      return ask(c, namespaces.resolve(c.get("caller"), namespaceId), pluginId)
+      return ask(c, c.req.valid("json"), namespaces.resolve(c.get("caller"), namespaceId), pluginId)
     })
   }
 }
@@ -96,20 +107,10 @@ const NO_INPUTS = new TextEncoder().encode("{}")
 const JSON_ANSWER = { "Content-Type": "application/json" }
 
 /** What the schema speaks of: the inputs of an envelope, or all of it. */
-function inputsOf(body: Uint8Array): Record<string, unknown> {
-  const request = parsed(body)
-  if (!isObject(request)) throw new ApplianceError("BadRequestError", "A request is a JSON object.")
+function inputsOf(request: HandlerRequest): Record<string, unknown> {
   const keys = Object.keys(request)
   const envelope = isObject(request.inputs) && keys.every((key) => key === "inputs" || key === "parameters")
   return envelope && isObject(request.inputs) ? request.inputs : request
-}
-
-function parsed(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(body))
-  } catch (cause) {
-    throw new ApplianceError("BadRequestError", "The body is not JSON.", { cause })
-  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -17,6 +17,8 @@ from plugin_worker.protocol import ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIEC
 from plugin_worker.realtime import RealtimeService, inputs_and_parameters, merged
 
 _STAGE = "predict"
+# A wait is time that every caller loses.
+_MAX_WAIT_MS = 1000
 
 
 class RealtimeCalls:
@@ -34,14 +36,14 @@ class RealtimeCalls:
         self._plugin = plugin
         self._channel = channel
         self._more = more
-        self._most = min(int(profile.get("max_batch_size") or 32), MAX_BATCH_CALLS) if service.batches else 1
-        self._wait = max(0.0, min(float(profile.get("max_wait_ms") or 0), 1000.0)) / 1000
+        self._most = int(_number(profile, "max_batch_size", 32, 1, MAX_BATCH_CALLS)) if service.batches else 1
+        self._wait = _number(profile, "max_wait_ms", 0, 0, _MAX_WAIT_MS) / 1000
         self._dumps = _orjson_dumps() or _plain_dumps
 
     def answer(self, first: Frame) -> None:
         """`first`, and in a batch what has come with it. Whatever the plugin raises is an answer too."""
         if self._most == 1:
-            self._send(list(self._one(first)))
+            self._channel.send_frames(self._one(first))
             return
         calls = [first]
         deadline = time.monotonic() + self._wait
@@ -51,7 +53,7 @@ class RealtimeCalls:
                 break
             calls.append(following)
         self._channel.send_frames([Frame(0, BEGUN_FRAME, len(calls).to_bytes(4, "little"))])
-        self._send(self._many(calls))
+        self._channel.send_frames(self._many(calls))
 
     def _one(self, call: Frame) -> Iterator[Frame]:
         try:
@@ -106,8 +108,13 @@ class RealtimeCalls:
             raise ValueError(f"The answer has {len(body)} bytes; {FRAME_PAYLOAD} are taken at most.")
         return Frame(call_id, kind, body)
 
-    def _send(self, frames: list[Frame]) -> None:
-        self._channel.send_frames(frames)
+
+def _number(profile: dict[str, Any], name: str, otherwise: float, least: float, most: float) -> float:
+    """Of the manifest's `compute_profile`; `otherwise` for what is no number."""
+    value = profile.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return otherwise
+    return max(least, min(value, most))
 
 
 def _request(payload: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
