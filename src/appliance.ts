@@ -332,7 +332,11 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       now,
     }),
     deployments: serving,
-    endpoint: endpoint({ deployments: serving, pluginById: registry.get, deadlineMs: config.requestDeadlineMs }),
+    endpoint: endpoint({
+      deployments: serving,
+      registered: ({ namespaceId }, id) => metadata.read.plugins.get(namespaceId, id) !== undefined,
+      deadlineMs: config.requestDeadlineMs,
+    }),
     pluginUploads: uploads,
     pluginConfirmations: confirmations,
     extractors: extractors({ metadata }),

@@ -6,12 +6,12 @@ import { z } from "zod"
 import { ApplianceError, fieldProblems, notFound } from "../errors.ts"
 import { pluginId as idOf, normalizeVersion } from "../identifiers.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
-import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { Deployments } from "./deployments.ts"
+import type { RunningRevision } from "./revision.ts"
 
 interface Deps {
   deployments: Pick<Deployments, "answering" | "aliased">
-  pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
+  registered: (namespace: Namespace, pluginId: string) => boolean
   /** From a request's arrival to its answer. */
   deadlineMs: number
 }
@@ -25,35 +25,33 @@ export interface Answer {
 
 /** Pieces that a slow client has not read: a worker cannot be told to wait. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024
-/** Schemas that were compiled, by plugin and code. */
-const MAX_SCHEMAS = 1_000
 
-export function endpoint({ deployments, pluginById, deadlineMs }: Deps) {
-  const schemas = new Map<string, z.ZodType | null>()
+export function endpoint({ deployments, registered, deadlineMs }: Deps) {
+  const schemas = new WeakMap<RunningRevision, z.ZodType | null>()
 
-  const schemaOf = (plugin: RegisteredPlugin): z.ZodType | null => {
-    // Unique for each namespace, plugin and code.
-    const key = plugin.packageName
-    const known = schemas.get(key)
+  const schemaOf = (running: RunningRevision): z.ZodType | null => {
+    const known = schemas.get(running)
     if (known !== undefined) return known
-    if (schemas.size >= MAX_SCHEMAS) schemas.clear()
-    const schema = compile(plugin.manifest.input_schema)
-    schemas.set(key, schema)
+    const schema = compile(running.inputSchema)
+    schemas.set(running, schema)
     return schema
+  }
+  const existing = (namespace: Namespace, id: string): string => {
+    if (!registered(namespace, id)) throw notFound("plugin", id)
+    return id
   }
 
   return {
     /** The plugin that a request of `/v1/inference` names. @throws BadRequestError, NotFoundError */
     named(namespace: Namespace, { inference_name: name, feature_uri: uri, provider }: Target): string {
-      if (name != null) return pluginById(namespace, name) === null ? missing(name) : name
+      if (name != null) return existing(namespace, name)
       if (uri != null) {
         const match = /^mixpeek:\/\/([^@/]+)@([^/]+)(\/.*)?$/.exec(uri)
         const version = match?.[2] === undefined ? null : normalizeVersion(match[2])
         if (match?.[1] === undefined || version === null) {
           throw new ApplianceError("BadRequestError", `'${uri}' is no feature URI (mixpeek://<name>@<version>).`)
         }
-        const id = idOf(match[1], version)
-        return pluginById(namespace, id) === null ? missing(id) : id
+        return existing(namespace, idOf(match[1], version))
       }
       throw new ApplianceError(
         "BadRequestError",
@@ -71,20 +69,28 @@ export function endpoint({ deployments, pluginById, deadlineMs }: Deps) {
      * @throws BadRequestError, NotFoundError, TooManyRequestsError, ProcessingError, BadGatewayError, TimeoutError,
      *   InferenceServiceUnavailableError
      */
-    async call(
+    call(
       namespace: Namespace,
       pluginId: string,
       { body, inputs }: { body: Uint8Array; inputs: Record<string, unknown> },
       signal: AbortSignal,
     ): Promise<Answer> {
       const running = deployments.answering(namespace, pluginId)
-      const plugin = pluginById(namespace, pluginId)
-      if (plugin !== null) check(schemaOf(plugin), inputs)
-      const pieces = pieceQueue()
-      const answer = running.call(body, { deadlineMs, signal, onPiece: pieces.push })
-      answer.then(pieces.end, pieces.fail)
-      const first = await Promise.race([answer, pieces.begun])
-      return first === null ? { body: null, pieces: pieces.read() } : { body: first, pieces: null }
+      check(schemaOf(running), inputs)
+      return new Promise((resolve, reject) => {
+        let pieces: PieceQueue | null = null
+        const onPiece = (piece: Uint8Array) => {
+          if (pieces === null) {
+            pieces = pieceQueue()
+            resolve({ body: null, pieces: pieces.read() })
+          }
+          pieces.push(piece)
+        }
+        running.call(body, { deadlineMs, signal, onPiece }).then(
+          (whole) => (pieces === null ? resolve({ body: whole, pieces: null }) : pieces.end()),
+          (error: unknown) => (pieces === null ? reject(error) : pieces.fail(error)),
+        )
+      })
     },
   }
 }
@@ -95,10 +101,6 @@ interface Target {
   readonly inference_name?: string | null | undefined
   readonly feature_uri?: string | null | undefined
   readonly provider?: string | null | undefined
-}
-
-function missing(id: string): never {
-  throw notFound("plugin", id)
 }
 
 /** Null where there is none, or one that says what we cannot check. */
@@ -125,12 +127,13 @@ function check(schema: z.ZodType | null, inputs: Record<string, unknown>): void 
   )
 }
 
+type PieceQueue = ReturnType<typeof pieceQueue>
+
 /** Between a worker that sends pieces and a client that reads them. */
 function pieceQueue() {
   const waiting: Uint8Array[] = []
   /** Of those that wait. */
   let bytes = 0
-  const begun = Promise.withResolvers<null>()
   let over = false
   let error: unknown = null
   let wake: (() => void) | null = null
@@ -139,7 +142,6 @@ function pieceQueue() {
     wake = null
   }
   return {
-    begun: begun.promise,
     /** @throws ProcessingError when the client is that far behind */
     push(piece: Uint8Array) {
       bytes += piece.byteLength
@@ -147,7 +149,6 @@ function pieceQueue() {
         throw new ApplianceError("ProcessingError", `The client is ${MAX_UNREAD_BYTES} bytes behind the stream.`)
       }
       waiting.push(piece)
-      begun.resolve(null)
       stir()
     },
     end() {

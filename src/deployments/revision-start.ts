@@ -26,6 +26,7 @@ export function revisionStart({ starter, networkOf, idleMs, log }: Deps) {
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId, revision_id: id })
     return new RunningRevision({
       id,
+      inputSchema: plugin.manifest.input_schema,
       minReplicas: bounded(profile.min_replicas, 0, MAX_REPLICAS),
       maxReplicas: bounded(profile.max_replicas ?? profile.replicas, 1, MAX_REPLICAS),
       idleMs,

@@ -19,6 +19,8 @@ const CONSTRUCT_DEADLINE_MS = 300_000
 
 export interface RevisionOptions {
   readonly id: string
+  /** JSON schema of a request's inputs, as the manifest has it. */
+  readonly inputSchema: unknown
   /** Kept however idle it is; 0: all end after `idleMs`, and the next call starts one. */
   readonly minReplicas: number
   /** Started as calls wait. */
@@ -70,6 +72,10 @@ export class RunningRevision {
   revive(): void {
     for (let have = this.#replicas.size + this.#starting; have < this.#options.minReplicas; have++)
       void this.#restart(0)
+  }
+
+  get inputSchema(): unknown {
+    return this.#options.inputSchema
   }
 
   get inFlight(): number {

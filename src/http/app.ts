@@ -35,7 +35,6 @@ export interface HttpEnv {
   Bindings: { allowSilence?: (seconds: number) => void }
   Variables: {
     requestId: string
-    log: Log
     caller: Caller
     /** The JSON body's bytes as they came. */
     body: Uint8Array
@@ -79,16 +78,15 @@ export function httpApp(deps: HttpDeps) {
     const requestId = newId("req")
     const started = performance.now()
     c.set("requestId", requestId)
-    c.set("log", deps.log.child({ request_id: requestId }))
     c.set("allowSilence", c.env?.allowSilence ?? (() => {}))
     c.header("X-Request-Id", requestId)
     await next()
     const milliseconds = Math.round(performance.now() - started)
-    const line = { event: "request", method: c.req.method, path: c.req.path, status: c.res.status, ms: milliseconds }
-    c.get("log").info(line, "request")
+    const line = { request_id: requestId, event: "request", method: c.req.method, path: c.req.path, status: c.res.status, ms: milliseconds }
+    deps.log.info(line, "request")
   })
-  app.onError((error, c) => errorResponse(c, error))
-  app.notFound((c) => errorResponse(c, noRoute(app, c.req.method, c.req.path)))
+  app.onError((error, c) => errorResponse(c, error, deps.log))
+  app.notFound((c) => errorResponse(c, noRoute(app, c.req.method, c.req.path), deps.log))
   for (const path of ["/v1/*", "/inference/*"]) {
     app.use(path, authentication(deps.authentication))
     app.use(path, rateLimiting(deps))
@@ -152,6 +150,7 @@ const NAMESPACE_SEGMENT = /^[A-Za-z0-9](?:[!-$&-~]|%(?:[2-6][0-9A-F]|7[0-9A-E]))
  * namespace in its header (api.md §0.1).
  */
 export function withNamespaceFromPath(request: Request): Request {
+  if (!request.url.includes("/v1/namespaces/")) return request
   const url = new URL(request.url)
   const match = BELOW_NAMESPACE.exec(url.pathname)
   if (match === null) return request

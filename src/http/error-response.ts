@@ -3,6 +3,7 @@ import { HTTPException } from "hono/http-exception"
 import type { ContentfulStatusCode } from "hono/utils/http-status"
 import type { ZodError } from "zod"
 import { ApplianceError, type ErrorType, fieldProblems, invalid } from "../errors.ts"
+import type { Log } from "../log.ts"
 import type { HttpEnv } from "./app.ts"
 
 /** The one table of statuses; a new error type without a status does not compile. */
@@ -27,9 +28,9 @@ const STATUS = {
   InferenceServiceUnavailableError: 503,
 } as const satisfies Record<ErrorType, ContentfulStatusCode>
 
-export function errorResponse(c: Context<HttpEnv>, thrown: unknown): Response {
+export function errorResponse(c: Context<HttpEnv>, thrown: unknown, log: Log): Response {
   const error = expected(thrown)
-  if (error === null) return fault(c, thrown)
+  if (error === null) return fault(c, thrown, log)
   const status = STATUS[error.type]
   for (const [name, value] of Object.entries(error.headers ?? {})) c.header(name, value)
   return c.json({ success: false, status, error: envelope(error, status), ...error.beside }, status)
@@ -58,10 +59,10 @@ function expected(thrown: unknown): ApplianceError | null {
 }
 
 /** Nothing of an unexpected fault leaves but an id under which the log has it whole. */
-function fault(c: Context<HttpEnv>, thrown: unknown): Response {
+function fault(c: Context<HttpEnv>, thrown: unknown, log: Log): Response {
   const requestId = c.get("requestId")
-  c.get("log").error(
-    { event: "request_failed", err: thrown, method: c.req.method, path: c.req.path },
+  log.error(
+    { request_id: requestId, event: "request_failed", err: thrown, method: c.req.method, path: c.req.path },
     "unexpected fault",
   )
   return c.json(

@@ -2,7 +2,7 @@
  * Bodies before they reach a route. JSON routes get JSON whatever curl or the SDK called it; an empty body loses its
  * content type (zod-openapi answers 400 to an empty JSON body otherwise); every size is capped while it is read.
  */
-import type { MiddlewareHandler } from "hono"
+import type { Context, MiddlewareHandler } from "hono"
 import { ApplianceError } from "../errors.ts"
 import type { HttpEnv } from "./app.ts"
 
@@ -28,11 +28,9 @@ export const jsonBody: MiddlewareHandler<HttpEnv> = async (c, next) => {
   const type = (request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? ""
   const limit = JSON_LIMITS.find(({ path }) => path.test(c.req.path))?.bytes ?? DEFAULT_JSON_LIMIT
   const bytes = await readBounded(request, limit)
-  const headers = new Headers(request.headers)
-  headers.delete("content-length")
   if (bytes.byteLength === 0) {
-    headers.delete("content-type")
-    c.req.raw = new Request(request.url, { method: request.method, headers, signal: request.signal })
+    request.headers.delete("content-type")
+    keepText(c, "")
     return next()
   }
   if (type !== "" && !JSON_TYPES.test(type)) {
@@ -41,11 +39,15 @@ export const jsonBody: MiddlewareHandler<HttpEnv> = async (c, next) => {
       `Content-Type '${type}' is not taken here; send application/json.`,
     )
   }
-  checkJson(bytes)
   c.set("body", bytes)
-  headers.set("content-type", "application/json")
-  c.req.raw = new Request(request.url, { method: request.method, headers, body: bytes, signal: request.signal })
+  if (type !== "application/json") request.headers.set("content-type", "application/json")
+  keepText(c, checkedText(bytes))
   return next()
+}
+
+/** It has been read here: the validators parse this. hono keeps the promise of a text under the type of the text. */
+function keepText(c: Context<HttpEnv>, text: string): void {
+  c.req.bodyCache.text = Promise.resolve(text) as unknown as string
 }
 
 /** Routes that read their own body, streaming: signed PUTs and the multipart plugin upload. */
@@ -57,6 +59,8 @@ function isRaw(method: string, path: string): boolean {
 async function readBounded(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   const announced = Number(request.headers.get("content-length") ?? "0")
   if (announced > limit) throw tooLarge(limit)
+  // A length that was announced is one that the sender cannot exceed.
+  if (announced > 0) return new Uint8Array(await arrived(request.arrayBuffer()))
   if (request.body === null) return new Uint8Array()
   const chunks: Uint8Array[] = []
   let size = 0
@@ -74,13 +78,25 @@ async function readBounded(request: Request, limit: number): Promise<Uint8Array<
   return bytes
 }
 
+async function arrived<T>(body: Promise<T>): Promise<T> {
+  try {
+    return await body
+  } catch (cause) {
+    throw endedEarly(cause)
+  }
+}
+
 /** A sender that goes away is no fault of ours. */
 async function* arriving(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     yield* body
   } catch (cause) {
-    throw new ApplianceError("BadRequestError", "The body ended early.", { cause })
+    throw endedEarly(cause)
   }
+}
+
+function endedEarly(cause: unknown): ApplianceError {
+  return new ApplianceError("BadRequestError", "The body ended early.", { cause })
 }
 
 export function tooLarge(limitBytes: number): ApplianceError {
@@ -89,7 +105,8 @@ export function tooLarge(limitBytes: number): ApplianceError {
   })
 }
 
-function checkJson(bytes: Uint8Array): void {
+/** @throws BadRequestError for what is too deep, or no UTF-8 */
+function checkedText(bytes: Uint8Array): string {
   let depth = 0
   let inString = false
   for (let index = 0; index < bytes.length; index++) {
@@ -105,7 +122,7 @@ function checkJson(bytes: Uint8Array): void {
     } else if (byte === 0x7d || byte === 0x5d) depth--
   }
   try {
-    new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)
   } catch (cause) {
     throw new ApplianceError("BadRequestError", "The body is not valid UTF-8.", { cause })
   }

@@ -1,4 +1,5 @@
 import type { Db } from "./open.ts"
+import type { Memory } from "./remembered.ts"
 
 export interface ApiKeyRow {
   key_id: string
@@ -20,7 +21,7 @@ export interface ApiKeyRow {
   revoked_by: string | null
 }
 
-export function apiKeyReader(db: Db) {
+export function apiKeyReader(db: Db, memory: Memory) {
   const byHash = db.prepare<[string], ApiKeyRow & { org_id: string }>(
     "SELECT k.*, o.org_id FROM api_keys k JOIN organizations o USING (internal_id) WHERE k.key_hash = ?",
   )
@@ -34,7 +35,7 @@ export function apiKeyReader(db: Db) {
     "SELECT * FROM api_keys WHERE internal_id = ? ORDER BY created_at, key_id",
   )
   return {
-    byHash: (hash: string) => byHash.get(hash),
+    byHash: memory.remember((hash: string) => byHash.get(hash)),
     active: (internalId: string, email: string, name: string) => active.get(internalId, email, name),
     ofUser: (internalId: string, email: string) => ofUser.all(internalId, email),
     ofOrganization: (internalId: string) => ofOrganization.all(internalId),

@@ -1,4 +1,5 @@
 import type { Db } from "./open.ts"
+import type { Memory } from "./remembered.ts"
 
 export type DeploymentStatus = "QUEUED" | "PENDING" | "IN_PROGRESS" | "DEPLOYED" | "FAILED" | "NOT_DEPLOYED"
 export type RevisionState =
@@ -53,7 +54,7 @@ export interface AliasRow {
 /** Starts that an estimate is made of: older ones were on another machine, or another load. */
 const MEASURED_STARTS = 10
 
-export function deploymentReader(db: Db) {
+export function deploymentReader(db: Db, memory: Memory) {
   const get = db.prepare<[string, string], DeploymentRow>(
     "SELECT * FROM deployments WHERE namespace_id = ? AND plugin_id = ?",
   )
@@ -79,7 +80,7 @@ export function deploymentReader(db: Db) {
     revision: (revisionId: string) => revision.get(revisionId),
     /** The newest 100. */
     history: (namespaceId: string, pluginId: string) => history.all(namespaceId, pluginId),
-    alias: (namespaceId: string, name: string) => alias.get(namespaceId, name),
+    alias: memory.remember((namespaceId: string, name: string) => alias.get(namespaceId, name)),
     /** Seconds that the last rollouts took from their start until they served. */
     measuredStarts: () => starts.all(MEASURED_STARTS).map(({ seconds }) => seconds),
   }

@@ -17,6 +17,7 @@ import { partitionReader, partitionWriter } from "./partitions.ts"
 import { partReader, partWriter } from "./parts.ts"
 import { pluginReader, pluginWriter } from "./plugins.ts"
 import { processReader, processWriter } from "./processes.ts"
+import { rowMemory } from "./remembered.ts"
 import { taskReader, taskWriter } from "./tasks.ts"
 
 export type Db = Database.Database
@@ -41,35 +42,37 @@ export function openMetadata(path: string, now: () => Date) {
     db.close()
     throw error
   }
+  const dataVersion = db.prepare<[], { data_version: number }>("PRAGMA data_version")
+  const memory = rowMemory(() => dataVersion.get()?.data_version ?? 0)
   const read = {
-    apiKeys: apiKeyReader(db),
+    apiKeys: apiKeyReader(db, memory),
     batches: batchReader(db),
     buckets: bucketReader(db),
     bucketUploads: bucketUploadReader(db),
     collections: collectionReader(db),
-    deployments: deploymentReader(db),
+    deployments: deploymentReader(db, memory),
     idempotency: idempotencyReader(db),
     objects: objectReader(db),
-    organizations: organizationReader(db),
+    organizations: organizationReader(db, memory),
     partitions: partitionReader(db),
     parts: partReader(db),
-    plugins: pluginReader(db),
+    plugins: pluginReader(db, memory),
     processes: processReader(db),
     tasks: taskReader(db),
   }
   const write = {
-    apiKeys: apiKeyWriter(db),
+    apiKeys: memory.forgetting(apiKeyWriter(db)),
     batches: batchWriter(db),
     buckets: bucketWriter(db),
     bucketUploads: bucketUploadWriter(db),
     collections: collectionWriter(db),
-    deployments: deploymentWriter(db),
+    deployments: memory.forgetting(deploymentWriter(db)),
     idempotency: idempotencyWriter(db),
     objects: objectWriter(db),
-    organizations: organizationWriter(db),
+    organizations: memory.forgetting(organizationWriter(db)),
     partitions: partitionWriter(db),
     parts: partWriter(db),
-    plugins: pluginWriter(db),
+    plugins: memory.forgetting(pluginWriter(db)),
     processes: processWriter(db),
     tasks: taskWriter(db),
   }
@@ -78,7 +81,13 @@ export function openMetadata(path: string, now: () => Date) {
     read,
     /** Runs `change` in one immediate transaction; it must not be async. @throws what `change` throws, after rolling back */
     transact<T>(change: (transaction: typeof tx) => T): T {
-      return db.transaction(() => change(tx)).immediate()
+      try {
+        return db.transaction(() => change(tx)).immediate()
+      } catch (error) {
+        // What was read inside may have been rolled back.
+        memory.forget()
+        throw error
+      }
     },
     [Symbol.dispose]() {
       db.close()

@@ -1,5 +1,6 @@
 import type { RuleSetName } from "../rule-set-names.ts"
 import type { Db } from "./open.ts"
+import type { Memory } from "./remembered.ts"
 
 export interface OrganizationRow {
   internal_id: string
@@ -42,7 +43,7 @@ export interface NamespaceCounts {
 const NAMESPACE = `namespace_id, internal_id, namespace_name, description, feature_extractors, payload_indexes,
   auto_create_indexes, plugin_rule_set, quotas, egress_allowlist, created_at, updated_at`
 
-export function organizationReader(db: Db) {
+export function organizationReader(db: Db, memory: Memory) {
   const byName = db.prepare<[string], OrganizationRow>("SELECT * FROM organizations WHERE organization_name = ?")
   const byInternalId = db.prepare<[string], OrganizationRow>("SELECT * FROM organizations WHERE internal_id = ?")
   const all = db.prepare<[], OrganizationRow>("SELECT * FROM organizations ORDER BY created_at, internal_id")
@@ -85,14 +86,15 @@ export function organizationReader(db: Db) {
     `SELECT namespace_id, namespace_name, internal_id, org_id FROM namespaces JOIN organizations USING (internal_id)
      WHERE namespace_id = ?`,
   )
+  const listed = memory.remember((internalId: string): readonly NamespaceRow[] => namespaces.all(internalId))
   return {
     byName: (name: string) => byName.get(name),
     byInternalId: (internalId: string) => byInternalId.get(internalId),
     all: () => all.all(),
     count: () => count.get()?.count ?? 0,
     /** By id or name, inside the organization; an id wins over another namespace's name. */
-    namespace: (internalId: string, identifier: string) => namespace.get({ internalId, identifier }),
-    namespaces: (internalId: string) => namespaces.all(internalId),
+    namespace: memory.remember((internalId: string, identifier: string) => namespace.get({ internalId, identifier })),
+    namespaces: (internalId: string) => listed(internalId) ?? [],
     counts: (namespaceId: string): NamespaceCounts =>
       counts.get(namespaceId, namespaceId, namespaceId, namespaceId) ?? {
         bucket_count: 0,

@@ -1,4 +1,5 @@
 import type { Db } from "./open.ts"
+import type { Memory } from "./remembered.ts"
 
 export interface PluginRow {
   namespace_id: string
@@ -38,7 +39,7 @@ const PLUGIN = `namespace_id, plugin_id, name, version, description, code_hash, 
   manifest, has_realtime, created_at, updated_at`
 const UPLOAD = "upload_id, namespace_id, name, version, description, file_size_bytes, expires_at, answer, created_at"
 
-export function pluginReader(db: Db) {
+export function pluginReader(db: Db, memory: Memory) {
   const get = db.prepare<[string, string], PluginRow>(
     `SELECT ${PLUGIN} FROM plugins WHERE namespace_id = ? AND plugin_id = ?`,
   )
@@ -65,7 +66,7 @@ export function pluginReader(db: Db) {
      WHERE u.answer IS NULL`,
   )
   return {
-    get: (namespaceId: string, pluginId: string) => get.get(namespaceId, pluginId),
+    get: memory.remember((namespaceId: string, pluginId: string) => get.get(namespaceId, pluginId)),
     /** Oldest first. */
     list: (namespaceId: string) => list.all(namespaceId),
     /** Of a namespace that is there. */

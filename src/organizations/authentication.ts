@@ -37,6 +37,8 @@ export function hashKey(key: string): string {
 
 export function authentication({ metadata, now }: Deps) {
   const touched = new Map<string, number>()
+  /** By the row as it is remembered: made once for each key, until something is written. */
+  const callers = new WeakMap<object, Caller>()
   return {
     /**
      * The caller behind an Authorization header. Keys are 206 random bits, so looking their hash up tells nothing by timing.
@@ -56,7 +58,9 @@ export function authentication({ metadata, now }: Deps) {
         touched.set(row.key_id, at.getTime())
         metadata.transact((tx) => tx.write.apiKeys.touch(row.key_id, at.toISOString()))
       }
-      return {
+      const known = callers.get(row)
+      if (known !== undefined) return known
+      const caller: Caller = {
         internalId: row.internal_id,
         orgId: row.org_id,
         keyId: row.key_id,
@@ -65,6 +69,8 @@ export function authentication({ metadata, now }: Deps) {
         scopes: JSON.parse(row.scopes),
         rateLimit: row.rate_limit_override,
       }
+      callers.set(row, caller)
+      return caller
     },
 
     /** `admin` includes the other three; an inference scope leaves realtime calls only. @throws ForbiddenError */

@@ -42,7 +42,8 @@ export function watchWorker(
 ): Watch {
   if (process.platform !== "linux") return { begin: () => undefined, stop: () => undefined }
   let watching = true
-  let cpuBefore = 0
+  /** Null from the beginning of a request until the next look: a look is dear beside a realtime call. */
+  let cpuBefore: number | null = 0
   const stop = () => {
     watching = false
     clearInterval(memory)
@@ -55,13 +56,14 @@ export function watchWorker(
   }
   const memory = setInterval(() => end(memoryFlaw(pid, limits)), MEMORY_POLL_MS)
   const lookAtScratch = async () => {
+    cpuBefore ??= cpuMs(pid) ?? 0
     end(cpuFlaw(pid, cpuBefore, limits) ?? (await scratchFlaw(pid, directories, limits)))
     if (watching) scratch = setTimeout(lookAtScratch, SCRATCH_POLL_MS)
   }
   let scratch = setTimeout(lookAtScratch, SCRATCH_POLL_MS)
   return {
     begin() {
-      cpuBefore = cpuMs(pid) ?? cpuBefore
+      cpuBefore = null
     },
     stop,
   }

@@ -13,6 +13,7 @@ const NAMESPACE: Namespace = { namespaceId: "ns_1", name: "default", internalId:
 function starting() {
   return new RunningRevision({
     id: "rev_1",
+    inputSchema: null,
     minReplicas: 0,
     maxReplicas: 1,
     idleMs: 0,
@@ -66,7 +67,7 @@ test("a client that reads nothing of a stream ends it at 16 MiB", async () => {
   } as unknown as RunningRevision
   const { call } = endpoint({
     deployments: { answering: () => flooding, aliased: () => "" },
-    pluginById: () => null,
+    registered: () => true,
     deadlineMs: 1_000,
   })
   const answer = await call(NAMESPACE, "flooding_1_0_0", { body: REQUEST, inputs: {} }, new AbortController().signal)

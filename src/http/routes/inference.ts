@@ -63,13 +63,13 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
     const body = new TextEncoder().encode(JSON.stringify({ inputs, parameters: parameters ?? {} }))
     const started = performance.now()
     const answer = await endpoint.call(namespace, pluginId, { body, inputs }, c.req.raw.signal)
-    if (answer.body === null) return streamed(answer)
+    if (answer.body === null) return streamed(c, answer)
     const latency = Math.round((performance.now() - started) * 1000) / 1000
     const about = { provider: "custom_plugin", model: pluginId, latency_ms: latency, cached: false }
     // Around the bytes that the worker wrote: reading and writing them again would cost as much as all the rest.
     const head = new TextEncoder().encode('{"data":')
     const tail = new TextEncoder().encode(`,${JSON.stringify(about).slice(1)}`)
-    return new Response(Buffer.concat([head, answer.body, tail]), { headers: JSON_ANSWER }) as never
+    return c.body(Buffer.concat([head, answer.body, tail]), 200, JSON_ANSWER) as never
   })
   /** `request` is the body, read; without one there are no inputs. */
   const ask = async (
@@ -81,8 +81,8 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
     const body = c.get("body") ?? NO_INPUTS
     const answer = await endpoint.call(namespace, pluginId, { body, inputs: inputsOf(request ?? {}) }, c.req.raw.signal)
     return answer.body === null
-      ? streamed(answer)
-      : (new Response(new Uint8Array(answer.body), { headers: JSON_ANSWER }) as never)
+      ? streamed(c, answer)
+      : (c.body(answer.body as Uint8Array<ArrayBuffer>, 200, JSON_ANSWER) as never)
   }
   app.openapi(byName, (c) => {
     const namespace = namespaceOf(c, namespaces)
@@ -118,7 +118,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** Server-sent events: each piece as it comes; an error in the middle is an event of its own. */
-function streamed({ pieces }: Answer): never {
+function streamed(c: Context<HttpEnv>, { pieces }: Answer): never {
   const encoder = new TextEncoder()
   const events = async function* () {
     try {
@@ -131,7 +131,8 @@ function streamed({ pieces }: Answer): never {
       yield encoder.encode(`event: error\ndata: ${JSON.stringify({ message })}\n\n`)
     }
   }
-  return new Response(events() as unknown as ReadableStream, {
-    headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" },
+  return c.body(events() as unknown as ReadableStream, 200, {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache",
   }) as never
 }

@@ -15,9 +15,9 @@ sys.path.append(_TREE)
 
 from plugin_worker.output_capture import prepare_streams  # noqa: E402
 from plugin_worker.parent_death import die_with_parent  # noqa: E402
-from plugin_worker.protocol import CHANNEL_DESCRIPTOR, Channel  # noqa: E402
+from plugin_worker.protocol import CHANNEL_DESCRIPTOR, Channel, Inbox  # noqa: E402
 from plugin_worker.worker import Worker  # noqa: E402
 
 die_with_parent()
 prepare_streams()
-Worker(Channel(CHANNEL_DESCRIPTOR)).serve()
+Worker(Channel(CHANNEL_DESCRIPTOR), Inbox(CHANNEL_DESCRIPTOR)).serve()

@@ -23,7 +23,7 @@ sys.path.append(os.path.dirname(_WORKER))
 from plugin_worker.output_capture import prepare_streams  # noqa: E402
 from plugin_worker.parent_death import die_with_parent  # noqa: E402
 from plugin_worker.privileges import thread_count  # noqa: E402
-from plugin_worker.protocol import CHANNEL_DESCRIPTOR, Channel, ChannelClosed  # noqa: E402
+from plugin_worker.protocol import CHANNEL_DESCRIPTOR, Channel, ChannelClosed, Inbox  # noqa: E402
 from plugin_worker.worker import Worker  # noqa: E402
 
 # What a batch or a realtime worker imports before the plugin's own code; the lock-down's own modules among them.
@@ -148,7 +148,7 @@ def _become_worker(descriptors: list[int], leading: int, environment: dict[str, 
         # Forks of one process would all draw the same numbers; Python's own generator is seeded again by itself.
         sys.modules["numpy"].random.seed()
         prepare_streams()
-        Worker(Channel(CHANNEL_DESCRIPTOR)).serve()
+        Worker(Channel(CHANNEL_DESCRIPTOR), Inbox(CHANNEL_DESCRIPTOR)).serve()
     except BaseException as error:
         print(f"worker: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
     finally:

@@ -9,8 +9,10 @@ Rows never travel in frames. Kinds 2 to 6 are realtime calls, whose bodies pass 
 
 import json
 import os
+import select
 import struct
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +31,7 @@ EVENT_ID: Final = 0
 
 _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<IB")
+_READ_BYTES = 1 << 18
 
 
 class FrameError(Exception):
@@ -96,7 +99,7 @@ def control_message(frame: Frame) -> dict[str, Any]:
 
 
 class Channel:
-    """Blocking frames on one descriptor. One thread receives; any thread may send."""
+    """Blocking frames on one descriptor, read one at a time. One thread receives; any thread may send."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -106,20 +109,15 @@ class Channel:
         os.set_inheritable(descriptor, False)
 
     def receive(self, begun: bytes = b"") -> tuple[int, dict[str, Any]]:
-        """The next control message and its id; `begun` was read of its length already.
+        """The next control message and its id, and no byte beyond it; `begun` was read of its length already.
 
         Raises ChannelClosed at the end, FrameError for anything else.
         """
-        frame = self.receive_frame(begun)
-        if frame.kind != CONTROL_FRAME:
-            raise FrameError(f"frame kind {frame.kind} is not known here")
-        return frame.id, control_message(frame)
-
-    def receive_frame(self, begun: bytes = b"") -> Frame:
-        """The next frame of any kind. Raises ChannelClosed at the end, FrameError for what is none."""
         size = payload_length(begun + self._read(_LENGTH.size - len(begun)))
         frame_id, kind = _HEAD.unpack(self._read(_HEAD.size))
-        return Frame(frame_id, kind, self._read(size))
+        if kind != CONTROL_FRAME:
+            raise FrameError(f"frame kind {kind} is not known here")
+        return frame_id, control_message(Frame(frame_id, kind, self._read(size)))
 
     def send(self, frame_id: int, message: dict[str, Any]) -> None:
         """Raises FrameError for a message over the limit, ValueError or TypeError for one that is not JSON."""
@@ -142,3 +140,55 @@ class Channel:
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
+
+
+class Inbox:
+    """Frames of one descriptor, as many as one read brings. Only for who is its only reader."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+        self._bytes = bytearray()
+        self._at = 0
+
+    def next(self) -> Frame:
+        """Waits for it. Raises ChannelClosed at the end, FrameError for what is no frame."""
+        frame = self._complete()
+        while frame is None:
+            self._read()
+            frame = self._complete()
+        return frame
+
+    def next_within(self, seconds: float) -> Frame | None:
+        """The next one if it comes in that time. Raises as `next`."""
+        frame = self._complete()
+        if frame is not None:
+            return frame
+        deadline = time.monotonic() + seconds
+        while self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            self._read()
+            frame = self._complete()
+            if frame is not None:
+                return frame
+        return None
+
+    def _complete(self) -> Frame | None:
+        body = self._at + _LENGTH.size + _HEAD.size
+        if len(self._bytes) < body:
+            return None
+        end = body + payload_length(self._bytes[self._at : self._at + _LENGTH.size])
+        if len(self._bytes) < end:
+            return None
+        frame_id, kind = _HEAD.unpack_from(self._bytes, self._at + _LENGTH.size)
+        frame = Frame(frame_id, kind, bytes(self._bytes[body:end]))
+        self._at = end
+        return frame
+
+    def _read(self) -> None:
+        part = os.read(self._descriptor, _READ_BYTES)
+        if not part:
+            raise ChannelClosed
+        del self._bytes[: self._at]
+        self._at = 0
+        self._bytes += part

@@ -1,16 +1,16 @@
 """Requests of the appliance, one after another, in the order a worker's life has them.
 
-The main thread runs plugin code. After lock-down a second thread reads the channel, so that the worker ends at once when
-the appliance closes it, even while plugin code runs.
+The main thread reads the channel and runs plugin code. After lock-down a second one waits for the channel's end, so that the
+worker ends at once when the appliance closes it, even while plugin code runs.
 """
 
 import os
 import platform
-import queue
+import select
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from plugin_worker.failures import Failure, InvalidPlugin, RequestFailed, failure_of
 from plugin_worker.lock_down import LockDownRefused, lock_down
@@ -18,6 +18,7 @@ from plugin_worker.output_capture import flush_streams
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.protocol import (
     CALL_FRAME,
+    CHANNEL_DESCRIPTOR,
     CONTROL_FRAME,
     EVENT_ID,
     PROTOCOL_VERSION,
@@ -25,6 +26,7 @@ from plugin_worker.protocol import (
     ChannelClosed,
     Frame,
     FrameError,
+    Inbox,
     control_message,
 )
 from plugin_worker.refusals import refuse_from_now_on
@@ -43,9 +45,9 @@ Message = dict[str, Any]
 class Worker:
     """One worker process: `serve` never returns."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, inbox: Inbox) -> None:
         self._channel = channel
-        self._requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        self._inbox = inbox
         # Came while a batch of calls was gathered, and is none.
         self._set_aside: Frame | None = None
         self._calls: RealtimeCalls | None = None
@@ -104,7 +106,7 @@ class Worker:
             print(f"lock-down: {refused}", file=sys.stderr)
             _end(_EXIT_LOCK_DOWN)
         refuse_from_now_on(reached["isolation"], reached["facts"].get("network", "open"))
-        threading.Thread(target=self._read_requests, name="channel", daemon=True).start()
+        threading.Thread(target=_end_with_channel, name="channel", daemon=True).start()
         self._locked_down = True
         return {"type": "locked_down", **reached}
 
@@ -127,17 +129,12 @@ class Worker:
         return self._session.plugin if self._session else None
 
     def _next_frame(self) -> Frame:
-        if not self._locked_down:
-            return self._receive()
         aside, self._set_aside = self._set_aside, None
-        return aside or self._requests.get()
+        return aside or _received(self._inbox.next)
 
     def _more_calls(self, seconds: float) -> Frame | None:
-        try:
-            frame = self._requests.get(timeout=seconds) if seconds > 0 else self._requests.get_nowait()
-        except queue.Empty:
-            return None
-        if frame.kind == CALL_FRAME:
+        frame = _received(lambda: self._inbox.next_within(seconds))
+        if frame is None or frame.kind == CALL_FRAME:
             return frame
         self._set_aside = frame
         return None
@@ -165,21 +162,29 @@ class Worker:
     def _send_event(self, event: Message) -> None:
         self._channel.send(EVENT_ID, event)
 
-    def _receive(self) -> Frame:
-        try:
-            return self._channel.receive_frame()
-        except (ChannelClosed, ConnectionResetError):
-            os._exit(_EXIT_OK)
-        except OSError:
-            # Somebody closed or replaced the descriptor. Nothing is printed: a full pipe could hold this process back.
-            os._exit(_EXIT_PROTOCOL)
-        except FrameError as error:
-            print(f"channel: {error}", file=sys.stderr)
-            _end(_EXIT_PROTOCOL)
 
-    def _read_requests(self) -> None:
-        while True:
-            self._requests.put(self._receive())
+T = TypeVar("T")
+
+
+def _received(receive: Callable[[], T]) -> T:
+    try:
+        return receive()
+    except (ChannelClosed, ConnectionResetError):
+        os._exit(_EXIT_OK)
+    except OSError:
+        # Somebody closed or replaced the descriptor. Nothing is printed: a full pipe could hold this process back.
+        os._exit(_EXIT_PROTOCOL)
+    except FrameError as error:
+        print(f"channel: {error}", file=sys.stderr)
+        _end(_EXIT_PROTOCOL)
+
+
+def _end_with_channel() -> NoReturn:
+    poll = select.poll()
+    poll.register(CHANNEL_DESCRIPTOR, select.POLLRDHUP)
+    while not poll.poll():
+        pass
+    os._exit(_EXIT_OK)
 
 
 def _control(frame: Frame) -> Message:
