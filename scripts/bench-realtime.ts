@@ -2,7 +2,16 @@
  * Requests per second, latency and CPU per request of a deployed plugin and of its peers. CPU is of the whole process tree, the
  * generator's beside it: where other work shares the cores it holds better than wall time.
  */
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
@@ -113,19 +122,29 @@ function peer(
   environment: string,
   command: string[],
   path: string,
-  rest: { many?: boolean; variables?: Record<string, string>; alsoMatching?: RegExp; cwd?: (port: number) => string } = {},
+  rest: {
+    many?: boolean
+    variables?: Record<string, string>
+    alsoMatching?: RegExp
+    cwd?: (port: number) => string
+  } = {},
 ): Subject {
   return {
     name,
     ...(rest.many === undefined ? {} : { many: rest.many }),
     start(port) {
       const [program = "", ...args] = command.map((part) => part.replace("PORT", String(port)))
-      const child = launch(name, [join(lab ?? "", environment, "bin", program), ...args], rest.cwd?.(port) ?? peersDir, {
-        PYTHONPATH: peersDir,
-        OPENBLAS_NUM_THREADS: "1",
-        PORT: String(port),
-        ...rest.variables,
-      })
+      const child = launch(
+        name,
+        [join(lab ?? "", environment, "bin", program), ...args],
+        rest.cwd?.(port) ?? peersDir,
+        {
+          PYTHONPATH: peersDir,
+          OPENBLAS_NUM_THREADS: "1",
+          PORT: String(port),
+          ...rest.variables,
+        },
+      )
       const also = rest.alsoMatching === undefined ? {} : { alsoMatching: rest.alsoMatching }
       return { ...child, ...also, url: `http://127.0.0.1:${port}${path}`, headers: {} }
     },
@@ -145,7 +164,11 @@ const limit: Subject = {
         return new Response('{"label":"ok"}', { headers: { "content-type": "application/json" } })
       } })`,
     )
-    return { ...launch("bun-static", [process.execPath, file], workDir, {}), url: `http://127.0.0.1:${port}/`, headers: {} }
+    return {
+      ...launch("bun-static", [process.execPath, file], workDir, {}),
+      url: `http://127.0.0.1:${port}/`,
+      headers: {},
+    }
   },
 }
 
@@ -158,7 +181,17 @@ function mlserverDirectory(port: number): string {
   return directory
 }
 
-const uvicorn = ["python", "-m", "uvicorn", "fastapi_app:app", "--port", "PORT", "--no-access-log", "--log-level", "warning"]
+const uvicorn = [
+  "python",
+  "-m",
+  "uvicorn",
+  "fastapi_app:app",
+  "--port",
+  "PORT",
+  "--no-access-log",
+  "--log-level",
+  "warning",
+]
 const bento = ["bentoml", "serve", "bento_app:Svc", "--port", "PORT", "--host", "127.0.0.1"]
 const quietBento = { BENTOML_DO_NOT_TRACK: "1", BENTOML_HOME: join(workDir, "bento") }
 const rays = { alsoMatching: /v-ray|^ray::/ }
@@ -208,7 +241,14 @@ async function measure(subject: Subject, round: number, port: number): Promise<v
       const before = cpuMs(running)
       const seen = await load(subject, running, kind, connections, kind === "model" ? Math.max(3, seconds) : seconds)
       const spent = cpuMs(running) - before
-      const result: Result = { name: subject.name, round, kind, connections, ...seen, cpuUs: (spent * 1000) / seen.answered }
+      const result: Result = {
+        name: subject.name,
+        round,
+        kind,
+        connections,
+        ...seen,
+        cpuUs: (spent * 1000) / seen.answered,
+      }
       results.push(result)
       keep(result)
       const { rps, p50, p99, cpuUs, generatorUs, failed } = result
@@ -230,16 +270,24 @@ async function answers({ url, headers }: Running, { many }: Subject): Promise<bo
   const body = JSON.stringify(many === true ? { reqs: [request] } : request)
   const deadline = performance.now() + START_DEADLINE_MS
   while (performance.now() < deadline) {
-    const answer = await fetch(url, { method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body }).catch(
-      () => null,
-    )
+    const answer = await fetch(url, {
+      method: "POST",
+      headers: { ...headers, "Content-Type": "application/json" },
+      body,
+    }).catch(() => null)
     if (answer?.status === 200) return true
     await Bun.sleep(10)
   }
   return false
 }
 
-async function load(subject: Subject, { url, headers }: Running, kind: string, connections: number, forSeconds: number) {
+async function load(
+  subject: Subject,
+  { url, headers }: Running,
+  kind: string,
+  connections: number,
+  forSeconds: number,
+) {
   const request = { text: TEXT, k: kind }
   const body = JSON.stringify(subject.many === true ? { reqs: [request] } : request)
   const script = join(workDir, "wrk.lua")
@@ -275,7 +323,12 @@ end\n`,
   }
 }
 
-function launch(name: string, command: string[], cwd: string, variables: Record<string, string>): Omit<Running, "url" | "headers"> {
+function launch(
+  name: string,
+  command: string[],
+  cwd: string,
+  variables: Record<string, string>,
+): Omit<Running, "url" | "headers"> {
   const log = openSync(join(workDir, `${name}.log`), "a")
   const child = Bun.spawn(["setsid", "--wait", ...command], {
     cwd,
@@ -307,7 +360,10 @@ function send(pid: number, signal: NodeJS.Signals): void {
 function stat(pid: number): { parent: number; ticks: number } | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8")
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ").map(Number)
+    const fields = text
+      .slice(text.lastIndexOf(")") + 2)
+      .split(" ")
+      .map(Number)
     // Those of children that have ended count too: a launcher's forks would be lost otherwise.
     const ticks = [11, 12, 13, 14].reduce((sum, index) => sum + (fields[index] ?? 0), 0)
     return { parent: fields[1] ?? 0, ticks }
@@ -317,7 +373,9 @@ function stat(pid: number): { parent: number; ticks: number } | null {
 }
 
 function tree(root: number, alsoMatching?: RegExp): Set<number> {
-  const pids = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry)).map(Number)
+  const pids = readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
   const parents = new Map(pids.map((pid) => [pid, stat(pid)?.parent ?? 0]))
   const own = new Set([root])
   for (let grown = true; grown; ) {

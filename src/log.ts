@@ -17,6 +17,28 @@ export function createLog(level: LogLevel): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ dest: 2, sync: true }),
+    lines(),
   )
 }
+
+/** What one turn of the event loop logs leaves in one write: a line each cost a realtime request a twentieth of its time. */
+function lines(): pino.DestinationStream {
+  const output = pino.destination({ dest: 2, sync: true, minLength: MAX_UNWRITTEN })
+  let scheduled = false
+  const flush = () => {
+    scheduled = false
+    output.flushSync()
+  }
+  process.on("exit", flush)
+  return {
+    write(line) {
+      output.write(line)
+      if (scheduled) return
+      scheduled = true
+      setImmediate(flush)
+    },
+  }
+}
+
+/** Characters. */
+const MAX_UNWRITTEN = 8_192

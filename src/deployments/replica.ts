@@ -1,6 +1,7 @@
 /**
  * One worker of a revision and the calls it has been given. It executes them in order, one at a time, or several that it says
- * have begun together; what has not begun when it dies is handed back and goes to another.
+ * have begun together (a batch, or calls that take well under a millisecond); what has not begun when it dies is handed back and
+ * goes to another.
  */
 import type { ApplianceError } from "../errors.ts"
 import { ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIECE_FRAME } from "../frames.ts"
@@ -33,6 +34,8 @@ export interface ReplicaEvents {
 
 /** With one call executed and one behind it the worker is never idle between two. */
 const IN_FLIGHT = 2
+/** Of calls so quick that it begins many at once: as many again wait behind them. */
+const MOST_IN_FLIGHT = 64
 
 export class Replica {
   readonly #calls = new Map<number, Call>()
@@ -40,7 +43,7 @@ export class Replica {
   #worker: Worker | null = null
   #room = IN_FLIGHT
   #batches = false
-  /** Of a handler that batches: how many of the oldest calls are executed now. */
+  /** How many of the oldest calls it said it executes now; without a word, one. */
   #begun = 0
   #ended = 0
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -67,6 +70,7 @@ export class Replica {
     this.#calls.delete(id)
     this.#ended += 1
     if (this.#begun > 0) this.#begun -= 1
+    else if (!this.#batches) this.#room = IN_FLIGHT
     this.#watch()
     this.#events.free()
   }
@@ -98,16 +102,20 @@ export class Replica {
 
   give(call: Call): void {
     if (this.#worker === null) throw new Error("the replica has no worker yet")
-    if (this.#calls.size === 0) this.#worker.begin()
-    this.#calls.set(this.#worker.call(call.body), call)
+    const idle = this.#calls.size === 0
+    if (idle) this.#worker.begin()
+    this.#calls.set(this.#worker.call(call.body, idle), call)
     this.#watch()
   }
 
   #begin(payload: Uint8Array): void {
     const count = payload.byteLength === 4 ? new DataView(payload.buffer, payload.byteOffset).getUint32(0, true) : 0
-    if (!this.#batches || count < 1 || count > this.#calls.size)
-      throw new ProtocolBreach("it began calls that it has not")
+    if (count < 1 || count > this.#calls.size) throw new ProtocolBreach("it began calls that it has not")
     this.#begun = count
+    if (this.#batches) return
+    // It takes as many as it can end in about a millisecond: all there were, so it may have more.
+    const most = count === this.#calls.size ? 2 * this.#room : 2 * count
+    this.#room = Math.min(MOST_IN_FLIGHT, Math.max(IN_FLIGHT, most))
   }
 
   /** Of those that are executed the oldest ends the worker when it is late: there is no other way to stop plugin code. */
@@ -123,8 +131,8 @@ export class Replica {
     clearTimeout(this.#timer)
     const calls = [...this.#calls.values()]
     this.#calls.clear()
-    // Without a word about a batch, the oldest is the one that was executed.
-    const begun = this.#batches ? this.#begun : Math.min(1, calls.length)
+    // Without a word the oldest is the one that was executed; a handler that batches says so of every one.
+    const begun = this.#batches ? this.#begun : Math.min(Math.max(1, this.#begun), calls.length)
     for (const call of calls.slice(0, begun)) call.lost(exit)
     this.#events.gone(exit, calls.slice(begun))
   }

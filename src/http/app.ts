@@ -82,7 +82,14 @@ export function httpApp(deps: HttpDeps) {
     c.header("X-Request-Id", requestId)
     await next()
     const milliseconds = Math.round(performance.now() - started)
-    const line = { request_id: requestId, event: "request", method: c.req.method, path: c.req.path, status: c.res.status, ms: milliseconds }
+    const line = {
+      request_id: requestId,
+      event: "request",
+      method: c.req.method,
+      path: c.req.path,
+      status: c.res.status,
+      ms: milliseconds,
+    }
     deps.log.info(line, "request")
   })
   app.onError((error, c) => errorResponse(c, error, deps.log))

@@ -10,7 +10,9 @@ const MAX_ROWS = 1_000
 
 export interface Memory {
   /** The same read, whose rows are kept; nobody may change them. What is not there is asked for each time. */
-  remember<A extends readonly string[], T>(read: (...identifiers: A) => T | undefined): (...identifiers: A) => T | undefined
+  remember<A extends readonly string[], T>(
+    read: (...identifiers: A) => T | undefined,
+  ): (...identifiers: A) => T | undefined
   /** Wraps a writer: whatever it does, everything is forgotten. */
   forgetting<W extends Record<string, (...args: never[]) => unknown>>(writer: W): W
   forget(): void

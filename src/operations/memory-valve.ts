@@ -6,6 +6,9 @@
  */
 const STEP_BYTES = 6 * 1024 * 1024
 const BUSY_MS = 10
+/** A collection that took longer is left to the engine's own thread, which frees less. */
+const LONGEST_PAUSE_MS = 5
+const TRY_AGAIN_MS = 10_000
 /** So many times as long as a collection took is none after it. */
 const REST = 20
 /** An idle server looks this often; what a burst leaves in that time is the most that goes unnoticed. */
@@ -16,6 +19,8 @@ export function memoryValve(): Disposable {
   let last = floor
   let delay = BUSY_MS
   let restUntil = 0
+  let pause = 0
+  let tryAgain = 0
   let timer = setTimeout(look, delay)
 
   function look(): void {
@@ -23,8 +28,14 @@ export function memoryValve(): Disposable {
     floor = Math.min(floor, resident)
     const at = performance.now()
     if (resident - floor >= STEP_BYTES && at >= restUntil) {
-      Bun.gc(true)
+      // Under thousands of realtime requests a second the heap is large, and everybody would wait while it is collected.
+      const waiting = pause < LONGEST_PAUSE_MS || at >= tryAgain
+      Bun.gc(waiting)
       const collected = performance.now()
+      if (waiting) {
+        pause = collected - at
+        tryAgain = collected + TRY_AGAIN_MS
+      }
       restUntil = collected + REST * (collected - at)
       floor = process.memoryUsage.rss()
     }

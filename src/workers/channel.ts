@@ -36,8 +36,11 @@ export interface Channel {
    * of a message that is too large to be sent.
    */
   request<M extends WorkerRequest>(message: M): Promise<ReplyTo<M["type"]>>
-  /** A realtime call; its frames come to `onCallFrame` under the id that is answered here. */
-  call(body: Uint8Array): number
+  /**
+   * A realtime call; its frames come to `onCallFrame` under the id that is answered here. `atOnce`: the worker waits for it; else
+   * it leaves with what comes in the same turn of the event loop.
+   */
+  call(body: Uint8Array, atOnce: boolean): number
   /** A message without an answer. */
   notify(message: ToWorker): void
   /** Rejects every request in flight, and later ones, with `reason`. */
@@ -70,12 +73,15 @@ export function openChannel({ fd, onEvent, onCallFrame, onBreach }: ChannelOptio
     unsent = []
     if (joined !== undefined) congested = !socket.write(joined)
   }
-  const send = (id: number, message: ToWorker) => sendFrame(encodeFrame(id, CONTROL_FRAME, encodeToWorker(message)))
-  const sendFrame = (frame: Uint8Array) => {
+  const send = (id: number, message: ToWorker) =>
+    sendFrame(encodeFrame(id, CONTROL_FRAME, encodeToWorker(message)), true)
+  const sendFrame = (frame: Uint8Array, atOnce: boolean) => {
     unsent.push(frame)
     if (flushing) return
     flushing = true
-    queueMicrotask(flush)
+    if (atOnce) queueMicrotask(flush)
+    // After everything that this turn of the event loop brings: calls that came together leave together.
+    else setImmediate(flush)
   }
   const nextId = () => {
     do lastId = lastId >= 0xffffffff ? 1 : lastId + 1
@@ -138,9 +144,9 @@ export function openChannel({ fd, onEvent, onCallFrame, onBreach }: ChannelOptio
         pending.set(id, { request, accept: (message) => resolve(checkReply(request, message)), reject })
       })
     },
-    call(body) {
+    call(body, atOnce) {
       const id = nextId()
-      sendFrame(encodeFrame(id, CALL_FRAME, body))
+      sendFrame(encodeFrame(id, CALL_FRAME, body), atOnce)
       return id
     },
     notify: (message) => send(0, message),

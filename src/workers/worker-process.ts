@@ -59,7 +59,7 @@ export interface WorkerProcess {
   /** @throws WorkerDied when the worker is, or is being, ended */
   request<M extends WorkerRequest>(message: M, options: RequestOptions): Promise<ReplyTo<M["type"]>>
   /** See Channel. Only while it is alive. */
-  call(body: Uint8Array): number
+  call(body: Uint8Array, atOnce: boolean): number
   /** Ends the worker within the limits while `task` has not settled; `task` must settle when the worker has exited. */
   limited<T>(what: string, task: Promise<T>, options: RequestOptions): Promise<T>
   fail(reason: Fault["reason"], message: string): void

@@ -86,8 +86,8 @@ export interface Worker {
    * @throws RangeError when the message is over 4 MiB
    */
   request<M extends WorkerRequest>(message: M, options: RequestOptions): Promise<ReplyTo<M["type"]>>
-  /** A realtime call, whose frames come to `onCallFrame` of the options. Only while it is alive. */
-  call(body: Uint8Array): number
+  /** See Channel; frames come to `onCallFrame` of the options. Only while it is alive. */
+  call(body: Uint8Array, atOnce: boolean): number
   /** Ends it at once, with a reason that its death then has. */
   fail(reason: "deadline" | "limit" | "protocol" | "aborted", message: string): void
   /** Anonymous and shared memory that is resident; 0 where it is not known. */

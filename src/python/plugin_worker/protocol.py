@@ -161,9 +161,9 @@ class Inbox:
         return frame
 
     def next_within(self, seconds: float) -> Frame | None:
-        """The next one if it comes in that time. Raises as `next`."""
+        """The next one if it comes in that time; in no time, if it has been read already. Raises as `next`."""
         frame = self._complete()
-        if frame is not None:
+        if frame is not None or seconds <= 0:
             return frame
         deadline = time.monotonic() + seconds
         while self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):

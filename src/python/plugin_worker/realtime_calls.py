@@ -1,6 +1,9 @@
 """Realtime calls in a worker: bodies in and out as bytes, one call at a time, or as many as have come where the handler has
 `predict_batch`.
 
+Calls that are quick beside a system call leave and come several at a time: those that together take about _TOGETHER seconds are
+begun together, and their answers leave in one piece.
+
 Batching is greedy: a free worker takes what is there, and waits for nobody (`compute_profile.max_wait_ms` may ask for a wait).
 """
 
@@ -19,10 +22,14 @@ from plugin_worker.realtime import RealtimeService, inputs_and_parameters, merge
 _STAGE = "predict"
 # A wait is time that every caller loses.
 _MAX_WAIT_MS = 1000
+# Seconds that the first of several may wait for the last of them.
+_TOGETHER = 0.001
+# Share of the newest duration in what a call is expected to take.
+_NEWEST = 0.2
 
 
 class RealtimeCalls:
-    """`more` gives the next call that has already come, waiting at most so many seconds, or None."""
+    """`more` gives the next call that has been read, waiting at most so many seconds for another, or None."""
 
     def __init__(
         self,
@@ -36,14 +43,16 @@ class RealtimeCalls:
         self._plugin = plugin
         self._channel = channel
         self._more = more
-        self._most = int(_number(profile, "max_batch_size", 32, 1, MAX_BATCH_CALLS)) if service.batches else 1
+        self._most = int(_number(profile, "max_batch_size", 32, 1, MAX_BATCH_CALLS))
+        # Seconds that the next call is expected to take: until something is known, it begins alone.
+        self._expected = _TOGETHER
         self._wait = _number(profile, "max_wait_ms", 0, 0, _MAX_WAIT_MS) / 1000
         self._dumps = _orjson_dumps() or _plain_dumps
 
     def answer(self, first: Frame) -> None:
         """`first`, and in a batch what has come with it. Whatever the plugin raises is an answer too."""
-        if self._most == 1:
-            self._channel.send_frames(self._one(first))
+        if not self._service.batches:
+            self._answer_singly(first)
             return
         calls = [first]
         deadline = time.monotonic() + self._wait
@@ -52,23 +61,50 @@ class RealtimeCalls:
             if following is None:
                 break
             calls.append(following)
-        self._channel.send_frames([Frame(0, BEGUN_FRAME, len(calls).to_bytes(4, "little"))])
+        self._channel.send_frames([_begun(len(calls))])
         self._channel.send_frames(self._many(calls))
+
+    def _answer_singly(self, first: Frame) -> None:
+        calls = [first]
+        most = min(MAX_BATCH_CALLS, int(_TOGETHER / self._expected)) if self._expected < _TOGETHER else 1
+        while len(calls) < most:
+            following = self._more(0)
+            if following is None:
+                break
+            calls.append(following)
+        if len(calls) > 1:
+            self._channel.send_frames([_begun(len(calls))])
+        unsent: list[Frame] = []
+        sent = began = time.perf_counter()
+        for call in calls:
+            for frame in self._one(call):
+                unsent.append(frame)
+                if frame.kind == PIECE_FRAME:
+                    self._channel.send_frames(unsent)
+                    unsent = []
+            ended = time.perf_counter()
+            self._expected += _NEWEST * (ended - began - self._expected)
+            began = ended
+            if ended - sent > _TOGETHER:
+                self._channel.send_frames(unsent)
+                unsent, sent = [], ended
+        if unsent:
+            self._channel.send_frames(unsent)
 
     def _one(self, call: Frame) -> Iterator[Frame]:
         try:
-            with plugin_code(_STAGE, self._plugin):
-                answer = self._service.call(*_request(call.payload))
-                if not isinstance(answer, Iterator):
-                    yield self._answer(call.id, answer)
-                    return
-            # A generator: each piece leaves as it comes.
-            with plugin_code(_STAGE, self._plugin):
+            answer = self._service.call(*_request(call.payload))
+            if isinstance(answer, Iterator):
+                # A generator: each piece leaves as it comes.
                 for piece in answer:
-                    self._channel.send_frames([self._encoded(call.id, PIECE_FRAME, piece)])
-            yield Frame(call.id, ANSWER_FRAME, b"")
-        except RequestFailed as failed:
-            yield _failed(call.id, failed.failure)
+                    yield self._encoded(call.id, PIECE_FRAME, piece)
+                yield Frame(call.id, ANSWER_FRAME, b"")
+            else:
+                yield self._answer(call.id, answer)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            yield _failed(call.id, failure_of(error, _STAGE, self._plugin))
 
     def _many(self, calls: list[Frame]) -> list[Frame]:
         requests: list[tuple[Frame, dict[str, Any]]] = []
@@ -123,6 +159,10 @@ def _request(payload: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(request, dict):
         raise ValueError("A request is a JSON object.")
     return inputs_and_parameters(request)
+
+
+def _begun(count: int) -> Frame:
+    return Frame(0, BEGUN_FRAME, count.to_bytes(4, "little"))
 
 
 def _failed(call_id: int, failure: Failure) -> Frame:
