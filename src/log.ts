@@ -23,22 +23,18 @@ export function createLog(level: LogLevel): Log {
 
 /** What one turn of the event loop logs leaves in one write: a line each cost a realtime request a twentieth of its time. */
 function lines(): pino.DestinationStream {
-  const output = pino.destination({ dest: 2, sync: true, minLength: MAX_UNWRITTEN })
-  let scheduled = false
+  const output = pino.destination({ dest: 2, sync: true })
+  let unwritten = ""
   const flush = () => {
-    scheduled = false
-    output.flushSync()
+    const text = unwritten
+    unwritten = ""
+    if (text !== "") output.write(text)
   }
   process.on("exit", flush)
   return {
     write(line) {
-      output.write(line)
-      if (scheduled) return
-      scheduled = true
-      setImmediate(flush)
+      if (unwritten === "") setImmediate(flush)
+      unwritten += line
     },
   }
 }
-
-/** Characters. */
-const MAX_UNWRITTEN = 8_192

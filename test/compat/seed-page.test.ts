@@ -1,12 +1,12 @@
 /**
- * The plugins page of the public documentation, command by command: its own manifest, pipeline and core (only the import of
- * the downloaded model is replaced), its own curl lines, and the answers it prints.
+ * The plugins page of the public documentation, command by command: its own manifest, pipeline, core and realtime (only the imports of
+ * the downloaded model are replaced), its own curl lines, and the answers it prints.
  */
 import { expect, test } from "bun:test"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { startTestAppliance } from "../support/appliance.ts"
+import { eventually, startTestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import { zip } from "../support/plugins.ts"
 
@@ -46,15 +46,35 @@ test("the documentation's commands publish, use, deploy and delete the documenta
 
     const status = () => curl(`${plugins}/my_extractor_1_0_0/status`, "-H", authorization)
     expect(await status()).toMatchObject({ status: 200, body: { status: "NOT_DEPLOYED" } })
-    // The page's plugin of these three files has no realtime.py: batch only, so there is nothing to queue.
     const deployed = await curl("-X", "POST", `${plugins}/my_extractor_1_0_0/deploy`, "-H", authorization)
-    expect(deployed).toMatchObject({ status: 200, body: { status: "deployed", deployment_type: "batch_only" } })
-    expect(await status()).toMatchObject({ status: 200, body: { status: "NOT_DEPLOYED" } })
+    expect(deployed).toMatchObject({
+      status: 200,
+      body: {
+        success: true,
+        plugin_id: "my_extractor_1_0_0",
+        status: "queued",
+        message: "Plugin queued for deployment. Will start within 30 seconds.",
+        route_prefix: `/inference/custom_plugin_${appliance.namespaceId}_my_extractor_1_0_0`,
+        estimated_completion_seconds: expect.any(Number),
+      },
+    })
+    const serving = await eventually(async () => {
+      const { body } = await status()
+      if (body.status === "DEPLOYED" || body.status === "FAILED") return body
+      expect(["QUEUED", "PENDING", "IN_PROGRESS"]).toContain(body.status)
+      return null
+    })
+    expect(serving).toMatchObject({ status: "DEPLOYED", error: null })
+    const prefix = `${appliance.url}${deployed.body.route_prefix}`
+    const asked = await curl("-X", "POST", prefix, "-H", authorization, "-H", json, "-d", '{"text": "a longer text"}')
+    expect(asked).toMatchObject({ status: 200, body: { label: "positive" } })
+    expect(asked.body.embedding).toHaveLength(384)
 
     expect(await labelsOf(["short", "a text of more than seven letters"])).toEqual(["negative", "positive"])
 
     const removed = await curl("-X", "DELETE", `${plugins}/my_extractor_1_0_0`, "-H", authorization)
-    expect(removed).toMatchObject({ status: 200, body: { success: true, deployment_removed: false } })
+    expect(removed).toMatchObject({ status: 200, body: { success: true, deployment_removed: true } })
+    expect((await curl("-X", "POST", prefix, "-H", authorization, "-H", json, "-d", "{}")).status).toBe(404)
     expect((await status()).status).toBe(404)
 
     /** "After upload, use in collections", with the page's own feature_extractor. */
