@@ -189,6 +189,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
         networkOf: ({ namespaceId }) => networkOf(config, metadata.read.organizations.egressAllowlist(namespaceId)),
         log,
       }),
+      bakeMs: config.bakeMs,
       now,
       log,
     }),
@@ -314,12 +315,13 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     organizations: orgs,
     apiKeys: keys,
     namespaces: namespaceDomain,
-    health: health({
+    ...health({
       metadata,
       documentsAlive: () => documents.pid !== null,
       documentsAnswer: () => succeeds(() => documents.count({ parts: [] })),
       workerFacts: starter.current,
       storageWritable: () => succeeds(() => access(dataDir, constants.W_OK)),
+      deployments: rolling.conditions,
       version: VERSION,
     }),
     plugins: plugins({

@@ -69,6 +69,8 @@ export interface Config {
   readonly requestDeadlineMs: number
   /** A deployment that nobody has asked for so long keeps no workers; 0: it keeps them. */
   readonly realtimeIdleMs: number
+  /** After a name went over to another version it goes back when that fails, within so long; 0: never by itself. */
+  readonly bakeMs: number
   /** How long requests and workers may take to finish after SIGTERM. */
   readonly shutdownGraceMs: number
 }
@@ -140,6 +142,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     partitionRows: integer(null, undefined, "MIXPEEK_PARTITION_ROWS", 16_000, 1, 100_000),
     requestDeadlineMs: integer(null, undefined, "MIXPEEK_REQUEST_DEADLINE_SECONDS", 30, 1, 3600) * 1000,
     realtimeIdleMs: integer(null, undefined, "MIXPEEK_REALTIME_IDLE_SECONDS", 600, 0, 86_400) * 1000,
+    bakeMs: integer(null, undefined, "MIXPEEK_BAKE_SECONDS", 60, 0, 86_400) * 1000,
     shutdownGraceMs: integer(null, undefined, "MIXPEEK_SHUTDOWN_GRACE_SECONDS", 10, 1, 600) * 1000,
   }
 }

@@ -25,3 +25,12 @@ export const HealthResponse = z
   })
   .openapi("HealthCheckResponse")
 export type HealthResponse = z.output<typeof HealthResponse>
+
+export const ReadyResponse = z
+  .object({
+    ready: z.boolean(),
+    deployments: z.object({ live: z.int(), failing: z.int() }),
+    errors: z.array(z.string()).optional(),
+  })
+  .openapi("ReadyResponse")
+export type ReadyResponse = z.output<typeof ReadyResponse>

@@ -174,6 +174,10 @@ export const PluginDeployment = z
   .openapi("PluginDeploymentResponse")
 export type PluginDeployment = z.output<typeof PluginDeployment>
 
+const Percentiles = z.object({ p50: z.number(), p95: z.number(), p99: z.number() })
+export const DeploymentCondition = z.enum(["answering", "resting", "untried", "failing"])
+export type DeploymentCondition = z.output<typeof DeploymentCondition>
+
 export const PluginStatus = z
   .object({
     plugin_id: z.string(),
@@ -198,7 +202,15 @@ export const PluginStatus = z
         errors: z.int(),
         restarts: z.int(),
         memory_bytes: z.int(),
-        latency_ms: z.object({ p50: z.number(), p95: z.number(), p99: z.number() }).nullable(),
+        condition: DeploymentCondition.openapi({
+          description:
+            "answering: its last request was answered; failing: a worker died, hung or did not start since; resting: it keeps no " +
+            "worker until somebody asks; untried: nobody asked since it came up",
+        }),
+        queue_delay_ms: Percentiles.nullable().openapi({ description: "From arrival until a worker has the request" }),
+        latency_ms: Percentiles.nullable().openapi({
+          description: "From arrival to the answer, of the last 1,024 requests",
+        }),
         last_answer_at: z.string().nullable(),
       })
       .nullable()

@@ -189,12 +189,14 @@ function healthOf(running: RunningRevision | undefined): PluginStatus["health"] 
   if (running === undefined) return null
   const { requests, errors, restarts, lastAnswerAt } = running.measured
   return {
+    condition: running.condition,
     replicas: running.workers.length,
     in_flight: running.inFlight,
     requests,
     errors,
     restarts,
     memory_bytes: running.workers.reduce((sum, worker) => sum + worker.memoryBytes(), 0),
+    queue_delay_ms: running.measured.queueDelay(),
     latency_ms: running.measured.latency(),
     last_answer_at: lastAnswerAt?.toISOString() ?? null,
   }

@@ -1,27 +1,68 @@
 /** What a revision has done and how fast, over its last answers; nothing of it is stored. */
 const KEPT = 1_024
 
+export interface Percentiles {
+  p50: number
+  p95: number
+  p99: number
+}
+
 export class Measurements {
-  readonly #latencies = new Float64Array(KEPT)
-  #answers = 0
+  readonly #latencies = new Samples()
+  readonly #queueDelays = new Samples()
   requests = 0
+  /** However they failed: a client that went away counts. */
   errors = 0
+  /** Failed by the plugin or its worker: it raised, died or was late. */
+  faults = 0
+  /** Workers that died, and starts that failed. */
   restarts = 0
   lastAnswerAt: Date | null = null
+  /** A worker died, hung or did not start after the last answer: nothing says that it works. */
+  failing = false
 
-  /** Milliseconds from a request's arrival to its end. */
-  ended(milliseconds: number, answered: boolean): void {
-    this.#latencies[this.#answers % KEPT] = milliseconds
-    this.#answers += 1
-    if (answered) this.lastAnswerAt = new Date()
+  /** Milliseconds from a request's arrival until a worker had it. */
+  begun(milliseconds: number): void {
+    this.#queueDelays.add(milliseconds)
+  }
+
+  /** Milliseconds from a request's arrival to its end. An exception that the handler raises is the answer of a worker that works. */
+  ended(milliseconds: number, outcome: "answered" | "raised" | "lost" | "refused"): void {
+    this.#latencies.add(milliseconds)
+    if (outcome === "answered") this.lastAnswerAt = new Date()
     else this.errors += 1
+    if (outcome === "raised" || outcome === "lost") this.faults += 1
+    if (outcome !== "refused") this.failing = outcome === "lost"
+  }
+
+  restarted(): void {
+    this.restarts += 1
+    this.failing = true
   }
 
   /** Of the last 1,024 requests, in milliseconds; null before there was one. */
-  latency(): { p50: number; p95: number; p99: number } | null {
-    const count = Math.min(this.#answers, KEPT)
+  latency(): Percentiles | null {
+    return this.#latencies.percentiles()
+  }
+
+  queueDelay(): Percentiles | null {
+    return this.#queueDelays.percentiles()
+  }
+}
+
+class Samples {
+  readonly #values = new Float64Array(KEPT)
+  #count = 0
+
+  add(value: number): void {
+    this.#values[this.#count % KEPT] = value
+    this.#count += 1
+  }
+
+  percentiles(): Percentiles | null {
+    const count = Math.min(this.#count, KEPT)
     if (count === 0) return null
-    const sorted = this.#latencies.slice(0, count).sort()
+    const sorted = this.#values.slice(0, count).sort()
     const at = (share: number) =>
       Math.round((sorted[Math.min(count - 1, Math.floor(count * share))] ?? 0) * 1000) / 1000
     return { p50: at(0.5), p95: at(0.95), p99: at(0.99) }

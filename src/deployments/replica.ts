@@ -16,6 +16,8 @@ export interface Call {
   readonly deadline: number
   /** Nobody waits for it any more. */
   readonly abandoned: () => boolean
+  /** To a worker. */
+  given(): void
   answered(body: Uint8Array): void
   piece(body: Uint8Array): void
   failed(failure: WorkerFailure): void
@@ -102,6 +104,7 @@ export class Replica {
 
   give(call: Call): void {
     if (this.#worker === null) throw new Error("the replica has no worker yet")
+    call.given()
     const idle = this.#calls.size === 0
     if (idle) this.#worker.begin()
     this.#calls.set(this.#worker.call(call.body, idle), call)

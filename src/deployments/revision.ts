@@ -2,6 +2,7 @@
  * A revision that runs: its replicas, the calls that wait for one, and their certain end. Calls wait here, not in the workers,
  * with a deadline each; what a dead worker had not begun waits again, first in line.
  */
+import type { DeploymentCondition } from "../contract/plugins.ts"
 import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
@@ -74,6 +75,13 @@ export class RunningRevision {
       void this.#restart(0)
   }
 
+  /** Of its workers, by what they did and not by whether they are there. */
+  get condition(): DeploymentCondition {
+    if (this.measured.failing) return "failing"
+    if (this.measured.lastAnswerAt === null) return "untried"
+    return this.workers.length === 0 ? "resting" : "answering"
+  }
+
   get inputSchema(): unknown {
     return this.#options.inputSchema
   }
@@ -106,12 +114,12 @@ export class RunningRevision {
     const arrived = performance.now()
     const answer = Promise.withResolvers<Uint8Array>()
     let over = false
-    const settle = (error: Error | null, bytes?: Uint8Array) => {
+    const settle = (error: Error | null, outcome: "answered" | "raised" | "lost" | "refused", bytes?: Uint8Array) => {
       if (over) return
       over = true
       clearTimeout(timer)
       signal?.removeEventListener("abort", abort)
-      this.measured.ended(performance.now() - arrived, error === null)
+      this.measured.ended(performance.now() - arrived, outcome)
       if (error === null && bytes !== undefined) answer.resolve(bytes)
       else answer.reject(error)
       this.#rest()
@@ -121,26 +129,27 @@ export class RunningRevision {
       body,
       deadline: performance.now() + deadlineMs,
       abandoned: () => over,
-      answered: (bytes) => settle(null, bytes),
+      given: () => this.measured.begun(performance.now() - arrived),
+      answered: (bytes) => settle(null, "answered", bytes),
       piece: (bytes) => {
         if (over) return
         try {
           onPiece(bytes)
         } catch (error) {
-          settle(error instanceof Error ? error : new Error(String(error)))
+          settle(error instanceof Error ? error : new Error(String(error)), "refused")
         }
       },
-      failed: (failure) => settle(handlerFailed(failure)),
-      lost: (exit) => settle(workerLost(exit)),
-      refused: settle,
+      failed: (failure) => settle(handlerFailed(failure), "raised"),
+      lost: (exit) => settle(workerLost(exit), "lost"),
+      refused: (error) => settle(error, "refused"),
     }
     // One that is executed when it is late ends with its worker, which tells why.
     const timer = setTimeout(() => {
-      if (this.#forget(call)) settle(timedOut(deadlineMs))
+      if (this.#forget(call)) settle(timedOut(deadlineMs), "refused")
     }, deadlineMs)
     const abort = () => {
       this.#forget(call)
-      settle(signal?.reason instanceof Error ? signal.reason : new Error("the caller went away"))
+      settle(signal?.reason instanceof Error ? signal.reason : new Error("the caller went away"), "refused")
     }
     signal?.addEventListener("abort", abort, { once: true })
     if (signal?.aborted) abort()
@@ -254,7 +263,7 @@ export class RunningRevision {
       this.#refuseWaiting()
       return
     }
-    this.measured.restarts += 1
+    this.measured.restarted()
     this.#options.log.warn({ event: "replica_died", revision_id: this.id, reason: exit.message }, "a replica died")
     this.#dispatch()
     if (this.#waiting.length === 0 && this.#replicas.size >= Math.max(1, this.#options.minReplicas)) return
@@ -282,6 +291,7 @@ export class RunningRevision {
       return true
     } catch (error) {
       this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
+      if (!this.#ending.signal.aborted) this.measured.restarted()
       const { log } = this.#options
       log.warn({ event: "replica_not_started", revision_id: this.id, err: error }, "a replica did not start")
       return false

@@ -2,6 +2,7 @@
  * How a new revision comes to answer: it starts beside what serves, is asked something, and then one transaction makes it the
  * one that answers. Until then nothing has changed; what served before finishes what it was given.
  */
+import type { DeploymentCondition } from "../contract/plugins.ts"
 import { ApplianceError } from "../errors.ts"
 import { newId } from "../identifiers.ts"
 import type { Log } from "../log.ts"
@@ -10,6 +11,7 @@ import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { PluginRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { bakeWindow } from "./bake.ts"
 import { probeRequest } from "./probe-request.ts"
 import type { RunningRevision } from "./revision.ts"
 
@@ -28,20 +30,28 @@ interface Deps {
   pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
   /** Not started yet. */
   revision: (id: string, namespace: Namespace, plugin: RegisteredPlugin) => RunningRevision
+  /** After a name went over to another version, in which it may go back by itself; 0: never. */
+  bakeMs: number
   now: () => Date
   log: Log
 }
+
+const keyOf = (namespaceId: string, pluginId: string) => `${namespaceId}/${pluginId}`
 
 export function rollouts(deps: Deps) {
   const { metadata, now, log } = deps
   /** By `<namespace>/<plugin>`: what answers. */
   const live = new Map<string, RunningRevision>()
+  const bake = bakeWindow({
+    ...deps,
+    windowMs: deps.bakeMs,
+    answering: (namespaceId, pluginId) => live.get(keyOf(namespaceId, pluginId)),
+  })
   const queue: { key: string; revisionId: string }[] = []
   const underway = new Map<string, { revisionId: string; running: RunningRevision | null }>()
   const background = new Set<Promise<unknown>>()
   let stopped = false
 
-  const keyOf = (namespaceId: string, pluginId: string) => `${namespaceId}/${pluginId}`
   const later = (work: Promise<unknown>) => {
     background.add(work)
     void work.finally(() => background.delete(work))
@@ -134,12 +144,13 @@ export function rollouts(deps: Deps) {
   function flip(key: string, revisionId: string, running: RunningRevision): void {
     const [worker] = running.workers
     let before: string | null = null
+    let aliasBefore: string | null = null
     const flipped = advance(
       revisionId,
       (tx, deployment, at) => {
         before = deployment.live_revision_id
         if (before !== null) setState(tx, before, { state: "DRAINING" })
-        pointAlias(tx, deployment, at)
+        aliasBefore = pointAlias(tx, deployment, at)
         return {
           ...deployment,
           status: "DEPLOYED",
@@ -165,13 +176,17 @@ export function rollouts(deps: Deps) {
     live.set(key, running)
     log.info({ event: "deployed", namespace_id: flipped.namespace_id, plugin_id: flipped.plugin_id }, "deployed")
     if (blue !== undefined) retire(blue)
+    const { namespace_id: namespaceId, plugin_id: pluginId, name } = flipped
+    if (aliasBefore !== null) bake.watch({ namespaceId, name, pluginId, previousPluginId: aliasBefore })
   }
 
-  function pointAlias(tx: Transaction, { namespace_id, name, plugin_id }: DeploymentRow, at: string): void {
+  /** The plugin id that the name answered with, when that was another. */
+  function pointAlias(tx: Transaction, { namespace_id, name, plugin_id }: DeploymentRow, at: string): string | null {
     const alias = tx.read.deployments.alias(namespace_id, name)
-    if (alias?.plugin_id === plugin_id) return
+    if (alias?.plugin_id === plugin_id) return null
     const previous_plugin_id = alias?.plugin_id ?? null
     tx.write.deployments.putAlias({ namespace_id, name, plugin_id, previous_plugin_id, updated_at: at })
+    return previous_plugin_id
   }
 
   function retire(revision: RunningRevision): void {
@@ -277,6 +292,11 @@ export function rollouts(deps: Deps) {
         live.set(key, running)
         running.revive()
       }
+      for (const alias of metadata.read.deployments.aliases()) {
+        const { namespace_id: namespaceId, plugin_id: pluginId, previous_plugin_id: previousPluginId, name } = alias
+        const age = now().getTime() - Date.parse(alias.updated_at)
+        if (previousPluginId !== null) bake.watch({ namespaceId, name, pluginId, previousPluginId, age })
+      }
       queueMicrotask(fill)
     },
 
@@ -285,6 +305,9 @@ export function rollouts(deps: Deps) {
     /** What answers for a plugin id now. */
     answering: (namespaceId: string, pluginId: string): RunningRevision | undefined =>
       live.get(keyOf(namespaceId, pluginId)),
+
+    /** Of everything that answers. */
+    conditions: (): DeploymentCondition[] => [...live.values()].map((running) => running.condition),
 
     /** Of those that wait, 1 the next; 0 once it is under way. */
     position: (revisionId: string | null): number => queue.findIndex((entry) => entry.revisionId === revisionId) + 1,
@@ -297,6 +320,7 @@ export function rollouts(deps: Deps) {
 
     async [Symbol.asyncDispose]() {
       stopped = true
+      bake[Symbol.dispose]()
       queue.length = 0
       const ends = [...live.values(), ...[...underway.values()].flatMap(({ running }) => running ?? [])]
       await Promise.all(ends.map((running) => running.end()))

@@ -69,6 +69,7 @@ export function deploymentReader(db: Db, memory: Memory) {
   const alias = db.prepare<[string, string], AliasRow>(
     "SELECT * FROM deployment_aliases WHERE namespace_id = ? AND name = ?",
   )
+  const aliases = db.prepare<[], AliasRow>("SELECT * FROM deployment_aliases")
   const starts = db.prepare<[number], { seconds: number }>(
     `SELECT (julianday(live_at) - julianday(started_at)) * 86400 AS seconds FROM revisions
      WHERE live_at IS NOT NULL AND started_at IS NOT NULL ORDER BY live_at DESC LIMIT ?`,
@@ -81,6 +82,7 @@ export function deploymentReader(db: Db, memory: Memory) {
     /** The newest 100. */
     history: (namespaceId: string, pluginId: string) => history.all(namespaceId, pluginId),
     alias: memory.remember((namespaceId: string, name: string) => alias.get(namespaceId, name)),
+    aliases: () => aliases.all(),
     /** Seconds that the last rollouts took from their start until they served. */
     measuredStarts: () => starts.all(MEASURED_STARTS).map(({ seconds }) => seconds),
   }

@@ -1,4 +1,5 @@
-import type { HealthResponse } from "../contract/health.ts"
+import type { HealthResponse, ReadyResponse } from "../contract/health.ts"
+import type { DeploymentCondition } from "../contract/plugins.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { WorkerFacts } from "../workers/worker-facts.ts"
 
@@ -9,11 +10,13 @@ interface Deps {
   documentsAnswer: () => Promise<boolean>
   workerFacts: () => Promise<WorkerFacts>
   storageWritable: () => Promise<boolean>
+  /** Of everything that is deployed. */
+  deployments: () => DeploymentCondition[]
   version: string
 }
 
 export function health(deps: Deps) {
-  return async (deep: boolean): Promise<HealthResponse> => {
+  const tell = async (deep: boolean): Promise<HealthResponse> => {
     const facts = await deps.workerFacts()
     const metadata = answers(() => deps.metadata.read.organizations.count() >= 0)
     const documents = deep ? await deps.documentsAnswer() : deps.documentsAlive()
@@ -46,7 +49,32 @@ export function health(deps: Deps) {
       },
     }
   }
+  return {
+    /** `deep` asks the child processes; otherwise what is known already is answered. */
+    health: tell,
+
+    /**
+     * Whether requests should be sent here: the parts answered a real question now, and unless nothing is deployed, some deployment is
+     * not failing. One customer's broken plugin does not take the others' endpoints out of rotation.
+     */
+    async ready(): Promise<ReadyResponse> {
+      const { errors = [] } = await tell(true)
+      const conditions = deps.deployments()
+      const failing = conditions.filter((condition) => condition === "failing").length
+      const problems =
+        conditions.length > 0 && failing === conditions.length
+          ? [...errors, "No deployment answers: the workers of all of them died, hung or did not start."]
+          : errors
+      return {
+        ready: problems.length === 0,
+        deployments: { live: conditions.length, failing },
+        ...(problems.length === 0 ? {} : { errors: problems }),
+      }
+    },
+  }
 }
+
+export type Health = ReturnType<typeof health>
 
 function answers(question: () => boolean): boolean {
   try {

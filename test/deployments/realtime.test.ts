@@ -247,6 +247,47 @@ class RealtimeHandler:
   expect(mixed.map(({ status }) => status)).toEqual([200, 500, 200])
 }, 60_000)
 
+test("as many workers as may are started when requests wait, and no more", async () => {
+  const handler = `import os, time
+class RealtimeHandler:
+    def predict(self, request):
+        time.sleep(0.2)
+        return {"pid": os.getpid()}
+`
+  const files = realtimePlugin("scaling", handler)
+  const manifest = `${files["manifest.py"]}\ncompute_profile = {"max_replicas": 3}\n`
+  const answer = await upload(appliance, { ...files, "manifest.py": manifest }, { name: "scaling", version: "1.0.0" })
+  const id = answer.body.plugin_id
+  await deployed(appliance, id)
+  const path = `/inference/custom_plugin_${appliance.namespaceId}_${id}`
+  const answers = await Promise.all(Array.from({ length: 40 }, (_, n) => ask(path, { text: `t${n}` })))
+  expect(answers.every(({ status }) => status === 200)).toBe(true)
+  expect(new Set(answers.map(({ body }) => body.pid)).size).toBe(3)
+  const { body } = await appliance.call("GET", `${pluginRoute(appliance, id)}/status`)
+  expect(body.health).toMatchObject({ replicas: 3, restarts: 0, condition: "answering" })
+  expect(body.health.queue_delay_ms.p99).toBeGreaterThan(100)
+}, 60_000)
+
+test("a deployment whose workers die is failing, and the appliance ready while another works", async () => {
+  await using own = await startTestAppliance()
+  const dying = await published(
+    own,
+    "dying",
+    "import os\nclass RealtimeHandler:\n    def predict(self, request):\n        if request['text'] == 'die':\n            os._exit(3)\n        return {}\n",
+  )
+  await deployed(own, dying)
+  const ready = () => own.call("GET", "/ready", { key: null })
+  const prefix = `/inference/custom_plugin_${own.namespaceId}_${dying}`
+  expect(await ready()).toMatchObject({ status: 200, body: { ready: true, deployments: { live: 1, failing: 0 } } })
+  expect((await own.call("POST", prefix, { body: { text: "die" } })).status).toBe(502)
+  expect(await ready()).toMatchObject({ status: 503, body: { ready: false, deployments: { live: 1, failing: 1 } } })
+  const works = await published(own, "works", SEED_HANDLER)
+  await deployed(own, works)
+  expect(await ready()).toMatchObject({ status: 200, body: { ready: true, deployments: { live: 2, failing: 1 } } })
+  expect((await own.call("POST", prefix, { body: { text: "live" } })).status).toBe(200)
+  expect((await ready()).body.deployments).toEqual({ live: 2, failing: 0 })
+}, 60_000)
+
 test("a deployment that nobody asks keeps no worker, and the next request brings one back", async () => {
   await using idle = await startTestAppliance({ environment: { MIXPEEK_REALTIME_IDLE_SECONDS: "1" } })
   const id = await published(idle, "sleepy", SEED_HANDLER)

@@ -1,35 +1,13 @@
 import { expect, test } from "bun:test"
-import { readdirSync, readFileSync } from "node:fs"
 import { eventually, startTestAppliance } from "../support/appliance.ts"
 import { textPlugin, upload } from "../support/plugins.ts"
+import { descendants, runs } from "../support/processes.ts"
 
 const HANGS = `import time
 def hang():
     while True:
         time.sleep(1)
 hang()`
-
-/** Of the process and all below it, by what /proc says now. */
-function descendants(pid: number): number[] {
-  let children = ""
-  try {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) {
-      children += ` ${readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1")}`
-    }
-  } catch {
-    return []
-  }
-  const direct = children.split(/\s+/).filter(Boolean).map(Number)
-  return [...direct, ...direct.flatMap(descendants)]
-}
-
-function runs(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"))
-  } catch {
-    return false
-  }
-}
 
 test.skipIf(process.platform !== "linux")(
   "kill -9 of the appliance leaves no launcher, no worker, no proxy and no other process of it alive",

@@ -67,6 +67,7 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
     revision: () => {
       throw new Error("no worker is started here")
     },
+    bakeMs: 0,
     now,
     log,
   })

@@ -1,13 +1,11 @@
 import { createRoute, z } from "@hono/zod-openapi"
-import { HealthResponse } from "../../contract/health.ts"
+import { HealthResponse, ReadyResponse } from "../../contract/health.ts"
 import { FlagQuery } from "../../contract/pagination.ts"
+import type { Health } from "../../operations/health.ts"
 import type { App } from "../app.ts"
 import { ERRORS, json } from "../route.ts"
 
-interface Deps {
-  /** `deep` asks the child processes; otherwise what is known already is answered. */
-  health: (deep: boolean) => Promise<HealthResponse>
-}
+type Deps = Health
 
 const tags = ["Health"]
 
@@ -42,8 +40,26 @@ const liveness = createRoute({
   },
 })
 
+/** For load balancers, which want a status. */
+const ready = createRoute({
+  method: "get",
+  path: "/ready",
+  tags,
+  summary: "Whether requests should be sent here, from work that was really done",
+  security: [],
+  responses: {
+    200: { description: "Ready", content: json(ReadyResponse) },
+    503: { description: "Not ready, with the reasons", content: json(ReadyResponse) },
+    500: ERRORS[500],
+  },
+})
+
 export function healthRoutes(app: App, deps: Deps): void {
   app.openapi(health, async (c) => c.json(await deps.health(c.req.valid("query").deep ?? false), 200))
   app.openapi(deepHealth, async (c) => c.json(await deps.health(true), 200))
+  app.openapi(ready, async (c) => {
+    const answer = await deps.ready()
+    return answer.ready ? c.json(answer, 200) : c.json(answer, 503)
+  })
   app.openapi(liveness, (c) => c.json({ status: "alive" as const }, 200))
 }

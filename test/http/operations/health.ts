@@ -28,6 +28,14 @@ export const health: readonly Entry[] = [
     malformed: [invalid("an over-long flag", { query: `deep=${LONG}` })],
   },
   {
+    operation: "GET /ready",
+    request: () => ({}),
+    answers: { what: "ready", body: () => ({ ready: true, deployments: { failing: 0 } }) },
+    refuses: [wrongMethod("a POST", { method: "POST" })],
+    foreign: PUBLIC,
+    malformed: [notFound("an over-long address", { url: `/ready/${LONG}` })],
+  },
+  {
     operation: "GET /v1/health/liveness",
     request: () => ({}),
     answers: { what: "alive", body: () => ({ status: "alive" }) },
