@@ -236,8 +236,8 @@ async function measure(subject: Subject, round: number, port: number): Promise<v
     const started = { name: subject.name, seconds: (performance.now() - launched) / 1000, ...memory(running) }
     for (const [kind, connections] of LOADS) {
       if (subject.only !== undefined && subject.only !== kind) continue
-      // The first calls of a kind load its weights.
-      await load(subject, running, kind, Math.min(4, connections), 1)
+      // The first calls of a kind load weights, and warm what is compiled as it runs.
+      await load(subject, running, kind, connections, 2)
       const before = cpuMs(running)
       const seen = await load(subject, running, kind, connections, kind === "model" ? Math.max(3, seconds) : seconds)
       const spent = cpuMs(running) - before

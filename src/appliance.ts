@@ -34,6 +34,7 @@ import type { Log } from "./log.ts"
 import { lockDirectory } from "./metadata/directory-lock.ts"
 import { openMetadata } from "./metadata/open.ts"
 import { health, succeeds } from "./operations/health.ts"
+import { memoryAvailable } from "./operations/memory-available.ts"
 import { memoryValve } from "./operations/memory-valve.ts"
 import { processRecords } from "./operations/process-records.ts"
 import { secretsKey } from "./operations/secrets-key.ts"
@@ -190,6 +191,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
         log,
       }),
       bakeMs: config.bakeMs,
+      memoryAvailable,
       now,
       log,
     }),

@@ -178,6 +178,44 @@ const Percentiles = z.object({ p50: z.number(), p95: z.number(), p99: z.number()
 export const DeploymentCondition = z.enum(["answering", "resting", "untried", "failing"])
 export type DeploymentCondition = z.output<typeof DeploymentCondition>
 
+export const DeploymentStrategy = z.enum(["rolling", "replace", "shadow"]).openapi({
+  description:
+    "rolling: the new revision starts beside the old one, and takes over when it has answered; replace: requests wait while the old " +
+    "one ends and the new one starts, for models that do not fit twice; shadow: the new one gets copies of live requests, and takes " +
+    "over with the next deploy",
+})
+export type DeploymentStrategy = z.output<typeof DeploymentStrategy>
+
+const ShadowSide = z.object({
+  revision_id: z.string(),
+  latency_ms: Percentiles.nullable(),
+  memory_bytes: z.int(),
+})
+export const ShadowReport = z
+  .object({
+    since: z.string(),
+    requests: z.int().openapi({ description: "Answered by the live revision since" }),
+    compared: z.int(),
+    skipped: z.int().openapi({ description: "Not copied: the shadow had enough under way" }),
+    failed: z.int().openapi({ description: "Copies that the shadow did not answer" }),
+    last_failure: z.string().nullable(),
+    fields: z.array(
+      z.object({
+        name: z.string(),
+        compared: z.int(),
+        only_before: z.int(),
+        only_after: z.int(),
+        changed: z.int(),
+        examples: z.array(z.object({ before: z.string(), after: z.string() })),
+        cosine_distance: z.object({ mean: z.number(), max: z.number() }).nullable(),
+      }),
+    ),
+    before: ShadowSide,
+    after: ShadowSide,
+  })
+  .openapi("ShadowReport")
+export type ShadowReport = z.output<typeof ShadowReport>
+
 export const PluginStatus = z
   .object({
     plugin_id: z.string(),
@@ -215,6 +253,7 @@ export const PluginStatus = z
       })
       .nullable()
       .openapi({ description: "Of the revision that answers, since it does; null when nothing does" }),
+    shadow: ShadowReport.nullable().openapi({ description: "While a revision gets copies of live requests" }),
   })
   .openapi("PluginStatusResponse")
 export type PluginStatus = z.output<typeof PluginStatus>

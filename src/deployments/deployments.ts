@@ -1,5 +1,11 @@
 /** What of the plugins answers in realtime, as the API tells and changes it; `rollout.ts` carries it out. */
-import type { PluginDeployment, PluginRevision, PluginStatus, PluginUndeployed } from "../contract/plugins.ts"
+import type {
+  DeploymentStrategy,
+  PluginDeployment,
+  PluginRevision,
+  PluginStatus,
+  PluginUndeployed,
+} from "../contract/plugins.ts"
 import { ApplianceError, notFound } from "../errors.ts"
 import { featureUri } from "../identifiers.ts"
 import type { DeploymentRow } from "../metadata/deployments.ts"
@@ -8,10 +14,14 @@ import type { PluginRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RunningRevision } from "./revision.ts"
 import type { Rollouts } from "./rollout.ts"
+import type { Shadow } from "./shadow.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
-  rollouts: Pick<Rollouts, "enqueue" | "answering" | "position" | "estimate" | "takeDown">
+  rollouts: Pick<
+    Rollouts,
+    "enqueue" | "answering" | "position" | "estimate" | "takeDown" | "shadow" | "shadowed" | "shadowsOf"
+  >
   now: () => Date
 }
 
@@ -44,10 +54,16 @@ export function deployments({ metadata, rollouts, now }: Deps) {
   })
 
   return {
-    /** @throws NotFoundError, BadRequestError for a plugin without realtime.py */
-    deploy(namespace: Namespace, pluginId: string, by: string): PluginDeployment {
+    /** @throws NotFoundError, BadRequestError for a plugin without realtime.py, or a shadow of nothing */
+    deploy(namespace: Namespace, pluginId: string, by: string, strategy: DeploymentStrategy): PluginDeployment {
       const plugin = findPlugin(namespace, pluginId)
-      const row = rollouts.enqueue(namespace, plugin, by, "deploy")
+      if (strategy === "shadow" && rollouts.shadowed(namespace.namespaceId, plugin) === undefined) {
+        throw new ApplianceError(
+          "BadRequestError",
+          `Nothing answers for '${plugin.name}' yet; deploy it without a shadow.`,
+        )
+      }
+      const row = rollouts.enqueue(namespace, plugin, by, strategy === "rolling" ? "deploy" : strategy)
       return describe(namespace, plugin, row, "Plugin queued for deployment. Will start within 30 seconds.")
     },
 
@@ -100,7 +116,7 @@ export function deployments({ metadata, rollouts, now }: Deps) {
         version: plugin.version,
         realtime_enabled: plugin.has_realtime === 1,
         deployed,
-        message: MESSAGES[status],
+        message: rollouts.shadow(namespace.namespaceId, pluginId) === undefined ? MESSAGES[status] : IN_SHADOW,
         feature_uri: featureUri(plugin.name, plugin.version),
         route_prefix: plugin.has_realtime === 1 ? routePrefix(namespace.namespaceId, pluginId) : null,
         queued_at: row?.queued_at ?? null,
@@ -108,6 +124,7 @@ export function deployments({ metadata, rollouts, now }: Deps) {
         deployed_at: row?.deployed_at ?? null,
         error: row?.error ?? null,
         health: healthOf(rollouts.answering(namespace.namespaceId, pluginId)),
+        shadow: rollouts.shadow(namespace.namespaceId, pluginId)?.report() ?? null,
       }
     },
 
@@ -174,6 +191,9 @@ export function deployments({ metadata, rollouts, now }: Deps) {
       })
     },
 
+    /** What gets copies of what this revision is asked. */
+    shadowsOf: (running: RunningRevision): readonly Shadow[] => rollouts.shadowsOf(running),
+
     /** The plugin id that a name answers with. @throws NotFoundError */
     aliased(namespace: Namespace, name: string): string {
       const alias = metadata.read.deployments.alias(namespace.namespaceId, name)
@@ -195,12 +215,15 @@ function healthOf(running: RunningRevision | undefined): PluginStatus["health"] 
     requests,
     errors,
     restarts,
-    memory_bytes: running.workers.reduce((sum, worker) => sum + worker.memoryBytes(), 0),
+    memory_bytes: running.memoryBytes,
     queue_delay_ms: running.measured.queueDelay(),
     latency_ms: running.measured.latency(),
     last_answer_at: lastAnswerAt?.toISOString() ?? null,
   }
 }
+
+const IN_SHADOW =
+  "The new revision gets copies of live requests; 'shadow' tells what differs. Deploy again to let it take over, or undeploy it."
 
 const MESSAGES: Record<PluginStatus["status"], string> = {
   QUEUED: "Waiting for its turn to be deployed.",

@@ -10,7 +10,7 @@ import type { Deployments } from "./deployments.ts"
 import type { RunningRevision } from "./revision.ts"
 
 interface Deps {
-  deployments: Pick<Deployments, "answering" | "aliased">
+  deployments: Pick<Deployments, "answering" | "aliased" | "shadowsOf">
   registered: (namespace: Namespace, pluginId: string) => boolean
   /** From a request's arrival to its answer. */
   deadlineMs: number
@@ -87,7 +87,11 @@ export function endpoint({ deployments, registered, deadlineMs }: Deps) {
           pieces.push(piece)
         }
         running.call(body, { deadlineMs, signal, onPiece }).then(
-          (whole) => (pieces === null ? resolve({ body: whole, pieces: null }) : pieces.end()),
+          (whole) => {
+            if (pieces !== null) return pieces.end()
+            resolve({ body: whole, pieces: null })
+            for (const shadow of deployments.shadowsOf(running)) shadow.copy(body, whole)
+          },
           (error: unknown) => (pieces === null ? reject(error) : pieces.fail(error)),
         )
       })

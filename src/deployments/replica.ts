@@ -11,6 +11,8 @@ import type { WorkerExit } from "../workers/worker-died.ts"
 
 /** A call as it waits and as it is executed. */
 export interface Call {
+  /** Where it waits, while it does: a revision that is replaced hands its calls over. */
+  holder: { forget(call: Call): boolean }
   readonly body: Uint8Array
   /** On the clock of performance.now(). */
   readonly deadline: number

@@ -14,6 +14,7 @@ import { type Call, Replica } from "./replica.ts"
 /** More callers than this are told to come back: memory is bounded, and so is what the last of them waits. */
 const MAX_WAITING = 1_024
 const FIRST_BACKOFF_MS = 100
+const HOLD_LOOK_MS = 5
 /** A start that fails again and again is tried this often. */
 const MAX_BACKOFF_MS = 60_000
 const CONSTRUCT_DEADLINE_MS = 300_000
@@ -51,6 +52,7 @@ export class RunningRevision {
   readonly #replicas = new Set<Replica>()
   readonly #waiting: Call[] = []
   readonly #ending = new AbortController()
+  #held = false
   #draining: (() => void) | null = null
   readonly measured = new Measurements()
   #backoff = FIRST_BACKOFF_MS
@@ -90,6 +92,10 @@ export class RunningRevision {
     return [...this.#replicas].reduce((sum, replica) => sum + replica.inFlight, this.#waiting.length)
   }
 
+  get memoryBytes(): number {
+    return this.workers.reduce((sum, worker) => sum + worker.memoryBytes(), 0)
+  }
+
   get workers(): Worker[] {
     return [...this.#replicas].flatMap(({ worker }) => (worker?.alive === true ? [worker] : []))
   }
@@ -126,6 +132,7 @@ export class RunningRevision {
       this.#drained()
     }
     const call: Call = {
+      holder: this,
       body,
       deadline: performance.now() + deadlineMs,
       abandoned: () => over,
@@ -145,10 +152,10 @@ export class RunningRevision {
     }
     // One that is executed when it is late ends with its worker, which tells why.
     const timer = setTimeout(() => {
-      if (this.#forget(call)) settle(timedOut(deadlineMs), "refused")
+      if (call.holder.forget(call)) settle(timedOut(deadlineMs), "refused")
     }, deadlineMs)
     const abort = () => {
-      this.#forget(call)
+      call.holder.forget(call)
       settle(signal?.reason instanceof Error ? signal.reason : new Error("the caller went away"), "refused")
     }
     signal?.addEventListener("abort", abort, { once: true })
@@ -160,9 +167,34 @@ export class RunningRevision {
     return answer.promise
   }
 
+  /** From now on calls wait, those that are under way end, at most so long; then no worker is left. `resume` takes it back. */
+  async hold(deadlineMs: number): Promise<void> {
+    this.#held = true
+    const busy = () => [...this.#replicas].reduce((sum, replica) => sum + replica.inFlight, 0)
+    const deadline = performance.now() + deadlineMs
+    while (busy() > 0 && performance.now() < deadline) await Bun.sleep(HOLD_LOOK_MS)
+    const ending = [...this.#replicas]
+    this.#replicas.clear()
+    await Promise.all(ending.map(({ worker }) => worker?.end()))
+  }
+
+  resume(): void {
+    this.#held = false
+    this.revive()
+    this.#dispatch()
+  }
+
+  /** What waits in `other` waits here from now on, before what does already. */
+  takeOver(other: RunningRevision): void {
+    const calls = other.#waiting.splice(0).filter((call) => !call.abandoned())
+    for (const call of calls) call.holder = this
+    this.#waiting.unshift(...calls)
+    this.#dispatch()
+  }
+
   /** Takes what is under way to its end, at most so long, then ends the workers. */
   async drain(deadlineMs: number): Promise<void> {
-    if (this.inFlight > 0) {
+    if (this.inFlight > 0 && !this.#held) {
       const drained = Promise.withResolvers<void>()
       this.#draining = drained.resolve
       const timer = setTimeout(drained.resolve, deadlineMs)
@@ -185,7 +217,8 @@ export class RunningRevision {
     }
   }
 
-  #forget(call: Call): boolean {
+  /** False when it does not wait here, or not any more. */
+  forget(call: Call): boolean {
     const place = this.#waiting.indexOf(call)
     if (place >= 0) this.#waiting.splice(place, 1)
     return place >= 0
@@ -196,6 +229,7 @@ export class RunningRevision {
   }
 
   #dispatch(): void {
+    if (this.#held) return
     while (this.#waiting.length > 0) {
       let best: Replica | null = null
       for (const replica of this.#replicas) {
@@ -245,6 +279,7 @@ export class RunningRevision {
       worker = await this.#options.start(replica.onCallFrame, signal)
       const reply = await worker.request({ type: "construct_realtime" }, { deadlineMs: CONSTRUCT_DEADLINE_MS, signal })
       if (reply.type === "failed") throw new RevisionNotStarted(describe(reply.error))
+      if (this.#held) throw new RevisionNotStarted("The revision is held.")
       replica.serve(worker, { batches: reply.batches, maxBatch: this.#options.maxBatch })
       this.#replicas.add(replica)
       this.#dispatch()
@@ -256,9 +291,9 @@ export class RunningRevision {
   }
 
   #lost(replica: Replica, exit: WorkerExit, waiting: readonly Call[]): void {
-    // One that was sent to rest is none of these any more.
-    if (!this.#replicas.delete(replica)) return
     this.#waiting.unshift(...waiting.filter((call) => !call.abandoned()))
+    // One that was sent to rest, or held, is none of these any more.
+    if (!this.#replicas.delete(replica)) return
     if (this.#ending.signal.aborted) {
       this.#refuseWaiting()
       return
@@ -278,7 +313,7 @@ export class RunningRevision {
     try {
       for (let delay = delayMs; !this.#ending.signal.aborted; delay = this.#backoff) {
         if (delay > 0) await Bun.sleep(delay)
-        if (this.#ending.signal.aborted || (await this.#tryToStart())) return
+        if (this.#ending.signal.aborted || this.#held || (await this.#tryToStart())) return
       }
     } finally {
       this.#starting -= 1

@@ -14,12 +14,16 @@ import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { bakeWindow } from "./bake.ts"
 import { probeRequest } from "./probe-request.ts"
 import type { RunningRevision } from "./revision.ts"
+import { Shadow } from "./shadow.ts"
 
 /** Rollouts that start at the same time: each imports libraries and loads a model. */
 const ROLLOUTS_AT_ONCE = 2
 /** So long a retired revision may work on what it was given; then its callers are told. */
 const DRAIN_MS = 30_000
 const PROBE_DEADLINE_MS = 120_000
+/** Of what the old revision holds, for the new one. */
+const HEADROOM = 1.1
+const NO_SHADOWS: readonly Shadow[] = []
 /** Until a start has been measured here. */
 const FIRST_ESTIMATE_SECONDS = 5
 const ERROR_LENGTH = 16_384
@@ -32,6 +36,8 @@ interface Deps {
   revision: (id: string, namespace: Namespace, plugin: RegisteredPlugin) => RunningRevision
   /** After a name went over to another version, in which it may go back by itself; 0: never. */
   bakeMs: number
+  /** Bytes that this machine could still give. */
+  memoryAvailable: () => number
   now: () => Date
   log: Log
 }
@@ -49,6 +55,8 @@ export function rollouts(deps: Deps) {
   })
   const queue: { key: string; revisionId: string }[] = []
   const underway = new Map<string, { revisionId: string; running: RunningRevision | null }>()
+  /** By the key of the plugin whose new revision it is; `source` is the key of what it gets copies of. */
+  const inShadow = new Map<string, { running: RunningRevision; source: string; shadow: Shadow }>()
   const background = new Set<Promise<unknown>>()
   let stopped = false
 
@@ -109,6 +117,8 @@ export function rollouts(deps: Deps) {
       fail(revisionId, "The plugin was deleted.")
       return
     }
+    const reason = metadata.read.deployments.revision(revisionId)?.reason
+    const blue = live.get(key)
     const running = deps.revision(revisionId, namespace, plugin)
     underway.set(key, { revisionId, running })
     advance(
@@ -116,15 +126,65 @@ export function rollouts(deps: Deps) {
       (_, deployment) => ({ ...deployment, status: "IN_PROGRESS" }),
       () => ({ state: "IN_PROGRESS" }),
     )
+    const replaced = blue !== undefined && (reason === "replace" || !fitsBeside(blue)) ? blue : null
     try {
+      await replaced?.hold(DRAIN_MS)
       await running.start()
       await probe(running, plugin)
     } catch (error) {
       await running.end()
+      replaced?.resume()
       fail(revisionId, error instanceof Error ? error.message : String(error))
       return
     }
-    flip(key, revisionId, running)
+    if (reason === "shadow" && copyTo(key, revisionId, running)) return
+    if (!flip(key, revisionId, running, replaced)) replaced?.resume()
+  }
+
+  /** By what the old one holds now: the new one's need is not known better. */
+  function fitsBeside(blue: RunningRevision): boolean {
+    const available = deps.memoryAvailable()
+    const needed = blue.memoryBytes * HEADROOM
+    if (available >= needed) return true
+    log.warn(
+      { event: "replacing", revision_id: blue.id, available_bytes: available, needed_bytes: needed },
+      "memory does not allow both revisions: requests wait while one replaces the other",
+    )
+    return false
+  }
+
+  /** False when nothing answers any more that could be copied, or the rollout was called off. */
+  function copyTo(key: string, revisionId: string, running: RunningRevision): boolean {
+    const revision = metadata.read.deployments.revision(revisionId)
+    if (revision === undefined) return false
+    const deployment = metadata.read.deployments.get(revision.namespace_id, revision.plugin_id)
+    if (deployment?.rollout_revision_id !== revisionId) return false
+    const source = sourceOf(revision.namespace_id, deployment)
+    const before = source === null ? undefined : live.get(source)
+    if (source === null || before === undefined) return false
+    inShadow.set(key, { running, source, shadow: new Shadow(before, running, PROBE_DEADLINE_MS, now()) })
+    log.info(
+      { event: "in_shadow", revision_id: revisionId, plugin_id: revision.plugin_id },
+      "copies of requests go to it",
+    )
+    return true
+  }
+
+  /** Key of what callers of this plugin are answered by now: the plugin id itself, or the version that its name stands for. */
+  function sourceOf(
+    namespaceId: string,
+    { plugin_id: pluginId, name }: { plugin_id: string; name: string },
+  ): string | null {
+    const own = keyOf(namespaceId, pluginId)
+    if (live.has(own)) return own
+    const alias = metadata.read.deployments.alias(namespaceId, name)
+    return alias === undefined ? null : keyOf(namespaceId, alias.plugin_id)
+  }
+
+  function endShadow(key: string): void {
+    const ended = inShadow.get(key)
+    inShadow.delete(key)
+    if (ended !== undefined) later(ended.running.end())
   }
 
   async function probe(running: RunningRevision, plugin: RegisteredPlugin): Promise<void> {
@@ -141,7 +201,8 @@ export function rollouts(deps: Deps) {
     }
   }
 
-  function flip(key: string, revisionId: string, running: RunningRevision): void {
+  /** False when the rollout was called off. */
+  function flip(key: string, revisionId: string, running: RunningRevision, replaced: RunningRevision | null): boolean {
     const [worker] = running.workers
     let before: string | null = null
     let aliasBefore: string | null = null
@@ -170,14 +231,17 @@ export function rollouts(deps: Deps) {
     )
     if (flipped === null) {
       later(running.end())
-      return
+      return false
     }
     const blue = live.get(key)
     live.set(key, running)
+    if (replaced !== null) running.takeOver(replaced)
+    for (const { source, shadow } of inShadow.values()) if (source === key) shadow.follow(running)
     log.info({ event: "deployed", namespace_id: flipped.namespace_id, plugin_id: flipped.plugin_id }, "deployed")
     if (blue !== undefined) retire(blue)
     const { namespace_id: namespaceId, plugin_id: pluginId, name } = flipped
     if (aliasBefore !== null) bake.watch({ namespaceId, name, pluginId, previousPluginId: aliasBefore })
+    return true
   }
 
   /** The plugin id that the name answered with, when that was another. */
@@ -262,6 +326,7 @@ export function rollouts(deps: Deps) {
       tx.write.deployments.put(deployment)
       return deployment
     })
+    endShadow(key)
     const superseded = underway.get(key)
     if (superseded?.running != null) later(superseded.running.end())
     const waiting = queue.findIndex((entry) => entry.key === key)
@@ -306,6 +371,21 @@ export function rollouts(deps: Deps) {
     answering: (namespaceId: string, pluginId: string): RunningRevision | undefined =>
       live.get(keyOf(namespaceId, pluginId)),
 
+    /** While a revision of the plugin id gets copies of requests. */
+    shadow: (namespaceId: string, pluginId: string): Shadow | undefined =>
+      inShadow.get(keyOf(namespaceId, pluginId))?.shadow,
+
+    /** What a shadow of the plugin would get copies of. */
+    shadowed(namespaceId: string, plugin: PluginRow): RunningRevision | undefined {
+      const source = sourceOf(namespaceId, plugin)
+      return source === null ? undefined : live.get(source)
+    },
+
+    shadowsOf(running: RunningRevision): readonly Shadow[] {
+      if (inShadow.size === 0) return NO_SHADOWS
+      return [...inShadow.values()].flatMap(({ shadow }) => (shadow.before === running ? [shadow] : []))
+    },
+
     /** Of everything that answers. */
     conditions: (): DeploymentCondition[] => [...live.values()].map((running) => running.condition),
 
@@ -322,7 +402,8 @@ export function rollouts(deps: Deps) {
       stopped = true
       bake[Symbol.dispose]()
       queue.length = 0
-      const ends = [...live.values(), ...[...underway.values()].flatMap(({ running }) => running ?? [])]
+      const shadows = [...inShadow.values()].map(({ running }) => running)
+      const ends = [...live.values(), ...shadows, ...[...underway.values()].flatMap(({ running }) => running ?? [])]
       await Promise.all(ends.map((running) => running.end()))
       while (background.size > 0) await Promise.allSettled([...background])
     },
@@ -361,6 +442,7 @@ export function rollouts(deps: Deps) {
     const waiting = queue.findIndex((entry) => entry.key === key)
     if (waiting >= 0) queue.splice(waiting, 1)
     if (rollout?.running != null) later(rollout.running.end())
+    endShadow(key)
     const running = live.get(key)
     live.delete(key)
     if (running !== undefined) retire(running)

@@ -117,7 +117,7 @@ test("no operation finds another namespace's plugin", async () => {
   const attempts: (() => unknown)[] = [
     () => plugins.get(elsewhere, id, true),
     () => plugins.deployForBatches(elsewhere, id, "batch_only"),
-    () => deployments.deploy(elsewhere, id, "somebody"),
+    () => deployments.deploy(elsewhere, id, "somebody", "rolling"),
     () => deployments.status(elsewhere, id),
     () => deployments.undeploy(elsewhere, id),
     () => deployments.rollback(elsewhere, id, "somebody"),

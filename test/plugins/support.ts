@@ -68,6 +68,7 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
       throw new Error("no worker is started here")
     },
     bakeMs: 0,
+    memoryAvailable: () => Number.POSITIVE_INFINITY,
     now,
     log,
   })

@@ -1,6 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi"
 import { FlagQuery } from "../../contract/pagination.ts"
 import {
+  DeploymentStrategy,
   ListPluginsResponse,
   PluginDeployment,
   PluginDetail,
@@ -65,7 +66,10 @@ const deploy = createRoute({
   summary: "Deploy a plugin; without realtime.py it is ready for collections at once",
   request: {
     params: PluginParams,
-    query: z.object({ deployment_type: z.enum(["batch_only", "realtime"]).optional() }),
+    query: z.object({
+      deployment_type: z.enum(["batch_only", "realtime"]).optional(),
+      strategy: DeploymentStrategy.optional(),
+    }),
   },
   responses: { 200: { description: "Deployment", content: json(PluginDeployment) }, ...ERRORS },
 })
@@ -139,10 +143,10 @@ export function pluginRoutes(app: App, { namespaces, plugins, deployments, presi
   app.openapi(deploy, (c) => {
     const params = c.req.valid("param")
     const namespace = within(c.get("caller"), params)
-    const type = c.req.valid("query").deployment_type
+    const { deployment_type: type, strategy = "rolling" } = c.req.valid("query")
     const answer =
       plugins.deployForBatches(namespace, params.plugin_id, type) ??
-      deployments.deploy(namespace, params.plugin_id, c.get("caller").userEmail)
+      deployments.deploy(namespace, params.plugin_id, c.get("caller").userEmail, strategy)
     return c.json(answer, 200)
   })
   app.openapi(status, (c) => {
