@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs"
 import { deployed, pluginRoute, published } from "../test/deployments/support.ts"
 import { startTestAppliance } from "../test/support/appliance.ts"
+import { descendants, runs } from "../test/support/processes.ts"
 
 const [kind = "rollouts", times] = process.argv.slice(2)
 const RATE = 250
@@ -13,10 +15,22 @@ class RealtimeHandler:
         return {"pid": os.getpid(), "version": ${version}}
 `
 
-await using appliance = await startTestAppliance()
+await using appliance = await startTestAppliance(
+  kind === "idle" ? { environment: { MIXPEEK_REALTIME_IDLE_SECONDS: "2" } } : {},
+)
 const one = await published(appliance, "soaked", handler(1), "1.0.0")
 const two = await published(appliance, "soaked", handler(2), "2.0.0")
 await deployed(appliance, one)
+
+function cpuTicks(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, "latin1")
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ")
+  return Number(fields[11]) + Number(fields[12])
+}
+
+function pssBytes(pid: number): number {
+  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"))?.[1] ?? 0) * 1024
+}
 
 interface Load {
   answered: number
@@ -92,7 +106,31 @@ async function underLoad(
 }
 
 let good = true
-if (kind === "rollouts") {
+if (kind === "idle") {
+  const count = Number(times ?? 20)
+  for (let n = 1; n < count; n++) await deployed(appliance, await published(appliance, `sleeping_${n}`, handler(n)))
+  const pids = () => [appliance.pid, ...descendants(appliance.pid)].filter(runs)
+  const replicas = () =>
+    pids().filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("plugin_worker")).length
+  // The launcher is one, kept for the next request.
+  while (replicas() > 1) await Bun.sleep(500)
+  await Bun.sleep(5_000)
+  const cpuMs = () => pids().reduce((sum, pid) => sum + cpuTicks(pid) * 10, 0)
+  const [before, since] = [cpuMs(), performance.now()]
+  await Bun.sleep(60_000)
+  const share = ((cpuMs() - before) / (performance.now() - since)) * 100
+  const pss = pids().reduce((sum, pid) => sum + pssBytes(pid), 0) / 1024 ** 2
+  console.log(
+    `${count} deployments asleep: ${pss.toFixed(0)} MiB (PSS) in ${pids().length} processes, ${share.toFixed(2)} % CPU over a minute`,
+  )
+  const asked = performance.now()
+  const { status } = await appliance.call("POST", `/inference/custom_plugin_${appliance.namespaceId}_${one}`, {
+    body: { text: "x" },
+  })
+  const woke = performance.now() - asked
+  console.log(`one of them woke and answered ${status} in ${woke.toFixed(0)} ms`)
+  process.exit(pss < 300 && share < 1 && status === 200 && woke < 1_000 ? 0 : 1)
+} else if (kind === "rollouts") {
   const count = Number(times ?? 50)
   const prefix = `/inference/custom_plugin_${appliance.namespaceId}_${one}`
   good = await underLoad(`${count} redeploys of one plugin id`, prefix, count, async () => {

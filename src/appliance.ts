@@ -22,6 +22,7 @@ import { collections } from "./collections/collections.ts"
 import { collectionDocuments } from "./collections/documents.ts"
 import { type Config, networkOf, searchPath } from "./config.ts"
 import { prepareDataDirectory } from "./data-directory.ts"
+import { deploymentLogs } from "./deployments/deployment-logs.ts"
 import { deployments } from "./deployments/deployments.ts"
 import { endpoint } from "./deployments/endpoint.ts"
 import { revisionStart } from "./deployments/revision-start.ts"
@@ -179,6 +180,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     now,
   })
 
+  const printed = deploymentLogs(now)
   const rolling = starting.use(
     rollouts({
       metadata,
@@ -187,6 +189,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       revision: revisionStart({
         starter,
         idleMs: config.realtimeIdleMs,
+        logs: printed,
         networkOf: ({ namespaceId }) => networkOf(config, metadata.read.organizations.egressAllowlist(namespaceId)),
         log,
       }),
@@ -196,7 +199,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       log,
     }),
   )
-  const serving = deployments({ metadata, rollouts: rolling, now })
+  const serving = deployments({ metadata, rollouts: rolling, logs: printed, now })
 
   const blobs = blobStore({ dataDir })
   const files = blobFiles({ metadata, blobs, log })

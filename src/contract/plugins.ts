@@ -258,6 +258,22 @@ export const PluginStatus = z
   .openapi("PluginStatusResponse")
 export type PluginStatus = z.output<typeof PluginStatus>
 
+export const PluginLogLine = z
+  .object({
+    time: z.string(),
+    revision_id: z.string(),
+    request_id: z.string().nullable().openapi({ description: "X-Request-Id of the request that it was executing" }),
+    stream: z.enum(["stdout", "stderr", "error"]).openapi({ description: "error: what a request failed with" }),
+    message: z.string(),
+  })
+  .openapi("PluginLogLine")
+export type PluginLogLine = z.output<typeof PluginLogLine>
+
+export const PluginLogsQuery = z.object({
+  request_id: z.string().min(1).max(64).optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100).openapi({ type: "integer" }),
+})
+
 export const PluginRevision = z
   .object({
     revision_id: z.string(),

@@ -2,6 +2,7 @@
 import type {
   DeploymentStrategy,
   PluginDeployment,
+  PluginLogLine,
   PluginRevision,
   PluginStatus,
   PluginUndeployed,
@@ -12,6 +13,7 @@ import type { DeploymentRow } from "../metadata/deployments.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PluginRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
+import type { DeploymentLogs } from "./deployment-logs.ts"
 import type { RunningRevision } from "./revision.ts"
 import type { Rollouts } from "./rollout.ts"
 import type { Shadow } from "./shadow.ts"
@@ -22,10 +24,11 @@ interface Deps {
     Rollouts,
     "enqueue" | "answering" | "position" | "estimate" | "takeDown" | "shadow" | "shadowed" | "shadowsOf"
   >
+  logs: Pick<DeploymentLogs, "read" | "forget">
   now: () => Date
 }
 
-export function deployments({ metadata, rollouts, now }: Deps) {
+export function deployments({ metadata, rollouts, logs, now }: Deps) {
   const findPlugin = (namespace: Namespace, pluginId: string): PluginRow => {
     const row = metadata.read.plugins.get(namespace.namespaceId, pluginId)
     if (row === undefined) throw notFound("plugin", pluginId)
@@ -145,6 +148,11 @@ export function deployments({ metadata, rollouts, now }: Deps) {
       }))
     },
 
+    logs(namespace: Namespace, pluginId: string, wanted: { requestId?: string; limit: number }): PluginLogLine[] {
+      findPlugin(namespace, pluginId)
+      return logs.read(namespace.namespaceId, pluginId, wanted)
+    },
+
     /** Plugin ids of the namespace that answer now. */
     deployed: (namespaceId: string) => new Set(metadata.read.deployments.live(namespaceId)),
 
@@ -162,11 +170,16 @@ export function deployments({ metadata, rollouts, now }: Deps) {
     },
 
     /** The plugin is being deleted. True when something answered until now. */
-    forget: (namespaceId: string, pluginId: string): boolean => rollouts.takeDown(namespaceId, pluginId, true),
+    forget(namespaceId: string, pluginId: string): boolean {
+      logs.forget(namespaceId, pluginId)
+      return rollouts.takeDown(namespaceId, pluginId, true)
+    },
 
     eraseNamespace(namespaceId: string): void {
       for (const row of metadata.read.deployments.all()) {
-        if (row.namespace_id === namespaceId) rollouts.takeDown(namespaceId, row.plugin_id, true)
+        if (row.namespace_id !== namespaceId) continue
+        logs.forget(namespaceId, row.plugin_id)
+        rollouts.takeDown(namespaceId, row.plugin_id, true)
       }
       metadata.transact((tx) => tx.write.deployments.erase(namespaceId))
     },

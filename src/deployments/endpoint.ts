@@ -73,7 +73,7 @@ export function endpoint({ deployments, registered, deadlineMs }: Deps) {
       namespace: Namespace,
       pluginId: string,
       { body, inputs }: { body: Uint8Array; inputs: Record<string, unknown> },
-      signal: AbortSignal,
+      { requestId, signal }: { requestId: string; signal: AbortSignal },
     ): Promise<Answer> {
       const running = deployments.answering(namespace, pluginId)
       check(schemaOf(running), inputs)
@@ -86,7 +86,7 @@ export function endpoint({ deployments, registered, deadlineMs }: Deps) {
           }
           pieces.push(piece)
         }
-        running.call(body, { deadlineMs, signal, onPiece }).then(
+        running.call(body, { deadlineMs, requestId, signal, onPiece }).then(
           (whole) => {
             if (pieces !== null) return pieces.end()
             resolve({ body: whole, pieces: null })

@@ -11,6 +11,8 @@ import type { WorkerExit } from "../workers/worker-died.ts"
 
 /** A call as it waits and as it is executed. */
 export interface Call {
+  /** X-Request-Id of who asked; null for our own. */
+  readonly requestId: string | null
   /** Where it waits, while it does: a revision that is replaced hands its calls over. */
   holder: { forget(call: Call): boolean }
   readonly body: Uint8Array
@@ -40,9 +42,12 @@ export interface ReplicaEvents {
 const IN_FLIGHT = 2
 /** Of calls so quick that it begins many at once: as many again wait behind them. */
 const MOST_IN_FLIGHT = 64
+const REMEMBERED_REQUESTS = 1_024
 
 export class Replica {
   readonly #calls = new Map<number, Call>()
+  /** Requests of the newest calls: what they printed may be read after their answer. */
+  readonly #requests = new Map<number, string>()
   readonly #events: ReplicaEvents
   #worker: Worker | null = null
   #room = IN_FLIGHT
@@ -100,6 +105,10 @@ export class Replica {
     return this.#calls.size
   }
 
+  requestOf(call: number | null): string | null {
+    return (call === null ? undefined : this.#requests.get(call)) ?? null
+  }
+
   get room(): number {
     return this.#worker?.alive === true ? this.#room - this.#calls.size : 0
   }
@@ -109,8 +118,15 @@ export class Replica {
     call.given()
     const idle = this.#calls.size === 0
     if (idle) this.#worker.begin()
-    this.#calls.set(this.#worker.call(call.body, idle), call)
+    const id = this.#worker.call(call.body, idle)
+    this.#calls.set(id, call)
     this.#watch()
+    if (call.requestId === null) return
+    this.#requests.set(id, call.requestId)
+    if (this.#requests.size > REMEMBERED_REQUESTS) {
+      const [oldest = id] = this.#requests.keys()
+      this.#requests.delete(oldest)
+    }
   }
 
   #begin(payload: Uint8Array): void {

@@ -3,6 +3,7 @@ import type { Log } from "../log.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
+import type { DeploymentLogs, LogLine } from "./deployment-logs.ts"
 import { RunningRevision } from "./revision.ts"
 
 /** Calls that a handler with `predict_batch` gets at once when its manifest does not say. */
@@ -16,13 +17,15 @@ interface Deps {
   networkOf: (namespace: Namespace) => Network
   /** Replicas that need not be kept end after so long without a request; 0: never. */
   idleMs: number
+  logs: Pick<DeploymentLogs, "add">
   log: Log
 }
 
 /** Makes revisions whose replicas are workers of this appliance; `compute_profile` of the manifest sizes them. */
-export function revisionStart({ starter, networkOf, idleMs, log }: Deps) {
+export function revisionStart({ starter, networkOf, idleMs, logs, log }: Deps) {
   return (id: string, namespace: Namespace, plugin: RegisteredPlugin): RunningRevision => {
     const profile = plugin.manifest.compute_profile ?? {}
+    const keep = (line: LogLine) => logs.add(namespace.namespaceId, plugin.pluginId, line)
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId, revision_id: id })
     return new RunningRevision({
       id,
@@ -31,13 +34,22 @@ export function revisionStart({ starter, networkOf, idleMs, log }: Deps) {
       maxReplicas: bounded(profile.max_replicas ?? profile.replicas, 1, MAX_REPLICAS),
       idleMs,
       maxBatch: bounded(profile.max_batch_size, DEFAULT_BATCH, MAX_BATCH),
-      start: (onCallFrame, signal) =>
+      start: (replica, signal) =>
         starter.start(plugin, {
           signal,
-          onCallFrame,
+          onCallFrame: replica.onCallFrame,
           network: profile.resource_type === "api" ? networkOf(namespace) : { mode: "none" },
-          onLog: ({ stream, text }) => output.debug({ event: "plugin_output", stream, text }, "plugin output"),
+          onLog({ stream, text, call }) {
+            const requestId = replica.requestOf(call)
+            keep({ revision_id: id, request_id: requestId, stream, message: text })
+            output.debug({ event: "plugin_output", request_id: requestId, stream, text }, "plugin output")
+          },
         }),
+      onFailure(requestId, error) {
+        const traceback = error.details?.traceback
+        const message = typeof traceback === "string" ? `${error.message}\n${traceback}` : error.message
+        keep({ revision_id: id, request_id: requestId, stream: "error", message })
+      },
       log,
     })
   }

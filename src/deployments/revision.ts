@@ -30,12 +30,16 @@ export interface RevisionOptions {
   readonly idleMs: number
   readonly maxBatch: number
   /** Starts a worker of this revision's plugin code. @throws WorkerDied, PluginLoadFailed, ApplianceError */
-  start(onCallFrame: Replica["onCallFrame"], signal: AbortSignal): Promise<Worker>
+  start(replica: Pick<Replica, "onCallFrame" | "requestOf">, signal: AbortSignal): Promise<Worker>
+  /** A request failed by the plugin or its worker. */
+  onFailure(requestId: string | null, error: ApplianceError): void
   readonly log: Log
 }
 
 export interface CallOptions {
   readonly deadlineMs: number
+  /** Of who asks; none for our own. */
+  readonly requestId?: string
   readonly signal?: AbortSignal | undefined
   /** Of a streamed answer. May throw the reason why no more are taken: the call ends with it. */
   readonly onPiece: (body: Uint8Array) => void
@@ -104,7 +108,7 @@ export class RunningRevision {
    * The handler's answer, as bytes of JSON; empty after the last piece of a streamed one.
    * @throws TooManyRequestsError, TimeoutError, BadGatewayError, ProcessingError, or the signal's reason
    */
-  call(body: Uint8Array, { deadlineMs, signal, onPiece }: CallOptions): Promise<Uint8Array> {
+  call(body: Uint8Array, { deadlineMs, requestId, signal, onPiece }: CallOptions): Promise<Uint8Array> {
     if (this.#ending.signal.aborted) {
       return Promise.reject(new ApplianceError("InferenceServiceUnavailableError", "The deployment was taken down."))
     }
@@ -131,7 +135,12 @@ export class RunningRevision {
       this.#rest()
       this.#drained()
     }
+    const fail = (error: ApplianceError, outcome: "raised" | "lost") => {
+      if (!over) this.#options.onFailure(requestId ?? null, error)
+      settle(error, outcome)
+    }
     const call: Call = {
+      requestId: requestId ?? null,
       holder: this,
       body,
       deadline: performance.now() + deadlineMs,
@@ -146,8 +155,8 @@ export class RunningRevision {
           settle(error instanceof Error ? error : new Error(String(error)), "refused")
         }
       },
-      failed: (failure) => settle(handlerFailed(failure), "raised"),
-      lost: (exit) => settle(workerLost(exit), "lost"),
+      failed: (failure) => fail(handlerFailed(failure), "raised"),
+      lost: (exit) => fail(workerLost(exit), "lost"),
       refused: (error) => settle(error, "refused"),
     }
     // One that is executed when it is late ends with its worker, which tells why.
@@ -276,7 +285,7 @@ export class RunningRevision {
     })
     let worker: Worker | null = null
     try {
-      worker = await this.#options.start(replica.onCallFrame, signal)
+      worker = await this.#options.start(replica, signal)
       const reply = await worker.request({ type: "construct_realtime" }, { deadlineMs: CONSTRUCT_DEADLINE_MS, signal })
       if (reply.type === "failed") throw new RevisionNotStarted(describe(reply.error))
       if (this.#held) throw new RevisionNotStarted("The revision is held.")

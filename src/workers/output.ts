@@ -7,6 +7,8 @@ import { setImmediate as nextTurn } from "node:timers/promises"
 export interface OutputLine {
   readonly stream: "stdout" | "stderr"
   readonly text: string
+  /** Id of the realtime call that it was printed for, as the worker says; null when it is none's. */
+  readonly call: number | null
 }
 
 export interface OutputLimits {
@@ -20,6 +22,9 @@ export const OUTPUT_LIMITS: OutputLimits = { lineBytes: 8 * 1024, totalBytes: 16
 
 const TAIL_BYTES = 16 * 1024
 const NEWLINE = 10
+/** See `python/plugin_worker/output_capture.py`; a plugin can print one itself, and then deceives its own log. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a character that no text has
+const CALL_MARK = /^\x1f(\d{1,10})\x1f/
 /** What a line counts besides its bytes: 30 MiB of newlines were 30 million lines, and the event loop's for 19 s. */
 const LINE_COST = 64
 
@@ -50,7 +55,7 @@ export interface Drain {
 export function drainLines(
   stream: ReadableStream<Uint8Array>,
   tail: OutputTail,
-  onLine: (text: string) => void,
+  onLine: (text: string, call: number | null) => void,
   limits: OutputLimits = OUTPUT_LIMITS,
   onBytes: (count: number) => void = () => undefined,
 ): Drain {
@@ -63,7 +68,7 @@ export function drainLines(
     if (full) return
     passed += line.bytes
     full = passed > limits.totalBytes
-    onLine(full ? `[output over ${limits.totalBytes} bytes is not kept]` : line.text)
+    onLine(full ? `[output over ${limits.totalBytes} bytes is not kept]` : line.text, line.call)
   }
   const read = async () => {
     try {
@@ -83,6 +88,7 @@ export function drainLines(
 
 interface Line {
   readonly text: string
+  readonly call: number | null
   /** As printed, the cut part included. */
   readonly bytes: number
 }
@@ -127,7 +133,10 @@ class LineCutter {
 
   #emit(take: (line: Line) => void): void {
     const cut = this.#seen > this.#kept ? ` [line of ${this.#seen} bytes cut]` : ""
-    take({ text: printable(new TextDecoder().decode(Buffer.concat(this.#parts))) + cut, bytes: this.#seen + 1 })
+    const line = new TextDecoder().decode(Buffer.concat(this.#parts))
+    const mark = CALL_MARK.exec(line)
+    const text = printable(mark === null ? line : line.slice(mark[0].length)) + cut
+    take({ text, call: mark === null ? null : Number(mark[1]), bytes: this.#seen + 1 })
     this.#parts = []
     this.#kept = 0
     this.#seen = 0

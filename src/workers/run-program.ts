@@ -14,7 +14,7 @@ export interface ProgramOptions {
   readonly timeoutMs: number
   /** Aborting ends the program and its group. */
   readonly signal?: AbortSignal | undefined
-  onLine?(line: OutputLine): void
+  onLine?(line: Pick<OutputLine, "stream" | "text">): void
   onStart?(pid: number): Promise<void>
 }
 

@@ -84,7 +84,7 @@ export function superviseProcess({
 
   const tail = new OutputTail()
   const outputs = (["stdout", "stderr"] as const).map((stream) =>
-    drainLines(child[stream], tail, (text) => onLog({ stream, text }), OUTPUT_LIMITS, onPrinted),
+    drainLines(child[stream], tail, (text, call) => onLog({ stream, text, call }), OUTPUT_LIMITS, onPrinted),
   )
   const channel: Channel = openChannel({
     fd: child.channel,

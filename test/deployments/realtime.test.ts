@@ -268,6 +268,48 @@ class RealtimeHandler:
   expect(body.health.queue_delay_ms.p99).toBeGreaterThan(100)
 }, 60_000)
 
+test("what a request printed and raised is found by its id", async () => {
+  const id = await published(
+    appliance,
+    "printing",
+    `import logging, sys
+logger = logging.getLogger("printing")
+logger.addHandler(logging.StreamHandler())
+class RealtimeHandler:
+    def __init__(self):
+        print("constructed")
+    def predict(self, request):
+        print("asked for", request["text"])
+        print("one\\ntwo")
+        logger.warning("careful with %s", request["text"])
+        if request["text"] == "bad":
+            raise ValueError("no good")
+        return {}
+`,
+  )
+  await deployed(appliance, id)
+  const path = `/inference/custom_plugin_${appliance.namespaceId}_${id}`
+  const answers = await Promise.all(["a", "bad", "c"].map((text) => ask(path, { text })))
+  const logs = async (query = "") =>
+    (await appliance.call("GET", `${pluginRoute(appliance, id)}/logs${query}`)).body.logs
+  for (const [index, text] of ["a", "bad", "c"].entries()) {
+    const requestId = answers[index]?.headers.get("X-Request-Id")
+    const wanted = text === "bad" ? 5 : 4
+    const lines = await eventually(async () => {
+      const found = await logs(`?request_id=${requestId}`)
+      return found.length === wanted ? found : null
+    })
+    const of = (stream: string) =>
+      lines.flatMap((line: { stream: string; message: string }) => (line.stream === stream ? [line.message] : []))
+    expect(of("stdout")).toEqual([`asked for ${text}`, "one", "two"])
+    expect(of("stderr")).toEqual([`careful with ${text}`])
+    if (text === "bad") expect(of("error")[0]).toMatch(/^ValueError: no good\n[\s\S]*realtime\.py/)
+    expect(lines[0].revision_id).toMatch(/^rev_/)
+  }
+  expect((await logs())[0]).toMatchObject({ message: "constructed", request_id: null, stream: "stdout" })
+  expect(await logs("?limit=1")).toHaveLength(1)
+}, 60_000)
+
 test("a deployment whose workers die is failing, and the appliance ready while another works", async () => {
   await using own = await startTestAppliance()
   const dying = await published(

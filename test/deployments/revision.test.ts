@@ -19,6 +19,7 @@ function starting() {
     idleMs: 0,
     maxBatch: 1,
     start: () => new Promise(() => undefined),
+    onFailure: () => undefined,
     log: createLog("silent"),
   })
 }
@@ -70,7 +71,15 @@ test("a client that reads nothing of a stream ends it at 16 MiB", async () => {
     registered: () => true,
     deadlineMs: 1_000,
   })
-  const answer = await call(NAMESPACE, "flooding_1_0_0", { body: REQUEST, inputs: {} }, new AbortController().signal)
+  const answer = await call(
+    NAMESPACE,
+    "flooding_1_0_0",
+    { body: REQUEST, inputs: {} },
+    {
+      requestId: "req_1",
+      signal: new AbortController().signal,
+    },
+  )
   expect(answer.body).toBeNull()
   expect(refused).toEqual([expect.stringContaining("behind the stream")])
 })

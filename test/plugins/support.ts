@@ -11,6 +11,7 @@ import pino from "pino"
 import { pluginArchives } from "../../src/archives/plugin-archives.ts"
 import { DEFAULT_ARCHIVE_LIMITS, unpackArchive } from "../../src/archives/reader.ts"
 import { removeTree } from "../../src/archives/trees.ts"
+import { deploymentLogs } from "../../src/deployments/deployment-logs.ts"
 import { deployments } from "../../src/deployments/deployments.ts"
 import { rollouts } from "../../src/deployments/rollout.ts"
 import type { ApplianceError } from "../../src/errors.ts"
@@ -72,7 +73,7 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
     now,
     log,
   })
-  const serving = deployments({ metadata, rollouts: rolling, now })
+  const serving = deployments({ metadata, rollouts: rolling, logs: deploymentLogs(now), now })
   const parts = {
     dataDir,
     metadata,

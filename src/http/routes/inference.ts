@@ -62,7 +62,7 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
     const { inputs, parameters } = request
     const body = new TextEncoder().encode(JSON.stringify({ inputs, parameters: parameters ?? {} }))
     const started = performance.now()
-    const answer = await endpoint.call(namespace, pluginId, { body, inputs }, c.req.raw.signal)
+    const answer = await endpoint.call(namespace, pluginId, { body, inputs }, asker(c))
     if (answer.body === null) return streamed(c, answer)
     const latency = Math.round((performance.now() - started) * 1000) / 1000
     const about = { provider: "custom_plugin", model: pluginId, latency_ms: latency, cached: false }
@@ -79,7 +79,7 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
     pluginId: string,
   ) => {
     const body = c.get("body") ?? NO_INPUTS
-    const answer = await endpoint.call(namespace, pluginId, { body, inputs: inputsOf(request ?? {}) }, c.req.raw.signal)
+    const answer = await endpoint.call(namespace, pluginId, { body, inputs: inputsOf(request ?? {}) }, asker(c))
     return answer.body === null
       ? streamed(c, answer)
       : (c.body(answer.body as Uint8Array<ArrayBuffer>, 200, JSON_ANSWER) as never)
@@ -102,6 +102,8 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
     })
   }
 }
+
+const asker = (c: Context<HttpEnv>) => ({ requestId: c.get("requestId"), signal: c.req.raw.signal })
 
 const NO_INPUTS = new TextEncoder().encode("{}")
 const JSON_ANSWER = { "Content-Type": "application/json" }

@@ -5,6 +5,8 @@ import {
   ListPluginsResponse,
   PluginDeployment,
   PluginDetail,
+  PluginLogLine,
+  PluginLogsQuery,
   PluginRemoved,
   PluginRevision,
   PluginStatus,
@@ -111,6 +113,20 @@ const revisions = createRoute({
     ...ERRORS,
   },
 })
+const logs = createRoute({
+  method: "get",
+  path: `${onePath}/logs`,
+  tags,
+  summary: "What a deployed plugin printed and raised, oldest first",
+  request: { params: PluginParams, query: PluginLogsQuery },
+  responses: {
+    200: {
+      description: "The newest lines",
+      content: json(z.object({ success: z.literal(true), logs: z.array(PluginLogLine) })),
+    },
+    ...ERRORS,
+  },
+})
 const remove = createRoute({
   method: "delete",
   path: onePath,
@@ -157,6 +173,13 @@ export function pluginRoutes(app: App, { namespaces, plugins, deployments, presi
     const params = c.req.valid("param")
     const namespace = within(c.get("caller"), params)
     return c.json({ success: true as const, revisions: deployments.revisions(namespace, params.plugin_id) }, 200)
+  })
+  app.openapi(logs, (c) => {
+    const params = c.req.valid("param")
+    const { request_id: requestId, limit } = c.req.valid("query")
+    const namespace = within(c.get("caller"), params)
+    const wanted = { limit, ...(requestId === undefined ? {} : { requestId }) }
+    return c.json({ success: true as const, logs: deployments.logs(namespace, params.plugin_id, wanted) }, 200)
   })
   app.openapi(undeploy, (c) => {
     const params = c.req.valid("param")

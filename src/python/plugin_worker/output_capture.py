@@ -4,6 +4,51 @@ import faulthandler
 import io
 import signal
 import sys
+from typing import Any
+
+# Before a line and the id of the realtime call that it was printed for.
+_MARK = b"\x1f"
+
+
+class CallLines:
+    """stdout and stderr of a realtime worker, each line with the id of the call that is executed; `call` is 0 between two."""
+
+    def __init__(self) -> None:
+        self.call = 0
+
+    def attach(self) -> None:
+        """To what `sys` has now: what native code prints carries no id."""
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if isinstance(stream, io.TextIOWrapper):
+                stream.flush()
+                marked = io.BufferedWriter(_Marked(stream.fileno(), self))
+                text = io.TextIOWrapper(marked, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+                setattr(sys, name, text)
+
+
+class _Marked(io.FileIO):
+    def __init__(self, descriptor: int, lines: CallLines) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._lines = lines
+        self._within_line = False
+
+    def write(self, data: Any) -> int:
+        call = self._lines.call
+        text = bytes(data)
+        if call != 0 and text:
+            mark = b"%b%d%b" % (_MARK, call, _MARK)
+            marked = text[:-1].replace(b"\n", b"\n" + mark) + text[-1:]
+            _write_all(super().write, marked if self._within_line else mark + marked)
+        else:
+            _write_all(super().write, text)
+        self._within_line = not text.endswith(b"\n")
+        return len(text)
+
+
+def _write_all(write: Any, data: bytes) -> None:
+    while data:
+        data = data[write(data) :]
 
 
 def prepare_streams() -> None:

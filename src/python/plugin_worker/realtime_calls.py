@@ -15,6 +15,7 @@ from typing import Any
 from plugin_worker.failures import Failure, RequestFailed, failure_of, plugin_code
 from plugin_worker.json_values import plain_value, to_json_value
 from plugin_worker.limits import FRAME_PAYLOAD, MAX_BATCH_CALLS
+from plugin_worker.output_capture import CallLines
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.protocol import ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIECE_FRAME, Channel, Frame
 from plugin_worker.realtime import RealtimeService, inputs_and_parameters, merged
@@ -38,11 +39,13 @@ class RealtimeCalls:
         profile: dict[str, Any],
         channel: Channel,
         more: Callable[[float], Frame | None],
+        lines: CallLines,
     ) -> None:
         self._service = service
         self._plugin = plugin
         self._channel = channel
         self._more = more
+        self._lines = lines
         self._most = int(_number(profile, "max_batch_size", 32, 1, MAX_BATCH_CALLS))
         # Seconds that the next call is expected to take: until something is known, it begins alone.
         self._expected = _TOGETHER
@@ -77,6 +80,7 @@ class RealtimeCalls:
         unsent: list[Frame] = []
         sent = began = time.perf_counter()
         for call in calls:
+            self._lines.call = call.id
             for frame in self._one(call):
                 unsent.append(frame)
                 if frame.kind == PIECE_FRAME:
@@ -88,6 +92,7 @@ class RealtimeCalls:
             if ended - sent > _TOGETHER:
                 self._channel.send_frames(unsent)
                 unsent, sent = [], ended
+        self._lines.call = 0
         if unsent:
             self._channel.send_frames(unsent)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugin_worker.failures import InvalidPlugin, plugin_code
 from plugin_worker.manifest import Manifest, read_manifest
+from plugin_worker.output_capture import CallLines
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.protocol import Channel, Frame
 
@@ -24,6 +25,7 @@ class Session:
         self._manifest: Manifest | None = None
         self._pipeline: BuiltPipeline | None = None
         self._realtime: RealtimeService | None = None
+        self._lines = CallLines()
 
     def read_manifest(self) -> Message:
         manifest = self._read_manifest()
@@ -82,6 +84,8 @@ class Session:
     def construct_realtime(self) -> Message:
         from plugin_worker.realtime import construct_realtime
 
+        # Before the plugin's module: what it takes of `sys` when it is imported is marked too.
+        self._lines.attach()
         with plugin_code("realtime", self.plugin):
             self._realtime = construct_realtime(self.plugin)
         return {"type": "realtime_constructed", "form": self._realtime.form, "batches": self._realtime.batches}
@@ -92,7 +96,8 @@ class Session:
 
         if self._realtime is None:
             return None
-        return RealtimeCalls(self._realtime, self.plugin, self._read_manifest().compute_profile or {}, channel, more)
+        profile = self._read_manifest().compute_profile or {}
+        return RealtimeCalls(self._realtime, self.plugin, profile, channel, more, self._lines)
 
     def predict(self, request: Message) -> Message:
         with plugin_code("predict", self.plugin):

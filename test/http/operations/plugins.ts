@@ -128,6 +128,14 @@ export const plugins: readonly Entry[] = [
     malformed: "none",
   },
   {
+    operation: `GET ${one}/logs`,
+    request: ours,
+    answers: { what: "nothing of a plugin that was never deployed", body: () => ({ success: true, logs: [] }) },
+    refuses: [...refuses, invalid("no number of lines", { query: "limit=0" })],
+    foreign: HIDDEN,
+    malformed: [longPlugin],
+  },
+  {
     operation: `GET ${one}/revisions`,
     request: ours,
     answers: { what: "none of a plugin that was never deployed", body: () => ({ success: true, revisions: [] }) },

@@ -31,6 +31,7 @@ export function publicApiTests(fixtures: () => Fixtures): void {
     expect(others.sort()).toEqual([
       "GET /ready",
       "GET /v1/health/deep",
+      "GET /v1/namespaces/{namespace_id}/plugins/{plugin_id}/logs",
       "GET /v1/namespaces/{namespace_id}/plugins/{plugin_id}/revisions",
       "GET /v1/presigned/archives/{namespace_id}/{plugin_id}",
       "GET /v1/presigned/blobs/{bucket_id}/{sha256}",
