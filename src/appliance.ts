@@ -30,6 +30,7 @@ import { rollouts } from "./deployments/rollout.ts"
 import { startDocuments } from "./documents/process.ts"
 import { removeCollectionFiles, sweepDocumentFiles } from "./documents/sweep.ts"
 import { httpApp } from "./http/app.ts"
+import { inferenceFront } from "./http/inference-front.ts"
 import { serveHttp } from "./http/server.ts"
 import type { Log } from "./log.ts"
 import { lockDirectory } from "./metadata/directory-lock.ts"
@@ -311,11 +312,19 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     now,
     onRemoved: () => sweep.soon(),
   })
-  const app = httpApp({
-    log,
+  const asking = endpoint({
+    deployments: serving,
+    registered: ({ namespaceId }, id) => metadata.read.plugins.get(namespaceId, id) !== undefined,
+    deadlineMs: config.requestDeadlineMs,
+  })
+  const askers = {
     authentication: authentication({ metadata, now }),
     rateLimits: rateLimits(now),
     requestsPerSecond: config.quotas.requests_per_second,
+  }
+  const app = httpApp({
+    log,
+    ...askers,
     idempotency: once,
     organizations: orgs,
     apiKeys: keys,
@@ -339,11 +348,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       now,
     }),
     deployments: serving,
-    endpoint: endpoint({
-      deployments: serving,
-      registered: ({ namespaceId }, id) => metadata.read.plugins.get(namespaceId, id) !== undefined,
-      deadlineMs: config.requestDeadlineMs,
-    }),
+    endpoint: asking,
     pluginUploads: uploads,
     pluginConfirmations: confirmations,
     extractors: extractors({ metadata }),
@@ -379,7 +384,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
 
   starting.use(memoryValve())
   await putFilesInOrder()
-  const server = serveHttp(app.fetch, config.host, config.port)
+  const front = inferenceFront({ log, ...askers, namespaces: namespaceDomain, endpoint: asking })
+  const server = serveHttp(app.fetch, front, config.host, config.port)
   starting.defer(() => server.stop(config.shutdownGraceMs))
   if (config.publicUrl === null) url = server.url
   lock.announce(server.url)

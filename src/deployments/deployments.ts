@@ -204,6 +204,8 @@ export function deployments({ metadata, rollouts, logs, now }: Deps) {
       })
     },
 
+    serves: (namespaceId: string, pluginId: string): boolean => rollouts.answering(namespaceId, pluginId) !== undefined,
+
     /** What gets copies of what this revision is asked. */
     shadowsOf: (running: RunningRevision): readonly Shadow[] => rollouts.shadowsOf(running),
 

@@ -10,7 +10,7 @@ import type { Deployments } from "./deployments.ts"
 import type { RunningRevision } from "./revision.ts"
 
 interface Deps {
-  deployments: Pick<Deployments, "answering" | "aliased" | "shadowsOf">
+  deployments: Pick<Deployments, "answering" | "aliased" | "serves" | "shadowsOf">
   registered: (namespace: Namespace, pluginId: string) => boolean
   /** From a request's arrival to its answer. */
   deadlineMs: number
@@ -60,6 +60,9 @@ export function endpoint({ deployments, registered, deadlineMs }: Deps) {
           : `The provider '${provider}' is not set up here; name a plugin by inference_name or feature_uri.`,
       )
     },
+
+    /** Whether a call would be given to anybody. */
+    answers: (namespace: Namespace, pluginId: string): boolean => deployments.serves(namespace.namespaceId, pluginId),
 
     /** The plugin that a name answers with now. @throws NotFoundError */
     aliased: (namespace: Namespace, name: string): string => deployments.aliased(namespace, name),

@@ -13,6 +13,7 @@ import { authentication } from "./authentication.ts"
 import { errorResponse, validationError } from "./error-response.ts"
 import { rateLimiting } from "./rate-limiting.ts"
 import { jsonBody } from "./request-body.ts"
+import { logRequest } from "./request-log.ts"
 import { apiKeyRoutes } from "./routes/api-keys.ts"
 import { batchRoutes } from "./routes/batches.ts"
 import { bucketUploadRoutes } from "./routes/bucket-uploads.ts"
@@ -81,16 +82,7 @@ export function httpApp(deps: HttpDeps) {
     c.set("allowSilence", c.env?.allowSilence ?? (() => {}))
     c.header("X-Request-Id", requestId)
     await next()
-    const milliseconds = Math.round(performance.now() - started)
-    const line = {
-      request_id: requestId,
-      event: "request",
-      method: c.req.method,
-      path: c.req.path,
-      status: c.res.status,
-      ms: milliseconds,
-    }
-    deps.log.info(line, "request")
+    logRequest(deps.log, { requestId, method: c.req.method, path: c.req.path, status: c.res.status, started })
   })
   app.onError((error, c) => errorResponse(c, error, deps.log))
   app.notFound((c) => errorResponse(c, noRoute(app, c.req.method, c.req.path), deps.log))

@@ -29,11 +29,26 @@ const STATUS = {
 } as const satisfies Record<ErrorType, ContentfulStatusCode>
 
 export function errorResponse(c: Context<HttpEnv>, thrown: unknown, log: Log): Response {
+  const asked = { requestId: c.get("requestId"), method: c.req.method, path: c.req.path }
+  const { status, headers, body } = failureOf(thrown, asked, log)
+  for (const [name, value] of Object.entries(headers)) c.header(name, value)
+  return c.json(body, status)
+}
+
+/** The answer to what was thrown, which is logged when nobody expected it. */
+export function failureOf(
+  thrown: unknown,
+  asked: { requestId: string; method: string; path: string },
+  log: Log,
+): { status: ContentfulStatusCode; headers: Readonly<Record<string, string>>; body: object } {
   const error = expected(thrown)
-  if (error === null) return fault(c, thrown, log)
+  if (error === null) return { status: 500, headers: {}, body: fault(thrown, asked, log) }
   const status = STATUS[error.type]
-  for (const [name, value] of Object.entries(error.headers ?? {})) c.header(name, value)
-  return c.json({ success: false, status, error: envelope(error, status), ...error.beside }, status)
+  return {
+    status,
+    headers: error.headers ?? {},
+    body: { success: false, status, error: envelope(error, status), ...error.beside },
+  }
 }
 
 /** The envelope for what never gets as far as the app: no request id, no log line. */
@@ -59,25 +74,19 @@ function expected(thrown: unknown): ApplianceError | null {
 }
 
 /** Nothing of an unexpected fault leaves but an id under which the log has it whole. */
-function fault(c: Context<HttpEnv>, thrown: unknown, log: Log): Response {
-  const requestId = c.get("requestId")
-  log.error(
-    { request_id: requestId, event: "request_failed", err: thrown, method: c.req.method, path: c.req.path },
-    "unexpected fault",
-  )
-  return c.json(
-    {
-      success: false,
-      status: 500,
-      error: {
-        message: `The appliance failed on this request. Its log has the details under request id ${requestId}.`,
-        type: "InternalServerError",
-        code: "500",
-        details: { request_id: requestId },
-      },
+function fault(thrown: unknown, asked: { requestId: string; method: string; path: string }, log: Log): object {
+  const { requestId, method, path } = asked
+  log.error({ request_id: requestId, event: "request_failed", err: thrown, method, path }, "unexpected fault")
+  return {
+    success: false,
+    status: 500,
+    error: {
+      message: `The appliance failed on this request. Its log has the details under request id ${requestId}.`,
+      type: "InternalServerError",
+      code: "500",
+      details: { request_id: requestId },
     },
-    500,
-  )
+  }
 }
 
 /** zod's findings as the contract's 422 (api.md §0.2). `where` is the part of the request: body, query, param, header. */

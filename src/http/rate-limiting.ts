@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from "hono"
 import { ApplianceError } from "../errors.ts"
 import type { Namespaces } from "../organizations/namespaces.ts"
-import type { RateLimits } from "../organizations/rate-limits.ts"
+import type { RateLimits, RateState } from "../organizations/rate-limits.ts"
 import type { HttpEnv } from "./app.ts"
 
 interface Deps {
@@ -13,6 +13,16 @@ interface Deps {
 
 const IN_PATH = /^\/v1\/namespaces\/([^/]+)/
 
+/** Of every answer (api.md §0.1). */
+export function rateHeaders({ limit, remaining, reset, window }: RateState): Record<string, string> {
+  return {
+    "X-RateLimit-Limit": String(limit),
+    "X-RateLimit-Remaining": String(remaining),
+    "X-RateLimit-Reset": String(reset),
+    "X-RateLimit-Window": String(window),
+  }
+}
+
 /** After authentication, before anything is read: an answer over the limit costs next to nothing. */
 export function rateLimiting({ rateLimits, namespaces, requestsPerSecond }: Deps): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
@@ -20,10 +30,7 @@ export function rateLimiting({ rateLimits, namespaces, requestsPerSecond }: Deps
     if (caller === undefined) return next()
     const named = IN_PATH.exec(c.req.path)?.[1] ?? c.req.header("x-namespace")
     const state = rateLimits.take(caller, namespaces.counted(caller, named), requestsPerSecond)
-    c.header("X-RateLimit-Limit", String(state.limit))
-    c.header("X-RateLimit-Remaining", String(state.remaining))
-    c.header("X-RateLimit-Reset", String(state.reset))
-    c.header("X-RateLimit-Window", String(state.window))
+    for (const [name, value] of Object.entries(rateHeaders(state))) c.header(name, value)
     if (state.allowed) return next()
     const retryAfter = Math.max(1, state.reset - Math.floor(Date.now() / 1000))
     throw new ApplianceError(

@@ -10,11 +10,13 @@ const MEBIBYTE = 1024 * 1024
 /** Deeper JSON than this is no plugin's parameters: refused before a recursive reader meets it. */
 const MAX_DEPTH = 64
 
+/** A frame to a worker carries 4 MiB, the envelope around it included. */
+export const INFERENCE_BODY_BYTES = 4 * MEBIBYTE - 4096
+
 /** Largest JSON body per route in bytes; the first pattern that fits counts. */
 const JSON_LIMITS: readonly { readonly path: RegExp; readonly bytes: number }[] = [
   { path: /^\/v1\/buckets\/[^/]+\/objects(\/batch|\/[^/]+)?$/, bytes: 128 * MEBIBYTE },
-  // A frame to a worker carries 4 MiB, the envelope around it included.
-  { path: /^(\/v1)?\/inference(\/|$)/, bytes: 4 * MEBIBYTE - 4096 },
+  { path: /^(\/v1)?\/inference(\/|$)/, bytes: INFERENCE_BODY_BYTES },
   { path: /^\/v1\/buckets\/[^/]+\/batches(\/[^/]+\/objects)?$/, bytes: 16 * MEBIBYTE },
 ]
 const DEFAULT_JSON_LIMIT = MEBIBYTE
@@ -106,7 +108,7 @@ export function tooLarge(limitBytes: number): ApplianceError {
 }
 
 /** @throws BadRequestError for what is too deep, or no UTF-8 */
-function checkedText(bytes: Uint8Array): string {
+export function checkedText(bytes: Uint8Array): string {
   let depth = 0
   let inString = false
   for (let index = 0; index < bytes.length; index++) {

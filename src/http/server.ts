@@ -2,6 +2,7 @@ import { ConfigError } from "../config.ts"
 import type { App } from "./app.ts"
 import { withNamespaceFromPath } from "./app.ts"
 import { bareFailure } from "./error-response.ts"
+import type { InferenceFront } from "./inference-front.ts"
 
 /** A connection may be silent this long while a request is open, in seconds; routes that need longer say so. */
 const IDLE_SECONDS = 30
@@ -16,7 +17,7 @@ export interface HttpServer {
 }
 
 /** @throws ConfigError when the address is taken or not ours */
-export function serveHttp(fetch: App["fetch"], host: string, port: number): HttpServer {
+export function serveHttp(fetch: App["fetch"], front: InferenceFront, host: string, port: number): HttpServer {
   const server = listen({
     hostname: host,
     port,
@@ -28,12 +29,16 @@ export function serveHttp(fetch: App["fetch"], host: string, port: number): Http
     reusePort: false,
     error: () => bareFailure(500, "InternalServerError", "The appliance failed on this request."),
     fetch(request, self) {
-      // The address is made of the Host header, which may be anything.
-      if (!URL.canParse(request.url)) return bareFailure(400, "BadRequestError", "The Host header is not a host.")
-      const allowSilence = (seconds: number) => self.timeout(request, Math.min(seconds, 255))
-      return fetch(withNamespaceFromPath(request), { allowSilence })
+      const answer = (asked: Request) => routed(asked, self)
+      return front(request, answer) ?? answer(request)
     },
   })
+  const routed = (request: Request, self: Bun.Server<undefined>) => {
+    // The address is made of the Host header, which may be anything.
+    if (!URL.canParse(request.url)) return bareFailure(400, "BadRequestError", "The Host header is not a host.")
+    const allowSilence = (seconds: number) => self.timeout(request, Math.min(seconds, 255))
+    return fetch(withNamespaceFromPath(request), { allowSilence })
+  }
   // Presigned URLs must be reachable from where the server is asked: "any address" is no address to call.
   const reachable = ["0.0.0.0", "::", ""].includes(host) ? "127.0.0.1" : host
   return {

@@ -67,7 +67,7 @@ test("a client that reads nothing of a stream ends it at 16 MiB", async () => {
     },
   } as unknown as RunningRevision
   const { call } = endpoint({
-    deployments: { answering: () => flooding, aliased: () => "", shadowsOf: () => [] },
+    deployments: { answering: () => flooding, aliased: () => "", serves: () => true, shadowsOf: () => [] },
     registered: () => true,
     deadlineMs: 1_000,
   })

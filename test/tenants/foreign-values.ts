@@ -28,6 +28,7 @@ export const IN_PATH: Readonly<Record<string, Values>> = {
 export const IN_QUERY: Readonly<Record<string, Values>> = {
   collection_id: (victim) => [victim.collectionId],
   search: (victim) => [victim.bucketName, victim.mark],
+  request_id: (victim) => [victim.mark],
 }
 
 type Body = Readonly<Record<string, unknown>>

@@ -5,6 +5,7 @@ import type { Answer, Endpoint } from "../../deployments/endpoint.ts"
 import { notFound } from "../../errors.ts"
 import type { Namespace, Namespaces } from "../../organizations/namespaces.ts"
 import type { App, HttpEnv } from "../app.ts"
+import { answerParts, inputsOf } from "../handler-answer.ts"
 import { ERRORS, INFERENCE_ERRORS, json, jsonRequest, NamespaceHeader, namespaceOf } from "../route.ts"
 
 interface Deps {
@@ -63,13 +64,13 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
     const body = new TextEncoder().encode(JSON.stringify({ inputs, parameters: parameters ?? {} }))
     const started = performance.now()
     const answer = await endpoint.call(namespace, pluginId, { body, inputs }, asker(c))
-    if (answer.body === null) return streamed(c, answer)
+    if (answer.body === null) return sent(c, answer)
     const latency = Math.round((performance.now() - started) * 1000) / 1000
     const about = { provider: "custom_plugin", model: pluginId, latency_ms: latency, cached: false }
     // Around the bytes that the worker wrote: reading and writing them again would cost as much as all the rest.
     const head = new TextEncoder().encode('{"data":')
     const tail = new TextEncoder().encode(`,${JSON.stringify(about).slice(1)}`)
-    return c.body(Buffer.concat([head, answer.body, tail]), 200, JSON_ANSWER) as never
+    return sent(c, { body: Buffer.concat([head, answer.body, tail]), pieces: null })
   })
   /** `request` is the body, read; without one there are no inputs. */
   const ask = async (
@@ -80,9 +81,7 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
   ) => {
     const body = c.get("body") ?? NO_INPUTS
     const answer = await endpoint.call(namespace, pluginId, { body, inputs: inputsOf(request ?? {}) }, asker(c))
-    return answer.body === null
-      ? streamed(c, answer)
-      : (c.body(answer.body as Uint8Array<ArrayBuffer>, 200, JSON_ANSWER) as never)
+    return sent(c, answer)
   }
   app.openapi(byName, (c) => {
     const namespace = namespaceOf(c, namespaces)
@@ -106,35 +105,8 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
 const asker = (c: Context<HttpEnv>) => ({ requestId: c.get("requestId"), signal: c.req.raw.signal })
 
 const NO_INPUTS = new TextEncoder().encode("{}")
-const JSON_ANSWER = { "Content-Type": "application/json" }
 
-/** What the schema speaks of: the inputs of an envelope, or all of it. */
-function inputsOf(request: HandlerRequest): Record<string, unknown> {
-  const keys = Object.keys(request)
-  const envelope = isObject(request.inputs) && keys.every((key) => key === "inputs" || key === "parameters")
-  return envelope && isObject(request.inputs) ? request.inputs : request
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-}
-
-/** Server-sent events: each piece as it comes; an error in the middle is an event of its own. */
-function streamed(c: Context<HttpEnv>, { pieces }: Answer): never {
-  const encoder = new TextEncoder()
-  const events = async function* () {
-    try {
-      for await (const piece of pieces ?? []) {
-        yield Buffer.concat([encoder.encode("data: "), piece, encoder.encode("\n\n")])
-      }
-      yield encoder.encode("event: end\ndata: {}\n\n")
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
-      yield encoder.encode(`event: error\ndata: ${JSON.stringify({ message })}\n\n`)
-    }
-  }
-  return c.body(events() as unknown as ReadableStream, 200, {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache",
-  }) as never
+function sent(c: Context<HttpEnv>, answer: Answer): never {
+  const { body, headers } = answerParts(answer)
+  return c.body(body, 200, headers) as never
 }

@@ -160,10 +160,14 @@ class Inbox:
             frame = self._complete()
         return frame
 
+    def read_already(self) -> Frame | None:
+        """The next one that came with the last read: no system call. Raises FrameError for what is no frame."""
+        return self._complete()
+
     def next_within(self, seconds: float) -> Frame | None:
-        """The next one if it comes in that time; in no time, if it has been read already. Raises as `next`."""
+        """The next one if it comes in that time, 0 for what has come. Raises as `next`."""
         frame = self._complete()
-        if frame is not None or seconds <= 0:
+        if frame is not None:
             return frame
         deadline = time.monotonic() + seconds
         while self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):

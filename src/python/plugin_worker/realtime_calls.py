@@ -30,7 +30,7 @@ _NEWEST = 0.2
 
 
 class RealtimeCalls:
-    """`more` gives the next call that has been read, waiting at most so many seconds for another, or None."""
+    """`more` gives the next call that comes within so many seconds, or None; without a time, only what has been read already."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class RealtimeCalls:
         plugin: Plugin,
         profile: dict[str, Any],
         channel: Channel,
-        more: Callable[[float], Frame | None],
+        more: Callable[[float | None], Frame | None],
         lines: CallLines,
     ) -> None:
         self._service = service
@@ -71,7 +71,7 @@ class RealtimeCalls:
         calls = [first]
         most = min(MAX_BATCH_CALLS, int(_TOGETHER / self._expected)) if self._expected < _TOGETHER else 1
         while len(calls) < most:
-            following = self._more(0)
+            following = self._more(None)
             if following is None:
                 break
             calls.append(following)

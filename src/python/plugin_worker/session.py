@@ -90,7 +90,7 @@ class Session:
             self._realtime = construct_realtime(self.plugin)
         return {"type": "realtime_constructed", "form": self._realtime.form, "batches": self._realtime.batches}
 
-    def realtime_calls(self, channel: Channel, more: Callable[[float], Frame | None]) -> "RealtimeCalls | None":
+    def realtime_calls(self, channel: Channel, more: Callable[[float | None], Frame | None]) -> "RealtimeCalls | None":
         """Answers calls with the handler; None before it has been constructed."""
         from plugin_worker.realtime_calls import RealtimeCalls
 

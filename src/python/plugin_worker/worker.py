@@ -132,8 +132,9 @@ class Worker:
         aside, self._set_aside = self._set_aside, None
         return aside or _received(self._inbox.next)
 
-    def _more_calls(self, seconds: float) -> Frame | None:
-        frame = _received(lambda: self._inbox.next_within(seconds))
+    def _more_calls(self, seconds: float | None) -> Frame | None:
+        inbox = self._inbox
+        frame = _received(inbox.read_already if seconds is None else lambda: inbox.next_within(seconds))
         if frame is None or frame.kind == CALL_FRAME:
             return frame
         self._set_aside = frame

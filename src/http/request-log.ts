@@ -1,0 +1,16 @@
+import type { Log } from "../log.ts"
+
+interface Answered {
+  readonly requestId: string
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  /** On the clock of performance.now(). */
+  readonly started: number
+}
+
+/** One line for each request, however it was answered. */
+export function logRequest(log: Log, { requestId, method, path, status, started }: Answered): void {
+  const ms = Math.round(performance.now() - started)
+  log.info({ request_id: requestId, event: "request", method, path, status, ms }, "request")
+}
