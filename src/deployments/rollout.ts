@@ -14,7 +14,8 @@ import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { bakeWindow } from "./bake.ts"
 import { probeRequest } from "./probe-request.ts"
 import type { RunningRevision } from "./revision.ts"
-import { Shadow } from "./shadow.ts"
+import type { Shadow } from "./shadow.ts"
+import { shadows } from "./shadows.ts"
 
 /** Rollouts that start at the same time: each imports libraries and loads a model. */
 const ROLLOUTS_AT_ONCE = 2
@@ -23,7 +24,6 @@ const DRAIN_MS = 30_000
 const PROBE_DEADLINE_MS = 120_000
 /** Of what the old revision holds, for the new one. */
 const HEADROOM = 1.1
-const NO_SHADOWS: readonly Shadow[] = []
 /** Until a start has been measured here. */
 const FIRST_ESTIMATE_SECONDS = 5
 const ERROR_LENGTH = 16_384
@@ -55,8 +55,7 @@ export function rollouts(deps: Deps) {
   })
   const queue: { key: string; revisionId: string }[] = []
   const underway = new Map<string, { revisionId: string; running: RunningRevision | null }>()
-  /** By the key of the plugin whose new revision it is; `source` is the key of what it gets copies of. */
-  const inShadow = new Map<string, { running: RunningRevision; source: string; shadow: Shadow }>()
+  const inShadow = shadows(now)
   const background = new Set<Promise<unknown>>()
   let stopped = false
 
@@ -162,7 +161,7 @@ export function rollouts(deps: Deps) {
     const source = sourceOf(revision.namespace_id, deployment)
     const before = source === null ? undefined : live.get(source)
     if (source === null || before === undefined) return false
-    inShadow.set(key, { running, source, shadow: new Shadow(before, running, PROBE_DEADLINE_MS, now()) })
+    inShadow.add(key, running, source, before)
     log.info(
       { event: "in_shadow", revision_id: revisionId, plugin_id: revision.plugin_id },
       "copies of requests go to it",
@@ -182,9 +181,8 @@ export function rollouts(deps: Deps) {
   }
 
   function endShadow(key: string): void {
-    const ended = inShadow.get(key)
-    inShadow.delete(key)
-    if (ended !== undefined) later(ended.running.end())
+    const ended = inShadow.remove(key)
+    if (ended !== null) later(ended.end())
   }
 
   async function probe(running: RunningRevision, plugin: RegisteredPlugin): Promise<void> {
@@ -236,7 +234,7 @@ export function rollouts(deps: Deps) {
     const blue = live.get(key)
     live.set(key, running)
     if (replaced !== null) running.takeOver(replaced)
-    for (const { source, shadow } of inShadow.values()) if (source === key) shadow.follow(running)
+    inShadow.follow(key, running)
     log.info({ event: "deployed", namespace_id: flipped.namespace_id, plugin_id: flipped.plugin_id }, "deployed")
     if (blue !== undefined) retire(blue)
     const { namespace_id: namespaceId, plugin_id: pluginId, name } = flipped
@@ -372,8 +370,7 @@ export function rollouts(deps: Deps) {
       live.get(keyOf(namespaceId, pluginId)),
 
     /** While a revision of the plugin id gets copies of requests. */
-    shadow: (namespaceId: string, pluginId: string): Shadow | undefined =>
-      inShadow.get(keyOf(namespaceId, pluginId))?.shadow,
+    shadow: (namespaceId: string, pluginId: string): Shadow | undefined => inShadow.get(keyOf(namespaceId, pluginId)),
 
     /** What a shadow of the plugin would get copies of. */
     shadowed(namespaceId: string, plugin: PluginRow): RunningRevision | undefined {
@@ -381,10 +378,7 @@ export function rollouts(deps: Deps) {
       return source === null ? undefined : live.get(source)
     },
 
-    shadowsOf(running: RunningRevision): readonly Shadow[] {
-      if (inShadow.size === 0) return NO_SHADOWS
-      return [...inShadow.values()].flatMap(({ shadow }) => (shadow.before === running ? [shadow] : []))
-    },
+    shadowsOf: inShadow.of,
 
     /** Of everything that answers. */
     conditions: (): DeploymentCondition[] => [...live.values()].map((running) => running.condition),
@@ -402,8 +396,11 @@ export function rollouts(deps: Deps) {
       stopped = true
       bake[Symbol.dispose]()
       queue.length = 0
-      const shadows = [...inShadow.values()].map(({ running }) => running)
-      const ends = [...live.values(), ...shadows, ...[...underway.values()].flatMap(({ running }) => running ?? [])]
+      const ends = [
+        ...live.values(),
+        ...inShadow.revisions(),
+        ...[...underway.values()].flatMap(({ running }) => running ?? []),
+      ]
       await Promise.all(ends.map((running) => running.end()))
       while (background.size > 0) await Promise.allSettled([...background])
     },

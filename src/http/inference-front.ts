@@ -89,7 +89,8 @@ export function inferenceFront(deps: Deps) {
       return new Response(parts.body, { headers: { ...headers, ...parts.headers } })
     } catch (thrown) {
       const failure = failureOf(thrown, { requestId, method: "POST", path: pluginId }, deps.log)
-      return Response.json(failure.body, { status: failure.status, headers: { ...headers, ...failure.headers } })
+      const all = { ...headers, ...failure.headers, "Content-Type": "application/json" }
+      return new Response(JSON.stringify(failure.body), { status: failure.status, headers: all })
     }
   }
 

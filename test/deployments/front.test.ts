@@ -1,0 +1,89 @@
+/** A plain request is answered before the router; it must not be told from one that took the routes. */
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { type CallOptions, eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { deployed, pluginRoute, published } from "./support.ts"
+
+const HANDLER = `class RealtimeHandler:
+    def predict(self, request):
+        if request["text"] == "raise":
+            raise ValueError("no good")
+        if request["text"] == "stream":
+            return iter([{"n": 1}, {"n": 2}])
+        return {"text": request["text"], "parameters": request.get("parameters")}
+`
+/** The router takes what names a character set. */
+const ROUTED = { "Content-Type": "application/json; charset=utf-8" }
+
+let appliance: TestAppliance
+let paths: string[]
+let id: string
+beforeAll(async () => {
+  appliance = await startTestAppliance()
+  id = await published(appliance, "fronted", HANDLER)
+  await deployed(appliance, id)
+  const prefix = `/inference/custom_plugin_${appliance.namespaceId}_${id}`
+  paths = [prefix, `/v1${prefix}`, "/v1/inference/custom/fronted"]
+}, 60_000)
+afterAll(() => appliance[Symbol.asyncDispose]())
+
+async function both(path: string, options: CallOptions) {
+  const [plain, routed] = await Promise.all([
+    appliance.call("POST", path, options),
+    appliance.call("POST", path, { ...options, headers: { ...ROUTED, ...options.headers } }),
+  ])
+  return [plain, routed].map(({ status, text, headers }) => ({
+    status,
+    text,
+    names: [...headers.keys()].filter((name) => name !== "content-length" && name !== "transfer-encoding").sort(),
+    type: headers.get("Content-Type"),
+  }))
+}
+
+test.each([
+  ["the inputs themselves", { body: { text: "a" } }, 200],
+  ["an envelope", { body: { inputs: { text: "a" }, parameters: { p: 1 } } }, 200],
+  ["what the schema refuses", { body: { text: 3 } }, 400],
+  ["what the handler raises", { body: { text: "raise" } }, 500],
+  ["a stream", { body: { text: "stream" } }, 200],
+  ["a list", { body: [1] }, 422],
+  ["no JSON", { raw: "{" }, 400],
+  ["no UTF-8", { raw: new Uint8Array([0x7b, 0xff, 0x7d]) }, 400],
+  ["no key", { body: { text: "a" }, key: null }, 401],
+  ["an unknown key", { body: { text: "a" }, key: "sk_unknown" }, 401],
+] as [string, CallOptions, number][])(
+  "%s is answered the same with and without the router",
+  async (_, options, status) => {
+    for (const path of paths) {
+      const given =
+        options.raw === undefined ? options : { ...options, headers: { "Content-Type": "application/json" } }
+      const [plain, routed] = await both(path, given)
+      expect(plain?.status).toBe(status)
+      expect(plain).toEqual(routed as NonNullable<typeof routed>)
+      expect(plain?.names).toContain("x-request-id")
+      if (options.key === undefined) expect(plain?.names).toContain("x-ratelimit-remaining")
+    }
+  },
+)
+
+test("a key of another organization, a limit and an undeployed plugin are told by the routes", async () => {
+  const [path = ""] = paths
+  const body = { text: "a" }
+  expect((await appliance.call("POST", path, { body, key: appliance.otherKey })).status).toBe(404)
+  const limit = await appliance.call("PATCH", `/v1/namespaces/${appliance.namespaceId}`, {
+    body: { quotas: { requests_per_second: 1 } },
+  })
+  expect(limit.status).toBe(200)
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, () => appliance.call("POST", path, { body, namespace: appliance.namespaceId })),
+  )
+  const limited = answers.filter(({ status }) => status === 429)
+  expect(limited.length).toBeGreaterThan(0)
+  expect(limited[0]?.headers.get("Retry-After")).toBe("1")
+  await eventually(async () => {
+    const unlimited = { body: { quotas: null } }
+    const answer = await appliance.call("PATCH", `/v1/namespaces/${appliance.namespaceId}`, unlimited)
+    return answer.status === 200 ? true : null
+  })
+  expect((await appliance.call("POST", `${pluginRoute(appliance, id)}/undeploy`)).status).toBe(200)
+  expect((await appliance.call("POST", path, { body })).status).toBe(400)
+})
