@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { connect } from "node:net"
-import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { REACHED } from "../support/isolation.ts"
 import { textPlugin, upload } from "../support/plugins.ts"
 
@@ -90,7 +90,7 @@ describe("the error envelope", () => {
     const answer = await appliance.call("GET", "/v1/health")
     const id = answer.headers.get("x-request-id")
     expect(id).toMatch(/^req_/)
-    expect(appliance.log()).toContain(String(id))
+    await eventually(async () => (appliance.log().includes(String(id)) ? true : null))
   })
 })
 

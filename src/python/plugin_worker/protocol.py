@@ -178,10 +178,11 @@ class Inbox:
         return None
 
     def _complete(self) -> Frame | None:
-        body = self._at + _LENGTH.size + _HEAD.size
-        if len(self._bytes) < body:
+        length = self._bytes[self._at : self._at + _LENGTH.size]
+        if len(length) < _LENGTH.size:
             return None
-        end = body + payload_length(self._bytes[self._at : self._at + _LENGTH.size])
+        body = self._at + _LENGTH.size + _HEAD.size
+        end = body + payload_length(length)
         if len(self._bytes) < end:
             return None
         frame_id, kind = _HEAD.unpack_from(self._bytes, self._at + _LENGTH.size)
