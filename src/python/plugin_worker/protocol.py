@@ -51,13 +51,17 @@ class Frame:
 
 def encode_frame(frame: Frame) -> bytes:
     """Raises FrameError when a field does not fit."""
+    return _head(frame) + frame.payload
+
+
+def _head(frame: Frame) -> bytes:
     if not 0 <= frame.id <= 0xFFFF_FFFF:
         raise FrameError(f"frame id {frame.id} is not a u32")
     if not 0 <= frame.kind <= 0xFF:
         raise FrameError(f"frame kind {frame.kind} is not a u8")
     if len(frame.payload) > FRAME_PAYLOAD:
         raise FrameError(f"a payload of {len(frame.payload)} bytes is over the limit of {FRAME_PAYLOAD}")
-    return _LENGTH.pack(_HEAD.size + len(frame.payload)) + _HEAD.pack(frame.id, frame.kind) + frame.payload
+    return _LENGTH.pack(_HEAD.size + len(frame.payload)) + _HEAD.pack(frame.id, frame.kind)
 
 
 def payload_length(head: bytes) -> int:
@@ -126,7 +130,7 @@ class Channel:
 
     def send_frames(self, frames: Iterable[Frame]) -> None:
         """All of them in one piece. Raises FrameError for one over the limit."""
-        data = memoryview(b"".join(encode_frame(frame) for frame in frames))
+        data = memoryview(b"".join(part for frame in frames for part in (_head(frame), frame.payload)))
         with self._sending:
             while data:
                 data = data[os.write(self._descriptor, data) :]
