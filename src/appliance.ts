@@ -382,7 +382,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     }),
   })
 
-  starting.use(memoryValve())
+  starting.use(memoryValve(rolling.requests))
   await putFilesInOrder()
   const front = inferenceFront({ log, ...askers, namespaces: namespaceDomain, endpoint: asking })
   const server = serveHttp(app.fetch, front, config.host, config.port)

@@ -380,6 +380,13 @@ export function rollouts(deps: Deps) {
 
     shadowsOf: inShadow.of,
 
+    /** Of what answers now, since it does. */
+    requests: (): number => {
+      let requests = 0
+      for (const running of live.values()) requests += running.measured.requests
+      return requests
+    },
+
     /** Of everything that answers. */
     conditions: (): DeploymentCondition[] => [...live.values()].map((running) => running.condition),
 
