@@ -1,7 +1,8 @@
 /** The forms in which a blob's `data` comes (api.md §3.2), as one of three: a value, bytes, or an address. Pure. */
 import type { FieldType } from "../contract/buckets.ts"
+import { isRecord } from "../is-record.ts"
 import { sniff } from "./mime.ts"
-import { isFileType, isRecord, isTextType, valueProblem } from "./schema.ts"
+import { isFileType, isTextType, valueProblem } from "./schema.ts"
 
 export type BlobContent =
   | { readonly kind: "value"; readonly value: unknown }

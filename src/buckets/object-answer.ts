@@ -1,7 +1,7 @@
 import type { BlobModel, ObjectModel } from "../contract/objects.ts"
+import { isRecord } from "../is-record.ts"
 import type { ObjectRow } from "../metadata/objects.ts"
 import type { SignedAccess } from "../presigned-urls.ts"
-import { isRecord } from "./schema.ts"
 import type { StoredBlob } from "./stored-blob.ts"
 
 /** How long a download URL in an answer works. */

@@ -1,4 +1,4 @@
-import { isRecord } from "./schema.ts"
+import { isRecord } from "../is-record.ts"
 import type { StoredBlob } from "./stored-blob.ts"
 
 /** A JSON merge: objects key by key, anything else replaces, null removes. */

@@ -1,6 +1,8 @@
 /** A bucket's schema: read from a request into one spelling, and the check of values against it. Pure. */
+
 import { type BucketSchema, FIELD_TYPES, type FieldType, type SchemaInput } from "../contract/buckets.ts"
 import { type FieldProblem, invalid } from "../errors.ts"
+import { isRecord } from "../is-record.ts"
 
 const MAX_PROPERTIES = 200
 const MAX_DEPTH = 8
@@ -158,8 +160,4 @@ function sameValue(a: unknown, b: unknown): boolean {
 
 function isField(value: unknown): value is SchemaField {
   return isRecord(value) && typeof value.type === "string" && fieldType(value.type) === value.type
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }

@@ -254,6 +254,12 @@ export function deploymentName(namespaceId: string, pluginId: string): string {
   return `custom_plugin_${namespaceId}_${pluginId}`
 }
 
+/** What `deploymentName` names; ids of namespaces hold no underscore but the one of their kind. */
+export function parseDeploymentName(name: string): { namespaceId: string; pluginId: string } | null {
+  const [, namespaceId, pluginId] = /^custom_plugin_(ns_[A-Za-z0-9]+)_(.+)$/.exec(name) ?? []
+  return namespaceId === undefined || pluginId === undefined ? null : { namespaceId, pluginId }
+}
+
 export function routePrefix(namespaceId: string, pluginId: string): string {
   return `/inference/${deploymentName(namespaceId, pluginId)}`
 }

@@ -16,15 +16,17 @@ interface Deps {
   deadlineMs: number
 }
 
-export interface Answer {
-  /** JSON, whole; or null when the answer is streamed. */
-  readonly body: Uint8Array | null
-  /** Pieces of JSON as they come; null when the answer is whole. */
-  readonly pieces: AsyncIterable<Uint8Array> | null
-}
+/** JSON, whole, or in pieces as they come. */
+export type Answer =
+  | { readonly body: Uint8Array; readonly pieces: null }
+  | { readonly body: null; readonly pieces: AsyncIterable<Uint8Array> }
 
 /** Pieces that a slow client has not read: a worker cannot be told to wait. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024
+/** What a piece costs besides its bytes: empty ones would be free otherwise. */
+const PIECE_COST = 128
+/** After the deadline, for the answer that tells of it; in seconds. */
+const SILENCE_MARGIN = 10
 
 export function endpoint({ deployments, registered, deadlineMs }: Deps) {
   const schemas = new WeakMap<RunningRevision, z.ZodType | null>()
@@ -42,6 +44,9 @@ export function endpoint({ deployments, registered, deadlineMs }: Deps) {
   }
 
   return {
+    /** A connection on which a call waits is silent for so long, in seconds. */
+    silenceSeconds: deadlineMs / 1000 + SILENCE_MARGIN,
+
     /** The plugin that a request of `/v1/inference` names. @throws BadRequestError, NotFoundError */
     named(namespace: Namespace, { inference_name: name, feature_uri: uri, provider }: Target): string {
       if (name != null) return existing(namespace, name)
@@ -151,7 +156,7 @@ function pieceQueue() {
   return {
     /** @throws ProcessingError when the client is that far behind */
     push(piece: Uint8Array) {
-      bytes += piece.byteLength
+      bytes += piece.byteLength + PIECE_COST
       if (bytes > MAX_UNREAD_BYTES) {
         throw new ApplianceError("ProcessingError", `The client is ${MAX_UNREAD_BYTES} bytes behind the stream.`)
       }
@@ -171,7 +176,7 @@ function pieceQueue() {
       for (;;) {
         const piece = waiting.shift()
         if (piece !== undefined) {
-          bytes -= piece.byteLength
+          bytes -= piece.byteLength + PIECE_COST
           yield piece
         } else if (over) break
         else

@@ -1,3 +1,4 @@
+import { isRecord } from "../is-record.ts"
 import type { PluginManifest } from "../plugins/manifest.ts"
 
 /** Deeper than any honest example. */
@@ -14,21 +15,21 @@ export function probeRequest({
   request: Record<string, unknown>
   declared: boolean
 } {
-  if (isObject(example)) return { request: example, declared: true }
-  const examples = isObject(schema) ? schema.examples : undefined
-  if (Array.isArray(examples) && isObject(examples[0])) return { request: examples[0], declared: true }
-  const made = isObject(schema) ? valueFor(schema, schema, 0) : {}
-  return { request: isObject(made) ? made : {}, declared: false }
+  if (isRecord(example)) return { request: example, declared: true }
+  const examples = isRecord(schema) ? schema.examples : undefined
+  if (Array.isArray(examples) && isRecord(examples[0])) return { request: examples[0], declared: true }
+  const made = isRecord(schema) ? valueFor(schema, schema, 0) : {}
+  return { request: isRecord(made) ? made : {}, declared: false }
 }
 
 function valueFor(schema: unknown, root: Record<string, unknown>, depth: number): unknown {
-  if (!isObject(schema) || depth > MAX_DEPTH) return null
+  if (!isRecord(schema) || depth > MAX_DEPTH) return null
   if (schema.default !== undefined) return schema.default
   if (Array.isArray(schema.examples)) return schema.examples[0]
   if (schema.const !== undefined) return schema.const
   if (Array.isArray(schema.enum)) return schema.enum[0]
   const reference = typeof schema.$ref === "string" ? /^#\/\$defs\/([^/]+)$/.exec(schema.$ref)?.[1] : undefined
-  if (reference !== undefined) return valueFor(isObject(root.$defs) ? root.$defs[reference] : null, root, depth + 1)
+  if (reference !== undefined) return valueFor(isRecord(root.$defs) ? root.$defs[reference] : null, root, depth + 1)
   for (const choice of [schema.anyOf, schema.oneOf, schema.allOf]) {
     if (Array.isArray(choice)) return valueFor(choice[0], root, depth + 1)
   }
@@ -44,11 +45,7 @@ function valueFor(schema: unknown, root: Record<string, unknown>, depth: number)
     case "array":
       return schema.items === undefined ? [] : [valueFor(schema.items, root, depth + 1)]
     default:
-      if (!isObject(properties)) return schema.type === "null" ? null : {}
+      if (!isRecord(properties)) return schema.type === "null" ? null : {}
       return Object.fromEntries(Object.entries(properties).map(([name, one]) => [name, valueFor(one, root, depth + 1)]))
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }

@@ -1,3 +1,4 @@
+import { isRecord } from "../is-record.ts"
 import type { RawDocument } from "./fetch.ts"
 import type { DocumentsPage } from "./query.ts"
 
@@ -35,15 +36,15 @@ function pick(fields: string, select: readonly string[]): Record<string, unknown
 
 function copyPath(from: unknown, to: Record<string, unknown>, path: readonly string[]): void {
   const [name, ...rest] = path
-  if (name === undefined || !isObject(from) || !Object.hasOwn(from, name)) return
+  if (name === undefined || !isRecord(from) || !Object.hasOwn(from, name)) return
   const value = from[name]
   if (rest.length === 0) {
     define(to, name, value)
     return
   }
-  if (!isObject(value)) return
+  if (!isRecord(value)) return
   const before = Object.hasOwn(to, name) ? to[name] : undefined
-  const inner: Record<string, unknown> = isObject(before) ? { ...before } : {}
+  const inner: Record<string, unknown> = isRecord(before) ? { ...before } : {}
   copyPath(value, inner, rest)
   if (Object.keys(inner).length > 0) define(to, name, inner)
 }
@@ -51,8 +52,4 @@ function copyPath(from: unknown, to: Record<string, unknown>, path: readonly str
 /** A plain assignment to `__proto__`, which a plugin may name a column, would not make a key. */
 function define(to: Record<string, unknown>, name: string, value: unknown): void {
   Object.defineProperty(to, name, { value, enumerable: true, configurable: true, writable: true })
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }

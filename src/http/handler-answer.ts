@@ -1,15 +1,12 @@
 /** What a handler is given of a request, and how its answer leaves. */
 import type { Answer } from "../deployments/endpoint.ts"
+import { isRecord } from "../is-record.ts"
 
 /** What the schema speaks of: the inputs of an envelope, or all of it. */
 export function inputsOf(request: Record<string, unknown>): Record<string, unknown> {
-  const keys = Object.keys(request)
-  const envelope = isObject(request.inputs) && keys.every((key) => key === "inputs" || key === "parameters")
-  return envelope && isObject(request.inputs) ? request.inputs : request
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
+  const { inputs } = request
+  const envelope = isRecord(inputs) && Object.keys(request).every((key) => key === "inputs" || key === "parameters")
+  return envelope ? inputs : request
 }
 
 const JSON_ANSWER = { "Content-Type": "application/json" }
@@ -17,9 +14,9 @@ const EVENTS = { "Content-Type": "text/event-stream", "Cache-Control": "no-cache
 
 /** The handler's own bytes, or server-sent events. */
 export function answerParts({ body, pieces }: Answer) {
-  if (body !== null) return { body: body as Uint8Array<ArrayBuffer>, headers: JSON_ANSWER }
+  if (pieces === null) return { body: body as Uint8Array<ArrayBuffer>, headers: JSON_ANSWER }
   // Bun takes an async generator for a body; the types do not say so.
-  return { body: events(pieces ?? none()) as unknown as ReadableStream, headers: EVENTS }
+  return { body: events(pieces) as unknown as ReadableStream, headers: EVENTS }
 }
 
 /** Each piece as it comes; an error in the middle is an event of its own. */
@@ -33,5 +30,3 @@ async function* events(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
     yield encoder.encode(`event: error\ndata: ${JSON.stringify({ message })}\n\n`)
   }
 }
-
-async function* none(): AsyncGenerator<Uint8Array> {}

@@ -2,18 +2,22 @@
  * The plain request to a deployed plugin, answered before the router. Router, middlewares and validators cost such a request 35 us of
  * some 80, more than anything else of it; here it is authenticated, counted, checked and logged by the same functions without them.
  * Whatever is not plain (no key that may, another type, a body of unknown length, a name that nothing answers for, a limit that is
- * reached) goes on to the routes of `routes/inference.ts`, which say what is wrong with it.
+ * reached) goes on, unread, to the routes of `routes/inference.ts`, which say what is wrong with it.
  */
+import { HandlerRequest } from "../contract/inference.ts"
+import { parseDeploymentName } from "../deployments/deployments.ts"
 import type { Endpoint } from "../deployments/endpoint.ts"
+import { ApplianceError } from "../errors.ts"
 import { newId } from "../identifiers.ts"
+import { isRecord } from "../is-record.ts"
 import type { Log } from "../log.ts"
 import type { Authentication } from "../organizations/authentication.ts"
-import type { Namespaces } from "../organizations/namespaces.ts"
+import type { Namespace, Namespaces } from "../organizations/namespaces.ts"
 import type { RateLimits } from "../organizations/rate-limits.ts"
-import { bareFailure, failureOf } from "./error-response.ts"
-import { answerParts, inputsOf, isObject } from "./handler-answer.ts"
+import { failureOf, validationError } from "./error-response.ts"
+import { answerParts, inputsOf } from "./handler-answer.ts"
 import { rateHeaders } from "./rate-limiting.ts"
-import { checkedText, INFERENCE_BODY_BYTES } from "./request-body.ts"
+import { checkedText, endedEarly, INFERENCE_BODY_BYTES } from "./request-body.ts"
 import { logRequest } from "./request-log.ts"
 
 interface Deps {
@@ -27,103 +31,111 @@ interface Deps {
 }
 
 const ORIGIN = /^https?:\/\/[A-Za-z0-9.:[\]-]+/
-const BY_PREFIX = /^(?:\/v1)?\/inference\/custom_plugin_(ns_[A-Za-z0-9]+)_([A-Za-z0-9_]+)$/
+const BY_PREFIX = /^(?:\/v1)?\/inference\/([A-Za-z0-9_]+)$/
 const BY_NAME = /^\/v1\/inference\/custom\/([A-Za-z0-9_-]{1,128})$/
 
-interface Target {
-  readonly path: string
-  readonly namespaceId: string | null
-  readonly pluginId: string | null
-  readonly name: string | null
-}
+type Target = { namespaceId: string; pluginId: string } | { name: string }
 
-/** Who asks, and what of it the handler gets. */
-interface Plain {
-  readonly requestId: string
-  readonly namespace: ReturnType<Namespaces["resolve"]>
+interface Admitted {
+  readonly namespace: Namespace
   readonly pluginId: string
-  readonly headers: Record<string, string>
-  readonly body: Uint8Array
-  readonly inputs: Record<string, unknown>
+  readonly rates: Record<string, string>
 }
 
-/** Null for what is none of its paths; `otherwise` answers what is not plain. */
+/** Answers null, with nothing read, for what the routes must see. `allowSilence` is that of the request's connection. */
 export function inferenceFront(deps: Deps) {
-  return (
-    request: Request,
-    otherwise: (request: Request) => Response | Promise<Response>,
-  ): Promise<Response> | null => {
-    const target = request.method === "POST" ? targetOf(request.url) : null
-    if (target === null) return null
+  return (request: Request, allowSilence: (seconds: number) => void): Promise<Response> | null => {
+    if (request.method !== "POST") return null
+    const path = pathOf(request.url)
+    const target = path === null ? null : targetOf(path)
+    if (path === null || target === null) return null
     const length = Number(request.headers.get("content-length") ?? "0")
-    if (length < 1 || length > INFERENCE_BODY_BYTES || request.headers.get("content-type") !== "application/json") {
-      return null
-    }
-    return answered(request, target, otherwise)
+    if (length < 1 || length > INFERENCE_BODY_BYTES) return null
+    if (request.headers.get("content-type") !== "application/json") return null
+    const admitted = admit(request, target)
+    if (admitted === null) return null
+    allowSilence(deps.endpoint.silenceSeconds)
+    return answered(request, path, admitted)
   }
 
-  async function answered(
-    request: Request,
-    target: Target,
-    otherwise: (request: Request) => Response | Promise<Response>,
-  ): Promise<Response> {
-    const started = performance.now()
-    const { signal } = request
-    const body = await request.bytes().catch(() => null)
-    if (body === null) return bareFailure(400, "BadRequestError", "The body ended early.")
-    const plain = examine(request, target, body)
-    if (plain === null) {
-      const again = { method: request.method, headers: request.headers, body, signal }
-      return otherwise(new Request(request.url, again))
-    }
-    const { requestId } = plain
-    const response = await call(plain, signal)
-    logRequest(deps.log, { requestId, method: "POST", path: target.path, status: response.status, started })
-    return response
-  }
-
-  async function call({ requestId, namespace, pluginId, headers, body, inputs }: Plain, signal: AbortSignal) {
-    try {
-      const answer = await deps.endpoint.call(namespace, pluginId, { body, inputs }, { requestId, signal })
-      const parts = answerParts(answer)
-      return new Response(parts.body, { headers: { ...headers, ...parts.headers } })
-    } catch (thrown) {
-      const failure = failureOf(thrown, { requestId, method: "POST", path: pluginId }, deps.log)
-      const all = { ...headers, ...failure.headers, "Content-Type": "application/json" }
-      return new Response(JSON.stringify(failure.body), { status: failure.status, headers: all })
-    }
-  }
-
-  /** Null for what the routes must see. */
-  function examine(request: Request, target: Target, body: Uint8Array): Plain | null {
+  function admit(request: Request, target: Target): Admitted | null {
     try {
       const caller = deps.authentication.authenticate(request.headers.get("authorization") ?? undefined)
       deps.authentication.demand(caller, "write", true)
-      const named = request.headers.get("x-namespace") ?? undefined
-      const namespace = deps.namespaces.resolve(caller, target.namespaceId ?? named)
-      const pluginId = target.pluginId ?? deps.endpoint.aliased(namespace, target.name ?? "")
-      const sent: unknown = JSON.parse(checkedText(body))
-      if (!isObject(sent) || !deps.endpoint.answers(namespace, pluginId)) return null
+      const named = "name" in target ? (request.headers.get("x-namespace") ?? undefined) : target.namespaceId
+      const namespace = deps.namespaces.resolve(caller, named)
+      const pluginId = "name" in target ? deps.endpoint.aliased(namespace, target.name) : target.pluginId
+      if (!deps.endpoint.answers(namespace, pluginId)) return null
       const state = deps.rateLimits.take(caller, deps.namespaces.counted(caller, named), deps.requestsPerSecond)
-      if (!state.allowed) return null
-      const requestId = newId("req")
-      const headers = { "X-Request-Id": requestId, ...rateHeaders(state) }
-      return { requestId, namespace, pluginId, headers, body, inputs: inputsOf(sent) }
+      return state.allowed ? { namespace, pluginId, rates: rateHeaders(state) } : null
     } catch {
       // The routes meet the same again, and tell.
       return null
+    }
+  }
+
+  async function answered(request: Request, path: string, { namespace, pluginId, rates }: Admitted): Promise<Response> {
+    const started = performance.now()
+    const requestId = newId("req")
+    const headers = { "X-Request-Id": requestId, ...rates }
+    const response = await ask()
+    logRequest(deps.log, { requestId, method: "POST", path, status: response.status, started })
+    return response
+
+    async function ask(): Promise<Response> {
+      try {
+        const { signal } = request
+        const body = await bodyOf(request)
+        const answer = await deps.endpoint.call(
+          namespace,
+          pluginId,
+          { body, inputs: inputsOf(parsed(body)) },
+          { requestId, signal },
+        )
+        const parts = answerParts(answer)
+        return new Response(parts.body, { headers: { ...headers, ...parts.headers } })
+      } catch (thrown) {
+        const failure = failureOf(thrown, { requestId, method: "POST", path }, deps.log)
+        const all = { ...headers, ...failure.headers, "Content-Type": "application/json" }
+        return new Response(JSON.stringify(failure.body), { status: failure.status, headers: all })
+      }
     }
   }
 }
 
 export type InferenceFront = ReturnType<typeof inferenceFront>
 
-function targetOf(url: string): Target | null {
+/** Null for an address that is not plain either. */
+function pathOf(url: string): string | null {
   const origin = ORIGIN.exec(url)?.[0]
-  if (origin === undefined) return null
-  const path = url.slice(origin.length)
-  const prefix = BY_PREFIX.exec(path)
-  if (prefix !== null) return { path, namespaceId: prefix[1] ?? null, pluginId: prefix[2] ?? null, name: null }
+  return origin === undefined ? null : url.slice(origin.length)
+}
+
+function targetOf(path: string): Target | null {
+  const deployment = BY_PREFIX.exec(path)?.[1]
+  if (deployment !== undefined) return parseDeploymentName(deployment)
   const name = BY_NAME.exec(path)?.[1]
-  return name === undefined ? null : { path, namespaceId: null, pluginId: null, name }
+  return name === undefined ? null : { name }
+}
+
+async function bodyOf(request: Request): Promise<Uint8Array> {
+  try {
+    return await request.bytes()
+  } catch (cause) {
+    throw endedEarly(cause)
+  }
+}
+
+/** @throws what the routes' own validators throw */
+function parsed(body: Uint8Array): Record<string, unknown> {
+  const text = checkedText(body)
+  let sent: unknown
+  try {
+    sent = JSON.parse(text)
+  } catch (cause) {
+    throw new ApplianceError("BadRequestError", "Malformed JSON in request body", { cause })
+  }
+  if (isRecord(sent)) return sent
+  const checked = HandlerRequest.safeParse(sent)
+  throw checked.success ? new Error("a body that is no object passed as one") : validationError("body", checked.error)
 }

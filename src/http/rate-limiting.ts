@@ -1,4 +1,5 @@
 import type { MiddlewareHandler } from "hono"
+import { parseDeploymentName } from "../deployments/deployments.ts"
 import { ApplianceError } from "../errors.ts"
 import type { Namespaces } from "../organizations/namespaces.ts"
 import type { RateLimits, RateState } from "../organizations/rate-limits.ts"
@@ -12,6 +13,7 @@ interface Deps {
 }
 
 const IN_PATH = /^\/v1\/namespaces\/([^/]+)/
+const DEPLOYMENT = /^(?:\/v1)?\/inference\/([^/]+)$/
 
 /** Of every answer (api.md §0.1). */
 export function rateHeaders({ limit, remaining, reset, window }: RateState): Record<string, string> {
@@ -28,7 +30,10 @@ export function rateLimiting({ rateLimits, namespaces, requestsPerSecond }: Deps
   return async (c, next) => {
     const caller = c.get("caller")
     if (caller === undefined) return next()
-    const named = IN_PATH.exec(c.req.path)?.[1] ?? c.req.header("x-namespace")
+    const path = c.req.path
+    const deployment = parseDeploymentName(DEPLOYMENT.exec(path)?.[1] ?? "")
+    // Where the path names one, the header is not looked at: it would count the request for another.
+    const named = IN_PATH.exec(path)?.[1] ?? deployment?.namespaceId ?? c.req.header("x-namespace")
     const state = rateLimits.take(caller, namespaces.counted(caller, named), requestsPerSecond)
     for (const [name, value] of Object.entries(rateHeaders(state))) c.header(name, value)
     if (state.allowed) return next()

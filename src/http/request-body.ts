@@ -97,7 +97,7 @@ async function* arriving(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   }
 }
 
-function endedEarly(cause: unknown): ApplianceError {
+export function endedEarly(cause: unknown): ApplianceError {
   return new ApplianceError("BadRequestError", "The body ended early.", { cause })
 }
 

@@ -6,6 +6,7 @@ import type { InferenceFront } from "./inference-front.ts"
 
 /** A connection may be silent this long while a request is open, in seconds; routes that need longer say so. */
 const IDLE_SECONDS = 30
+const MOST_IDLE_SECONDS = 255
 /** Bun's own cap would answer 413 without the envelope: every route caps its own body far below this. */
 const BODY_BYTES = 1024 ** 4
 
@@ -29,16 +30,15 @@ export function serveHttp(fetch: App["fetch"], front: InferenceFront, host: stri
     reusePort: false,
     error: () => bareFailure(500, "InternalServerError", "The appliance failed on this request."),
     fetch(request, self) {
-      const answer = (asked: Request) => routed(asked, self)
-      return front(request, answer) ?? answer(request)
+      // Bun knows no longer limit than 255 s, but none at all.
+      const allowSilence = (seconds: number) => self.timeout(request, seconds > MOST_IDLE_SECONDS ? 0 : seconds)
+      const plain = front(request, allowSilence)
+      if (plain !== null) return plain
+      // The address is made of the Host header, which may be anything.
+      if (!URL.canParse(request.url)) return bareFailure(400, "BadRequestError", "The Host header is not a host.")
+      return fetch(withNamespaceFromPath(request), { allowSilence })
     },
   })
-  const routed = (request: Request, self: Bun.Server<undefined>) => {
-    // The address is made of the Host header, which may be anything.
-    if (!URL.canParse(request.url)) return bareFailure(400, "BadRequestError", "The Host header is not a host.")
-    const allowSilence = (seconds: number) => self.timeout(request, Math.min(seconds, 255))
-    return fetch(withNamespaceFromPath(request), { allowSilence })
-  }
   // Presigned URLs must be reachable from where the server is asked: "any address" is no address to call.
   const reachable = ["0.0.0.0", "::", ""].includes(host) ? "127.0.0.1" : host
   return {

@@ -1,6 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi"
 import type { Context } from "hono"
 import { HandlerAnswer, HandlerRequest, InferenceRequest, InferenceResponse } from "../../contract/inference.ts"
+import { parseDeploymentName } from "../../deployments/deployments.ts"
 import type { Answer, Endpoint } from "../../deployments/endpoint.ts"
 import { notFound } from "../../errors.ts"
 import type { Namespace, Namespaces } from "../../organizations/namespaces.ts"
@@ -52,10 +53,11 @@ const byPrefix = (prefix: string) =>
     responses: { 200: { description: "The handler's answer", content: json(HandlerAnswer) }, ...errors },
   })
 
-/** `custom_plugin_<namespace id>_<plugin id>`; ids of namespaces hold no underscore but the one of their kind. */
-const DEPLOYMENT_NAME = /^custom_plugin_(ns_[A-Za-z0-9]+)_(.+)$/
-
 export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void {
+  const asker = (c: Context<HttpEnv>) => {
+    c.get("allowSilence")(endpoint.silenceSeconds)
+    return { requestId: c.get("requestId"), signal: c.req.raw.signal }
+  }
   app.openapi(infer, async (c) => {
     const request = c.req.valid("json")
     const namespace = namespaceOf(c, namespaces)
@@ -95,14 +97,12 @@ export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void 
   for (const prefix of ["", "/v1"]) {
     app.openapi(byPrefix(prefix), (c) => {
       const name = c.req.valid("param").deployment_name
-      const [, namespaceId, pluginId] = DEPLOYMENT_NAME.exec(name) ?? []
-      if (namespaceId === undefined || pluginId === undefined) throw notFound("deployment", name)
-      return ask(c, c.req.valid("json"), namespaces.resolve(c.get("caller"), namespaceId), pluginId)
+      const named = parseDeploymentName(name)
+      if (named === null) throw notFound("deployment", name)
+      return ask(c, c.req.valid("json"), namespaces.resolve(c.get("caller"), named.namespaceId), named.pluginId)
     })
   }
 }
-
-const asker = (c: Context<HttpEnv>) => ({ requestId: c.get("requestId"), signal: c.req.raw.signal })
 
 const NO_INPUTS = new TextEncoder().encode("{}")
 
