@@ -17,6 +17,7 @@ import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { deployed, published } from "../test/deployments/support.ts"
 import { removeDataDirectory, startTestAppliance, type TestAppliance } from "../test/support/appliance.ts"
+import { descendants, processorMs, pssBytes } from "../test/support/processes.ts"
 
 const { values: options } = parseArgs({
   options: {
@@ -34,7 +35,6 @@ const lab = options.lab === undefined ? null : resolve(options.lab)
 const rounds = Number(options.rounds)
 const seconds = Number(options.seconds)
 const workDir = mkdtempSync(join(tmpdir(), "mixpeek-bench-"))
-const TICKS_PER_SECOND = 100
 const START_DEADLINE_MS = 90_000
 const TEXT =
   "the quick brown fox jumps over the lazy dog while seven wizards juggle boxes of liquor near a quiet harbour town and the market " +
@@ -340,7 +340,7 @@ function launch(
   return {
     pid: child.pid,
     async stop() {
-      const own = [...tree(child.pid)].reverse()
+      const own = [...tree(child)].reverse()
       for (const pid of own) send(pid, "SIGTERM")
       await Promise.race([child.exited, Bun.sleep(10_000)])
       for (const pid of own) send(pid, "SIGKILL")
@@ -357,36 +357,11 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-function stat(pid: number): { parent: number; ticks: number } | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8")
-    const fields = text
-      .slice(text.lastIndexOf(")") + 2)
-      .split(" ")
-      .map(Number)
-    // Those of children that have ended count too: a launcher's forks would be lost otherwise.
-    const ticks = [11, 12, 13, 14].reduce((sum, index) => sum + (fields[index] ?? 0), 0)
-    return { parent: fields[1] ?? 0, ticks }
-  } catch {
-    return null
-  }
-}
-
-function tree(root: number, alsoMatching?: RegExp): Set<number> {
-  const pids = readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-  const parents = new Map(pids.map((pid) => [pid, stat(pid)?.parent ?? 0]))
-  const own = new Set([root])
-  for (let grown = true; grown; ) {
-    grown = false
-    for (const [pid, parent] of parents) {
-      if (own.has(pid) || !(own.has(parent) || (alsoMatching !== undefined && matches(pid, alsoMatching)))) continue
-      own.add(pid)
-      grown = true
-    }
-  }
-  return own
+function tree({ pid, alsoMatching }: Pick<Running, "pid" | "alsoMatching">): Set<number> {
+  const own = [pid, ...descendants(pid)]
+  if (alsoMatching === undefined) return new Set(own)
+  const others = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry) && matches(Number(entry), alsoMatching))
+  return new Set([...own, ...others.map(Number)])
 }
 
 function matches(pid: number, pattern: RegExp): boolean {
@@ -397,24 +372,13 @@ function matches(pid: number, pattern: RegExp): boolean {
   }
 }
 
-function cpuMs({ pid, alsoMatching }: Running): number {
-  let ticks = 0
-  for (const own of tree(pid, alsoMatching)) ticks += stat(own)?.ticks ?? 0
-  return (ticks * 1000) / TICKS_PER_SECOND
+function cpuMs(running: Running): number {
+  return [...tree(running)].reduce((sum, pid) => sum + processorMs(pid), 0)
 }
 
-function memory({ pid, alsoMatching }: Running): { pssMb: number; processes: number } {
-  let kilobytes = 0
-  let processes = 0
-  for (const own of tree(pid, alsoMatching)) {
-    try {
-      kilobytes += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${own}/smaps_rollup`, "utf8"))?.[1] ?? 0)
-      processes += 1
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  return { pssMb: kilobytes / 1024, processes }
+function memory(running: Running): { pssMb: number; processes: number } {
+  const pids = [...tree(running)]
+  return { pssMb: pids.reduce((sum, pid) => sum + pssBytes(pid), 0) / 1024 ** 2, processes: pids.length }
 }
 
 function table(): void {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { deployed, pluginRoute, published } from "../test/deployments/support.ts"
 import { startTestAppliance } from "../test/support/appliance.ts"
-import { descendants, runs } from "../test/support/processes.ts"
+import { descendants, processorMs, pssBytes, runs } from "../test/support/processes.ts"
 
 const [kind = "rollouts", times] = process.argv.slice(2)
 const RATE = 250
@@ -21,16 +21,6 @@ await using appliance = await startTestAppliance(
 const one = await published(appliance, "soaked", handler(1), "1.0.0")
 const two = await published(appliance, "soaked", handler(2), "2.0.0")
 await deployed(appliance, one)
-
-function cpuTicks(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, "latin1")
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ")
-  return Number(fields[11]) + Number(fields[12])
-}
-
-function pssBytes(pid: number): number {
-  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"))?.[1] ?? 0) * 1024
-}
 
 interface Load {
   answered: number
@@ -115,7 +105,7 @@ if (kind === "idle") {
   // The launcher is one, kept for the next request.
   while (replicas() > 1) await Bun.sleep(500)
   await Bun.sleep(5_000)
-  const cpuMs = () => pids().reduce((sum, pid) => sum + cpuTicks(pid) * 10, 0)
+  const cpuMs = () => pids().reduce((sum, pid) => sum + processorMs(pid), 0)
   const [before, since] = [cpuMs(), performance.now()]
   await Bun.sleep(60_000)
   const share = ((cpuMs() - before) / (performance.now() - since)) * 100

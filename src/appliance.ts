@@ -22,11 +22,7 @@ import { collections } from "./collections/collections.ts"
 import { collectionDocuments } from "./collections/documents.ts"
 import { type Config, networkOf, searchPath } from "./config.ts"
 import { prepareDataDirectory } from "./data-directory.ts"
-import { deploymentLogs } from "./deployments/deployment-logs.ts"
-import { deployments } from "./deployments/deployments.ts"
-import { endpoint } from "./deployments/endpoint.ts"
-import { revisionStart } from "./deployments/revision-start.ts"
-import { rollouts } from "./deployments/rollout.ts"
+import { realtime } from "./deployments/realtime.ts"
 import { startDocuments } from "./documents/process.ts"
 import { removeCollectionFiles, sweepDocumentFiles } from "./documents/sweep.ts"
 import { httpApp } from "./http/app.ts"
@@ -46,7 +42,7 @@ import { apiKeys } from "./organizations/api-keys.ts"
 import { authentication } from "./organizations/authentication.ts"
 import { firstStart } from "./organizations/first-start.ts"
 import { idempotency } from "./organizations/idempotency.ts"
-import { namespaceById, namespaces } from "./organizations/namespaces.ts"
+import { type Namespace, namespaceById, namespaces } from "./organizations/namespaces.ts"
 import { organizations } from "./organizations/organizations.ts"
 import { quotas } from "./organizations/quotas.ts"
 import { rateLimits } from "./organizations/rate-limits.ts"
@@ -181,26 +177,26 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     now,
   })
 
-  const printed = deploymentLogs(now)
-  const rolling = starting.use(
-    rollouts({
+  const find = {
+    namespaceById: (id: string) => namespaceById(metadata, id),
+    pluginById: registry.get,
+    networkOf: ({ namespaceId }: Namespace) =>
+      networkOf(config, metadata.read.organizations.egressAllowlist(namespaceId)),
+  }
+  const live = starting.use(
+    realtime({
+      ...find,
       metadata,
-      namespaceById: (id) => namespaceById(metadata, id),
-      pluginById: registry.get,
-      revision: revisionStart({
-        starter,
-        idleMs: config.realtimeIdleMs,
-        logs: printed,
-        networkOf: ({ namespaceId }) => networkOf(config, metadata.read.organizations.egressAllowlist(namespaceId)),
-        log,
-      }),
+      starter,
+      idleMs: config.realtimeIdleMs,
       bakeMs: config.bakeMs,
+      deadlineMs: config.requestDeadlineMs,
       memoryAvailable,
       now,
       log,
     }),
   )
-  const serving = deployments({ metadata, rollouts: rolling, logs: printed, now })
+  const { rollouts: rolling, deployments: serving } = live
 
   const blobs = blobStore({ dataDir })
   const files = blobFiles({ metadata, blobs, log })
@@ -214,10 +210,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     documents,
     workers,
     dataDir,
-    namespaceById: (id) => namespaceById(metadata, id),
-    pluginById: registry.get,
+    ...find,
     blobDirectory: blobs.directory,
-    networkOf: ({ namespaceId }) => networkOf(config, metadata.read.organizations.egressAllowlist(namespaceId)),
     silenceMs: config.partitionDeadlineMs,
     wallMs: config.partitionWallMs,
     outputBytes: config.outputBytes,
@@ -269,14 +263,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     uploadBytes: config.uploadBytes,
     now,
   })
-  const sweepDocuments = (minAgeMs: number) =>
-    sweepDocumentFiles(
-      dataDir,
-      new Set(
-        metadata.read.parts.files().flatMap(({ file, dead_file: dead }) => (dead === null ? [file] : [file, dead])),
-      ),
-      minAgeMs,
-    )
+  const sweepDocuments = (minAgeMs: number) => sweepDocumentFiles(dataDir, metadata.read.parts.files(), minAgeMs)
   const sweep = sweeper({
     sweepDocuments,
     metadata,
@@ -312,11 +299,6 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     now,
     onRemoved: () => sweep.soon(),
   })
-  const asking = endpoint({
-    deployments: serving,
-    registered: ({ namespaceId }, id) => metadata.read.plugins.get(namespaceId, id) !== undefined,
-    deadlineMs: config.requestDeadlineMs,
-  })
   const askers = {
     authentication: authentication({ metadata, now }),
     rateLimits: rateLimits(now),
@@ -348,7 +330,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       now,
     }),
     deployments: serving,
-    endpoint: asking,
+    endpoint: live.endpoint,
     pluginUploads: uploads,
     pluginConfirmations: confirmations,
     extractors: extractors({ metadata }),
@@ -384,7 +366,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
 
   starting.use(memoryValve(rolling.requests))
   await putFilesInOrder()
-  const front = inferenceFront({ log, ...askers, namespaces: namespaceDomain, endpoint: asking })
+  const front = inferenceFront({ log, ...askers, namespaces: namespaceDomain, endpoint: live.endpoint })
   const server = serveHttp(app.fetch, front, config.host, config.port)
   starting.defer(() => server.stop(config.shutdownGraceMs))
   if (config.publicUrl === null) url = server.url

@@ -175,6 +175,7 @@ export const PluginDeployment = z
 export type PluginDeployment = z.output<typeof PluginDeployment>
 
 const Percentiles = z.object({ p50: z.number(), p95: z.number(), p99: z.number() })
+export type Percentiles = z.output<typeof Percentiles>
 export const DeploymentCondition = z.enum(["answering", "resting", "untried", "failing"])
 export type DeploymentCondition = z.output<typeof DeploymentCondition>
 
@@ -242,8 +243,8 @@ export const PluginStatus = z
         memory_bytes: z.int(),
         condition: DeploymentCondition.openapi({
           description:
-            "answering: its last request was answered; failing: a worker died, hung or did not start since; resting: it keeps no " +
-            "worker until somebody asks; untried: nobody asked since it came up",
+            "answering: its last request was answered; failing: a worker died, hung or did not start, and no other has come up since; " +
+            "resting: it keeps no worker until somebody asks; untried: nobody asked since it came up",
         }),
         queue_delay_ms: Percentiles.nullable().openapi({ description: "From arrival until a worker has the request" }),
         latency_ms: Percentiles.nullable().openapi({

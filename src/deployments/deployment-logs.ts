@@ -14,10 +14,16 @@ export function deploymentLogs(now: () => Date) {
   const logs = new Map<string, { lines: PluginLogLine[]; characters: number }>()
   const keyOf = (namespaceId: string, pluginId: string) => `${namespaceId}/${pluginId}`
   return {
-    add(namespaceId: string, pluginId: string, line: LogLine): void {
+    /** From now on lines are kept. */
+    open(namespaceId: string, pluginId: string): void {
       const key = keyOf(namespaceId, pluginId)
-      const log = logs.get(key) ?? { lines: [], characters: 0 }
-      logs.set(key, log)
+      if (!logs.has(key)) logs.set(key, { lines: [], characters: 0 })
+    },
+
+    /** Kept while it is open: a deleted plugin's workers print while they end. */
+    add(namespaceId: string, pluginId: string, line: LogLine): void {
+      const log = logs.get(keyOf(namespaceId, pluginId))
+      if (log === undefined) return
       log.lines.push({ time: now().toISOString(), ...line })
       log.characters += line.message.length
       while (log.lines.length > MAX_LINES || (log.characters > MAX_CHARACTERS && log.lines.length > 1)) {

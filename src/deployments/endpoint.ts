@@ -2,11 +2,11 @@
  * From a request to the handler's answer. The request is checked here, before Python; the answer passes as the bytes that the
  * worker wrote.
  */
-import { z } from "zod"
-import { ApplianceError, fieldProblems, notFound } from "../errors.ts"
+import { ApplianceError, notFound } from "../errors.ts"
 import { pluginId as idOf, normalizeVersion } from "../identifiers.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { Deployments } from "./deployments.ts"
+import { type InputCheck, inputCheck } from "./input-schema.ts"
 import type { RunningRevision } from "./revision.ts"
 
 interface Deps {
@@ -29,14 +29,14 @@ const PIECE_COST = 128
 const SILENCE_MARGIN = 10
 
 export function endpoint({ deployments, registered, deadlineMs }: Deps) {
-  const schemas = new WeakMap<RunningRevision, z.ZodType | null>()
+  const checks = new WeakMap<RunningRevision, InputCheck>()
 
-  const schemaOf = (running: RunningRevision): z.ZodType | null => {
-    const known = schemas.get(running)
+  const checkOf = (running: RunningRevision): InputCheck => {
+    const known = checks.get(running)
     if (known !== undefined) return known
-    const schema = compile(running.inputSchema)
-    schemas.set(running, schema)
-    return schema
+    const check = inputCheck(running.inputSchema)
+    checks.set(running, check)
+    return check
   }
   const existing = (namespace: Namespace, id: string): string => {
     if (!registered(namespace, id)) throw notFound("plugin", id)
@@ -84,7 +84,7 @@ export function endpoint({ deployments, registered, deadlineMs }: Deps) {
       { requestId, signal }: { requestId: string; signal: AbortSignal },
     ): Promise<Answer> {
       const running = deployments.answering(namespace, pluginId)
-      check(schemaOf(running), inputs)
+      checkOf(running)(inputs)
       return new Promise((resolve, reject) => {
         let pieces: PieceQueue | null = null
         const onPiece = (piece: Uint8Array) => {
@@ -113,30 +113,6 @@ interface Target {
   readonly inference_name?: string | null | undefined
   readonly feature_uri?: string | null | undefined
   readonly provider?: string | null | undefined
-}
-
-/** Null where there is none, or one that says what we cannot check. */
-function compile(schema: unknown): z.ZodType | null {
-  if (typeof schema !== "object" || schema === null) return null
-  try {
-    return z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0])
-  } catch {
-    return null
-  }
-}
-
-function check(schema: z.ZodType | null, inputs: Record<string, unknown>): void {
-  const parsed = schema?.safeParse(inputs)
-  if (parsed === undefined || parsed.success) return
-  const problems = fieldProblems("body", parsed.error.issues)
-  const [first] = problems
-  throw new ApplianceError(
-    "BadRequestError",
-    `The request does not fit the plugin's input schema at ${first?.location.join(".")}: ${first?.message}`,
-    {
-      details: { validation_errors: problems },
-    },
-  )
 }
 
 type PieceQueue = ReturnType<typeof pieceQueue>

@@ -1,11 +1,7 @@
 /** What a revision has done and how fast, over its last answers; nothing of it is stored. */
-const KEPT = 1_024
+import type { Percentiles } from "../contract/plugins.ts"
 
-export interface Percentiles {
-  p50: number
-  p95: number
-  p99: number
-}
+const KEPT = 1_024
 
 export class Measurements {
   readonly #latencies = new Samples()
@@ -18,7 +14,7 @@ export class Measurements {
   /** Workers that died, and starts that failed. */
   restarts = 0
   lastAnswerAt: Date | null = null
-  /** A worker died, hung or did not start after the last answer: nothing says that it works. */
+  /** A worker died, hung or did not start, and no other has come up since. */
   failing = false
 
   /** Milliseconds from a request's arrival until a worker had it. */
@@ -33,6 +29,12 @@ export class Measurements {
     else this.errors += 1
     if (outcome === "raised" || outcome === "lost") this.faults += 1
     if (outcome !== "refused") this.failing = outcome === "lost"
+  }
+
+  /** A worker has its handler: whether that works, the next request tells. */
+  constructed(): void {
+    if (this.failing) this.lastAnswerAt = null
+    this.failing = false
   }
 
   restarted(): void {

@@ -9,12 +9,19 @@ import { ProtocolBreach, WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
 
+export interface CallHolder {
+  /** Nobody waits for it any more. False when it is executed already: its worker ends it. */
+  forget(call: Call): boolean
+}
+
 /** A call as it waits and as it is executed. */
 export interface Call {
   /** X-Request-Id of who asked; null for our own. */
   readonly requestId: string | null
-  /** Where it waits, while it does: a revision that is replaced hands its calls over. */
-  holder: { forget(call: Call): boolean }
+  /** Who has it: the revision where it waits, or the replica that it was given to. */
+  holder: CallHolder
+  /** Milliseconds from its arrival to the deadline. */
+  readonly deadlineMs: number
   readonly body: Uint8Array
   /** On the clock of performance.now(). */
   readonly deadline: number
@@ -43,8 +50,10 @@ const IN_FLIGHT = 2
 /** Of calls so quick that it begins many at once: as many again wait behind them. */
 const MOST_IN_FLIGHT = 64
 const REMEMBERED_REQUESTS = 1_024
+/** A call that came to its turn late is executed so long at least: a worker that is only busy is not ended for it. In milliseconds. */
+const LEAST_EXECUTION_MS = 1_000
 
-export class Replica {
+export class Replica implements CallHolder {
   readonly #calls = new Map<number, Call>()
   /** Requests of the newest calls: what they printed may be read after their answer. */
   readonly #requests = new Map<number, string>()
@@ -80,6 +89,8 @@ export class Replica {
     this.#ended += 1
     if (this.#begun > 0) this.#begun -= 1
     else if (!this.#batches) this.#room = IN_FLIGHT
+    // What a worker may use is counted for each call, though it is never idle between two.
+    this.#worker?.begin()
     this.#watch()
     this.#events.free()
   }
@@ -109,6 +120,16 @@ export class Replica {
     return (call === null ? undefined : this.#requests.get(call)) ?? null
   }
 
+  forget(call: Call): boolean {
+    const begun = this.#batches ? this.#begun : Math.max(1, this.#begun)
+    let place = 0
+    for (const one of this.#calls.values()) {
+      if (one === call) return place >= begun
+      place += 1
+    }
+    return true
+  }
+
   get room(): number {
     return this.#worker?.alive === true ? this.#room - this.#calls.size : 0
   }
@@ -116,11 +137,12 @@ export class Replica {
   give(call: Call): void {
     if (this.#worker === null) throw new Error("the replica has no worker yet")
     call.given()
+    call.holder = this
     const idle = this.#calls.size === 0
     if (idle) this.#worker.begin()
     const id = this.#worker.call(call.body, idle)
     this.#calls.set(id, call)
-    this.#watch()
+    if (idle) this.#watch()
     if (call.requestId === null) return
     this.#requests.set(id, call.requestId)
     if (this.#requests.size > REMEMBERED_REQUESTS) {
@@ -132,6 +154,7 @@ export class Replica {
   #begin(payload: Uint8Array): void {
     const count = payload.byteLength === 4 ? new DataView(payload.buffer, payload.byteOffset).getUint32(0, true) : 0
     if (count < 1 || count > this.#calls.size) throw new ProtocolBreach("it began calls that it has not")
+    if (this.#begun > 0) throw new ProtocolBreach("it began calls while others were executed")
     this.#begun = count
     if (this.#batches) return
     // It takes as many as it can end in about a millisecond: all there were, so it may have more.
@@ -139,13 +162,22 @@ export class Replica {
     this.#room = Math.min(MOST_IN_FLIGHT, Math.max(IN_FLIGHT, most))
   }
 
-  /** Of those that are executed the oldest ends the worker when it is late: there is no other way to stop plugin code. */
+  /**
+   * Another call is the oldest, which is executed. When it is late it ends the worker: there is no other way to stop plugin code. One
+   * that nobody waits for any more gets as long as any other.
+   */
   #watch(): void {
     clearTimeout(this.#timer)
     const [oldest] = this.#calls.values()
     if (oldest === undefined) return
-    const late = () => this.#worker?.fail("deadline", "'predict' did not finish within the request's deadline")
-    this.#timer = setTimeout(late, Math.max(0, oldest.deadline - performance.now()))
+    const turn = performance.now()
+    const late = () => {
+      const least = oldest.abandoned() ? oldest.deadlineMs : Math.min(LEAST_EXECUTION_MS, oldest.deadlineMs)
+      const left = Math.max(oldest.deadline, turn + least) - performance.now()
+      if (left > 0) this.#timer = setTimeout(late, left)
+      else this.#worker?.fail("deadline", "'predict' did not finish within the request's deadline")
+    }
+    late()
   }
 
   #end(exit: WorkerExit): void {

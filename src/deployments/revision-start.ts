@@ -17,7 +17,7 @@ interface Deps {
   networkOf: (namespace: Namespace) => Network
   /** Replicas that need not be kept end after so long without a request; 0: never. */
   idleMs: number
-  logs: Pick<DeploymentLogs, "add">
+  logs: Pick<DeploymentLogs, "open" | "add">
   log: Log
 }
 
@@ -25,6 +25,7 @@ interface Deps {
 export function revisionStart({ starter, networkOf, idleMs, logs, log }: Deps) {
   return (id: string, namespace: Namespace, plugin: RegisteredPlugin): RunningRevision => {
     const profile = plugin.manifest.compute_profile ?? {}
+    logs.open(namespace.namespaceId, plugin.pluginId)
     const keep = (line: LogLine) => logs.add(namespace.namespaceId, plugin.pluginId, line)
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId, revision_id: id })
     return new RunningRevision({

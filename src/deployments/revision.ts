@@ -9,15 +9,16 @@ import type { WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
 import { Measurements } from "./measurements.ts"
-import { type Call, Replica } from "./replica.ts"
+import { type Call, type CallHolder, Replica } from "./replica.ts"
 
 /** More callers than this are told to come back: memory is bounded, and so is what the last of them waits. */
 const MAX_WAITING = 1_024
 const FIRST_BACKOFF_MS = 100
-const HOLD_LOOK_MS = 5
 /** A start that fails again and again is tried this often. */
 const MAX_BACKOFF_MS = 60_000
 const CONSTRUCT_DEADLINE_MS = 300_000
+/** Timers are as exact as this. */
+const TIMER_MS = 2
 
 export interface RevisionOptions {
   readonly id: string
@@ -50,14 +51,15 @@ export class RevisionNotStarted extends Error {
   override readonly name = "RevisionNotStarted"
 }
 
-export class RunningRevision {
+export class RunningRevision implements CallHolder {
   readonly id: string
   readonly #options: RevisionOptions
   readonly #replicas = new Set<Replica>()
   readonly #waiting: Call[] = []
   readonly #ending = new AbortController()
   #held = false
-  #draining: (() => void) | null = null
+  /** Whoever waits until nothing is counted any more. */
+  #quiet: { count: () => number; resolve: () => void } | null = null
   readonly measured = new Measurements()
   #backoff = FIRST_BACKOFF_MS
   #starting = 0
@@ -143,7 +145,8 @@ export class RunningRevision {
       requestId: requestId ?? null,
       holder: this,
       body,
-      deadline: performance.now() + deadlineMs,
+      deadline: arrived + deadlineMs,
+      deadlineMs,
       abandoned: () => over,
       given: () => this.measured.begun(performance.now() - arrived),
       answered: (bytes) => settle(null, "answered", bytes),
@@ -179,9 +182,7 @@ export class RunningRevision {
   /** From now on calls wait, those that are under way end, at most so long; then no worker is left. `resume` takes it back. */
   async hold(deadlineMs: number): Promise<void> {
     this.#held = true
-    const busy = () => [...this.#replicas].reduce((sum, replica) => sum + replica.inFlight, 0)
-    const deadline = performance.now() + deadlineMs
-    while (busy() > 0 && performance.now() < deadline) await Bun.sleep(HOLD_LOOK_MS)
+    await this.#untilQuiet(() => this.inFlight - this.#waiting.length, deadlineMs)
     const ending = [...this.#replicas]
     this.#replicas.clear()
     await Promise.all(ending.map(({ worker }) => worker?.end()))
@@ -203,14 +204,19 @@ export class RunningRevision {
 
   /** Takes what is under way to its end, at most so long, then ends the workers. */
   async drain(deadlineMs: number): Promise<void> {
-    if (this.inFlight > 0 && !this.#held) {
-      const drained = Promise.withResolvers<void>()
-      this.#draining = drained.resolve
-      const timer = setTimeout(drained.resolve, deadlineMs)
-      await drained.promise
-      clearTimeout(timer)
-    }
+    if (!this.#held) await this.#untilQuiet(() => this.inFlight, deadlineMs)
     await this.end()
+  }
+
+  /** One at a time: what is held is ended, not drained. */
+  async #untilQuiet(count: () => number, deadlineMs: number): Promise<void> {
+    if (count() === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#quiet = { count, resolve }
+    const timer = setTimeout(resolve, deadlineMs)
+    await promise
+    clearTimeout(timer)
+    this.#quiet = null
   }
 
   async end(): Promise<void> {
@@ -226,7 +232,6 @@ export class RunningRevision {
     }
   }
 
-  /** False when it does not wait here, or not any more. */
   forget(call: Call): boolean {
     const place = this.#waiting.indexOf(call)
     if (place >= 0) this.#waiting.splice(place, 1)
@@ -234,7 +239,7 @@ export class RunningRevision {
   }
 
   #drained(): void {
-    if (this.#draining !== null && this.inFlight === 0) this.#draining()
+    if (this.#quiet?.count() === 0) this.#quiet.resolve()
   }
 
   #dispatch(): void {
@@ -249,7 +254,10 @@ export class RunningRevision {
         return
       }
       const call = this.#waiting.shift()
-      if (call !== undefined && !call.abandoned()) best.give(call)
+      if (call === undefined || call.abandoned()) continue
+      // Its timer is about to fire: a worker would be ended for it.
+      if (call.deadline - performance.now() < TIMER_MS) call.refused(timedOut(call.deadlineMs))
+      else best.give(call)
     }
   }
 
@@ -289,6 +297,7 @@ export class RunningRevision {
       const reply = await worker.request({ type: "construct_realtime" }, { deadlineMs: CONSTRUCT_DEADLINE_MS, signal })
       if (reply.type === "failed") throw new RevisionNotStarted(describe(reply.error))
       if (this.#held) throw new RevisionNotStarted("The revision is held.")
+      this.measured.constructed()
       replica.serve(worker, { batches: reply.batches, maxBatch: this.#options.maxBatch })
       this.#replicas.add(replica)
       this.#dispatch()
@@ -300,7 +309,9 @@ export class RunningRevision {
   }
 
   #lost(replica: Replica, exit: WorkerExit, waiting: readonly Call[]): void {
-    this.#waiting.unshift(...waiting.filter((call) => !call.abandoned()))
+    const kept = waiting.filter((call) => !call.abandoned())
+    for (const call of kept) call.holder = this
+    this.#waiting.unshift(...kept)
     // One that was sent to rest, or held, is none of these any more.
     if (!this.#replicas.delete(replica)) return
     if (this.#ending.signal.aborted) {
@@ -309,11 +320,12 @@ export class RunningRevision {
     }
     this.measured.restarted()
     this.#options.log.warn({ event: "replica_died", revision_id: this.id, reason: exit.message }, "a replica died")
-    this.#dispatch()
-    if (this.#waiting.length === 0 && this.#replicas.size >= Math.max(1, this.#options.minReplicas)) return
     // One that worked is replaced at once: what ended it may have been a request. One that never did is not worth a spin.
-    this.#backoff = replica.ended > 0 ? FIRST_BACKOFF_MS : Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
-    void this.#restart(replica.ended > 0 ? 0 : this.#backoff)
+    const worked = replica.ended > 0
+    this.#backoff = worked ? FIRST_BACKOFF_MS : Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
+    const missed = this.#waiting.length > 0 || this.#replicas.size < Math.max(1, this.#options.minReplicas)
+    if (missed) void this.#restart(worked ? 0 : this.#backoff)
+    this.#dispatch()
   }
 
   /** Until one has started; what waits for that is started already, as far as others may know. */

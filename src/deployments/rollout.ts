@@ -4,16 +4,16 @@
  */
 import type { DeploymentCondition } from "../contract/plugins.ts"
 import { ApplianceError } from "../errors.ts"
-import { newId } from "../identifiers.ts"
 import type { Log } from "../log.ts"
-import type { DeploymentRow, RevisionRow } from "../metadata/deployments.ts"
-import type { Metadata, Transaction } from "../metadata/open.ts"
+import type { DeploymentRow } from "../metadata/deployments.ts"
+import type { Metadata } from "../metadata/open.ts"
 import type { PluginRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { bakeWindow } from "./bake.ts"
 import { probeRequest } from "./probe-request.ts"
 import type { RunningRevision } from "./revision.ts"
+import { rolloutStates } from "./rollout-states.ts"
 import type { Shadow } from "./shadow.ts"
 import { shadows } from "./shadows.ts"
 
@@ -26,7 +26,6 @@ const PROBE_DEADLINE_MS = 120_000
 const HEADROOM = 1.1
 /** Until a start has been measured here. */
 const FIRST_ESTIMATE_SECONDS = 5
-const ERROR_LENGTH = 16_384
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
@@ -55,13 +54,17 @@ export function rollouts(deps: Deps) {
   })
   const queue: { key: string; revisionId: string }[] = []
   const underway = new Map<string, { revisionId: string; running: RunningRevision | null }>()
+  const states = rolloutStates(deps)
   const inShadow = shadows(now)
   const background = new Set<Promise<unknown>>()
   let stopped = false
 
   const later = (work: Promise<unknown>) => {
-    background.add(work)
-    void work.finally(() => background.delete(work))
+    const done = work.catch((error: unknown) =>
+      log.error({ event: "rollout_failed", err: error }, "a rollout's end failed"),
+    )
+    background.add(done)
+    void done.finally(() => background.delete(done))
   }
   /** Starts what waits, as many at once as may. */
   const fill = () => {
@@ -81,63 +84,39 @@ export function rollouts(deps: Deps) {
     }
   }
 
-  const setState = (tx: Transaction, revisionId: string, change: Partial<RevisionRow>) => {
-    const row = tx.read.deployments.revision(revisionId)
-    if (row !== undefined) tx.write.deployments.updateRevision({ ...row, ...change })
-  }
-  /** Moves the rollout on, unless another took its place or it was called off. */
-  const advance = (
-    revisionId: string,
-    change: (tx: Transaction, deployment: DeploymentRow, at: string) => DeploymentRow,
-    state: (at: string) => Partial<RevisionRow>,
-  ): DeploymentRow | null =>
-    metadata.transact((tx) => {
-      const revision = tx.read.deployments.revision(revisionId)
-      const deployment =
-        revision === undefined ? undefined : tx.read.deployments.get(revision.namespace_id, revision.plugin_id)
-      if (deployment === undefined || deployment.rollout_revision_id !== revisionId) return null
-      const at = now().toISOString()
-      const changed = { ...change(tx, deployment, at), updated_at: at }
-      tx.write.deployments.put(changed)
-      setState(tx, revisionId, state(at))
-      return changed
-    })
-
   async function roll(key: string, revisionId: string): Promise<void> {
-    const pending = advance(
-      revisionId,
-      (_, deployment) => ({ ...deployment, status: "PENDING" }),
-      (at) => ({ state: "PENDING", started_at: at }),
-    )
+    const pending = states.pending(revisionId)
     if (pending === null) return
     const namespace = deps.namespaceById(pending.namespace_id)
     const plugin = namespace === null ? null : deps.pluginById(namespace, pending.plugin_id)
-    if (namespace === null || plugin === null) {
-      fail(revisionId, "The plugin was deleted.")
-      return
-    }
-    const reason = metadata.read.deployments.revision(revisionId)?.reason
-    const blue = live.get(key)
+    if (namespace === null || plugin === null) return fail(revisionId, "The plugin was deleted.")
+    const reason = metadata.read.deployments.revision(revisionId)?.reason ?? ""
     const running = deps.revision(revisionId, namespace, plugin)
+    const source = reason === "shadow" ? shadowed(pending.namespace_id, pending) : undefined
+    if (source !== undefined && !fitsBeside(source)) {
+      return fail(revisionId, "There is not enough memory for a shadow beside what answers; try strategy=replace.")
+    }
     underway.set(key, { revisionId, running })
-    advance(
-      revisionId,
-      (_, deployment) => ({ ...deployment, status: "IN_PROGRESS" }),
-      () => ({ state: "IN_PROGRESS" }),
-    )
-    const replaced = blue !== undefined && (reason === "replace" || !fitsBeside(blue)) ? blue : null
+    states.inProgress(revisionId)
+    const replaced = replacedBy(key, reason)
     try {
       await replaced?.hold(DRAIN_MS)
       await running.start()
       await probe(running, plugin)
+      if (reason === "shadow") copyTo(key, revisionId, running)
+      else if (!flip(key, revisionId, running, replaced)) throw new Error("The rollout was called off.")
     } catch (error) {
       await running.end()
       replaced?.resume()
       fail(revisionId, error instanceof Error ? error.message : String(error))
-      return
     }
-    if (reason === "shadow" && copyTo(key, revisionId, running)) return
-    if (!flip(key, revisionId, running, replaced)) replaced?.resume()
+  }
+
+  /** What must end before the new one starts; never what a shadow gets copies of. */
+  function replacedBy(key: string, reason: string): RunningRevision | null {
+    const blue = live.get(key)
+    if (blue === undefined || reason === "shadow") return null
+    return reason === "replace" || !fitsBeside(blue) ? blue : null
   }
 
   /** By what the old one holds now: the new one's need is not known better. */
@@ -146,27 +125,25 @@ export function rollouts(deps: Deps) {
     const needed = blue.memoryBytes * HEADROOM
     if (available >= needed) return true
     log.warn(
-      { event: "replacing", revision_id: blue.id, available_bytes: available, needed_bytes: needed },
-      "memory does not allow both revisions: requests wait while one replaces the other",
+      { event: "memory_short", revision_id: blue.id, available_bytes: available, needed_bytes: needed },
+      "memory does not allow both revisions",
     )
     return false
   }
 
-  /** False when nothing answers any more that could be copied, or the rollout was called off. */
-  function copyTo(key: string, revisionId: string, running: RunningRevision): boolean {
-    const revision = metadata.read.deployments.revision(revisionId)
-    if (revision === undefined) return false
-    const deployment = metadata.read.deployments.get(revision.namespace_id, revision.plugin_id)
-    if (deployment?.rollout_revision_id !== revisionId) return false
-    const source = sourceOf(revision.namespace_id, deployment)
+  /** @throws Error when nothing answers any more that could be copied, or the rollout was called off */
+  function copyTo(key: string, revisionId: string, running: RunningRevision): void {
+    const deployment = states.rolling(revisionId)
+    if (deployment === null) throw new Error("The rollout was called off.")
+    const source = sourceOf(deployment.namespace_id, deployment)
     const before = source === null ? undefined : live.get(source)
-    if (source === null || before === undefined) return false
+    if (source === null || before === undefined)
+      throw new Error("Nothing answers any more that it could get copies of.")
     inShadow.add(key, running, source, before)
     log.info(
-      { event: "in_shadow", revision_id: revisionId, plugin_id: revision.plugin_id },
+      { event: "in_shadow", revision_id: revisionId, plugin_id: deployment.plugin_id },
       "copies of requests go to it",
     )
-    return true
   }
 
   /** Key of what callers of this plugin are answered by now: the plugin id itself, or the version that its name stands for. */
@@ -180,9 +157,16 @@ export function rollouts(deps: Deps) {
     return alias === undefined ? null : keyOf(namespaceId, alias.plugin_id)
   }
 
-  function endShadow(key: string): void {
-    const ended = inShadow.remove(key)
-    if (ended !== null) later(ended.end())
+  function shadowed(namespaceId: string, plugin: { plugin_id: string; name: string }): RunningRevision | undefined {
+    const source = sourceOf(namespaceId, plugin)
+    return source === null ? undefined : live.get(source)
+  }
+
+  /** Whatever of a rollout waits, starts or gets copies. */
+  function callOff(key: string): void {
+    const waiting = queue.findIndex((entry) => entry.key === key)
+    if (waiting >= 0) queue.splice(waiting, 1)
+    for (const running of [underway.get(key)?.running, inShadow.remove(key)]) if (running != null) later(running.end())
   }
 
   async function probe(running: RunningRevision, plugin: RegisteredPlugin): Promise<void> {
@@ -201,73 +185,26 @@ export function rollouts(deps: Deps) {
 
   /** False when the rollout was called off. */
   function flip(key: string, revisionId: string, running: RunningRevision, replaced: RunningRevision | null): boolean {
-    const [worker] = running.workers
-    let before: string | null = null
-    let aliasBefore: string | null = null
-    const flipped = advance(
-      revisionId,
-      (tx, deployment, at) => {
-        before = deployment.live_revision_id
-        if (before !== null) setState(tx, before, { state: "DRAINING" })
-        aliasBefore = pointAlias(tx, deployment, at)
-        return {
-          ...deployment,
-          status: "DEPLOYED",
-          live_revision_id: revisionId,
-          previous_revision_id: before,
-          rollout_revision_id: null,
-          deployed_at: at,
-          error: null,
-        }
-      },
-      (at) => ({
-        state: "LIVE",
-        live_at: at,
-        isolation: worker?.isolation ?? null,
-        isolation_facts: worker === undefined ? null : JSON.stringify(worker.isolationFacts),
-      }),
-    )
-    if (flipped === null) {
-      later(running.end())
-      return false
-    }
+    const flipped = states.live(revisionId, running.workers[0])
+    if (flipped === null) return false
     const blue = live.get(key)
     live.set(key, running)
     if (replaced !== null) running.takeOver(replaced)
     inShadow.follow(key, running)
-    log.info({ event: "deployed", namespace_id: flipped.namespace_id, plugin_id: flipped.plugin_id }, "deployed")
+    const { namespace_id: namespaceId, plugin_id: pluginId, name } = flipped.deployment
+    log.info({ event: "deployed", namespace_id: namespaceId, plugin_id: pluginId }, "deployed")
     if (blue !== undefined) retire(blue)
-    const { namespace_id: namespaceId, plugin_id: pluginId, name } = flipped
-    if (aliasBefore !== null) bake.watch({ namespaceId, name, pluginId, previousPluginId: aliasBefore })
+    const { previousPluginId } = flipped
+    if (previousPluginId !== null) bake.watch({ namespaceId, name, pluginId, previousPluginId })
     return true
   }
 
-  /** The plugin id that the name answered with, when that was another. */
-  function pointAlias(tx: Transaction, { namespace_id, name, plugin_id }: DeploymentRow, at: string): string | null {
-    const alias = tx.read.deployments.alias(namespace_id, name)
-    if (alias?.plugin_id === plugin_id) return null
-    const previous_plugin_id = alias?.plugin_id ?? null
-    tx.write.deployments.putAlias({ namespace_id, name, plugin_id, previous_plugin_id, updated_at: at })
-    return previous_plugin_id
-  }
-
   function retire(revision: RunningRevision): void {
-    later(
-      revision
-        .drain(DRAIN_MS)
-        .then(() =>
-          metadata.transact((tx) => setState(tx, revision.id, { state: "RETIRED", ended_at: now().toISOString() })),
-        ),
-    )
+    later(revision.drain(DRAIN_MS).then(() => states.retired(revision.id)))
   }
 
-  function fail(revisionId: string, message: string): void {
-    const error = message.slice(0, ERROR_LENGTH)
-    advance(
-      revisionId,
-      (_, deployment) => ({ ...deployment, status: "FAILED", rollout_revision_id: null, error }),
-      (at) => ({ state: "FAILED", error, ended_at: at }),
-    )
+  function fail(revisionId: string, error: string): void {
+    states.failed(revisionId, error)
     log.warn({ event: "rollout_failed", revision_id: revisionId, error }, "a rollout failed")
   }
 
@@ -281,54 +218,8 @@ export function rollouts(deps: Deps) {
 
   const enqueue = (namespace: Namespace, plugin: PluginRow, by: string, reason: string): DeploymentRow => {
     const key = keyOf(namespace.namespaceId, plugin.plugin_id)
-    const row = metadata.transact((tx) => {
-      const at = now().toISOString()
-      const existing = tx.read.deployments.get(namespace.namespaceId, plugin.plugin_id)
-      if (existing?.rollout_revision_id != null) {
-        setState(tx, existing.rollout_revision_id, {
-          state: "CANCELED",
-          ended_at: at,
-          error: "another rollout took its place",
-        })
-      }
-      const revisionId = newId("rev")
-      tx.write.deployments.insertRevision({
-        revision_id: revisionId,
-        namespace_id: namespace.namespaceId,
-        plugin_id: plugin.plugin_id,
-        code_hash: plugin.code_hash,
-        state: "QUEUED",
-        reason,
-        created_by: by,
-        error: null,
-        isolation: null,
-        isolation_facts: null,
-        created_at: at,
-        started_at: null,
-        live_at: null,
-        ended_at: null,
-      })
-      const deployment: DeploymentRow = {
-        namespace_id: namespace.namespaceId,
-        plugin_id: plugin.plugin_id,
-        name: plugin.name,
-        live_revision_id: existing?.live_revision_id ?? null,
-        previous_revision_id: existing?.previous_revision_id ?? null,
-        deployed_at: existing?.deployed_at ?? null,
-        status: "QUEUED",
-        rollout_revision_id: revisionId,
-        queued_at: at,
-        error: null,
-        updated_at: at,
-      }
-      tx.write.deployments.put(deployment)
-      return deployment
-    })
-    endShadow(key)
-    const superseded = underway.get(key)
-    if (superseded?.running != null) later(superseded.running.end())
-    const waiting = queue.findIndex((entry) => entry.key === key)
-    if (waiting >= 0) queue.splice(waiting, 1)
+    const row = states.queue(namespace, plugin, by, reason)
+    callOff(key)
     queue.push({ key, revisionId: row.rollout_revision_id ?? "" })
     queueMicrotask(fill)
     return row
@@ -337,17 +228,9 @@ export function rollouts(deps: Deps) {
   return {
     /** Brings back what was live, and begins again what was under way. Nothing answers before; call once. */
     recover(): void {
-      metadata.transact((tx) => tx.write.deployments.retireDraining(now().toISOString()))
-      for (const row of metadata.read.deployments.all()) {
+      for (const row of states.recover()) {
         const key = keyOf(row.namespace_id, row.plugin_id)
-        if (row.rollout_revision_id !== null) {
-          advance(
-            row.rollout_revision_id,
-            (_, deployment) => ({ ...deployment, status: "QUEUED" }),
-            () => ({ state: "QUEUED" }),
-          )
-          queue.push({ key, revisionId: row.rollout_revision_id })
-        }
+        if (row.rollout_revision_id !== null) queue.push({ key, revisionId: row.rollout_revision_id })
         const namespace = deps.namespaceById(row.namespace_id)
         const plugin = namespace === null ? null : deps.pluginById(namespace, row.plugin_id)
         if (row.live_revision_id === null || namespace === null || plugin === null) continue
@@ -373,10 +256,7 @@ export function rollouts(deps: Deps) {
     shadow: (namespaceId: string, pluginId: string): Shadow | undefined => inShadow.get(keyOf(namespaceId, pluginId)),
 
     /** What a shadow of the plugin would get copies of. */
-    shadowed(namespaceId: string, plugin: PluginRow): RunningRevision | undefined {
-      const source = sourceOf(namespaceId, plugin)
-      return source === null ? undefined : live.get(source)
-    },
+    shadowed,
 
     shadowsOf: inShadow.of,
 
@@ -415,38 +295,9 @@ export function rollouts(deps: Deps) {
 
   function takeDown(namespaceId: string, pluginId: string, forGood: boolean): boolean {
     const key = keyOf(namespaceId, pluginId)
-    const rollout = underway.get(key)
-    const was = metadata.transact((tx) => {
-      const row = tx.read.deployments.get(namespaceId, pluginId)
-      if (row === undefined) return false
-      const at = now().toISOString()
-      if (row.rollout_revision_id !== null) setState(tx, row.rollout_revision_id, { state: "CANCELED", ended_at: at })
-      if (row.live_revision_id !== null) setState(tx, row.live_revision_id, { state: "DRAINING" })
-      const alias = tx.read.deployments.alias(namespaceId, row.name)
-      if (alias?.plugin_id === pluginId) {
-        const previous = alias.previous_plugin_id
-        if (previous !== null && live.has(keyOf(namespaceId, previous))) {
-          tx.write.deployments.putAlias({ ...alias, plugin_id: previous, previous_plugin_id: null, updated_at: at })
-        } else tx.write.deployments.removeAlias(namespaceId, row.name)
-      }
-      if (forGood) tx.write.deployments.remove(namespaceId, pluginId)
-      else {
-        tx.write.deployments.put({
-          ...row,
-          status: "NOT_DEPLOYED",
-          live_revision_id: null,
-          rollout_revision_id: null,
-          deployed_at: null,
-          error: null,
-          updated_at: at,
-        })
-      }
-      return row.live_revision_id !== null
-    })
-    const waiting = queue.findIndex((entry) => entry.key === key)
-    if (waiting >= 0) queue.splice(waiting, 1)
-    if (rollout?.running != null) later(rollout.running.end())
-    endShadow(key)
+    const answers = (id: string) => live.has(keyOf(namespaceId, id))
+    const was = states.takeDown(namespaceId, pluginId, { forGood, answers })
+    callOff(key)
     const running = live.get(key)
     live.delete(key)
     if (running !== undefined) retire(running)

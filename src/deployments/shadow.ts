@@ -10,6 +10,9 @@ const MOST_AT_ONCE = 8
 const MAX_FIELDS = 100
 const EXAMPLES = 3
 const EXAMPLE_LENGTH = 200
+/** Answers name their fields as they like: longer ones are not told of. */
+const MAX_NAME_LENGTH = 200
+const MAX_FAILURE_LENGTH = 1_000
 /** Numbers this near, relative to the larger one, are the same number computed in another order. */
 const SAME = 1e-6
 
@@ -102,7 +105,7 @@ export class Shadow {
 
   #fail(message: string): void {
     this.#failed += 1
-    this.#lastFailure = message
+    this.#lastFailure = copied(message, MAX_FAILURE_LENGTH)
   }
 
   #compare(before: Uint8Array, after: Uint8Array): void {
@@ -121,7 +124,7 @@ export class Shadow {
   #field(name: string): Field | null {
     const known = this.#fields.get(name)
     if (known !== undefined) return known
-    if (this.#fields.size >= MAX_FIELDS) return null
+    if (this.#fields.size >= MAX_FIELDS || name.length > MAX_NAME_LENGTH) return null
     const distances = { count: 0, sum: 0, most: 0 }
     const field: Field = { compared: 0, only_before: 0, only_after: 0, changed: 0, examples: [], distances }
     this.#fields.set(name, field)
@@ -173,5 +176,10 @@ function cosineDistance(a: readonly number[], b: readonly number[]): number {
 }
 
 function shown(value: unknown): string {
-  return (JSON.stringify(value) ?? "null").slice(0, EXAMPLE_LENGTH)
+  return copied(JSON.stringify(value) ?? "null", EXAMPLE_LENGTH)
+}
+
+/** A slice would keep the whole text alive. */
+function copied(text: string, length: number): string {
+  return Buffer.from(text.slice(0, length)).toString()
 }

@@ -28,7 +28,8 @@ export function partReader(db: Db) {
     ofCollection: (collectionId: string) => ofCollection.all(collectionId),
     documentCount: (collectionId: string) => count.get(collectionId)?.count ?? 0,
     /** Every file that a row names; anything else below documents/ is left over. */
-    files: () => files.all(),
+    files: () =>
+      new Set(files.all().flatMap((row) => (row.dead_file === null ? [row.file] : [row.file, row.dead_file]))),
   }
 }
 

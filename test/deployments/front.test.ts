@@ -79,6 +79,13 @@ test("a key of another organization, a limit and an undeployed plugin are told b
   const limited = answers.filter(({ status }) => status === 429)
   expect(limited.length).toBeGreaterThan(0)
   expect(limited[0]?.headers.get("Retry-After")).toBe("1")
+  // The path names the namespace: another one in the header does not count the request elsewhere.
+  for (const headers of [{}, ROUTED]) {
+    const round = Array.from({ length: 5 }, () =>
+      appliance.call("POST", path, { body, headers: { "X-Namespace": "nonexistent", ...headers } }),
+    )
+    expect((await Promise.all(round)).filter(({ status }) => status === 429).length).toBeGreaterThan(0)
+  }
   await eventually(async () => {
     const unlimited = { body: { quotas: null } }
     const answer = await appliance.call("PATCH", `/v1/namespaces/${appliance.namespaceId}`, unlimited)

@@ -24,6 +24,11 @@ const status = async (appliance: TestAppliance, id: string) =>
 const reaches = (appliance: TestAppliance, id: string, state: string) =>
   eventually(async () => ((await status(appliance, id)).status === state ? true : null), 30_000)
 
+const untilInProgress = async (appliance: TestAppliance, id: string) => {
+  await deploy(appliance, id)
+  await reaches(appliance, id, "IN_PROGRESS")
+}
+
 interface Case {
   readonly state: string
   /** Brings the plugin into the state, before the kill. */
@@ -50,10 +55,7 @@ const CASES: readonly Case[] = [
   {
     state: "PENDING",
     handler: SLOW,
-    async reach(appliance, id) {
-      await deploy(appliance, id)
-      await reaches(appliance, id, "IN_PROGRESS")
-    },
+    reach: untilInProgress,
     whileDead(database, id) {
       database.run("UPDATE deployments SET status = 'PENDING' WHERE plugin_id = ?", [id])
       database.run("UPDATE revisions SET state = 'PENDING' WHERE plugin_id = ? AND state = 'IN_PROGRESS'", [id])
@@ -63,10 +65,7 @@ const CASES: readonly Case[] = [
   {
     state: "IN_PROGRESS",
     handler: SLOW,
-    async reach(appliance, id) {
-      await deploy(appliance, id)
-      await reaches(appliance, id, "IN_PROGRESS")
-    },
+    reach: untilInProgress,
     outcome: { status: "DEPLOYED", deployed: true },
   },
   { state: "DEPLOYED", reach: deployed, handler: BLUE, outcome: { status: "DEPLOYED", deployed: true } },

@@ -22,3 +22,30 @@ export function runs(pid: number): boolean {
     return false
   }
 }
+
+const MS_PER_TICK = 10
+
+/** Of the process and of its children that have ended, in milliseconds; 0 when it is gone. */
+export function processorMs(pid: number): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1")
+    // utime, stime, cutime and cstime are the 12th to 15th after the name in parentheses (proc(5)).
+    const fields = text
+      .slice(text.lastIndexOf(")") + 2)
+      .split(" ")
+      .slice(11, 15)
+    return fields.reduce((sum, ticks) => sum + Number(ticks) * MS_PER_TICK, 0)
+  } catch {
+    return 0
+  }
+}
+
+/** Proportional: what is shared counts for each sharer in part. 0 when the process is gone. */
+export function pssBytes(pid: number): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/smaps_rollup`, "latin1")
+    return Number(/^Pss:\s+(\d+)/m.exec(text)?.[1] ?? 0) * 1024
+  } catch {
+    return 0
+  }
+}

@@ -65,7 +65,11 @@ class RealtimeCalls:
                 break
             calls.append(following)
         self._channel.send_frames([_begun(len(calls))])
-        self._channel.send_frames(self._many(calls))
+        # What a batch prints is nobody's alone.
+        self._lines.call = first.id if len(calls) == 1 else 0
+        answers = self._many(calls)
+        self._lines.call = 0
+        self._channel.send_frames(answers)
 
     def _answer_singly(self, first: Frame) -> None:
         calls = [first]
