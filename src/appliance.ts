@@ -8,11 +8,8 @@ import { join } from "node:path"
 import { blobStore } from "./archives/blobs.ts"
 import { pluginArchives } from "./archives/plugin-archives.ts"
 import { DEFAULT_ARCHIVE_LIMITS, unpackArchive } from "./archives/reader.ts"
-import { batchWorkers } from "./batches/batch-workers.ts"
+import { batchRunning } from "./batches/batch-running.ts"
 import { batches } from "./batches/batches.ts"
-import { batchDrive } from "./batches/drive.ts"
-import { ledger } from "./batches/ledger.ts"
-import { partitionRunner } from "./batches/run-partition.ts"
 import { tasks } from "./batches/tasks.ts"
 import { blobFiles } from "./buckets/blob-files.ts"
 import { bucketUploads } from "./buckets/bucket-uploads.ts"
@@ -55,15 +52,14 @@ import { scanProcess } from "./plugins/scan-process.ts"
 import { pluginUploads } from "./plugins/uploads.ts"
 import { presignedUrls } from "./presigned-urls.ts"
 import { ownCommand, prepareRuntime } from "./runtime.ts"
-import { scheduler } from "./scheduler/scheduler.ts"
+import { gpuLeases } from "./scheduler/gpu-leases.ts"
+import { nvidiaProbe } from "./scheduler/nvidia-probe.ts"
 import { VERSION } from "./version.ts"
 import { delegatedCgroups } from "./workers/cgroups.ts"
 import { modulesIn } from "./workers/environment-modules.ts"
 import { workerStarter } from "./workers/starter.ts"
 import { workerFacts } from "./workers/worker-facts.ts"
 
-/** How often work that waits for a Python environment looks whether there is one now. */
-const READY_CHECK_MS = 5000
 /** The largest plugin that the scan takes, 8 MiB of source, needs some seconds on one slow core. */
 const SCAN_DEADLINE_MS = 60_000
 
@@ -107,6 +103,14 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       pathVariable: searchPath(),
       ...(config.python === null ? {} : { override: config.python }),
     })
+  const gpus = starting.use(
+    gpuLeases({
+      probe: nvidiaProbe(searchPath()),
+      reclaim: () => running.endIdleWithGpu(),
+      now: () => performance.now(),
+      log,
+    }),
+  )
   const starter = starting.use(
     workerStarter({
       facts,
@@ -188,6 +192,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       ...find,
       metadata,
       starter,
+      gpus,
       idleMs: config.realtimeIdleMs,
       bakeMs: config.bakeMs,
       deadlineMs: config.requestDeadlineMs,
@@ -201,57 +206,21 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const blobs = blobStore({ dataDir })
   const files = blobFiles({ metadata, blobs, log })
 
-  const book = ledger({ metadata, workersPerNamespace: config.quotas.workers, now, log })
-  book.recover()
-  const workers = starting.use(batchWorkers({ starter, log }))
-  const runner = partitionRunner({
-    metadata,
-    ledger: book,
-    documents,
-    workers,
-    dataDir,
-    ...find,
-    blobDirectory: blobs.directory,
-    silenceMs: config.partitionDeadlineMs,
-    wallMs: config.partitionWallMs,
-    outputBytes: config.outputBytes,
-    onRunFailed: (batchId, collectionId) => slots.abort((name) => name.startsWith(`${batchId}/${collectionId}/`)),
-    log,
-    now,
-  })
-  let ready = firstFacts.ready
-  const drive = batchDrive({
-    metadata,
-    ledger: book,
-    runner,
-    ready: () => ready,
-    partitionRows: config.partitionRows,
-    workers: config.workers,
-    wakeScheduler: () => slots.wake(),
-    log,
-    now,
-  })
-  const slots = scheduler({ slots: config.workers, next: drive.next, log })
-  starting.use(slots)
-  starting.use(drive)
-  const readiness = setInterval(async () => {
-    if (ready) return
-    ready = (await starter.current()).ready
-    if (ready) slots.wake()
-  }, READY_CHECK_MS)
-  starting.defer(() => clearInterval(readiness))
-
-  const endBatches = (batchIds: readonly string[]) => {
-    for (const batchId of batchIds) {
-      if (book.cancel(batchId)) slots.abort((name) => name.startsWith(`${batchId}/`))
-    }
-  }
-  const endRuns = (batchIds: readonly string[], collectionId: string) => {
-    for (const batchId of batchIds) {
-      book.cancelRun(batchId, collectionId)
-      slots.abort((name) => name.startsWith(`${batchId}/${collectionId}/`))
-    }
-  }
+  const running = starting.use(
+    batchRunning({
+      ...find,
+      metadata,
+      documents,
+      starter,
+      gpus,
+      dataDir,
+      blobDirectory: blobs.directory,
+      processorsTaken: rolling.processors,
+      config,
+      now,
+      log,
+    }),
+  )
   const once = idempotency({ metadata, now })
   const bucketDomain = buckets({ metadata, blobs, now, onRemoved: () => sweep.soon() })
   const objectUploads = bucketUploads({
@@ -269,8 +238,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     metadata,
     buckets: bucketDomain,
     uploads: objectUploads,
-    endBatches,
-    endRuns,
+    endBatches: running.endBatches,
+    endRuns: running.endRuns,
     removeCollectionFiles: (place) =>
       removeCollectionFiles(dataDir, place.org_id, place.namespace_id, place.collection_id),
     erasePlugins: (place) => {
@@ -285,12 +254,12 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
 
   const batchDomain = batches({
     metadata,
-    ledger: book,
+    ledger: running.ledger,
     now,
     pluginById: registry.get,
-    rowsInProgress: runner.rowsInProgress,
-    onSubmitted: drive.planSoon,
-    onCanceled: (batchId) => slots.abort((name) => name.startsWith(`${batchId}/`)),
+    rowsInProgress: running.rowsInProgress,
+    onSubmitted: running.planSoon,
+    onCanceled: running.onCanceled,
   })
   const namespaceDomain = namespaces({
     metadata,
@@ -360,7 +329,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     tasks: tasks({
       metadata,
       confinement: namespaceDomain.confinement,
-      cancelBatch: (batchId) => endBatches([batchId]),
+      cancelBatch: (batchId) => running.endBatches([batchId]),
     }),
   })
 
@@ -372,17 +341,16 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   if (config.publicUrl === null) url = server.url
   lock.announce(server.url)
   rolling.recover()
-  drive.planSoon()
-  slots.wake()
+  running.planSoon()
   sweep.soon()
   log.info({ event: "started", url: server.url, isolation: firstFacts.isolation.level, version: VERSION }, "started")
 
-  const running = starting.move()
+  const started = starting.move()
   return {
     url: server.url,
     firstKey,
     notices: notices(config, firstFacts),
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
   }
 
   /** Files that no row names: whatever a kill left between a rename and its transaction. Nothing else runs yet. */

@@ -1,5 +1,6 @@
-import type { Network } from "../egress.ts"
 import type { Log } from "../log.ts"
+import { declaresGpu, gpuDemand } from "../scheduler/gpu-demand.ts"
+import type { GpuLeases } from "../scheduler/gpu-leases.ts"
 import { type WorkerPermit, workerPool } from "../workers/pool.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import type { Worker } from "../workers/worker.ts"
@@ -10,16 +11,19 @@ const MAX_IDLE_MS = 60_000
 /** Importing a heavy library and building steps on a busy machine; loading models belongs into the first call. */
 const BUILD_DEADLINE_MS = 300_000
 
+/** A plugin whose steps need something else each time they are built is not followed further. */
+const MAX_RESTARTS = 2
 /** Of what was learned; forgetting costs a start. */
 const MAX_KNOWN_KEYS = 10_000
 
 interface Deps {
   starter: Pick<WorkerStarter, "start">
+  gpus: Pick<GpuLeases, "lease">
   log: Log
 }
 
 /** Workers with their steps built, lent per partition; see `workerKey` for what shares one. */
-export function batchWorkers({ starter, log }: Deps) {
+export function batchWorkers({ starter, gpus, log }: Deps) {
   const specs = new Map<string, BatchWorkerSpec>()
   const pool = workerPool({
     start: (key, signal) => {
@@ -31,37 +35,36 @@ export function batchWorkers({ starter, log }: Deps) {
     now: () => performance.now(),
   })
 
-  /** By worker key: plugins whose steps, once built, turned out to call outside services. */
-  const apiKeys = new Set<string>()
+  /** By worker key: what its steps turned out to need once they were built. */
+  const learned = new Map<string, Needs>()
 
   /** Which steps there are is known when they are built, and what a worker may do is fixed before: it may take two starts. */
   async function start(key: string, spec: BatchWorkerSpec, signal: AbortSignal): Promise<Worker> {
-    if (spec.network.mode === "none") return (await startWith(spec, spec.network, signal)).worker
-    if (!apiKeys.has(key)) {
-      const { worker, callsOut } = await startWith(spec, { mode: "none" }, signal)
-      if (!callsOut) return worker
-      if (apiKeys.size >= MAX_KNOWN_KEYS) apiKeys.clear()
-      apiKeys.add(key)
+    let granted = learned.get(key) ?? { network: false, gpu: declaresGpu(spec.plugin) }
+    for (let starts = 1; ; starts++) {
+      const { worker, needs } = await startWith(key, spec, granted, signal)
+      if (learned.size >= MAX_KNOWN_KEYS) learned.clear()
+      learned.set(key, needs)
+      // Steps that are other ones each time they are built never get the network.
+      if (same(needs, granted) || starts > MAX_RESTARTS) return worker
       await worker.end()
+      granted = starts === MAX_RESTARTS ? { ...needs, network: false } : needs
     }
-    const { worker, callsOut } = await startWith(spec, spec.network, signal)
-    if (callsOut) return worker
-    // Its steps are other ones each time they are built; such a worker does not keep the network.
-    apiKeys.delete(key)
-    await worker.end()
-    return (await startWith(spec, { mode: "none" }, signal)).worker
   }
 
   async function startWith(
-    { namespace, plugin, config, datasetSize, blobDirectories }: BatchWorkerSpec,
-    network: Network,
+    key: string,
+    { namespace, plugin, config, datasetSize, blobDirectories, network }: BatchWorkerSpec,
+    granted: Needs,
     signal: AbortSignal,
-  ): Promise<{ worker: Worker; callsOut: boolean }> {
+  ): Promise<{ worker: Worker; needs: Needs }> {
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId })
     const worker = await starter.start(plugin, {
       signal,
       readable: blobDirectories,
-      network,
+      network: granted.network ? network : { mode: "none" },
+      gpu: granted.gpu ? (until) => gpus.lease(gpuDemand(plugin, `${key}/batch`, false), until) : null,
+      yields: true,
       onLog: ({ stream, text }) => output.debug({ event: "plugin_output", stream, text }, "plugin output"),
     })
     try {
@@ -77,7 +80,11 @@ export function batchWorkers({ starter, log }: Deps) {
         { deadlineMs: BUILD_DEADLINE_MS, signal },
       )
       if (reply.type === "failed") throw new StepsNotBuilt(reply.error)
-      return { worker, callsOut: reply.steps.some((step) => step.resource_type === "api") }
+      const uses = (type: string) => reply.steps.some((step) => step.resource_type === type)
+      return {
+        worker,
+        needs: { network: network.mode !== "none" && uses("api"), gpu: uses("gpu") || declaresGpu(plugin) },
+      }
     } catch (error) {
       await worker.end()
       throw error
@@ -95,8 +102,20 @@ export function batchWorkers({ starter, log }: Deps) {
         specs.delete(key)
       }
     },
+    /** Somebody waits for a GPU: workers that have one and nothing to do end. */
+    endIdleWithGpu: () => pool.endIdle({ longerThanMs: 0, matching: (key) => learned.get(key)?.gpu === true }),
     [Symbol.asyncDispose]: () => pool.closeAll(),
   }
+}
+
+/** What a worker gets only because its steps ask for it. */
+interface Needs {
+  readonly network: boolean
+  readonly gpu: boolean
+}
+
+function same(one: Needs, other: Needs): boolean {
+  return one.network === other.network && one.gpu === other.gpu
 }
 
 export type BatchWorkers = ReturnType<typeof batchWorkers>

@@ -13,6 +13,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { GpuRefused } from "../scheduler/gpu-leases.ts"
 import { partitionLimits } from "../workers/partition-limits.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
@@ -197,6 +198,7 @@ export function partitionRunner(deps: Deps) {
       }
     } catch (error) {
       if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true }
+      if (error instanceof GpuRefused) return { kind: "failed", error: refusal(error), run: true }
       if (!(error instanceof WorkerDied)) throw error
       return signal.aborted ? { kind: "aborted" } : { kind: "died", error }
     }
@@ -321,6 +323,10 @@ async function assetRoots(deps: Deps, { run, namespace }: PartitionRun): Promise
     roots[bucketId] = await realpath(directory)
   }
   return roots
+}
+
+function refusal({ name, message }: GpuRefused): WorkerFailure {
+  return { error_type: "resource", exception: name, message, traceback: "", stage: "start" }
 }
 
 function deathFault(error: WorkerDied) {

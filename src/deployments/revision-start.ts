@@ -2,6 +2,8 @@ import type { Network } from "../egress.ts"
 import type { Log } from "../log.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { declaresGpu, gpuDemand } from "../scheduler/gpu-demand.ts"
+import type { GpuLeases } from "../scheduler/gpu-leases.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import type { DeploymentLogs, LogLine } from "./deployment-logs.ts"
 import { RunningRevision } from "./revision.ts"
@@ -13,6 +15,7 @@ const MAX_REPLICAS = 32
 
 interface Deps {
   starter: Pick<WorkerStarter, "start">
+  gpus: Pick<GpuLeases, "fits" | "lease">
   /** What plugins of resource type API of a namespace may reach. */
   networkOf: (namespace: Namespace) => Network
   /** Replicas that need not be kept end after so long without a request; 0: never. */
@@ -22,11 +25,13 @@ interface Deps {
 }
 
 /** Makes revisions whose replicas are workers of this appliance; `compute_profile` of the manifest sizes them. */
-export function revisionStart({ starter, networkOf, idleMs, logs, log }: Deps) {
+export function revisionStart({ starter, gpus, networkOf, idleMs, logs, log }: Deps) {
   return (id: string, namespace: Namespace, plugin: RegisteredPlugin): RunningRevision => {
     const profile = plugin.manifest.compute_profile ?? {}
     logs.open(namespace.namespaceId, plugin.pluginId)
     const keep = (line: LogLine) => logs.add(namespace.namespaceId, plugin.pluginId, line)
+    const key = [namespace.namespaceId, plugin.pluginId, plugin.codeHash, "realtime"].join("/")
+    const gpu = declaresGpu(plugin) ? gpuDemand(plugin, key, true) : null
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId, revision_id: id })
     return new RunningRevision({
       id,
@@ -35,9 +40,12 @@ export function revisionStart({ starter, networkOf, idleMs, logs, log }: Deps) {
       maxReplicas: bounded(profile.max_replicas ?? profile.replicas, 1, MAX_REPLICAS),
       idleMs,
       maxBatch: bounded(profile.max_batch_size, DEFAULT_BATCH, MAX_BATCH),
+      computes: profile.resource_type !== "api",
+      fits: async (without) => gpu === null || gpus.fits(gpu, without),
       start: (replica, signal) =>
         starter.start(plugin, {
           signal,
+          gpu: gpu === null ? null : (until) => gpus.lease(gpu, until),
           onCallFrame: replica.onCallFrame,
           network: profile.resource_type === "api" ? networkOf(namespace) : { mode: "none" },
           onLog({ stream, text, call }) {

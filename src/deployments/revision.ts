@@ -30,6 +30,10 @@ export interface RevisionOptions {
   readonly maxReplicas: number
   readonly idleMs: number
   readonly maxBatch: number
+  /** False for one that only asks outside services: it needs no processor of this machine. */
+  readonly computes: boolean
+  /** False when the GPUs have no room for another of its workers, though those of `without` ended. */
+  fits(without: readonly number[]): Promise<boolean>
   /** Starts a worker of this revision's plugin code. @throws WorkerDied, PluginLoadFailed, ApplianceError */
   start(replica: Pick<Replica, "onCallFrame" | "requestOf">, signal: AbortSignal): Promise<Worker>
   /** A request failed by the plugin or its worker. */
@@ -90,12 +94,23 @@ export class RunningRevision implements CallHolder {
     return this.workers.length === 0 ? "resting" : "answering"
   }
 
+  /** False when the GPUs have no room for one of its workers, beside `other` or in its place. */
+  fits(other: RunningRevision, where: "beside" | "instead"): Promise<boolean> {
+    return this.#options.fits(where === "beside" ? [] : other.workers.map(({ pid }) => pid))
+  }
+
   get inputSchema(): unknown {
     return this.#options.inputSchema
   }
 
   get inFlight(): number {
     return [...this.#replicas].reduce((sum, replica) => sum + replica.inFlight, this.#waiting.length)
+  }
+
+  /** Processors that it uses now: replicas that execute something, if they compute it here. */
+  get processors(): number {
+    if (!this.#options.computes) return 0
+    return [...this.#replicas].filter((replica) => replica.inFlight > 0).length
   }
 
   get memoryBytes(): number {

@@ -98,8 +98,9 @@ export function rollouts(deps: Deps) {
     }
     underway.set(key, { revisionId, running })
     states.inProgress(revisionId)
-    const replaced = replacedBy(key, reason)
+    let replaced: RunningRevision | null = null
     try {
+      replaced = await replacedBy(key, reason, running)
       await replaced?.hold(DRAIN_MS)
       await running.start()
       await probe(running, plugin)
@@ -113,10 +114,13 @@ export function rollouts(deps: Deps) {
   }
 
   /** What must end before the new one starts; never what a shadow gets copies of. */
-  function replacedBy(key: string, reason: string): RunningRevision | null {
+  async function replacedBy(key: string, reason: string, green: RunningRevision): Promise<RunningRevision | null> {
     const blue = live.get(key)
     if (blue === undefined || reason === "shadow") return null
-    return reason === "replace" || !fitsBeside(blue) ? blue : null
+    if (reason === "replace" || !fitsBeside(blue)) return blue
+    // Where its end would make no room on a GPU either, it answers on while the new one is refused.
+    const onlyInstead = !(await green.fits(blue, "beside")) && (await green.fits(blue, "instead"))
+    return onlyInstead ? blue : null
   }
 
   /** By what the old one holds now: the new one's need is not known better. */
@@ -266,6 +270,9 @@ export function rollouts(deps: Deps) {
       for (const running of live.values()) requests += running.measured.requests
       return requests
     },
+
+    /** That realtime requests use now. */
+    processors: (): number => [...live.values()].reduce((sum, running) => sum + running.processors, 0),
 
     /** Of everything that answers. */
     conditions: (): DeploymentCondition[] => [...live.values()].map((running) => running.condition),

@@ -12,18 +12,22 @@ export interface Job {
   failed(error: unknown): void
 }
 
-/** The ledger could not be asked (a full disk): nobody else would wake the slots again. */
+/** Nobody else would wake the slots again: the ledger could not be asked (a full disk), or who goes first may be done. */
 const RETRY_MS = 1000
 
 interface Deps {
   slots: number
+  /** Of these, how many somebody uses who goes first. One always remains: work is never put off for good. */
+  taken: () => number
   /** Leases the next job, or null when nothing waits. Synchronous: two slots never get the same job. */
   next: () => Job | null
   log: Log
+  retryMs?: number
 }
 
-export function scheduler({ slots, next, log }: Deps) {
+export function scheduler({ slots, taken, next, log, retryMs = RETRY_MS }: Deps) {
   const stopping = new AbortController()
+  let later: ReturnType<typeof setTimeout> | undefined
   const running = new Map<string, { done: Promise<void>; abort: AbortController }>()
 
   const lease = (): Job | null => {
@@ -31,13 +35,19 @@ export function scheduler({ slots, next, log }: Deps) {
       return next()
     } catch (error) {
       log.error({ event: "lease_failed", err: error }, "no job could be leased; it is tried again")
-      setTimeout(fill, RETRY_MS)
+      fillLater()
       return null
     }
   }
 
+  const fillLater = () => {
+    clearTimeout(later)
+    later = setTimeout(fill, retryMs)
+  }
+
   const fill = () => {
     while (!stopping.signal.aborted && running.size < slots) {
+      if (running.size >= Math.max(1, slots - taken())) return fillLater()
       const job = lease()
       if (job === null) return
       const abort = new AbortController()
@@ -68,6 +78,7 @@ export function scheduler({ slots, next, log }: Deps) {
     /** Takes no new work, ends what runs, and waits for it. */
     async [Symbol.asyncDispose]() {
       stopping.abort()
+      clearTimeout(later)
       await Promise.allSettled([...running.values()].map(({ done }) => done))
     },
   }

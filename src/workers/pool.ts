@@ -26,8 +26,8 @@ export interface WorkerPool {
    * @throws what `start` throws, the signal's reason, or an Error when the pool is closed
    */
   acquire(key: string, signal?: AbortSignal): Promise<WorkerPermit>
-  /** Ends the workers that were idle for longer than `maxIdleMs`; the pool does it by itself too. */
-  endIdle(): Promise<void>
+  /** Ends the workers that were idle for longer than `maxIdleMs`, which the pool does by itself too, or those that are meant. */
+  endIdle(which?: { longerThanMs?: number; matching?: (key: string) => boolean }): Promise<void>
   /** Ends every worker, lent ones too, and resolves when all are gone; nothing can be acquired afterwards. */
   closeAll(): Promise<void>
   readonly idle: number
@@ -72,10 +72,11 @@ export function workerPool({ start, maxIdleMs, now }: WorkerPoolOptions): Worker
     if (idle.size > 0) timer = setTimeout(sweep, maxIdleMs)
   }
 
-  const endIdle = async () => {
+  const endIdle: WorkerPool["endIdle"] = async ({ longerThanMs = maxIdleMs, matching = () => true } = {}) => {
     const ends: Promise<unknown>[] = []
     for (const [key, resting] of idle) {
-      const kept = resting.filter(({ worker, since }) => worker.alive && now() - since < maxIdleMs)
+      if (!matching(key)) continue
+      const kept = resting.filter(({ worker, since }) => worker.alive && now() - since < longerThanMs)
       for (const entry of resting) if (!kept.includes(entry)) ends.push(end(entry.worker))
       if (kept.length === 0) idle.delete(key)
       else idle.set(key, kept)

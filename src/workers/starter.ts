@@ -7,7 +7,7 @@ import { join } from "node:path"
 import type { Network } from "../egress.ts"
 import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
-import type { Cgroups } from "./cgroups.ts"
+import type { Cgroups, WorkerGroup } from "./cgroups.ts"
 import type { IsolationLimits } from "./isolation.ts"
 import { LockDownRefused } from "./lock-down.ts"
 import type { OutputLine } from "./output.ts"
@@ -42,6 +42,14 @@ interface Deps {
   log: Log
 }
 
+export interface LentGpu {
+  /** As CUDA_VISIBLE_DEVICES takes it. */
+  readonly uuid: string
+  started(pid: number): void
+  /** The worker is gone, or did not start. */
+  release(): void
+}
+
 export interface StartOptions {
   readonly signal?: AbortSignal | undefined
   readonly threads?: number
@@ -52,6 +60,10 @@ export interface StartOptions {
   readonly readable?: readonly string[]
   /** None unless named. */
   readonly network?: Network
+  /** Lends it a GPU, once there is room; null, or nothing lent: it sees none and computes on the CPU. */
+  readonly gpu?: ((signal?: AbortSignal) => Promise<LentGpu | null>) | null
+  /** Batches leave the processors to whoever answers in realtime. */
+  readonly yields?: boolean
 }
 
 export function workerStarter(deps: Deps) {
@@ -79,7 +91,7 @@ export function workerStarter(deps: Deps) {
 
     /**
      * @throws ServiceUnavailableError while there is no interpreter or environment, or not the isolation that is demanded
-     * @throws WorkerDied, PluginLoadFailed
+     * @throws WorkerDied, PluginLoadFailed; what `gpu` throws
      */
     async start(plugin: PluginCode, options: StartOptions = {}): Promise<Worker> {
       const { interpreter, environment, isolation, ready, problem } = await current()
@@ -88,14 +100,17 @@ export function workerStarter(deps: Deps) {
           headers: { "Retry-After": "30" },
         })
       }
+      // Before anything is made for it: this may take long.
+      const gpu = options.gpu == null ? null : await options.gpu(options.signal)
       const own = join(scratchDir, crypto.randomUUID())
       const scratch = join(own, "home")
       const exchange = join(own, "exchange")
-      for (const directory of [scratch, exchange]) await mkdir(directory, { recursive: true, mode: 0o700 })
       const threads = options.threads ?? 1
       const sitePackages = [environment.sitePackages]
-      const group = deps.cgroups?.create(`worker-${crypto.randomUUID()}`, deps.limits) ?? null
+      let group: WorkerGroup | null = null
       try {
+        for (const directory of [scratch, exchange]) await mkdir(directory, { recursive: true, mode: 0o700 })
+        group = deps.cgroups?.create(`worker-${crypto.randomUUID()}`, deps.limits) ?? null
         const launcher = await launchers.get({
           interpreter: interpreter.chosen,
           sitePackages,
@@ -120,18 +135,23 @@ export function workerStarter(deps: Deps) {
           group,
           sitePackages,
           threads,
+          yields: options.yields ?? false,
+          environment: { CUDA_VISIBLE_DEVICES: gpu?.uuid ?? "" },
           log,
           ...(options.onLog === undefined ? {} : { onLog: options.onLog }),
           ...(options.onCallFrame === undefined ? {} : { onCallFrame: options.onCallFrame }),
           ...(options.signal === undefined ? {} : { signal: options.signal }),
         })
         if (worker.record !== null) started(worker.record)
+        gpu?.started(worker.pid)
         void worker.exited.then(() => {
+          gpu?.release()
           group?.remove()
           return forget(worker.record, own)
         })
         return worker
       } catch (error) {
+        gpu?.release()
         group?.remove()
         await rm(own, { recursive: true, force: true })
         if (!(error instanceof LockDownRefused)) throw error

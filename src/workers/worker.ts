@@ -15,6 +15,7 @@ import {
 } from "./lock-down.ts"
 import type { OutputLine } from "./output.ts"
 import type { ProcessRecord } from "./process-identity.ts"
+import { yieldProcessors } from "./processor-priority.ts"
 import {
   PROTOCOL_VERSION,
   type Progress,
@@ -63,6 +64,8 @@ export interface WorkerOptions {
   onCallFrame?(id: number, kind: number, payload: Uint8Array): void
   /** Threads of the numeric libraries, 1 by default. */
   readonly threads?: number
+  /** The processors are others' first. */
+  readonly yields?: boolean
   /** Aborts the start; a started worker is ended with `end`. */
   readonly signal?: AbortSignal | undefined
   readonly log: Log
@@ -177,8 +180,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   try {
     const { python } = await worker.limited("the start", greeting.promise, limits())
-    // Before it has seen the plugin: what it forks is in the group as well.
+    // Before it has seen the plugin and has threads: what it starts is in the group as well, and as patient.
     options.group?.add(worker.pid)
+    if (options.yields === true) yieldProcessors(worker.pid)
     const facts = await lockDown(worker, policy, limits())
     const watch = watchWorker(
       worker.pid,

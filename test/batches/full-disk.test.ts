@@ -58,7 +58,7 @@ function drive(refusals: Record<string, number>, runFails = 0) {
     log,
     now: () => new Date(),
   })
-  const slots = scheduler({ slots: 1, next: driven.next, log })
+  const slots = scheduler({ slots: 1, taken: () => 0, next: driven.next, log })
   return { driven, slots, said }
 }
 

@@ -27,6 +27,8 @@ export function fakeRevision(id = "rev_1", memoryBytes = 0) {
     maxReplicas: 1,
     idleMs: 0,
     maxBatch: 1,
+    computes: true,
+    fits: async () => true,
     onFailure: () => undefined,
     log: createLog("silent"),
     async start(replica) {

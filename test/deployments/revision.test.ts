@@ -18,6 +18,8 @@ function starting() {
     maxReplicas: 1,
     idleMs: 0,
     maxBatch: 1,
+    computes: true,
+    fits: async () => true,
     start: () => new Promise(() => undefined),
     onFailure: () => undefined,
     log: createLog("silent"),

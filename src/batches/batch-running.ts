@@ -1,0 +1,96 @@
+/** The parts that carry batches out, joined: the ledger, what plans, the slots that pull from it, and the workers. */
+import type { Config } from "../config.ts"
+import type { GpuLeases } from "../scheduler/gpu-leases.ts"
+import { scheduler } from "../scheduler/scheduler.ts"
+import type { WorkerStarter } from "../workers/starter.ts"
+import { batchWorkers } from "./batch-workers.ts"
+import { batchDrive } from "./drive.ts"
+import { ledger } from "./ledger.ts"
+import { partitionRunner } from "./run-partition.ts"
+
+/** How often work that waits for a Python environment looks whether there is one now. */
+const READY_CHECK_MS = 5000
+
+type RunnerDeps = Parameters<typeof partitionRunner>[0]
+interface Deps extends Omit<RunnerDeps, "ledger" | "workers" | "silenceMs" | "wallMs" | "outputBytes" | "onRunFailed"> {
+  starter: Pick<WorkerStarter, "start" | "current">
+  gpus: Pick<GpuLeases, "lease">
+  /** That realtime requests use now: they go first. */
+  processorsTaken: () => number
+  config: Pick<
+    Config,
+    "workers" | "quotas" | "partitionRows" | "partitionDeadlineMs" | "partitionWallMs" | "outputBytes"
+  >
+}
+
+/** What a kill left is in order when it returns; nothing runs before `planSoon`. */
+export function batchRunning(deps: Deps) {
+  const { metadata, starter, config, now, log } = deps
+  const book = ledger({ metadata, workersPerNamespace: config.quotas.workers, now, log })
+  book.recover()
+  const workers = batchWorkers({ starter, gpus: deps.gpus, log })
+  const abort = (...path: string[]) => slots.abort((name) => name.startsWith(`${path.join("/")}/`))
+  const runner = partitionRunner({
+    ...deps,
+    ledger: book,
+    workers,
+    silenceMs: config.partitionDeadlineMs,
+    wallMs: config.partitionWallMs,
+    outputBytes: config.outputBytes,
+    onRunFailed: abort,
+  })
+  let ready = false
+  const drive = batchDrive({
+    metadata,
+    ledger: book,
+    runner,
+    ready: () => ready,
+    partitionRows: config.partitionRows,
+    workers: config.workers,
+    wakeScheduler: () => slots.wake(),
+    log,
+    now,
+  })
+  const slots = scheduler({ slots: config.workers, taken: deps.processorsTaken, next: drive.next, log })
+  const lookWhetherReady = async () => {
+    if (ready) return
+    ready = (await starter.current()).ready
+    if (ready) slots.wake()
+  }
+  const readiness = setInterval(lookWhetherReady, READY_CHECK_MS)
+
+  return {
+    ledger: book,
+    rowsInProgress: runner.rowsInProgress,
+
+    /** Something was submitted, or the appliance has just started. */
+    planSoon(): void {
+      void lookWhetherReady()
+      drive.planSoon()
+    },
+
+    endBatches(batchIds: readonly string[]): void {
+      for (const batchId of batchIds) if (book.cancel(batchId)) abort(batchId)
+    },
+
+    endRuns(batchIds: readonly string[], collectionId: string): void {
+      for (const batchId of batchIds) {
+        book.cancelRun(batchId, collectionId)
+        abort(batchId, collectionId)
+      }
+    },
+
+    /** The ledger says so already. */
+    onCanceled: (batchId: string) => abort(batchId),
+
+    /** Somebody waits for a GPU: workers that have one and nothing to do end. */
+    endIdleWithGpu: () => void workers.endIdleWithGpu(),
+
+    async [Symbol.asyncDispose]() {
+      clearInterval(readiness)
+      await drive[Symbol.asyncDispose]()
+      await slots[Symbol.asyncDispose]()
+      await workers[Symbol.asyncDispose]()
+    },
+  }
+}
