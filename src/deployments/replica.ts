@@ -8,6 +8,7 @@ import { ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIECE_FRAME } from "../frames.
 import { ProtocolBreach, WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
+import { Alarm } from "./alarm.ts"
 
 export interface CallHolder {
   /** Nobody waits for it any more. False when it is executed already: its worker ends it. */
@@ -36,6 +37,8 @@ export interface Call {
   lost(exit: WorkerExit): void
   /** Nobody will execute it. */
   refused(error: ApplianceError): void
+  /** Its deadline is now. */
+  late(): void
 }
 
 export interface ReplicaEvents {
@@ -64,7 +67,9 @@ export class Replica implements CallHolder {
   /** How many of the oldest calls it said it executes now; without a word, one. */
   #begun = 0
   #ended = 0
-  #timer: ReturnType<typeof setTimeout> | undefined
+  /** When the oldest came to its turn. */
+  #turn = 0
+  readonly #alarm = new Alarm(() => this.#watch())
 
   constructor(events: ReplicaEvents) {
     this.#events = events
@@ -91,7 +96,7 @@ export class Replica implements CallHolder {
     else if (!this.#batches) this.#room = IN_FLIGHT
     // What a worker may use is counted for each call, though it is never idle between two.
     this.#worker?.begin()
-    this.#watch()
+    this.#nextTurn()
     this.#events.free()
   }
 
@@ -142,7 +147,7 @@ export class Replica implements CallHolder {
     if (idle) this.#worker.begin()
     const id = this.#worker.call(call.body, idle)
     this.#calls.set(id, call)
-    if (idle) this.#watch()
+    if (idle) this.#nextTurn()
     if (call.requestId === null) return
     this.#requests.set(id, call.requestId)
     if (this.#requests.size > REMEMBERED_REQUESTS) {
@@ -162,26 +167,30 @@ export class Replica implements CallHolder {
     this.#room = Math.min(MOST_IN_FLIGHT, Math.max(IN_FLIGHT, most))
   }
 
+  /** Another call is the oldest, which is executed. */
+  #nextTurn(): void {
+    this.#turn = performance.now()
+    this.#watch()
+  }
+
   /**
-   * Another call is the oldest, which is executed. When it is late it ends the worker: there is no other way to stop plugin code. One
-   * that nobody waits for any more gets as long as any other.
+   * When the oldest call is late it ends the worker: there is no other way to stop plugin code. One that nobody waits for any more gets
+   * as long as any other.
    */
   #watch(): void {
-    clearTimeout(this.#timer)
     const [oldest] = this.#calls.values()
-    if (oldest === undefined) return
-    const turn = performance.now()
-    const late = () => {
-      const least = oldest.abandoned() ? oldest.deadlineMs : Math.min(LEAST_EXECUTION_MS, oldest.deadlineMs)
-      const left = Math.max(oldest.deadline, turn + least) - performance.now()
-      if (left > 0) this.#timer = setTimeout(late, left)
-      else this.#worker?.fail("deadline", "'predict' did not finish within the request's deadline")
+    if (oldest === undefined) {
+      this.#alarm.setFor(Number.POSITIVE_INFINITY)
+      return
     }
-    late()
+    const least = oldest.abandoned() ? oldest.deadlineMs : Math.min(LEAST_EXECUTION_MS, oldest.deadlineMs)
+    const limit = Math.max(oldest.deadline, this.#turn + least)
+    if (limit > performance.now()) this.#alarm.setFor(limit)
+    else this.#worker?.fail("deadline", "'predict' did not finish within the request's deadline")
   }
 
   #end(exit: WorkerExit): void {
-    clearTimeout(this.#timer)
+    this.#alarm.clear()
     const calls = [...this.#calls.values()]
     this.#calls.clear()
     // Without a word the oldest is the one that was executed; a handler that batches says so of every one.

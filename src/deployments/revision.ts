@@ -8,6 +8,8 @@ import type { Log } from "../log.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
+import { Alarm } from "./alarm.ts"
+import { Deadlines } from "./deadlines.ts"
 import { Measurements } from "./measurements.ts"
 import { type Call, type CallHolder, Replica } from "./replica.ts"
 
@@ -67,7 +69,8 @@ export class RunningRevision implements CallHolder {
   readonly measured = new Measurements()
   #backoff = FIRST_BACKOFF_MS
   #starting = 0
-  #idle: ReturnType<typeof setTimeout> | undefined
+  readonly #deadlines = new Deadlines()
+  readonly #idle = new Alarm(() => this.#endIdle())
 
   constructor(options: RevisionOptions) {
     this.id = options.id
@@ -144,8 +147,7 @@ export class RunningRevision implements CallHolder {
     const settle = (error: Error | null, outcome: "answered" | "raised" | "lost" | "refused", bytes?: Uint8Array) => {
       if (over) return
       over = true
-      clearTimeout(timer)
-      signal?.removeEventListener("abort", abort)
+      this.#deadlines.delete(call)
       this.measured.ended(performance.now() - arrived, outcome)
       if (error === null && bytes !== undefined) answer.resolve(bytes)
       else answer.reject(error)
@@ -176,12 +178,15 @@ export class RunningRevision implements CallHolder {
       failed: (failure) => fail(handlerFailed(failure), "raised"),
       lost: (exit) => fail(workerLost(exit), "lost"),
       refused: (error) => settle(error, "refused"),
+      // One that is executed when it is late ends with its worker, which tells why.
+      late: () => {
+        if (call.holder.forget(call)) settle(timedOut(deadlineMs), "refused")
+      },
     }
-    // One that is executed when it is late ends with its worker, which tells why.
-    const timer = setTimeout(() => {
-      if (call.holder.forget(call)) settle(timedOut(deadlineMs), "refused")
-    }, deadlineMs)
+    this.#deadlines.add(call)
+    // Not taken off again, which costs as much as a timer: the signal goes with its request.
     const abort = () => {
+      if (over) return
       call.holder.forget(call)
       settle(signal?.reason instanceof Error ? signal.reason : new Error("the caller went away"), "refused")
     }
@@ -235,10 +240,11 @@ export class RunningRevision implements CallHolder {
   }
 
   async end(): Promise<void> {
-    clearTimeout(this.#idle)
+    this.#idle.clear()
     this.#ending.abort(new Error("the revision ends"))
     this.#refuseWaiting()
     await Promise.all([...this.#replicas].map(({ worker }) => worker?.end()))
+    this.#deadlines.clear()
   }
 
   #refuseWaiting(): void {
@@ -285,16 +291,16 @@ export class RunningRevision implements CallHolder {
 
   /** From now on nobody asks: after a while the replicas that need not be kept end. */
   #rest(): void {
-    clearTimeout(this.#idle)
     if (this.#ending.signal.aborted || this.#options.idleMs === 0) return
-    this.#idle = setTimeout(() => {
-      if (this.inFlight > 0) return
-      for (const replica of [...this.#replicas].slice(this.#options.minReplicas)) {
-        this.#replicas.delete(replica)
-        void replica.worker?.end()
-      }
-    }, this.#options.idleMs)
-    this.#idle.unref()
+    this.#idle.setFor(performance.now() + this.#options.idleMs)
+  }
+
+  #endIdle(): void {
+    if (this.inFlight > 0) return
+    for (const replica of [...this.#replicas].slice(this.#options.minReplicas)) {
+      this.#replicas.delete(replica)
+      void replica.worker?.end()
+    }
   }
 
   async #startReplica(): Promise<void> {

@@ -107,6 +107,8 @@ export function tooLarge(limitBytes: number): ApplianceError {
   })
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false })
+
 /** @throws BadRequestError for what is too deep, or no UTF-8 */
 export function checkedText(bytes: Uint8Array): string {
   let depth = 0
@@ -124,7 +126,7 @@ export function checkedText(bytes: Uint8Array): string {
     } else if (byte === 0x7d || byte === 0x5d) depth--
   }
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)
+    return utf8.decode(bytes)
   } catch (cause) {
     throw new ApplianceError("BadRequestError", "The body is not valid UTF-8.", { cause })
   }

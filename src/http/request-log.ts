@@ -1,4 +1,4 @@
-import type { Log } from "../log.ts"
+import { type Log, logPlainly } from "../log.ts"
 
 interface Answered {
   readonly requestId: string
@@ -12,5 +12,5 @@ interface Answered {
 /** One line for each request, however it was answered. */
 export function logRequest(log: Log, { requestId, method, path, status, started }: Answered): void {
   const ms = Math.round(performance.now() - started)
-  log.info({ request_id: requestId, event: "request", method, path, status, ms }, "request")
+  logPlainly(log, { request_id: requestId, event: "request", method, path, status, ms }, "request")
 }

