@@ -29,15 +29,26 @@ export class FrameError extends Error {
 
 /** @throws FrameError when id or kind do not fit their fields */
 export function encodeFrame(id: number, kind: number, payload: Uint8Array): Uint8Array {
-  if (!Number.isInteger(id) || id < 0 || id > 0xffffffff) throw new FrameError(`frame id ${id} is not a u32`)
-  if (!Number.isInteger(kind) || kind < 0 || kind > 0xff) throw new FrameError(`frame kind ${kind} is not a u8`)
-  const frame = new Uint8Array(LENGTH_BYTES + HEAD_BYTES + payload.byteLength)
-  // Byte by byte: a view over a small array costs five times what the whole frame does.
-  writeUint32(frame, 0, HEAD_BYTES + payload.byteLength)
-  writeUint32(frame, LENGTH_BYTES, id)
-  frame[8] = kind
-  frame.set(payload, LENGTH_BYTES + HEAD_BYTES)
-  return frame
+  return encodeFrames([{ id, kind, payload }])
+}
+
+/** All of them in one piece. @throws FrameError when id or kind of one do not fit their fields */
+export function encodeFrames(frames: readonly Frame[]): Uint8Array {
+  let size = 0
+  for (const { payload } of frames) size += LENGTH_BYTES + HEAD_BYTES + payload.byteLength
+  const bytes = new Uint8Array(size)
+  let at = 0
+  for (const { id, kind, payload } of frames) {
+    if (!Number.isInteger(id) || id < 0 || id > 0xffffffff) throw new FrameError(`frame id ${id} is not a u32`)
+    if (!Number.isInteger(kind) || kind < 0 || kind > 0xff) throw new FrameError(`frame kind ${kind} is not a u8`)
+    // Byte by byte: a view over a small array costs five times what the whole frame does.
+    writeUint32(bytes, at, HEAD_BYTES + payload.byteLength)
+    writeUint32(bytes, at + LENGTH_BYTES, id)
+    bytes[at + LENGTH_BYTES + 4] = kind
+    bytes.set(payload, at + LENGTH_BYTES + HEAD_BYTES)
+    at += LENGTH_BYTES + HEAD_BYTES + payload.byteLength
+  }
+  return bytes
 }
 
 function writeUint32(bytes: Uint8Array, at: number, value: number): void {

@@ -3,43 +3,12 @@
  * have begun together (a batch, or calls that take well under a millisecond); what has not begun when it dies is handed back and
  * goes to another.
  */
-import type { ApplianceError } from "../errors.ts"
 import { ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIECE_FRAME } from "../frames.ts"
 import { ProtocolBreach, WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
 import { Alarm } from "./alarm.ts"
-
-export interface CallHolder {
-  /** Nobody waits for it any more. False when it is executed already: its worker ends it. */
-  forget(call: Call): boolean
-}
-
-/** A call as it waits and as it is executed. */
-export interface Call {
-  /** X-Request-Id of who asked; null for our own. */
-  readonly requestId: string | null
-  /** Who has it: the revision where it waits, or the replica that it was given to. */
-  holder: CallHolder
-  /** Milliseconds from its arrival to the deadline. */
-  readonly deadlineMs: number
-  readonly body: Uint8Array
-  /** On the clock of performance.now(). */
-  readonly deadline: number
-  /** Nobody waits for it any more. */
-  readonly abandoned: () => boolean
-  /** To a worker. */
-  given(): void
-  answered(body: Uint8Array): void
-  piece(body: Uint8Array): void
-  failed(failure: WorkerFailure): void
-  /** Its worker died while it was executed. */
-  lost(exit: WorkerExit): void
-  /** Nobody will execute it. */
-  refused(error: ApplianceError): void
-  /** Its deadline is now. */
-  late(): void
-}
+import type { Call, CallHolder } from "./call.ts"
 
 export interface ReplicaEvents {
   /** There is room for another call. */
@@ -183,7 +152,7 @@ export class Replica implements CallHolder {
       this.#alarm.setFor(Number.POSITIVE_INFINITY)
       return
     }
-    const least = oldest.abandoned() ? oldest.deadlineMs : Math.min(LEAST_EXECUTION_MS, oldest.deadlineMs)
+    const least = oldest.abandoned ? oldest.deadlineMs : Math.min(LEAST_EXECUTION_MS, oldest.deadlineMs)
     const limit = Math.max(oldest.deadline, this.#turn + least)
     if (limit > performance.now()) this.#alarm.setFor(limit)
     else this.#worker?.fail("deadline", "'predict' did not finish within the request's deadline")

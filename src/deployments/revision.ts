@@ -9,9 +9,10 @@ import type { WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
 import { Alarm } from "./alarm.ts"
+import { Call, type CallOptions, type CallOutcome, type CallOwner } from "./call.ts"
 import { Deadlines } from "./deadlines.ts"
 import { Measurements } from "./measurements.ts"
-import { type Call, type CallHolder, Replica } from "./replica.ts"
+import { Replica } from "./replica.ts"
 
 /** More callers than this are told to come back: memory is bounded, and so is what the last of them waits. */
 const MAX_WAITING = 1_024
@@ -43,21 +44,12 @@ export interface RevisionOptions {
   readonly log: Log
 }
 
-export interface CallOptions {
-  readonly deadlineMs: number
-  /** Of who asks; none for our own. */
-  readonly requestId?: string
-  readonly signal?: AbortSignal | undefined
-  /** Of a streamed answer. May throw the reason why no more are taken: the call ends with it. */
-  readonly onPiece: (body: Uint8Array) => void
-}
-
 /** The handler could not be constructed, or its worker did not come up: the rollout fails with this. */
 export class RevisionNotStarted extends Error {
   override readonly name = "RevisionNotStarted"
 }
 
-export class RunningRevision implements CallHolder {
+export class RunningRevision implements CallOwner {
   readonly id: string
   readonly #options: RevisionOptions
   readonly #replicas = new Set<Replica>()
@@ -128,7 +120,7 @@ export class RunningRevision implements CallHolder {
    * The handler's answer, as bytes of JSON; empty after the last piece of a streamed one.
    * @throws TooManyRequestsError, TimeoutError, BadGatewayError, ProcessingError, or the signal's reason
    */
-  call(body: Uint8Array, { deadlineMs, requestId, signal, onPiece }: CallOptions): Promise<Uint8Array> {
+  call(body: Uint8Array, options: CallOptions): Promise<Uint8Array> {
     if (this.#ending.signal.aborted) {
       return Promise.reject(new ApplianceError("InferenceServiceUnavailableError", "The deployment was taken down."))
     }
@@ -141,62 +133,28 @@ export class RunningRevision implements CallHolder {
       )
     }
     this.measured.requests += 1
-    const arrived = performance.now()
-    const answer = Promise.withResolvers<Uint8Array>()
-    let over = false
-    const settle = (error: Error | null, outcome: "answered" | "raised" | "lost" | "refused", bytes?: Uint8Array) => {
-      if (over) return
-      over = true
-      this.#deadlines.delete(call)
-      this.measured.ended(performance.now() - arrived, outcome)
-      if (error === null && bytes !== undefined) answer.resolve(bytes)
-      else answer.reject(error)
-      this.#rest()
-      this.#drained()
-    }
-    const fail = (error: ApplianceError, outcome: "raised" | "lost") => {
-      if (!over) this.#options.onFailure(requestId ?? null, error)
-      settle(error, outcome)
-    }
-    const call: Call = {
-      requestId: requestId ?? null,
-      holder: this,
-      body,
-      deadline: arrived + deadlineMs,
-      deadlineMs,
-      abandoned: () => over,
-      given: () => this.measured.begun(performance.now() - arrived),
-      answered: (bytes) => settle(null, "answered", bytes),
-      piece: (bytes) => {
-        if (over) return
-        try {
-          onPiece(bytes)
-        } catch (error) {
-          settle(error instanceof Error ? error : new Error(String(error)), "refused")
-        }
-      },
-      failed: (failure) => fail(handlerFailed(failure), "raised"),
-      lost: (exit) => fail(workerLost(exit), "lost"),
-      refused: (error) => settle(error, "refused"),
-      // One that is executed when it is late ends with its worker, which tells why.
-      late: () => {
-        if (call.holder.forget(call)) settle(timedOut(deadlineMs), "refused")
-      },
-    }
+    const call = new Call(this, body, options)
     this.#deadlines.add(call)
-    // Not taken off again, which costs as much as a timer: the signal goes with its request.
-    const abort = () => {
-      if (over) return
-      call.holder.forget(call)
-      settle(signal?.reason instanceof Error ? signal.reason : new Error("the caller went away"), "refused")
-    }
-    signal?.addEventListener("abort", abort, { once: true })
-    if (signal?.aborted) abort()
-    if (!over) {
+    if (options.signal?.aborted) call.abort()
+    if (!call.abandoned) {
       this.#waiting.push(call)
       this.#dispatch()
     }
-    return answer.promise
+    return call.answer
+  }
+
+  given(milliseconds: number): void {
+    this.measured.begun(milliseconds)
+  }
+
+  ended(call: Call, outcome: CallOutcome, error: Error | null, milliseconds: number): void {
+    this.#deadlines.delete(call)
+    this.measured.ended(milliseconds, outcome)
+    if (error instanceof ApplianceError && (outcome === "raised" || outcome === "lost")) {
+      this.#options.onFailure(call.requestId, error)
+    }
+    this.#rest()
+    this.#drained()
   }
 
   /** From now on calls wait, those that are under way end, at most so long; then no worker is left. `resume` takes it back. */
@@ -216,7 +174,7 @@ export class RunningRevision implements CallHolder {
 
   /** What waits in `other` waits here from now on, before what does already. */
   takeOver(other: RunningRevision): void {
-    const calls = other.#waiting.splice(0).filter((call) => !call.abandoned())
+    const calls = other.#waiting.splice(0).filter((call) => !call.abandoned)
     for (const call of calls) call.holder = this
     this.#waiting.unshift(...calls)
     this.#dispatch()
@@ -275,9 +233,9 @@ export class RunningRevision implements CallHolder {
         return
       }
       const call = this.#waiting.shift()
-      if (call === undefined || call.abandoned()) continue
+      if (call === undefined || call.abandoned) continue
       // Its timer is about to fire: a worker would be ended for it.
-      if (call.deadline - performance.now() < TIMER_MS) call.refused(timedOut(call.deadlineMs))
+      if (call.deadline - performance.now() < TIMER_MS) call.tooLate()
       else best.give(call)
     }
   }
@@ -330,7 +288,7 @@ export class RunningRevision implements CallHolder {
   }
 
   #lost(replica: Replica, exit: WorkerExit, waiting: readonly Call[]): void {
-    const kept = waiting.filter((call) => !call.abandoned())
+    const kept = waiting.filter((call) => !call.abandoned)
     for (const call of kept) call.holder = this
     this.#waiting.unshift(...kept)
     // One that was sent to rest, or held, is none of these any more.
@@ -378,21 +336,4 @@ export class RunningRevision implements CallHolder {
 
 function describe({ exception, message, traceback }: WorkerFailure): string {
   return [`${exception}: ${message}`, traceback].filter((part) => part !== "").join("\n")
-}
-
-function handlerFailed({ exception, message, traceback, stage }: WorkerFailure): ApplianceError {
-  return new ApplianceError("ProcessingError", `${exception}: ${message}`, {
-    details: { exception, stage, ...(traceback === "" ? {} : { traceback }) },
-  })
-}
-
-function workerLost(exit: WorkerExit): ApplianceError {
-  if (exit.reason === "deadline") return new ApplianceError("TimeoutError", exit.message)
-  return new ApplianceError("BadGatewayError", `The worker died while it executed this request: ${exit.message}`, {
-    details: { reason: exit.reason, signal: exit.signal, code: exit.code },
-  })
-}
-
-function timedOut(deadlineMs: number): ApplianceError {
-  return new ApplianceError("TimeoutError", `No worker was free within the request's ${deadlineMs} ms.`)
 }

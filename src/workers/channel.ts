@@ -1,5 +1,5 @@
 import { connect } from "node:net"
-import { CALL_FRAME, CONTROL_FRAME, encodeFrame, FrameDecoder } from "../frames.ts"
+import { CALL_FRAME, CONTROL_FRAME, encodeFrames, type Frame, FrameDecoder } from "../frames.ts"
 import {
   checkReply,
   encodeToWorker,
@@ -62,21 +62,20 @@ export function openChannel({ fd, onEvent, onCallFrame, onBreach }: ChannelOptio
   const pending = new Map<number, Pending>()
   let lastId = 0
   let closedFor: Error | null = null
-  let unsent: Uint8Array[] = []
+  let unsent: Frame[] = []
   let flushing = false
   let congested = false
 
   const flush = () => {
     flushing = false
     if (congested || unsent.length === 0 || socket.destroyed) return
-    const joined = unsent.length === 1 ? unsent[0] : Buffer.concat(unsent)
+    const joined = encodeFrames(unsent)
     unsent = []
-    if (joined !== undefined) congested = !socket.write(joined)
+    congested = !socket.write(joined)
   }
-  const send = (id: number, message: ToWorker) =>
-    sendFrame(encodeFrame(id, CONTROL_FRAME, encodeToWorker(message)), true)
-  const sendFrame = (frame: Uint8Array, atOnce: boolean) => {
-    unsent.push(frame)
+  const send = (id: number, message: ToWorker) => sendFrame(id, CONTROL_FRAME, encodeToWorker(message), true)
+  const sendFrame = (id: number, kind: number, payload: Uint8Array, atOnce: boolean) => {
+    unsent.push({ id, kind, payload })
     if (flushing) return
     flushing = true
     if (atOnce) queueMicrotask(flush)
@@ -146,7 +145,7 @@ export function openChannel({ fd, onEvent, onCallFrame, onBreach }: ChannelOptio
     },
     call(body, atOnce) {
       const id = nextId()
-      sendFrame(encodeFrame(id, CALL_FRAME, body), atOnce)
+      sendFrame(id, CALL_FRAME, body, atOnce)
       return id
     },
     notify: (message) => send(0, message),

@@ -45,7 +45,7 @@ interface Install extends InstallSource {
  */
 export async function installPackages(install: Install): Promise<void> {
   const { interpreter, recipe, partial, finalDirectory, wheels, onLine } = install
-  const pins = parseLock(recipe.lock)
+  const pins = parseLock(recipe.lock, interpreter)
   if (wheels !== undefined) {
     const missing = await missingWheels(wheels, pins, interpreter)
     if (missing.length > 0) throw EnvironmentBuildFailed.missingWheels(wheels, missing, interpreter)

@@ -116,7 +116,7 @@ async function writeRecord(
     lock_sha256: createHash("sha256").update(recipe.lock).digest("hex"),
     interpreter: { path: interpreter.path, version: interpreter.version, abi: interpreter.abi },
     platform: interpreter.platform,
-    packages: Object.fromEntries(parseLock(recipe.lock).map((pin) => [pin.name, pin.version])),
+    packages: Object.fromEntries(parseLock(recipe.lock, interpreter).map((pin) => [pin.name, pin.version])),
     created_at: new Date().toISOString(),
   }
   await writeDurably(recordPath(partial), (file) => file.writeFile(`${JSON.stringify(record, null, 2)}\n`))

@@ -33,21 +33,27 @@ for tag in sys_tags():
     print(tag)
 `
 
-/** @throws Error when a line of the lock is neither a pin nor a hash: a lock is made by a tool and must be whole */
-export function parseLock(text: string): Pin[] {
-  const pins: { name: string; version: string; hashes: Set<string> }[] = []
+/**
+ * Those for this Python: a pin may say `; python_version >= "3.11"`, as pip reads it, and nothing else.
+ * @throws Error when a line of the lock is neither a pin nor a hash: a lock is made by a tool and must be whole
+ */
+export function parseLock(text: string, { version }: Pick<Interpreter, "version">): Pin[] {
+  const pins: { name: string; version: string; hashes: Set<string>; meant: boolean }[] = []
   for (const line of text.split("\n")) {
     const words = line.replace(/\\$/, "").trim()
     if (words === "" || words.startsWith("#")) continue
     const hash = /^--hash=sha256:([0-9a-f]{64})$/.exec(words)?.[1]
-    const pin = /^([A-Za-z0-9._-]+)==([A-Za-z0-9.!+]+)$/.exec(words)
+    const pin = /^([A-Za-z0-9._-]+)==([A-Za-z0-9.!+]+)(?: ; python_version (<|>=) "3\.(\d+)")?$/.exec(words)
     const current = pins.at(-1)
     if (hash !== undefined && current !== undefined) current.hashes.add(hash)
     else if (pin?.[1] !== undefined && pin[2] !== undefined) {
-      pins.push({ name: pin[1], version: pin[2], hashes: new Set() })
+      const [, , , comparison, least] = pin
+      const older = Number(version.split(".")[1]) < Number(least)
+      const meant = comparison === undefined || (comparison === "<" ? older : !older)
+      pins.push({ name: pin[1], version: pin[2], hashes: new Set(), meant })
     } else throw new Error(`the lock of the base environment holds a line that is no pin and no hash: ${words}`)
   }
-  return pins
+  return pins.filter(({ meant }) => meant)
 }
 
 /** The pins that no wheel of the directory satisfies. Reads every wheel of a pinned name: their hashes are the proof. */

@@ -39,13 +39,29 @@ async function smallEnvironment() {
   }
 }
 
-test("the lock pins every base package with hashes and names no host", () => {
-  const pins = parseLock(BASE_RECIPE.lock)
-  for (const name of ["numpy", "pandas", "pyarrow", "pydantic", "orjson"]) {
-    expect(pins.some((pin) => pin.name === name)).toBe(true)
+test("the lock pins every base package for each Python, with hashes, and names no host", () => {
+  for (const version of ["3.10.4", "3.11.7", "3.13.0"]) {
+    const pins = parseLock(BASE_RECIPE.lock, { version })
+    for (const name of ["numpy", "pandas", "pyarrow", "pydantic", "orjson"]) {
+      expect(pins.filter((pin) => pin.name === name)).toHaveLength(1)
+    }
+    for (const pin of pins) expect(pin.hashes.size).toBeGreaterThan(0)
   }
-  for (const pin of pins) expect(pin.hashes.size).toBeGreaterThan(0)
   expect(BASE_RECIPE.lock).not.toMatch(/:\/\/|--index|--find|@/)
+})
+
+test("a pin for some Pythons counts for them alone, and another condition is no lock", () => {
+  const hash = `    --hash=sha256:${"0".repeat(64)}`
+  const lock = (one: string, other: string) => `a==1 ; ${one} \\\n${hash}\na==2 ; ${other} \\\n${hash}\n`
+  const both = lock('python_version < "3.11"', 'python_version >= "3.11"')
+  const versions = (version: string) => parseLock(both, { version }).map((pin) => pin.version)
+  expect([versions("3.9.1"), versions("3.10.12"), versions("3.11.0"), versions("3.13.2")]).toEqual([
+    ["1"],
+    ["1"],
+    ["2"],
+    ["2"],
+  ])
+  expect(() => parseLock(lock('python_version < "3.11"', 'os_name == "nt"'), { version: "3.11.0" })).toThrow("no pin")
 })
 
 test("an environment is installed offline, compiled, recorded and shared by whoever asks for it again", async () => {

@@ -1,0 +1,139 @@
+/** One request to a revision, from its arrival to its one end: answered, raised, lost with its worker, or refused. */
+import { ApplianceError } from "../errors.ts"
+import type { WorkerFailure } from "../workers/protocol.ts"
+import type { WorkerExit } from "../workers/worker-died.ts"
+
+export interface CallHolder {
+  /** Nobody waits for it any more. False when it is executed already: its worker ends it. */
+  forget(call: Call): boolean
+}
+
+export type CallOutcome = "answered" | "raised" | "lost" | "refused"
+
+/** Where it waits first, and who is told how it went. */
+export interface CallOwner extends CallHolder {
+  /** A worker has it, so many milliseconds after its arrival. */
+  given(milliseconds: number): void
+  /** The error is null for one that was answered. */
+  ended(call: Call, outcome: CallOutcome, error: Error | null, milliseconds: number): void
+}
+
+export interface CallOptions {
+  readonly deadlineMs: number
+  /** Of who asks; none for our own. */
+  readonly requestId?: string
+  readonly signal?: AbortSignal | undefined
+  /** Of a streamed answer. May throw the reason why no more are taken: the call ends with it. */
+  readonly onPiece: (body: Uint8Array) => void
+}
+
+export class Call {
+  /** Who has it: the revision where it waits, or the replica that it was given to. */
+  holder: CallHolder
+  /** X-Request-Id of who asked; null for our own. */
+  readonly requestId: string | null
+  readonly body: Uint8Array
+  /** Milliseconds from its arrival to the deadline. */
+  readonly deadlineMs: number
+  /** On the clock of performance.now(). */
+  readonly deadline: number
+  readonly #arrived = performance.now()
+  readonly #owner: CallOwner
+  readonly #answer = Promise.withResolvers<Uint8Array>()
+  readonly #options: CallOptions
+  #over = false
+
+  constructor(owner: CallOwner, body: Uint8Array, options: CallOptions) {
+    this.holder = owner
+    this.#owner = owner
+    this.body = body
+    this.#options = options
+    this.requestId = options.requestId ?? null
+    this.deadlineMs = options.deadlineMs
+    this.deadline = this.#arrived + options.deadlineMs
+    const { signal } = options
+    // Not taken off again, which costs as much as a timer: the signal goes with its request.
+    signal?.addEventListener("abort", () => this.abort(), { once: true })
+  }
+
+  /** The handler's answer, as bytes of JSON; empty after the last piece of a streamed one. Rejects with how else it ended. */
+  get answer(): Promise<Uint8Array> {
+    return this.#answer.promise
+  }
+
+  /** Nobody waits for it any more. */
+  get abandoned(): boolean {
+    return this.#over
+  }
+
+  /** To a worker. */
+  given(): void {
+    this.#owner.given(performance.now() - this.#arrived)
+  }
+
+  answered(body: Uint8Array): void {
+    this.#settle("answered", null, body)
+  }
+
+  piece(body: Uint8Array): void {
+    if (this.#over) return
+    try {
+      this.#options.onPiece(body)
+    } catch (error) {
+      this.#settle("refused", error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  failed(failure: WorkerFailure): void {
+    this.#settle("raised", handlerFailed(failure))
+  }
+
+  /** Its worker died while it was executed. */
+  lost(exit: WorkerExit): void {
+    this.#settle("lost", workerLost(exit))
+  }
+
+  /** Nobody will execute it. */
+  refused(error: ApplianceError): void {
+    this.#settle("refused", error)
+  }
+
+  /** Its deadline is now. One that is executed ends with its worker, which tells why. */
+  late(): void {
+    if (this.holder.forget(this)) this.tooLate()
+  }
+
+  /** Nobody was free before its deadline. */
+  tooLate(): void {
+    this.refused(new ApplianceError("TimeoutError", `No worker was free within the request's ${this.deadlineMs} ms.`))
+  }
+
+  /** Who asked went away. */
+  abort(): void {
+    if (this.#over) return
+    this.holder.forget(this)
+    const reason: unknown = this.#options.signal?.reason
+    this.#settle("refused", reason instanceof Error ? reason : new Error("the caller went away"))
+  }
+
+  #settle(outcome: CallOutcome, error: Error | null, body?: Uint8Array): void {
+    if (this.#over) return
+    this.#over = true
+    if (error === null && body !== undefined) this.#answer.resolve(body)
+    else this.#answer.reject(error)
+    this.#owner.ended(this, outcome, error, performance.now() - this.#arrived)
+  }
+}
+
+function handlerFailed({ exception, message, traceback, stage }: WorkerFailure): ApplianceError {
+  return new ApplianceError("ProcessingError", `${exception}: ${message}`, {
+    details: { exception, stage, ...(traceback === "" ? {} : { traceback }) },
+  })
+}
+
+function workerLost(exit: WorkerExit): ApplianceError {
+  if (exit.reason === "deadline") return new ApplianceError("TimeoutError", exit.message)
+  return new ApplianceError("BadGatewayError", `The worker died while it executed this request: ${exit.message}`, {
+    details: { reason: exit.reason, signal: exit.signal, code: exit.code },
+  })
+}
