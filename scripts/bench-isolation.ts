@@ -58,6 +58,7 @@ async function start(level: IsolationLevel, launcher: Launcher | null): Promise<
       level,
       readable: [],
       writable: [],
+      devices: [],
       hidden: [],
       network: { mode: "none" },
       limits: {

@@ -91,6 +91,7 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
           level: facts.isolation.level,
           readable: [],
           writable: [],
+          devices: [],
           hidden: [],
           limits: config.workerLimits,
           network: callsOut ? networkOf(config, null) : { mode: "none" },

@@ -15,6 +15,8 @@ export interface Confinement extends IsolationLimits {
   readonly readable: readonly string[]
   /** Besides its scratch directory: folders it may write to. */
   readonly writable: readonly string[]
+  /** Device files it may use besides those of every worker. */
+  readonly devices: readonly string[]
   /** At level full these are empty for it, but for what it may read or write inside. */
   readonly hidden: readonly string[]
   readonly limits: WorkerLimits
@@ -36,12 +38,13 @@ export function lockDownPolicy(
   confinement: Confinement,
   own: { readonly read: readonly string[]; readonly write: readonly string[] },
 ): LockDownPolicy {
-  const { level, readable, writable, hidden, limits, network, landlockAbiAtMost, namespaces } = confinement
+  const { level, readable, writable, devices, hidden, limits, network, landlockAbiAtMost, namespaces } = confinement
   if (level === "none") return { level }
   return {
     level,
     read: real([...own.read, ...readable]),
     write: real([...own.write, ...writable]),
+    devices: real(devices),
     hide: real(hidden),
     memory_bytes: limits.memoryBytes,
     open_files: limits.openFiles,

@@ -136,6 +136,8 @@ export const ToWorker = z.discriminatedUnion("type", [
         /** Real paths: absolute and without links. */
         read: z.array(path),
         write: z.array(path),
+        /** Of a GPU. */
+        devices: z.array(path),
         hide: z.array(path),
         memory_bytes: z.int().positive(),
         open_files: z.int().positive(),

@@ -8,6 +8,7 @@ import type { Network } from "../egress.ts"
 import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
 import type { Cgroups, WorkerGroup } from "./cgroups.ts"
+import { gpuNodes } from "./gpu-nodes.ts"
 import type { IsolationLimits } from "./isolation.ts"
 import { LockDownRefused } from "./lock-down.ts"
 import type { OutputLine } from "./output.ts"
@@ -125,6 +126,7 @@ export function workerStarter(deps: Deps) {
             level: isolation.level,
             readable: options.readable ?? [],
             writable: [],
+            devices: gpu === null ? [] : gpuNodes(gpu.uuid),
             hidden: [await realpath(deps.dataDir)],
             limits: deps.limits,
             network: options.network ?? { mode: "none" },

@@ -210,6 +210,24 @@ class Refused:
 steps = [Refused()]
 '''
 
+DEVICE = '''
+import os, threading
+
+class Opens:
+    def __call__(self, frame):
+        def tried(path):
+            try:
+                os.close(os.open(path, os.O_RDWR))
+                return "open"
+            except PermissionError:
+                return "refused"
+        own = f"/proc/self/task/{threading.get_native_id()}/comm"
+        frame["happened"] = [tried(own if path == "its own thread" else path) for path in frame["text"]]
+        return frame
+
+steps = [Opens()]
+'''
+
 # Not refused by design: `stat` of outside paths below level full.
 _STAT = "stat_outside"
 
@@ -264,6 +282,17 @@ class LockedDown(unittest.TestCase):
                     self.assertIn(expected, said[row])
                 self.assertIn("Permission denied: '/etc/passwd'", said[0])
                 self.assertEqual(result.errors[0]["exception"], "PermissionError")
+
+    def test_a_device_is_open_to_who_was_given_it_and_to_nobody_else(self) -> None:
+        # Stands for a GPU: every machine has it, and no worker is granted it by itself.
+        device = "/dev/ptmx"
+        for policy in policies()[:2]:
+            for devices, expected in (([], ["refused", "refused"]), ([device], ["open", "open"])):
+                given = {**policy, "devices": devices}
+                with self.subTest(given), WorkerProcess(plugin_of(DEVICE), policy=given) as worker:
+                    worker.build()
+                    fields = worker.run([{"text": device}, {"text": "its own thread"}]).fields
+                    self.assertEqual([row["happened"] for row in fields], expected)
 
     def test_it_is_seen_from_outside(self) -> None:
         for policy in policies():

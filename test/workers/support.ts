@@ -21,6 +21,7 @@ export const UNCONFINED: Confinement = {
   level: "none",
   readable: [],
   writable: [],
+  devices: [],
   hidden: [],
   limits: {
     memoryBytes: 4 * 1024 ** 3,

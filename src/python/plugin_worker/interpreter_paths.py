@@ -43,6 +43,17 @@ NETWORK_PATHS: Final = (
     "/run/systemd/resolve",
     "/run/resolvconf",
 )
+# What NVIDIA's driver and CUDA look up about the machine (design/sandbox.md, "GPU"; read there, not tried on a device).
+GPU_PATHS: Final = (
+    "/proc/driver/nvidia",
+    "/proc/devices",
+    "/sys/module/nvidia",
+    "/sys/module/nvidia_uvm",
+    "/sys/bus/pci/devices",
+)
+PCI_PATHS: Final = "/sys/devices/pci*"
+# CUDA names its threads there, and gives up where it may not. All of them are this process's own.
+THREADS: Final = "/proc/self/task"
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 

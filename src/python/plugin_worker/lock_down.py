@@ -34,6 +34,8 @@ class Policy:
     # A path that is not there refuses the lock-down.
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
+    # Of a GPU, besides those that every worker may use.
+    devices: tuple[str, ...] = ()
     # Covered by an empty directory at level full, but for what is granted inside.
     hide: tuple[str, ...] = ()
     memory_bytes: int = 0
@@ -58,6 +60,7 @@ class Policy:
                 level=level,
                 read=tuple(message["read"]),
                 write=tuple(message["write"]),
+                devices=tuple(message.get("devices") or ()),
                 hide=tuple(message.get("hide") or ()),
                 memory_bytes=int(message["memory_bytes"]),
                 open_files=int(message["open_files"]),
@@ -188,7 +191,9 @@ class _Steps:
         return [name for name in NAMES if name != "net" or self._policy.network != "open"]
 
     def _restrict_files(self, own: tuple[str, ...]) -> tuple[int, list[str]]:
-        from plugin_worker.interpreter_paths import DEVICES, NETWORK_PATHS, SYSTEM_PATHS
+        from glob import glob
+
+        from plugin_worker.interpreter_paths import DEVICES, GPU_PATHS, NETWORK_PATHS, PCI_PATHS, SYSTEM_PATHS, THREADS
         from plugin_worker.landlock import Ruleset, landlock_abi
 
         policy = self._policy
@@ -207,6 +212,9 @@ class _Steps:
                 ruleset.grant_connect(self._proxy.port)
             ruleset.grant_write(policy.write)
             ruleset.grant_devices(DEVICES)
+            if policy.devices:
+                ruleset.grant_devices((*policy.devices, THREADS))
+                ruleset.grant_read((*GPU_PATHS, *glob(PCI_PATHS)), required=False)
             ruleset.restrict()
             missing.extend(ruleset.missing)
 
