@@ -14,7 +14,7 @@ const READY_CHECK_MS = 5000
 type RunnerDeps = Parameters<typeof partitionRunner>[0]
 interface Deps extends Omit<RunnerDeps, "ledger" | "workers" | "silenceMs" | "wallMs" | "outputBytes" | "onRunFailed"> {
   starter: Pick<WorkerStarter, "start" | "current">
-  gpus: Pick<GpuLeases, "lease">
+  gpus: Pick<GpuLeases, "lease" | "realtimeWaits">
   /** That realtime requests use now: they go first. */
   processorsTaken: () => number
   config: Pick<

@@ -18,7 +18,7 @@ const MAX_KNOWN_KEYS = 10_000
 
 interface Deps {
   starter: Pick<WorkerStarter, "start">
-  gpus: Pick<GpuLeases, "lease">
+  gpus: Pick<GpuLeases, "lease" | "realtimeWaits">
   log: Log
 }
 
@@ -91,11 +91,15 @@ export function batchWorkers({ starter, gpus, log }: Deps) {
     }
   }
 
+  const endIdleWithGpu = () => pool.endIdle({ longerThanMs: 0, matching: (key) => learned.get(key)?.gpu === true })
+
   return {
     /** @throws StepsNotBuilt, WorkerDied, ApplianceError (no environment), or the signal's reason */
     async acquire(spec: BatchWorkerSpec, signal: AbortSignal): Promise<WorkerPermit> {
       const key = workerKey(spec)
       specs.set(key, spec)
+      // It would be busy again before anybody saw it idle.
+      if (learned.get(key)?.gpu === true && gpus.realtimeWaits) await endIdleWithGpu()
       try {
         return await pool.acquire(key, signal)
       } finally {
@@ -103,7 +107,7 @@ export function batchWorkers({ starter, gpus, log }: Deps) {
       }
     },
     /** Somebody waits for a GPU: workers that have one and nothing to do end. */
-    endIdleWithGpu: () => pool.endIdle({ longerThanMs: 0, matching: (key) => learned.get(key)?.gpu === true }),
+    endIdleWithGpu,
     [Symbol.asyncDispose]: () => pool.closeAll(),
   }
 }

@@ -12,6 +12,8 @@ export type CallOutcome = "answered" | "raised" | "lost" | "refused"
 
 /** Where it waits first, and who is told how it went. */
 export interface CallOwner extends CallHolder {
+  /** Why no worker came up lately; null while they do. */
+  readonly problem: string | null
   /** A worker has it, so many milliseconds after its arrival. */
   given(milliseconds: number): void
   /** The error is null for one that was answered. */
@@ -105,7 +107,11 @@ export class Call {
 
   /** Nobody was free before its deadline. */
   tooLate(): void {
-    this.refused(new ApplianceError("TimeoutError", `No worker was free within the request's ${this.deadlineMs} ms.`))
+    const { problem } = this.#owner
+    const why = problem === null ? "." : `; the last one did not start: ${problem}`
+    this.refused(
+      new ApplianceError("TimeoutError", `No worker was free within the request's ${this.deadlineMs} ms${why}`),
+    )
   }
 
   /** Who asked went away. */

@@ -59,6 +59,7 @@ export class RunningRevision implements CallOwner {
   /** Whoever waits until nothing is counted any more. */
   #quiet: { count: () => number; resolve: () => void } | null = null
   readonly measured = new Measurements()
+  problem: string | null = null
   #backoff = FIRST_BACKOFF_MS
   #starting = 0
   readonly #deadlines = new Deadlines()
@@ -277,6 +278,7 @@ export class RunningRevision implements CallOwner {
       if (reply.type === "failed") throw new RevisionNotStarted(describe(reply.error))
       if (this.#held) throw new RevisionNotStarted("The revision is held.")
       this.measured.constructed()
+      this.problem = null
       replica.serve(worker, { batches: reply.batches, maxBatch: this.#options.maxBatch })
       this.#replicas.add(replica)
       this.#dispatch()
@@ -326,6 +328,7 @@ export class RunningRevision implements CallOwner {
       return true
     } catch (error) {
       this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
+      this.problem = (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? null
       if (!this.#ending.signal.aborted) this.measured.restarted()
       const { log } = this.#options
       log.warn({ event: "replica_not_started", revision_id: this.id, err: error }, "a replica did not start")

@@ -10,6 +10,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PluginRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { Alarm } from "./alarm.ts"
 import { bakeWindow } from "./bake.ts"
 import { probeRequest } from "./probe-request.ts"
 import type { RunningRevision } from "./revision.ts"
@@ -19,6 +20,8 @@ import { shadows } from "./shadows.ts"
 
 /** Rollouts that start at the same time: each imports libraries and loads a model. */
 const ROLLOUTS_AT_ONCE = 2
+/** One that has waited so long begins though others are under way, which may hang: nothing is QUEUED for 30 s (api.md §1). */
+const MOST_QUEUED_MS = 20_000
 /** So long a retired revision may work on what it was given; then its callers are told. */
 const DRAIN_MS = 30_000
 const PROBE_DEADLINE_MS = 120_000
@@ -52,7 +55,8 @@ export function rollouts(deps: Deps) {
     windowMs: deps.bakeMs,
     answering: (namespaceId, pluginId) => live.get(keyOf(namespaceId, pluginId)),
   })
-  const queue: { key: string; revisionId: string }[] = []
+  const queue: { key: string; revisionId: string; since: number }[] = []
+  const overdue = new Alarm(() => fill())
   const underway = new Map<string, { revisionId: string; running: RunningRevision | null }>()
   const states = rolloutStates(deps)
   const inShadow = shadows(now)
@@ -68,10 +72,13 @@ export function rollouts(deps: Deps) {
   }
   /** Starts what waits, as many at once as may. */
   const fill = () => {
-    while (!stopped && underway.size < ROLLOUTS_AT_ONCE) {
+    while (!stopped) {
       const next = queue.findIndex(({ key }) => !underway.has(key))
-      const [rollout] = next < 0 ? [] : queue.splice(next, 1)
-      if (rollout === undefined) return
+      const waited = queue[next]
+      if (waited === undefined) return
+      const begins = waited.since + MOST_QUEUED_MS
+      if (underway.size >= ROLLOUTS_AT_ONCE && performance.now() < begins) return overdue.setFor(begins)
+      const [rollout = waited] = queue.splice(next, 1)
       underway.set(rollout.key, { revisionId: rollout.revisionId, running: null })
       later(
         roll(rollout.key, rollout.revisionId)
@@ -224,7 +231,7 @@ export function rollouts(deps: Deps) {
     const key = keyOf(namespace.namespaceId, plugin.plugin_id)
     const row = states.queue(namespace, plugin, by, reason)
     callOff(key)
-    queue.push({ key, revisionId: row.rollout_revision_id ?? "" })
+    queue.push({ key, revisionId: row.rollout_revision_id ?? "", since: performance.now() })
     queueMicrotask(fill)
     return row
   }
@@ -234,7 +241,8 @@ export function rollouts(deps: Deps) {
     recover(): void {
       for (const row of states.recover()) {
         const key = keyOf(row.namespace_id, row.plugin_id)
-        if (row.rollout_revision_id !== null) queue.push({ key, revisionId: row.rollout_revision_id })
+        if (row.rollout_revision_id !== null)
+          queue.push({ key, revisionId: row.rollout_revision_id, since: performance.now() })
         const namespace = deps.namespaceById(row.namespace_id)
         const plugin = namespace === null ? null : deps.pluginById(namespace, row.plugin_id)
         if (row.live_revision_id === null || namespace === null || plugin === null) continue
@@ -290,6 +298,7 @@ export function rollouts(deps: Deps) {
       stopped = true
       bake[Symbol.dispose]()
       queue.length = 0
+      overdue.clear()
       const ends = [
         ...live.values(),
         ...inShadow.revisions(),

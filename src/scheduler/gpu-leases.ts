@@ -26,7 +26,7 @@ export interface GpuDemand {
   readonly key: string
   /** `gpu_memory_gb` of the manifest; null: a device of its own until it was measured. */
   readonly declaredMib: number | null
-  /** Served before batches; told when there is no room for `waitMs`, where a batch waits. */
+  /** Served before batches, and told when there is no room, where a batch waits. */
   readonly realtime: boolean
 }
 
@@ -50,8 +50,10 @@ const MARGIN = 1.1
 const SETTLED_MS = 60_000
 const SAMPLE_MS = 5_000
 const POLL_MS = 250
-/** Two rollouts start at a time, and a deployment is never queued for longer than 30 s (api.md §1). */
+/** For another deployment that is just ending. */
 const WAIT_MS = 20_000
+/** For batches, whose workers end with their partition. */
+const WAIT_FOR_BATCHES_MS = 300_000
 /** Of what was learned; forgetting costs a careful start. */
 const MAX_PEAKS = 10_000
 
@@ -62,7 +64,6 @@ interface Deps {
   /** Milliseconds on a clock that never goes back. */
   now: () => number
   log: Log
-  waitMs?: number
   pollMs?: number
   sampleMs?: number
 }
@@ -87,15 +88,7 @@ interface Waiting {
   told: boolean
 }
 
-export function gpuLeases({
-  probe,
-  reclaim,
-  now,
-  log,
-  waitMs = WAIT_MS,
-  pollMs = POLL_MS,
-  sampleMs = SAMPLE_MS,
-}: Deps) {
+export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs = SAMPLE_MS }: Deps) {
   const held = new Set<Held>()
   const waiting = new Set<Waiting>()
   const peaks = new Map<string, number>()
@@ -185,6 +178,8 @@ export function gpuLeases({
 
   const serve = (devices: readonly GpuDevice[]) => {
     const inTurn = [...waiting].sort((a, b) => Number(b.demand.realtime) - Number(a.demand.realtime))
+    // What somebody waits for is not taken piece by piece by who comes later.
+    const awaited = new Set<string>()
     for (const ask of inTurn) {
       const leave = () => waiting.delete(ask)
       if (devices.length === 0) {
@@ -192,14 +187,16 @@ export function gpuLeases({
         ask.resolve(null)
         continue
       }
-      const found = place(ask.demand, devices)
+      const open = devices.filter(({ uuid }) => !awaited.has(uuid))
+      const found = place(ask.demand, open)
       if (found !== null) {
         leave()
         ask.resolve(grant(ask.demand, found.device, found.mib))
         continue
       }
-      const never = devices.every(({ totalMib }) => totalMib < (neededMib(ask.demand) ?? 0))
-      if (never || (ask.demand.realtime && now() - ask.since >= waitMs)) {
+      const able = devices.filter(({ totalMib }) => totalMib >= (neededMib(ask.demand) ?? 0))
+      const never = able.length === 0
+      if (never || (ask.demand.realtime && now() - ask.since >= patienceMs(ask.demand, devices))) {
         leave()
         ask.reject(new GpuRefused(arithmetic(ask.demand, devices, never)))
         continue
@@ -208,15 +205,19 @@ export function gpuLeases({
         ask.told = true
         log.warn({ event: "gpu_awaited", holder: ask.demand.holder }, arithmetic(ask.demand, devices, false))
       }
-      // Whoever comes later must not take piece by piece what this one waits for.
-      return
+      for (const { uuid } of able) awaited.add(uuid)
     }
+  }
+
+  const patienceMs = (demand: GpuDemand, devices: readonly GpuDevice[]): number => {
+    const batches = [...held].flatMap(({ demand: { realtime }, pid }) => (realtime || pid === null ? [] : [pid]))
+    return place(demand, devices, batches) === null ? WAIT_MS : WAIT_FOR_BATCHES_MS
   }
 
   const unreadable = (error: unknown) => {
     log.warn({ event: "gpu_probe_failed", err: error }, "the GPUs could not be looked at")
     for (const ask of waiting) {
-      if (now() - ask.since < waitMs) continue
+      if (now() - ask.since < WAIT_MS) continue
       waiting.delete(ask)
       ask.reject(new GpuRefused(`The GPUs could not be looked at: ${error instanceof Error ? error.message : error}`))
     }
@@ -287,6 +288,11 @@ export function gpuLeases({
     async fits(demand: GpuDemand, without: readonly number[] = []): Promise<boolean> {
       const devices = await probe()
       return devices.length === 0 || place(demand, devices, without) !== null
+    },
+
+    /** A deployment waits: batches that have a GPU shall not go on with it. */
+    get realtimeWaits(): boolean {
+      return [...waiting].some(({ demand }) => demand.realtime)
     },
 
     [Symbol.dispose]() {

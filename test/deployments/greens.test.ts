@@ -28,6 +28,17 @@ test("a green that hangs at its start leaves blue answering, and ends when it is
   expect((await ask("/v1/inference/custom/hanging", { text: "four" })).status).toBe(200)
 }, 60_000)
 
+test("deployments that hang at their start do not keep others queued for 30 s", async () => {
+  const hangs = "import time\nclass RealtimeHandler:\n    def __init__(self):\n        time.sleep(600)\n"
+  const hanging = await Promise.all(["first", "second"].map((which) => published(appliance, `hangs_${which}`, hangs)))
+  for (const id of hanging) await appliance.call("POST", `${pluginRoute(appliance, id)}/deploy`)
+  const id = await published(appliance, "behind", SEED_HANDLER)
+  const queued = performance.now()
+  expect(await deployed(appliance, id)).toMatchObject({ status: "DEPLOYED" })
+  expect(performance.now() - queued).toBeLessThan(30_000)
+  for (const other of hanging) await appliance.call("POST", `${pluginRoute(appliance, other)}/undeploy`)
+}, 60_000)
+
 test.each([
   [
     "crashes at its start",

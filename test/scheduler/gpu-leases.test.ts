@@ -34,7 +34,6 @@ function machine(...sizes: number[]) {
     },
     now: () => clock.now,
     log: createLog("silent"),
-    waitMs: 20_000,
     pollMs: 1,
     sampleMs: 1,
   })
@@ -192,6 +191,33 @@ test("realtime goes before batches, and nobody takes piece by piece what the fir
   granted.release()
   await Promise.all([batch, small])
   expect(order).toEqual(["realtime", "batch", "small batch"])
+})
+
+test("who waits for one device does not hold up whoever finds room on another", async () => {
+  using own = machine(80, 24)
+  const large = await held(own.leases.lease(demand("a", 70)))
+  const waits = held(own.leases.lease(demand("b", 60)))
+  expect((await held(own.leases.lease(demand("c", 2)))).uuid).toBe("GPU-1")
+  large.release()
+  expect((await waits).uuid).toBe("GPU-0")
+})
+
+test("a deployment waits longer for batches, whose workers end with their partition", async () => {
+  using own = machine(24)
+  const batch = await held(own.leases.lease(demand("batch", 20, false)))
+  batch.started(100)
+  let outcome = "waits"
+  const ask = refusal(own.leases.lease(demand("a", 20))).then((how) => {
+    outcome = how
+  })
+  expect(own.leases.realtimeWaits).toBe(true)
+  own.clock.now = 200_000
+  await own.looks()
+  expect(outcome).toBe("waits")
+  own.clock.now = 300_000
+  await ask
+  expect(outcome).toContain("leased (batch 20,480 MiB)")
+  expect(own.leases.realtimeWaits).toBe(false)
 })
 
 test("what no device could ever hold is refused at once, with the arithmetic", async () => {
