@@ -19,6 +19,8 @@ export const FAILED_FRAME = 4
 export const PIECE_FRAME = 5
 /** How many of the calls that wait, u32le, have just begun together. */
 export const BEGUN_FRAME = 6
+/** Nobody waits for a call any more; where calls overlap. */
+export const CANCEL_FRAME = 7
 
 const LENGTH_BYTES = 4
 const HEAD_BYTES = 5

@@ -4,8 +4,11 @@ import type { WorkerFailure } from "../workers/protocol.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
 
 export interface CallHolder {
-  /** Nobody waits for it any more. False when it is executed already: its worker ends it. */
-  forget(call: Call): boolean
+  /**
+   * Nobody waits for it any more. It had not begun (`waiting`), or it has: then the worker is told to give it up (`canceled`), or ends
+   * it in its own time (`executed`).
+   */
+  forget(call: Call): "waiting" | "canceled" | "executed"
 }
 
 export type CallOutcome = "answered" | "raised" | "lost" | "refused"
@@ -28,6 +31,9 @@ export interface CallOptions {
   /** Of a streamed answer. May throw the reason why no more are taken: the call ends with it. */
   readonly onPiece: (body: Uint8Array) => void
 }
+
+/** Of a call that is late while it is executed. */
+export const TOO_LONG = "'predict' did not finish within the request's deadline"
 
 export class Call {
   /** Who has it: the revision where it waits, or the replica that it was given to. */
@@ -100,9 +106,11 @@ export class Call {
     this.#settle("refused", error)
   }
 
-  /** Its deadline is now. One that is executed ends with its worker, which tells why. */
+  /** Its deadline is now. One that is executed and cannot be given up ends with its worker, which tells why. */
   late(): void {
-    if (this.holder.forget(this)) this.tooLate()
+    const found = this.holder.forget(this)
+    if (found === "waiting") this.tooLate()
+    if (found === "canceled") this.#settle("raised", new ApplianceError("TimeoutError", TOO_LONG))
   }
 
   /** Nobody was free before its deadline. */

@@ -1,14 +1,14 @@
 /**
- * One worker of a revision and the calls it has been given. It executes them in order, one at a time, or several that it says
- * have begun together (a batch, or calls that take well under a millisecond); what has not begun when it dies is handed back and
- * goes to another.
+ * One worker of a revision and the calls it has been given. It begins them in order: one at a time; several that it says have begun
+ * together (a batch, or calls that take well under a millisecond); or one after another while those before await something, where the
+ * handler is `async def`. What has not begun when it dies is handed back and goes to another.
  */
 import { ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIECE_FRAME } from "../frames.ts"
 import { ProtocolBreach, WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
 import { Alarm } from "./alarm.ts"
-import type { Call, CallHolder } from "./call.ts"
+import { type Call, type CallHolder, TOO_LONG } from "./call.ts"
 
 export interface ReplicaEvents {
   /** There is room for another call. */
@@ -24,6 +24,15 @@ const MOST_IN_FLIGHT = 64
 const REMEMBERED_REQUESTS = 1_024
 /** A call that came to its turn late is executed so long at least: a worker that is only busy is not ended for it. In milliseconds. */
 const LEAST_EXECUTION_MS = 1_000
+/** For a call that was told to give up, before its worker is ended with all others that it executes. */
+const CANCEL_MS = 1_000
+
+/** What a worker says of its handler. */
+interface Abilities {
+  readonly batches: boolean
+  readonly overlaps: boolean
+  readonly maxBatch: number
+}
 
 export class Replica implements CallHolder {
   readonly #calls = new Map<number, Call>()
@@ -33,9 +42,13 @@ export class Replica implements CallHolder {
   #worker: Worker | null = null
   #room = IN_FLIGHT
   #batches = false
+  #overlaps = false
+  /** Ids of what has begun and awaits something, where calls overlap. The first that is not among them may have begun too. */
+  readonly #awaiting = new Set<number>()
   /** How many of the oldest calls it said it executes now; without a word, one. */
   #begun = 0
   #ended = 0
+  #oldest: Call | undefined
   /** When the oldest came to its turn. */
   #turn = 0
   readonly #alarm = new Alarm(() => this.#watch())
@@ -61,8 +74,9 @@ export class Replica implements CallHolder {
     else throw new ProtocolBreach(`a frame is of unknown kind ${kind}`)
     this.#calls.delete(id)
     this.#ended += 1
+    this.#awaiting.delete(id)
     if (this.#begun > 0) this.#begun -= 1
-    else if (!this.#batches) this.#room = IN_FLIGHT
+    else if (!this.#batches && !this.#overlaps) this.#room = IN_FLIGHT
     // What a worker may use is counted for each call, though it is never idle between two.
     this.#worker?.begin()
     this.#nextTurn()
@@ -70,8 +84,9 @@ export class Replica implements CallHolder {
   }
 
   /** From now on it takes calls: the handler was constructed. */
-  serve(worker: Worker, { batches, maxBatch }: { batches: boolean; maxBatch: number }): void {
+  serve(worker: Worker, { batches, overlaps, maxBatch }: Abilities): void {
     this.#worker = worker
+    this.#overlaps = overlaps
     this.#batches = batches
     this.#room = batches ? 2 * maxBatch : IN_FLIGHT
     void worker.exited.then((exit) => this.#end(exit))
@@ -94,14 +109,22 @@ export class Replica implements CallHolder {
     return (call === null ? undefined : this.#requests.get(call)) ?? null
   }
 
-  forget(call: Call): boolean {
-    const begun = this.#batches ? this.#begun : Math.max(1, this.#begun)
-    let place = 0
-    for (const one of this.#calls.values()) {
-      if (one === call) return place >= begun
-      place += 1
+  forget(call: Call): "waiting" | "canceled" | "executed" {
+    if (!this.#executed().includes(call)) return "waiting"
+    if (!this.#overlaps) return "executed"
+    for (const [id, one] of this.#calls) if (one === call) this.#worker?.cancel(id)
+    return "canceled"
+  }
+
+  /** What its death takes with it. */
+  #executed(): Call[] {
+    if (this.#overlaps) {
+      const entries = [...this.#calls]
+      const next = entries.find(([id]) => !this.#awaiting.has(id))
+      return entries.filter((entry) => entry === next || this.#awaiting.has(entry[0])).map(([, call]) => call)
     }
-    return true
+    // Without a word the oldest is the one that is executed; a handler that batches says so of every one.
+    return [...this.#calls.values()].slice(0, this.#batches ? this.#begun : Math.max(1, this.#begun))
   }
 
   get room(): number {
@@ -128,6 +151,10 @@ export class Replica implements CallHolder {
   #begin(payload: Uint8Array): void {
     const count = payload.byteLength === 4 ? new DataView(payload.buffer, payload.byteOffset).getUint32(0, true) : 0
     if (count < 1 || count > this.#calls.size) throw new ProtocolBreach("it began calls that it has not")
+    if (this.#overlaps) {
+      this.#beginMore(count)
+      return
+    }
     if (this.#begun > 0) throw new ProtocolBreach("it began calls while others were executed")
     this.#begun = count
     if (this.#batches) return
@@ -136,8 +163,20 @@ export class Replica implements CallHolder {
     this.#room = Math.min(MOST_IN_FLIGHT, Math.max(IN_FLIGHT, most))
   }
 
-  /** Another call is the oldest, which is executed. */
+  /** The next ones await something, and one more has been taken: with few that wait behind it, it may have more. */
+  #beginMore(count: number): void {
+    const next = [...this.#calls.keys()].filter((id) => !this.#awaiting.has(id))
+    if (count > next.length) throw new ProtocolBreach("it began calls that it has not")
+    for (const id of next.slice(0, count)) this.#awaiting.add(id)
+    if (2 * this.#awaiting.size >= this.#room) this.#room = Math.min(MOST_IN_FLIGHT, 2 * this.#room)
+    this.#events.free()
+  }
+
+  /** Another call may be the oldest. */
   #nextTurn(): void {
+    const [oldest] = this.#calls.values()
+    if (oldest !== undefined && oldest === this.#oldest) return
+    this.#oldest = oldest
     this.#turn = performance.now()
     this.#watch()
   }
@@ -153,19 +192,18 @@ export class Replica implements CallHolder {
       return
     }
     const least = oldest.abandoned ? oldest.deadlineMs : Math.min(LEAST_EXECUTION_MS, oldest.deadlineMs)
-    const limit = Math.max(oldest.deadline, this.#turn + least)
+    const limit = Math.max(oldest.deadline, this.#turn + least) + (this.#overlaps ? CANCEL_MS : 0)
     if (limit > performance.now()) this.#alarm.setFor(limit)
-    else this.#worker?.fail("deadline", "'predict' did not finish within the request's deadline")
+    else this.#worker?.fail("deadline", TOO_LONG)
   }
 
   #end(exit: WorkerExit): void {
     this.#alarm.clear()
-    const calls = [...this.#calls.values()]
+    const executed = this.#executed()
+    const waiting = [...this.#calls.values()].filter((call) => !executed.includes(call))
     this.#calls.clear()
-    // Without a word the oldest is the one that was executed; a handler that batches says so of every one.
-    const begun = this.#batches ? this.#begun : Math.min(Math.max(1, this.#begun), calls.length)
-    for (const call of calls.slice(0, begun)) call.lost(exit)
-    this.#events.gone(exit, calls.slice(begun))
+    for (const call of executed) call.lost(exit)
+    this.#events.gone(exit, waiting)
   }
 }
 

@@ -212,10 +212,10 @@ export class RunningRevision implements CallOwner {
     }
   }
 
-  forget(call: Call): boolean {
+  forget(call: Call): "waiting" {
     const place = this.#waiting.indexOf(call)
     if (place >= 0) this.#waiting.splice(place, 1)
-    return place >= 0
+    return "waiting"
   }
 
   #drained(): void {
@@ -279,7 +279,7 @@ export class RunningRevision implements CallOwner {
       if (this.#held) throw new RevisionNotStarted("The revision is held.")
       this.measured.constructed()
       this.problem = null
-      replica.serve(worker, { batches: reply.batches, maxBatch: this.#options.maxBatch })
+      replica.serve(worker, { ...reply, maxBatch: this.#options.maxBatch })
       this.#replicas.add(replica)
       this.#dispatch()
     } catch (error) {

@@ -1,5 +1,5 @@
 import { connect } from "node:net"
-import { CALL_FRAME, CONTROL_FRAME, encodeFrames, type Frame, FrameDecoder } from "../frames.ts"
+import { CALL_FRAME, CANCEL_FRAME, CONTROL_FRAME, encodeFrames, type Frame, FrameDecoder } from "../frames.ts"
 import {
   checkReply,
   encodeToWorker,
@@ -41,6 +41,8 @@ export interface Channel {
    * it leaves with what comes in the same turn of the event loop.
    */
   call(body: Uint8Array, atOnce: boolean): number
+  /** Nobody waits for a call any more. */
+  cancel(id: number): void
   /** A message without an answer. */
   notify(message: ToWorker): void
   /** Rejects every request in flight, and later ones, with `reason`. */
@@ -148,6 +150,7 @@ export function openChannel({ fd, onEvent, onCallFrame, onBreach }: ChannelOptio
       sendFrame(id, CALL_FRAME, body, atOnce)
       return id
     },
+    cancel: (id) => sendFrame(id, CANCEL_FRAME, new Uint8Array(0), true),
     notify: (message) => send(0, message),
     close(reason) {
       closedFor ??= reason

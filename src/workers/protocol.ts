@@ -118,7 +118,12 @@ export const FromWorker = z.discriminatedUnion("type", [
       .refine((vectors) => Object.keys(vectors).length <= MAX_FEATURES, { abort: true })
       .pipe(z.record(name, z.string().regex(/^\d{1,4}\.f32$/))),
   }),
-  z.object({ type: z.literal("realtime_constructed"), form: name, batches: z.boolean().default(false) }),
+  z.object({
+    type: z.literal("realtime_constructed"),
+    form: name,
+    batches: z.boolean().default(false),
+    overlaps: z.boolean().default(false),
+  }),
   z.object({ type: z.literal("predicted"), response: z.unknown() }),
   z.object({ type: z.literal("failed"), error: WorkerFailure }),
 ])

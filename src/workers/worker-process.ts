@@ -60,6 +60,7 @@ export interface WorkerProcess {
   request<M extends WorkerRequest>(message: M, options: RequestOptions): Promise<ReplyTo<M["type"]>>
   /** See Channel. Only while it is alive. */
   call(body: Uint8Array, atOnce: boolean): number
+  cancel(id: number): void
   /** Ends the worker within the limits while `task` has not settled; `task` must settle when the worker has exited. */
   limited<T>(what: string, task: Promise<T>, options: RequestOptions): Promise<T>
   fail(reason: Fault["reason"], message: string): void
@@ -189,6 +190,7 @@ export function superviseProcess({
       return await limited(`'${message.type}'`, channel.request(message), options)
     },
     call: channel.call,
+    cancel: channel.cancel,
     limited,
     fail,
     end,

@@ -91,6 +91,8 @@ export interface Worker {
   request<M extends WorkerRequest>(message: M, options: RequestOptions): Promise<ReplyTo<M["type"]>>
   /** See Channel; frames come to `onCallFrame` of the options. Only while it is alive. */
   call(body: Uint8Array, atOnce: boolean): number
+  /** See Channel. */
+  cancel(id: number): void
   /** Ends it at once, with a reason that its death then has. */
   fail(reason: "deadline" | "limit" | "protocol" | "aborted", message: string): void
   /** Anonymous and shared memory that is resident; 0 where it is not known. */
@@ -220,6 +222,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         return worker.request(message, limits)
       },
       call: worker.call,
+      cancel: worker.cancel,
       fail: worker.fail,
       memoryBytes: () => residentBytes(worker.pid),
       begin() {

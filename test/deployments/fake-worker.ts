@@ -8,6 +8,8 @@ import type { WorkerExit } from "../../src/workers/worker-died.ts"
 export interface FakeWorker {
   /** Ids of the calls that it was given. */
   readonly calls: number[]
+  /** Of these, those that it was told to give up. */
+  readonly canceled: number[]
   /** Why it was ended, if it was. */
   failed: string | null
   alive: boolean
@@ -18,7 +20,7 @@ export interface FakeWorker {
 export const JSON_BODY = new TextEncoder().encode("{}")
 
 /** A revision whose workers are these, in the order in which they were started. */
-export function fakeRevision(id = "rev_1", memoryBytes = 0) {
+export function fakeRevision(id = "rev_1", memoryBytes = 0, overlaps = false) {
   const workers: FakeWorker[] = []
   const revision = new RunningRevision({
     id,
@@ -40,6 +42,7 @@ export function fakeRevision(id = "rev_1", memoryBytes = 0) {
       }
       const fake: FakeWorker = {
         calls: [],
+        canceled: [],
         failed: null,
         alive: true,
         frame: (call, kind, payload) => replica.onCallFrame(call, kind, payload),
@@ -55,11 +58,13 @@ export function fakeRevision(id = "rev_1", memoryBytes = 0) {
           type: "realtime_constructed",
           form: "",
           batches: false,
+          overlaps,
         })) as unknown as Worker["request"],
         call() {
           fake.calls.push(fake.calls.length + 1)
           return fake.calls.length
         },
+        cancel: (call) => void fake.canceled.push(call),
         begin: () => undefined,
         memoryBytes: () => memoryBytes,
         fail(reason, message) {

@@ -4,6 +4,7 @@ import faulthandler
 import io
 import signal
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 # Before a line and the id of the realtime call that it was printed for.
@@ -15,6 +16,15 @@ class CallLines:
 
     def __init__(self) -> None:
         self.call = 0
+        self._of_task: ContextVar[int] = ContextVar("call", default=0)
+
+    def of_this_task(self, call: int) -> None:
+        """Where several calls are executed at a time, each in a task of its own."""
+        self._of_task.set(call)
+
+    @property
+    def current(self) -> int:
+        return self.call or self._of_task.get()
 
     def attach(self) -> None:
         """To what `sys` has now: what native code prints carries no id."""
@@ -34,7 +44,7 @@ class _Marked(io.FileIO):
         self._within_line = False
 
     def write(self, data: Any) -> int:
-        call = self._lines.call
+        call = self._lines.current
         text = bytes(data)
         if call != 0 and text:
             mark = b"%b%d%b" % (_MARK, call, _MARK)

@@ -3,8 +3,9 @@
     u32le length | u32le id | u8 kind | payload        length counts what follows it
 
 Kind 1 is a UTF-8 JSON object with a string `type`. A reply carries the id of its request, an event carries 0.
-Rows never travel in frames. Kinds 2 to 6 are realtime calls, whose bodies pass as the bytes they are: 2 a request, 3 its answer,
-4 its failure, 5 a piece of an answer that is streamed (an empty 3 ends it), 6 how many of the waiting calls have just begun.
+Rows never travel in frames. Kinds 2 to 7 are realtime calls, whose bodies pass as the bytes they are: 2 a request, 3 its answer,
+4 its failure, 5 a piece of an answer that is streamed (an empty 3 ends it), 6 how many of the waiting calls have just begun,
+7 that nobody waits for one any more (where calls overlap).
 """
 
 import json
@@ -26,6 +27,7 @@ ANSWER_FRAME: Final = 3
 FAILED_FRAME: Final = 4
 PIECE_FRAME: Final = 5
 BEGUN_FRAME: Final = 6
+CANCEL_FRAME: Final = 7
 EVENT_ID: Final = 0
 
 _LENGTH = struct.Struct("<I")

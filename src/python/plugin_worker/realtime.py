@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 from plugin_worker.failures import InvalidPlugin
@@ -25,6 +25,18 @@ class RealtimeService:
         """Whether the handler takes several requests in one call."""
         return callable(getattr(self._handler, "predict_batch", None))
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether a call may begin while others await something: the handler is `async def`, and takes one request in a call."""
+        if self.batches:
+            return False
+        function = self._function()
+        call = function if inspect.isroutine(function) else getattr(function, "__call__", None)
+        return inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._loop.run_until_complete(work)
+
     def predict(self, request: dict[str, Any]) -> Any:
         """The handler's answer as JSON. Raises InvalidPlugin for an answer that is no dict, or what the handler raises."""
         answer = self.checked(self.call(*inputs_and_parameters(request)))
@@ -35,15 +47,7 @@ class RealtimeService:
 
     def call(self, inputs: dict[str, Any], parameters: dict[str, Any]) -> Any:
         """What the handler answers, awaited; an iterator of pieces for a generator. Raises what the handler raises."""
-        handler = self._handler
-        if callable(getattr(handler, "predict", None)):
-            answer = handler.predict(merged(inputs, parameters))
-        elif self.batches:
-            (answer,) = self.predict_batch([merged(inputs, parameters)])
-        elif _overrides_run_inference(handler):
-            answer = handler.run_inference(inputs, parameters)
-        else:
-            answer = handler(inputs, parameters)
+        answer = self.begin(inputs, parameters)
         if type(answer) is dict:
             return answer
         if inspect.isawaitable(answer):
@@ -51,6 +55,22 @@ class RealtimeService:
         if inspect.isasyncgen(answer):
             return self._pieces(answer)
         return answer
+
+    def begin(self, inputs: dict[str, Any], parameters: dict[str, Any]) -> Any:
+        """What the handler answers, as it answers it. Raises what the handler raises."""
+        handler = self._handler
+        if callable(getattr(handler, "predict", None)):
+            return handler.predict(merged(inputs, parameters))
+        if self.batches:
+            (answer,) = self.predict_batch([merged(inputs, parameters)])
+            return answer
+        return self._function()(inputs, parameters)
+
+    def _function(self) -> Callable[..., Any]:
+        handler = self._handler
+        if callable(getattr(handler, "predict", None)):
+            return handler.predict
+        return handler.run_inference if _overrides_run_inference(handler) else handler
 
     def predict_batch(self, requests: list[dict[str, Any]]) -> list[Any]:
         """One answer for each request, in order. Raises InvalidPlugin for another number of them, or what the handler raises."""

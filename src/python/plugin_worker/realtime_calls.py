@@ -7,18 +7,17 @@ begun together, and their answers leave in one piece.
 Batching is greedy: a free worker takes what is there, and waits for nobody (`compute_profile.max_wait_ms` may ask for a wait).
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from plugin_worker.failures import Failure, RequestFailed, failure_of, plugin_code
-from plugin_worker.json_values import plain_value, to_json_value
-from plugin_worker.limits import FRAME_PAYLOAD, MAX_BATCH_CALLS
+from plugin_worker.call_frames import begun, encoder, failed, request_of
+from plugin_worker.failures import RequestFailed, failure_of, plugin_code
+from plugin_worker.limits import MAX_BATCH_CALLS
 from plugin_worker.output_capture import CallLines
 from plugin_worker.plugin_loader import Plugin
-from plugin_worker.protocol import ANSWER_FRAME, BEGUN_FRAME, FAILED_FRAME, PIECE_FRAME, Channel, Frame
-from plugin_worker.realtime import RealtimeService, inputs_and_parameters, merged
+from plugin_worker.protocol import ANSWER_FRAME, PIECE_FRAME, Channel, Frame
+from plugin_worker.realtime import RealtimeService, merged
 
 _STAGE = "predict"
 # A wait is time that every caller loses.
@@ -27,7 +26,6 @@ _MAX_WAIT_MS = 1000
 _TOGETHER = 0.001
 # Share of the newest duration in what a call is expected to take.
 _NEWEST = 0.2
-_SCAN = json.JSONDecoder().scan_once
 
 
 class RealtimeCalls:
@@ -51,7 +49,7 @@ class RealtimeCalls:
         # Seconds that the next call is expected to take: until something is known, it begins alone.
         self._expected = _TOGETHER
         self._wait = _number(profile, "max_wait_ms", 0, 0, _MAX_WAIT_MS) / 1000
-        self._dumps = _orjson_dumps() or _plain_dumps
+        self._encoded = encoder()
 
     def answer(self, first: Frame) -> None:
         """`first`, and in a batch what has come with it. Whatever the plugin raises is an answer too."""
@@ -65,7 +63,7 @@ class RealtimeCalls:
             if following is None:
                 break
             calls.append(following)
-        self._channel.send_frames([_begun(len(calls))])
+        self._channel.send_frames([begun(len(calls))])
         # What a batch prints is nobody's alone.
         self._lines.call = first.id if len(calls) == 1 else 0
         answers = self._many(calls)
@@ -81,7 +79,7 @@ class RealtimeCalls:
                 break
             calls.append(following)
         if len(calls) > 1:
-            self._channel.send_frames([_begun(len(calls))])
+            self._channel.send_frames([begun(len(calls))])
         unsent: list[Frame] = []
         sent = began = time.perf_counter()
         for call in calls:
@@ -106,12 +104,12 @@ class RealtimeCalls:
     def _one(self, call: Frame) -> Frame | Iterator[Frame]:
         """Its answer or its failure; of a generator the pieces, as they come, and the end."""
         try:
-            answer = self._service.call(*_request(call.payload))
+            answer = self._service.call(*request_of(call.payload))
             if type(answer) is not dict and isinstance(answer, Iterator):
                 return self._pieces(call.id, answer)
             return self._answer(call.id, answer)
         except BaseException as error:
-            return _failed(call.id, failure_of(error, _STAGE, self._plugin))
+            return failed(call.id, failure_of(error, _STAGE, self._plugin))
 
     def _pieces(self, call_id: int, answer: Iterator[Any]) -> Iterator[Frame]:
         try:
@@ -121,7 +119,7 @@ class RealtimeCalls:
         except GeneratorExit:
             raise
         except BaseException as error:
-            yield _failed(call_id, failure_of(error, _STAGE, self._plugin))
+            yield failed(call_id, failure_of(error, _STAGE, self._plugin))
 
     def _many(self, calls: list[Frame]) -> list[Frame]:
         requests: list[tuple[Frame, dict[str, Any]]] = []
@@ -129,9 +127,9 @@ class RealtimeCalls:
         for call in calls:
             try:
                 with plugin_code(_STAGE, self._plugin):
-                    requests.append((call, merged(*_request(call.payload))))
+                    requests.append((call, merged(*request_of(call.payload))))
             except RequestFailed as failed:
-                answers.append(_failed(call.id, failed.failure))
+                answers.append(failed(call.id, failed.failure))
         if not requests:
             return answers
         try:
@@ -139,7 +137,7 @@ class RealtimeCalls:
                 results = self._service.predict_batch([request for _, request in requests])
         except RequestFailed as failed:
             if len(requests) == 1:
-                return [*answers, _failed(requests[0][0].id, failed.failure)]
+                return [*answers, failed(requests[0][0].id, failed.failure)]
             # One bad request must not fail the others: each alone now.
             for call, _ in requests:
                 answers.extend(self._many([call]))
@@ -149,17 +147,11 @@ class RealtimeCalls:
                 with plugin_code("predict_batch", self._plugin):
                     answers.append(self._answer(call.id, result))
             except RequestFailed as failed:
-                answers.append(_failed(call.id, failed.failure))
+                answers.append(failed(call.id, failed.failure))
         return answers
 
     def _answer(self, call_id: int, answer: Any) -> Frame:
         return self._encoded(call_id, ANSWER_FRAME, self._service.checked(answer))
-
-    def _encoded(self, call_id: int, kind: int, value: Any) -> Frame:
-        body = self._dumps(value)
-        if len(body) > FRAME_PAYLOAD:
-            raise ValueError(f"The answer has {len(body)} bytes; {FRAME_PAYLOAD} are taken at most.")
-        return Frame(call_id, kind, body)
 
 
 def _number(profile: dict[str, Any], name: str, otherwise: float, least: float, most: float) -> float:
@@ -168,52 +160,3 @@ def _number(profile: dict[str, Any], name: str, otherwise: float, least: float, 
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return otherwise
     return max(least, min(value, most))
-
-
-def _request(payload: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Raises ValueError for what is no JSON object."""
-    request = _loads(payload)
-    if not isinstance(request, dict):
-        raise ValueError("A request is a JSON object.")
-    return inputs_and_parameters(request)
-
-
-def _loads(payload: bytes) -> Any:
-    """What the appliance has found to be JSON: the value alone, in a quarter of the time of `json.loads`.
-
-    Not orjson, which makes floats of integers past 64 bits.
-    """
-    try:
-        return _SCAN(str(payload, "utf-8"), 0)[0]
-    except StopIteration:
-        # White space or a byte order mark comes first.
-        return json.loads(payload)
-
-
-def _begun(count: int) -> Frame:
-    return Frame(0, BEGUN_FRAME, count.to_bytes(4, "little"))
-
-
-def _failed(call_id: int, failure: Failure) -> Frame:
-    return Frame(call_id, FAILED_FRAME, json.dumps(failure.as_message()).encode())
-
-
-def _orjson_dumps() -> Callable[[Any], bytes] | None:
-    try:
-        import orjson
-    except ImportError:
-        return None
-    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-
-    def dumps(value: Any) -> bytes:
-        try:
-            return bytes(orjson.dumps(value, default=plain_value, option=options))
-        except TypeError:
-            # What orjson has no form for, ours names the place of.
-            return _plain_dumps(value)
-
-    return dumps
-
-
-def _plain_dumps(value: Any) -> bytes:
-    return json.dumps(to_json_value(value, "response"), allow_nan=False, separators=(",", ":")).encode()

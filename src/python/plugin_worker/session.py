@@ -11,6 +11,7 @@ from plugin_worker.protocol import Channel, Frame
 
 if TYPE_CHECKING:
     from plugin_worker.realtime import RealtimeService
+    from plugin_worker.overlapping_calls import OverlappingCalls
     from plugin_worker.realtime_calls import RealtimeCalls
     from plugin_worker.steps import BuiltPipeline
 
@@ -88,14 +89,22 @@ class Session:
         self._lines.attach()
         with plugin_code("realtime", self.plugin):
             self._realtime = construct_realtime(self.plugin)
-        return {"type": "realtime_constructed", "form": self._realtime.form, "batches": self._realtime.batches}
+        return {"type": "realtime_constructed", "form": self._realtime.form, "batches": self._realtime.batches, "overlaps": self._realtime.overlaps}
 
-    def realtime_calls(self, channel: Channel, more: Callable[[float | None], Frame | None]) -> "RealtimeCalls | None":
+    def realtime_calls(
+        self,
+        channel: Channel,
+        more: Callable[[float | None], Frame | None],
+        interrupted: Callable[[], bool],
+    ) -> "RealtimeCalls | OverlappingCalls | None":
         """Answers calls with the handler; None before it has been constructed."""
+        from plugin_worker.overlapping_calls import OverlappingCalls
         from plugin_worker.realtime_calls import RealtimeCalls
 
         if self._realtime is None:
             return None
+        if self._realtime.overlaps:
+            return OverlappingCalls(self._realtime, self.plugin, channel, more, interrupted, self._lines)
         profile = self._read_manifest().compute_profile or {}
         return RealtimeCalls(self._realtime, self.plugin, profile, channel, more, self._lines)
 

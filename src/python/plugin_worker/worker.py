@@ -18,6 +18,7 @@ from plugin_worker.output_capture import flush_streams
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.protocol import (
     CALL_FRAME,
+    CANCEL_FRAME,
     CHANNEL_DESCRIPTOR,
     CONTROL_FRAME,
     EVENT_ID,
@@ -33,6 +34,7 @@ from plugin_worker.refusals import refuse_from_now_on
 from plugin_worker.session import Session
 
 if TYPE_CHECKING:
+    from plugin_worker.overlapping_calls import OverlappingCalls
     from plugin_worker.realtime_calls import RealtimeCalls
 
 _EXIT_OK = 0
@@ -50,7 +52,7 @@ class Worker:
         self._inbox = inbox
         # Came while a batch of calls was gathered, and is none.
         self._set_aside: Frame | None = None
-        self._calls: RealtimeCalls | None = None
+        self._calls: RealtimeCalls | OverlappingCalls | None = None
         self._session: Session | None = None
         self._locked_down = False
         self._handlers: dict[str, Callable[[Session, Message], Message]] = {
@@ -71,6 +73,9 @@ class Worker:
             frame = self._next_frame()
             if frame.kind == CALL_FRAME:
                 self._answer_calls(frame)
+                continue
+            if frame.kind == CANCEL_FRAME:
+                # Its call has just ended.
                 continue
             frame_id, request = frame.id, _control(frame)
             if request["type"] == "shutdown":
@@ -134,15 +139,19 @@ class Worker:
 
     def _more_calls(self, seconds: float | None) -> Frame | None:
         inbox = self._inbox
+        if self._set_aside is not None:
+            return None
         frame = _received(inbox.read_already if seconds is None else lambda: inbox.next_within(seconds))
-        if frame is None or frame.kind == CALL_FRAME:
+        if frame is None or frame.kind in (CALL_FRAME, CANCEL_FRAME):
             return frame
         self._set_aside = frame
         return None
 
     def _answer_calls(self, first: Frame) -> None:
         if self._calls is None and self._session is not None:
-            self._calls = self._session.realtime_calls(self._channel, self._more_calls)
+            self._calls = self._session.realtime_calls(
+                self._channel, self._more_calls, lambda: self._set_aside is not None
+            )
         if self._calls is None:
             print("channel: a call came before the realtime handler was constructed", file=sys.stderr)
             _end(_EXIT_PROTOCOL)
