@@ -12,9 +12,10 @@ import { partitionRunner } from "./run-partition.ts"
 const READY_CHECK_MS = 5000
 
 type RunnerDeps = Parameters<typeof partitionRunner>[0]
-interface Deps extends Omit<RunnerDeps, "ledger" | "workers" | "silenceMs" | "wallMs" | "outputBytes" | "onRunFailed"> {
+interface Deps
+  extends Omit<RunnerDeps, "ledger" | "workers" | "silenceMs" | "wallMs" | "outputBytes" | "onRunFailed" | "onBusy"> {
   starter: Pick<WorkerStarter, "start" | "current">
-  gpus: Pick<GpuLeases, "lease" | "realtimeWaits">
+  gpus: Pick<GpuLeases, "lease" | "wantedByOthers">
   /** That realtime requests use now: they go first. */
   processorsTaken: () => number
   config: Pick<
@@ -38,6 +39,7 @@ export function batchRunning(deps: Deps) {
     wallMs: config.partitionWallMs,
     outputBytes: config.outputBytes,
     onRunFailed: abort,
+    onBusy: (batchId, collectionId) => drive.putOff(batchId, collectionId),
   })
   let ready = false
   const drive = batchDrive({

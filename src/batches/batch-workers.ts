@@ -1,6 +1,6 @@
 import type { Log } from "../log.ts"
 import { declaresGpu, gpuDemand } from "../scheduler/gpu-demand.ts"
-import type { GpuLeases } from "../scheduler/gpu-leases.ts"
+import type { GpuLease, GpuLeases } from "../scheduler/gpu-leases.ts"
 import { type WorkerPermit, workerPool } from "../workers/pool.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import type { Worker } from "../workers/worker.ts"
@@ -18,7 +18,7 @@ const MAX_KNOWN_KEYS = 10_000
 
 interface Deps {
   starter: Pick<WorkerStarter, "start">
-  gpus: Pick<GpuLeases, "lease" | "realtimeWaits">
+  gpus: Pick<GpuLeases, "lease" | "wantedByOthers">
   log: Log
 }
 
@@ -34,6 +34,9 @@ export function batchWorkers({ starter, gpus, log }: Deps) {
     maxIdleMs: MAX_IDLE_MS,
     now: () => performance.now(),
   })
+
+  const leases = new WeakMap<Worker, GpuLease>()
+  const known = new WeakSet<Worker>()
 
   /** By worker key: what its steps turned out to need once they were built. */
   const learned = new Map<string, Needs>()
@@ -58,15 +61,23 @@ export function batchWorkers({ starter, gpus, log }: Deps) {
     granted: Needs,
     signal: AbortSignal,
   ): Promise<{ worker: Worker; needs: Needs }> {
+    let lease: GpuLease | null = null
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId })
     const worker = await starter.start(plugin, {
       signal,
       readable: blobDirectories,
       network: granted.network ? network : { mode: "none" },
-      gpu: granted.gpu ? (until) => gpus.lease(gpuDemand(plugin, `${key}/batch`, false), until) : null,
+      gpu: granted.gpu
+        ? async (until) => {
+            const demand = gpuDemand(namespace.namespaceId, plugin, { key: `${key}/batch`, realtime: false })
+            lease = await gpus.lease(demand, until)
+            return lease
+          }
+        : null,
       yields: true,
       onLog: ({ stream, text }) => output.debug({ event: "plugin_output", stream, text }, "plugin output"),
     })
+    if (lease !== null) leases.set(worker, lease)
     try {
       const reply = await worker.request(
         {
@@ -97,11 +108,15 @@ export function batchWorkers({ starter, gpus, log }: Deps) {
     /** @throws StepsNotBuilt, WorkerDied, ApplianceError (no environment), or the signal's reason */
     async acquire(spec: BatchWorkerSpec, signal: AbortSignal): Promise<WorkerPermit> {
       const key = workerKey(spec)
-      specs.set(key, spec)
       // It would be busy again before anybody saw it idle.
-      if (learned.get(key)?.gpu === true && gpus.realtimeWaits) await endIdleWithGpu()
+      if (learned.get(key)?.gpu === true && gpus.wantedByOthers(`${key}/batch`)) await endIdleWithGpu()
+      specs.set(key, spec)
       try {
-        return await pool.acquire(key, signal)
+        const permit = await pool.acquire(key, signal)
+        // One that comes again has worked; what it was lent first is not known yet to be what it needs.
+        if (known.has(permit.worker)) leases.get(permit.worker)?.worked()
+        known.add(permit.worker)
+        return permit
       } finally {
         specs.delete(key)
       }

@@ -20,6 +20,8 @@ const MAX_FAULTS = 3
 const FAULT_BACKOFF_MS = 1000
 /** A full disk is nobody's fault and ends: its partitions wait, visibly open, instead of failing what was acknowledged. */
 const MAX_BACKOFF_MS = 30_000
+/** A run that waits for a GPU asks again so often. */
+const PUT_OFF_MS = 3_000
 /** Fewer rows than this are not worth a worker's hop. */
 const MIN_PARTITION_ROWS = 500
 
@@ -38,6 +40,8 @@ interface Deps {
 
 export function batchDrive({ metadata, ledger, runner, ready, partitionRows, workers, wakeScheduler, log, now }: Deps) {
   const faults = new Map<number, number>()
+  /** Runs, and until when they are passed by. */
+  const putOff = new Map<string, number>()
   let planning: Promise<void> | null = null
   let again = false
   let stopped = false
@@ -154,10 +158,17 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
   return {
     /** Something was submitted, or the appliance has just started. */
     planSoon,
+    /** What it needs is not free now: others go on, and it comes again. */
+    putOff(batchId: string, collectionId: string): void {
+      putOff.set(`${batchId}/${collectionId}`, now().getTime() + PUT_OFF_MS)
+      setTimeout(wakeScheduler, PUT_OFF_MS).unref()
+    },
     /** The scheduler's source of work. */
     next(): Job | null {
       if (stopped || !ready()) return null
-      const partition = ledger.lease()
+      const at = now().getTime()
+      for (const [run, until] of putOff) if (until <= at) putOff.delete(run)
+      const partition = ledger.lease([...putOff.keys()])
       return partition === null ? null : job(partition)
     },
     async [Symbol.asyncDispose]() {

@@ -90,11 +90,11 @@ export function ledger({ metadata, workersPerNamespace, now, log }: Deps) {
   }
 
   return {
-    /** The next partition, leased with its new attempt number before anything is dispatched; null when none waits. */
-    lease(): PartitionRow | null {
-      if (metadata.read.partitions.next(workersPerNamespace) === undefined) return null
+    /** Of the runs that are not put off (`<batch>/<collection>`), the next partition, leased with its new attempt number before anything is dispatched; null when none waits. */
+    lease(putOff: readonly string[] = []): PartitionRow | null {
+      if (metadata.read.partitions.next(workersPerNamespace, putOff) === undefined) return null
       return metadata.transact((tx) => {
-        const next = tx.read.partitions.next(workersPerNamespace)
+        const next = tx.read.partitions.next(workersPerNamespace, putOff)
         if (next === undefined || !tx.write.partitions.lease(next.partition_id, now().toISOString())) return null
         return { ...next, state: "leased", attempt: next.attempt + 1 }
       })

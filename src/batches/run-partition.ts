@@ -13,7 +13,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
-import { GpuRefused } from "../scheduler/gpu-leases.ts"
+import { GpuBusy, GpuRefused } from "../scheduler/gpu-leases.ts"
 import { partitionLimits } from "../workers/partition-limits.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
@@ -50,6 +50,8 @@ interface Deps {
   /** Result files of one partition together. */
   outputBytes: number
   /** A run failed as a whole: its other workers end. */
+  /** There is no room on a GPU for a run now. */
+  onBusy: (batchId: string, collectionId: string) => void
   onRunFailed: (batchId: string, collectionId: string) => void
   log: Log
   now: () => Date
@@ -126,6 +128,7 @@ export function partitionRunner(deps: Deps) {
     | { readonly kind: "died"; readonly error: WorkerDied }
     | { readonly kind: "failed"; readonly error: WorkerFailure; readonly run: boolean }
     | { readonly kind: "aborted" }
+    | { readonly kind: "busy" }
 
   async function work(
     context: PartitionRun,
@@ -198,9 +201,11 @@ export function partitionRunner(deps: Deps) {
       }
     } catch (error) {
       if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true }
+      if (signal.aborted) return { kind: "aborted" }
+      if (error instanceof GpuBusy) return { kind: "busy" }
       if (error instanceof GpuRefused) return { kind: "failed", error: refusal(error), run: true }
       if (!(error instanceof WorkerDied)) throw error
-      return signal.aborted ? { kind: "aborted" } : { kind: "died", error }
+      return { kind: "died", error }
     }
   }
 
@@ -210,7 +215,8 @@ export function partitionRunner(deps: Deps) {
     rows: WrittenRows,
     outcome: Exclude<Outcome, { kind: "output" }>,
   ) {
-    if (outcome.kind === "aborted") {
+    if (outcome.kind === "busy") deps.onBusy(partition.batch_id, partition.collection_id)
+    if (outcome.kind === "aborted" || outcome.kind === "busy") {
       ledger.release(partition)
       return
     }

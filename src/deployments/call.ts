@@ -46,7 +46,7 @@ export class Call {
   /** On the clock of performance.now(). */
   readonly deadline: number
   readonly #arrived = performance.now()
-  readonly #owner: CallOwner
+  #owner: CallOwner
   readonly #answer = Promise.withResolvers<Uint8Array>()
   readonly #options: CallOptions
   #over = false
@@ -74,6 +74,12 @@ export class Call {
     return this.#over
   }
 
+  /** Another waits with it from now on, and is told how it went. */
+  moveTo(owner: CallOwner): void {
+    this.#owner = owner
+    this.holder = owner
+  }
+
   /** To a worker. */
   given(): void {
     this.#owner.given(performance.now() - this.#arrived)
@@ -88,6 +94,7 @@ export class Call {
     try {
       this.#options.onPiece(body)
     } catch (error) {
+      this.holder.forget(this)
       this.#settle("refused", error instanceof Error ? error : new Error(String(error)))
     }
   }

@@ -39,6 +39,8 @@ export class Replica implements CallHolder {
   /** Requests of the newest calls: what they printed may be read after their answer. */
   readonly #requests = new Map<number, string>()
   readonly #events: ReplicaEvents
+  /** Its handler works; called once. */
+  onFirstAnswer: (() => void) | null = null
   #worker: Worker | null = null
   #room = IN_FLIGHT
   #batches = false
@@ -69,8 +71,11 @@ export class Replica implements CallHolder {
       call.piece(payload)
       return
     }
-    if (kind === ANSWER_FRAME) call.answered(payload)
-    else if (kind === FAILED_FRAME) call.failed(failureOf(payload))
+    if (kind === ANSWER_FRAME) {
+      call.answered(payload)
+      this.onFirstAnswer?.()
+      this.onFirstAnswer = null
+    } else if (kind === FAILED_FRAME) call.failed(failureOf(payload))
     else throw new ProtocolBreach(`a frame is of unknown kind ${kind}`)
     this.#calls.delete(id)
     this.#ended += 1
@@ -110,10 +115,11 @@ export class Replica implements CallHolder {
   }
 
   forget(call: Call): "waiting" | "canceled" | "executed" {
-    if (!this.#executed().includes(call)) return "waiting"
-    if (!this.#overlaps) return "executed"
+    const executed = this.#executed().includes(call)
+    if (!this.#overlaps) return executed ? "executed" : "waiting"
+    // One that waits in the worker would begin all the same, and nobody would end it.
     for (const [id, one] of this.#calls) if (one === call) this.#worker?.cancel(id)
-    return "canceled"
+    return executed ? "canceled" : "waiting"
   }
 
   /** What its death takes with it. */

@@ -31,7 +31,7 @@ export function revisionStart({ starter, gpus, networkOf, idleMs, logs, log }: D
     logs.open(namespace.namespaceId, plugin.pluginId)
     const keep = (line: LogLine) => logs.add(namespace.namespaceId, plugin.pluginId, line)
     const key = [namespace.namespaceId, plugin.pluginId, plugin.codeHash, "realtime"].join("/")
-    const gpu = declaresGpu(plugin) ? gpuDemand(plugin, key, true) : null
+    const gpu = declaresGpu(plugin) ? gpuDemand(namespace.namespaceId, plugin, { key, realtime: true }) : null
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId, revision_id: id })
     return new RunningRevision({
       id,
@@ -45,7 +45,14 @@ export function revisionStart({ starter, gpus, networkOf, idleMs, logs, log }: D
       start: (replica, signal) =>
         starter.start(plugin, {
           signal,
-          gpu: gpu === null ? null : (until) => gpus.lease(gpu, until),
+          gpu:
+            gpu === null
+              ? null
+              : async (until) => {
+                  const lease = await gpus.lease(gpu, until)
+                  replica.onFirstAnswer = () => lease?.worked()
+                  return lease
+                },
           onCallFrame: replica.onCallFrame,
           network: profile.resource_type === "api" ? networkOf(namespace) : { mode: "none" },
           onLog({ stream, text, call }) {

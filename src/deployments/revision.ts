@@ -5,6 +5,7 @@
 import type { DeploymentCondition } from "../contract/plugins.ts"
 import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
+import { GpuRefused } from "../scheduler/gpu-leases.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
@@ -38,7 +39,7 @@ export interface RevisionOptions {
   /** False when the GPUs have no room for another of its workers, though those of `without` ended. */
   fits(without: readonly number[]): Promise<boolean>
   /** Starts a worker of this revision's plugin code. @throws WorkerDied, PluginLoadFailed, ApplianceError */
-  start(replica: Pick<Replica, "onCallFrame" | "requestOf">, signal: AbortSignal): Promise<Worker>
+  start(replica: Pick<Replica, "onCallFrame" | "requestOf" | "onFirstAnswer">, signal: AbortSignal): Promise<Worker>
   /** A request failed by the plugin or its worker. */
   onFailure(requestId: string | null, error: ApplianceError): void
   readonly log: Log
@@ -56,6 +57,8 @@ export class RunningRevision implements CallOwner {
   readonly #waiting: Call[] = []
   readonly #ending = new AbortController()
   #held = false
+  /** Ends what starts when the revision is held. */
+  #starts = new AbortController()
   /** Whoever waits until nothing is counted any more. */
   #quiet: { count: () => number; resolve: () => void } | null = null
   readonly measured = new Measurements()
@@ -161,6 +164,8 @@ export class RunningRevision implements CallOwner {
   /** From now on calls wait, those that are under way end, at most so long; then no worker is left. `resume` takes it back. */
   async hold(deadlineMs: number): Promise<void> {
     this.#held = true
+    // One that waits for a GPU would take it from the one that this makes room for.
+    this.#starts.abort(new Error("the revision is held"))
     await this.#untilQuiet(() => this.inFlight - this.#waiting.length, deadlineMs)
     const ending = [...this.#replicas]
     this.#replicas.clear()
@@ -169,6 +174,7 @@ export class RunningRevision implements CallOwner {
 
   resume(): void {
     this.#held = false
+    this.#starts = new AbortController()
     this.revive()
     this.#dispatch()
   }
@@ -176,7 +182,11 @@ export class RunningRevision implements CallOwner {
   /** What waits in `other` waits here from now on, before what does already. */
   takeOver(other: RunningRevision): void {
     const calls = other.#waiting.splice(0).filter((call) => !call.abandoned)
-    for (const call of calls) call.holder = this
+    for (const call of calls) {
+      other.#deadlines.delete(call)
+      call.moveTo(this)
+      this.#deadlines.add(call)
+    }
     this.#waiting.unshift(...calls)
     this.#dispatch()
   }
@@ -263,7 +273,7 @@ export class RunningRevision implements CallOwner {
   }
 
   async #startReplica(): Promise<void> {
-    const { signal } = this.#ending
+    const signal = AbortSignal.any([this.#ending.signal, this.#starts.signal])
     const replica = new Replica({
       free: () => {
         this.#dispatch()
@@ -293,12 +303,12 @@ export class RunningRevision implements CallOwner {
     const kept = waiting.filter((call) => !call.abandoned)
     for (const call of kept) call.holder = this
     this.#waiting.unshift(...kept)
-    // One that was sent to rest, or held, is none of these any more.
-    if (!this.#replicas.delete(replica)) return
     if (this.#ending.signal.aborted) {
       this.#refuseWaiting()
       return
     }
+    // One that was sent to rest, or held, is none of these any more.
+    if (!this.#replicas.delete(replica)) return
     this.measured.restarted()
     this.#options.log.warn({ event: "replica_died", revision_id: this.id, reason: exit.message }, "a replica died")
     // One that worked is replaced at once: what ended it may have been a request. One that never did is not worth a spin.
@@ -309,13 +319,15 @@ export class RunningRevision implements CallOwner {
     this.#dispatch()
   }
 
-  /** Until one has started; what waits for that is started already, as far as others may know. */
+  /** Until one has started, or nobody misses it; what waits for that is started already, as far as others may know. */
   async #restart(delayMs: number): Promise<void> {
     this.#starting += 1
     try {
       for (let delay = delayMs; !this.#ending.signal.aborted; delay = this.#backoff) {
         if (delay > 0) await Bun.sleep(delay)
         if (this.#ending.signal.aborted || this.#held || (await this.#tryToStart())) return
+        const enough = Math.max(this.#waiting.length > 0 ? 1 : 0, this.#options.minReplicas)
+        if (this.#replicas.size >= enough) return
       }
     } finally {
       this.#starting -= 1
@@ -329,7 +341,9 @@ export class RunningRevision implements CallOwner {
     } catch (error) {
       this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
       this.problem = (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? null
-      if (!this.#ending.signal.aborted) this.measured.restarted()
+      // Without room on a GPU nothing was started, and nothing is wrong with what answers.
+      const tried = !(error instanceof Error && error.cause instanceof GpuRefused)
+      if (tried && !this.#ending.signal.aborted && !this.#held) this.measured.restarted()
       const { log } = this.#options
       log.warn({ event: "replica_not_started", revision_id: this.id, err: error }, "a replica did not start")
       return false

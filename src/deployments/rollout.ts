@@ -22,6 +22,9 @@ import { shadows } from "./shadows.ts"
 const ROLLOUTS_AT_ONCE = 2
 /** One that has waited so long begins though others are under way, which may hang: nothing is QUEUED for 30 s (api.md §1). */
 const MOST_QUEUED_MS = 20_000
+/** So many of one namespace, and of all, may be under way then: who hangs holds up himself. */
+const MOST_OF_NAMESPACE = 4
+const MOST_AT_ONCE = 16
 /** So long a retired revision may work on what it was given; then its callers are told. */
 const DRAIN_MS = 30_000
 const PROBE_DEADLINE_MS = 120_000
@@ -70,10 +73,17 @@ export function rollouts(deps: Deps) {
     background.add(done)
     void done.finally(() => background.delete(done))
   }
+  const mayBegin = (key: string) => {
+    if (underway.size < ROLLOUTS_AT_ONCE) return true
+    const [namespaceId] = key.split("/")
+    const same = [...underway.keys()].filter((other) => other.split("/")[0] === namespaceId)
+    return same.length < MOST_OF_NAMESPACE && underway.size < MOST_AT_ONCE
+  }
+
   /** Starts what waits, as many at once as may. */
   const fill = () => {
     while (!stopped) {
-      const next = queue.findIndex(({ key }) => !underway.has(key))
+      const next = queue.findIndex(({ key }) => !underway.has(key) && mayBegin(key))
       const waited = queue[next]
       if (waited === undefined) return
       const begins = waited.since + MOST_QUEUED_MS

@@ -24,7 +24,7 @@ export interface PartitionCounts {
 
 export function partitionReader(db: Db) {
   // Fair between namespaces: the one with the fewest leases goes first, then the oldest batch, then the ledger's order.
-  const next = db.prepare<[number | null], PartitionRow>(
+  const next = db.prepare<[number | null, string], PartitionRow>(
     `WITH busy AS (
        SELECT b.namespace_id, count(*) AS leases FROM partitions p JOIN batches b USING (batch_id)
        WHERE p.state = 'leased' GROUP BY b.namespace_id)
@@ -32,14 +32,18 @@ export function partitionReader(db: Db) {
        LEFT JOIN busy USING (namespace_id)
      WHERE p.state = 'pending' AND b.status = 'IN_PROGRESS'
        AND coalesce(busy.leases, 0) < coalesce(json_extract(n.quotas, '$.workers'), ?, 9e9)
+       AND p.batch_id || '/' || p.collection_id NOT IN (SELECT value FROM json_each(?))
      ORDER BY coalesce(busy.leases, 0), b.submitted_at, p.batch_id, p.first_ordinal, p.partition_id LIMIT 1`,
   )
   const open = db.prepare<[string, string], { count: number }>(
     "SELECT count(*) AS count FROM partitions WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')",
   )
   return {
-    /** `workers`: how many leases a namespace without a quota of its own may hold; null is unlimited. */
-    next: (workers: number | null) => next.get(workers),
+    /**
+     * `workers`: how many leases a namespace without a quota of its own may hold; null is unlimited. `put off`: runs, as
+     * `<batch>/<collection>`, that are passed by.
+     */
+    next: (workers: number | null, putOff: readonly string[]) => next.get(workers, JSON.stringify(putOff)),
     openCount: (batchId: string, collectionId: string) => open.get(batchId, collectionId)?.count ?? 0,
   }
 }

@@ -11,9 +11,13 @@ export function declaresGpu({ manifest }: Pick<Declared, "manifest">): boolean {
   return manifest.compute_profile?.resource_type === "gpu"
 }
 
-/** What a worker of this plugin asks of a GPU. `key`: whose measured peak counts for it. */
-export function gpuDemand({ pluginId, manifest }: Declared, key: string, realtime: boolean): GpuDemand {
+/** What a worker of this plugin asks of a GPU. `owner`: its namespace; `key`: whose measured peak counts for it. */
+export function gpuDemand(
+  owner: string,
+  { pluginId, manifest }: Declared,
+  { key, realtime }: { key: string; realtime: boolean },
+): GpuDemand {
   const declared = manifest.compute_profile?.gpu_memory_gb
   const gib = typeof declared === "number" && declared > 0 ? declared : null
-  return { holder: pluginId, key, declaredMib: gib === null ? null : Math.ceil(gib * MIB_PER_GIB), realtime }
+  return { owner, holder: pluginId, key, declaredMib: gib === null ? null : Math.ceil(gib * MIB_PER_GIB), realtime }
 }

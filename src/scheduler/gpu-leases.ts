@@ -20,22 +20,31 @@ export interface GpuDevice {
 export type GpuProbe = () => Promise<readonly GpuDevice[]>
 
 export interface GpuDemand {
+  /** Who is told that it is this one's: its namespace. Others hear of its memory alone. */
+  readonly owner: string
   /** For messages: whose worker it is. */
   readonly holder: string
   /** What was measured under a key is what the next worker of that key gets. */
   readonly key: string
   /** `gpu_memory_gb` of the manifest; null: a device of its own until it was measured. */
   readonly declaredMib: number | null
-  /** Served before batches, and told when there is no room, where a batch waits. */
+  /** Served before batches, and waits, where a batch comes again. */
   readonly realtime: boolean
 }
 
 export interface GpuLease {
   readonly uuid: string
-  /** The process whose use is measured. */
-  started(pid: number): void
+  /** The process whose use is measured. `exceeded` is called once when it is far over what was declared. */
+  started(pid: number, exceeded: (what: string) => void): void
+  /** It has done what it is for, its model is loaded: what it uses tells what others of its key need. */
+  worked(): void
   /** The worker is gone. May be called again. */
   release(): void
+}
+
+/** No room for a batch now, which comes again and keeps nobody waiting meanwhile. */
+export class GpuBusy extends Error {
+  override readonly name = "GpuBusy"
 }
 
 /** There is no room, or never will be; the message has the arithmetic. */
@@ -46,14 +55,21 @@ export class GpuRefused extends Error {
 export const MIB_PER_GIB = 1024
 /** Over the measured peak: caches of an allocator and fragments differ from run to run. */
 const MARGIN = 1.1
-/** A peak counts once its worker has lived so long or ended: before that it may still be loading. In milliseconds. */
-const SETTLED_MS = 60_000
+/** Beyond what was declared: contexts and kernels of CUDA itself, of which authors do not know. */
+const SPARE_MIB = 512
 const SAMPLE_MS = 5_000
 const POLL_MS = 250
 /** For another deployment that is just ending. */
 const WAIT_MS = 20_000
 /** For batches, whose workers end with their partition. */
 const WAIT_FOR_BATCHES_MS = 300_000
+/** A batch holds one of the slots of all while it waits; the memory of a worker that has just ended is back in that time. */
+const BATCH_WAIT_MS = 1_000
+/** What a batch was refused is kept from other batches so long: it comes again. */
+const RESERVED_MS = 10_000
+/** A driver that hangs is not asked at each turn, and not waited for. */
+const PROBE_MS = 20_000
+const FAILED_PAUSE = 20
 /** Of what was learned; forgetting costs a careful start. */
 const MAX_PEAKS = 10_000
 
@@ -73,8 +89,9 @@ interface Held {
   readonly uuid: string
   readonly grantedMib: number
   readonly usedAtGrantMib: number
-  readonly since: number
   pid: number | null
+  exceeded: ((what: string) => void) | null
+  worked: boolean
   /** By the last look; null while the driver does not name its process. */
   currentMib: number | null
   peakMib: number
@@ -92,13 +109,13 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
   const held = new Set<Held>()
   const waiting = new Set<Waiting>()
   const peaks = new Map<string, number>()
+  /** One batch at a time, so that they do not keep each other out. */
+  let reserved: { key: string; uuid: string; until: number } | null = null
+  let failingSince: number | null = null
   let looking: Promise<void> | null = null
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  const claimMib = (one: Held): number => {
-    const settled = one.peakMib > 0 && now() - one.since >= SETTLED_MS
-    return settled ? withMargin(one.peakMib) : Math.max(one.grantedMib, one.peakMib)
-  }
+  const claimMib = (one: Held): number => Math.max(one.grantedMib, one.peakMib)
 
   /** `without`: processes that are to end, whose memory is then back. */
   const account = (device: GpuDevice, without: readonly number[] = []) => {
@@ -119,20 +136,22 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
     return { device, own, leasedMib, othersMib, freeMib: Math.max(0, device.totalMib - leasedMib - othersMib) }
   }
 
-  /** Null: a device of its own. */
-  const neededMib = ({ key, declaredMib }: GpuDemand): number | null => {
+  /** Null: a device of its own. With less than it wants it has one of its own too, down to the least. */
+  const needOf = ({ key, declaredMib }: GpuDemand): { wantedMib: number; leastMib: number } | null => {
     const peak = peaks.get(key)
-    return peak === undefined ? declaredMib : withMargin(peak)
+    if (peak !== undefined) return { wantedMib: withMargin(peak), leastMib: peak }
+    return declaredMib === null ? null : { wantedMib: declaredMib, leastMib: declaredMib }
   }
 
   /** The device with the fewest workers, of these the fullest: whole devices stay free for those that need one. */
   const place = (demand: GpuDemand, devices: readonly GpuDevice[], without: readonly number[] = []) => {
-    const needed = neededMib(demand)
+    const need = needOf(demand)
+    const { wantedMib, leastMib } = need ?? { wantedMib: Number.POSITIVE_INFINITY, leastMib: 1 }
     const [best] = devices
       .map((device) => account(device, without))
-      .filter(({ own, freeMib }) => (needed === null ? own.length === 0 && freeMib > 0 : freeMib >= needed))
-      .sort((a, b) => a.own.length - b.own.length || (needed === null ? b.freeMib - a.freeMib : a.freeMib - b.freeMib))
-    return best === undefined ? null : { device: best.device, mib: needed ?? best.freeMib }
+      .filter(({ own, freeMib }) => freeMib >= wantedMib || (own.length === 0 && freeMib >= leastMib))
+      .sort((a, b) => a.own.length - b.own.length || (need === null ? b.freeMib - a.freeMib : a.freeMib - b.freeMib))
+    return best === undefined ? null : { device: best.device, mib: Math.min(wantedMib, best.freeMib) }
   }
 
   const grant = (demand: GpuDemand, device: GpuDevice, mib: number): GpuLease => {
@@ -141,29 +160,48 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
       uuid: device.uuid,
       grantedMib: mib,
       usedAtGrantMib: device.usedMib,
-      since: now(),
       pid: null,
+      exceeded: null,
+      worked: false,
       currentMib: null,
       peakMib: 0,
     }
     held.add(one)
+    if (reserved?.key === demand.key) reserved = null
     log.info({ event: "gpu_leased", holder: demand.holder, gpu: device.uuid, mib }, "a GPU was leased")
     return {
       uuid: device.uuid,
-      started(pid) {
+      started(pid, exceeded) {
         one.pid = pid
+        one.exceeded = exceeded
+      },
+      worked() {
+        one.worked = true
       },
       release() {
         if (!held.delete(one)) return
-        if (one.peakMib > 0) learn(demand.key, one.peakMib)
+        learn(one)
         if (waiting.size > 0) look()
       },
     }
   }
 
-  const learn = (key: string, peakMib: number) => {
+  const learn = ({ demand: { key }, worked, peakMib }: Held) => {
+    if (!worked || peakMib === 0) return
     if (peaks.size >= MAX_PEAKS) peaks.clear()
     peaks.set(key, Math.max(peaks.get(key) ?? 0, peakMib))
+  }
+
+  const bound = (one: Held) => {
+    const { declaredMib } = one.demand
+    if (declaredMib === null || one.exceeded === null) return
+    const most = Math.max(withMargin(declaredMib), one.grantedMib) + SPARE_MIB
+    if (one.peakMib <= most) return
+    const exceeded = one.exceeded
+    one.exceeded = null
+    exceeded(
+      `it used ${mebibytes(one.peakMib)} of GPU memory, more than the ${mebibytes(declaredMib)} of gpu_memory_gb`,
+    )
   }
 
   const measure = (devices: readonly GpuDevice[]) => {
@@ -172,12 +210,14 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
       const current = one.pid === null ? undefined : byUuid.get(one.uuid)?.processes.get(one.pid)
       one.currentMib = current ?? null
       one.peakMib = Math.max(one.peakMib, current ?? 0)
-      if (one.peakMib > 0 && now() - one.since >= SETTLED_MS) learn(one.demand.key, one.peakMib)
+      learn(one)
+      bound(one)
     }
   }
 
   const serve = (devices: readonly GpuDevice[]) => {
     const inTurn = [...waiting].sort((a, b) => Number(b.demand.realtime) - Number(a.demand.realtime))
+    if (reserved !== null && now() >= reserved.until) reserved = null
     // What somebody waits for is not taken piece by piece by who comes later.
     const awaited = new Set<string>()
     for (const ask of inTurn) {
@@ -187,25 +227,36 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
         ask.resolve(null)
         continue
       }
-      const open = devices.filter(({ uuid }) => !awaited.has(uuid))
+      const { realtime, key } = ask.demand
+      const kept = realtime || reserved === null || reserved.key === key ? null : reserved.uuid
+      const open = devices.filter(({ uuid }) => !awaited.has(uuid) && uuid !== kept)
       const found = place(ask.demand, open)
       if (found !== null) {
         leave()
         ask.resolve(grant(ask.demand, found.device, found.mib))
         continue
       }
-      const able = devices.filter(({ totalMib }) => totalMib >= (neededMib(ask.demand) ?? 0))
-      const never = able.length === 0
-      if (never || (ask.demand.realtime && now() - ask.since >= patienceMs(ask.demand, devices))) {
+      const [able] = devices
+        .filter(({ uuid, totalMib }) => totalMib >= (needOf(ask.demand)?.leastMib ?? 0) && !awaited.has(uuid))
+        .sort((a, b) => account(b).freeMib - account(a).freeMib)
+      const never = devices.every(({ totalMib }) => totalMib < (needOf(ask.demand)?.leastMib ?? 0))
+      const waited = now() - ask.since
+      if (never || (realtime && waited >= patienceMs(ask.demand, devices))) {
         leave()
         ask.reject(new GpuRefused(arithmetic(ask.demand, devices, never)))
+        continue
+      }
+      if (!realtime && waited >= BATCH_WAIT_MS) {
+        leave()
+        if (able !== undefined) reserved ??= { key, uuid: able.uuid, until: now() + RESERVED_MS }
+        ask.reject(new GpuBusy(arithmetic(ask.demand, devices, false)))
         continue
       }
       if (!ask.told) {
         ask.told = true
         log.warn({ event: "gpu_awaited", holder: ask.demand.holder }, arithmetic(ask.demand, devices, false))
       }
-      for (const { uuid } of able) awaited.add(uuid)
+      if (realtime && able !== undefined) awaited.add(able.uuid)
     }
   }
 
@@ -215,11 +266,14 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
   }
 
   const unreadable = (error: unknown) => {
-    log.warn({ event: "gpu_probe_failed", err: error }, "the GPUs could not be looked at")
+    if (failingSince === null) log.warn({ event: "gpu_probe_failed", err: error }, "the GPUs could not be looked at")
+    failingSince ??= now()
+    const message = `The GPUs could not be looked at: ${error instanceof Error ? error.message : error}`
     for (const ask of waiting) {
-      if (now() - ask.since < WAIT_MS) continue
+      const { realtime } = ask.demand
+      if (now() - Math.max(ask.since, failingSince) < (realtime ? WAIT_MS : BATCH_WAIT_MS)) continue
       waiting.delete(ask)
-      ask.reject(new GpuRefused(`The GPUs could not be looked at: ${error instanceof Error ? error.message : error}`))
+      ask.reject(realtime ? new GpuRefused(message) : new GpuBusy(message))
     }
   }
 
@@ -228,8 +282,9 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
     if (looking !== null) return
     clearTimeout(timer)
     const seen = new Set(waiting)
-    looking = probe()
+    looking = withinTime(probe())
       .then((devices) => {
+        failingSince = null
         measure(devices)
         serve(devices)
       })
@@ -239,23 +294,25 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
         if ([...waiting].some((ask) => !seen.has(ask))) return look()
         if (waiting.size > 0) reclaim()
         if (waiting.size > 0 || held.size > 0) {
-          timer = setTimeout(look, waiting.size > 0 ? pollMs : sampleMs)
+          const pause = waiting.size === 0 ? sampleMs : failingSince === null ? pollMs : pollMs * FAILED_PAUSE
+          timer = setTimeout(look, pause)
           if (waiting.size === 0) timer.unref()
         }
       })
   }
 
   const arithmetic = (demand: GpuDemand, devices: readonly GpuDevice[], never: boolean): string => {
-    const needed = neededMib(demand)
+    const need = needOf(demand)
     const source = peaks.has(demand.key) ? "measured, with a margin" : "gpu_memory_gb of its compute_profile"
     const wants =
-      needed === null
+      need === null
         ? "a GPU of its own (it declares no gpu_memory_gb and was not measured yet)"
-        : `${mebibytes(needed)} of GPU memory (${source})`
+        : `${mebibytes(need.wantedMib)} of GPU memory (${source})`
     const sums = devices
       .map((device) => account(device))
       .map(({ device, own, leasedMib, othersMib, freeMib }) => {
-        const holders = own.map((one) => `${one.demand.holder} ${mebibytes(claimMib(one))}`).join(", ")
+        const named = own.filter((one) => one.demand.owner === demand.owner)
+        const holders = named.map((one) => `${one.demand.holder} ${mebibytes(claimMib(one))}`).join(", ")
         const leased = `${mebibytes(leasedMib)} leased${holders === "" ? "" : ` (${holders})`}`
         return `${device.uuid} (${device.name}): ${mebibytes(device.totalMib)} - ${leased} - ${mebibytes(othersMib)} used by others = ${mebibytes(freeMib)} free`
       })
@@ -268,7 +325,7 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
   return {
     /**
      * Null on a machine without GPUs: the worker then computes on the CPU.
-     * @throws GpuRefused, or the signal's reason
+     * @throws GpuRefused; GpuBusy for a batch, after a moment; or the signal's reason
      */
     lease(demand: GpuDemand, signal?: AbortSignal): Promise<GpuLease | null> {
       signal?.throwIfAborted()
@@ -286,12 +343,13 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
 
     /** True when a lease would be granted now, or once these processes have ended; and on a machine without GPUs. */
     async fits(demand: GpuDemand, without: readonly number[] = []): Promise<boolean> {
-      const devices = await probe()
+      const devices = await withinTime(probe())
       return devices.length === 0 || place(demand, devices, without) !== null
     },
 
-    /** A deployment waits: batches that have a GPU shall not go on with it. */
-    get realtimeWaits(): boolean {
+    /** Somebody else has waited: who has a GPU under this key shall not go on with it. */
+    wantedByOthers(key: string): boolean {
+      if (reserved !== null && now() < reserved.until && reserved.key !== key) return true
       return [...waiting].some(({ demand }) => demand.realtime)
     },
 
@@ -304,6 +362,16 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
 }
 
 export type GpuLeases = ReturnType<typeof gpuLeases>
+
+async function withinTime<T>(asked: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`The driver did not answer within ${PROBE_MS} ms.`)), PROBE_MS)
+  try {
+    return await Promise.race([asked, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
 
 function withMargin(mib: number): number {
   return Math.ceil(mib * MARGIN)

@@ -3,6 +3,8 @@ import type { GpuDevice, GpuProbe } from "./gpu-leases.ts"
 
 /** A driver that hangs is no reason to wait for ever; a cold one takes some seconds. */
 const TIMEOUT_MS = 15_000
+/** "No devices were found", and "the driver is not loaded" (nvidia-smi(1), RETURN VALUE). */
+const NO_DEVICES = [6, 9]
 const DEVICES = ["uuid", "memory.total", "memory.used", "name"]
 const PROCESSES = ["gpu_uuid", "pid", "used_memory"]
 
@@ -21,6 +23,7 @@ export function nvidiaProbe(pathVariable: string): GpuProbe {
         environment: { PATH: "/usr/bin:/bin", LANG: "C" },
         timeoutMs: TIMEOUT_MS,
       })
+      if (code !== null && NO_DEVICES.includes(code)) return []
       if (code !== 0) throw new Error(`${program} ${query}: ${stopped ?? `exit code ${code}`}: ${lastOutput.trim()}`)
       return stdout.map((line) => line.split(",").map((field) => field.trim()))
     }

@@ -46,7 +46,7 @@ interface Deps {
 export interface LentGpu {
   /** As CUDA_VISIBLE_DEVICES takes it. */
   readonly uuid: string
-  started(pid: number): void
+  started(pid: number, exceeded: (what: string) => void): void
   /** The worker is gone, or did not start. */
   release(): void
 }
@@ -145,7 +145,7 @@ export function workerStarter(deps: Deps) {
           ...(options.signal === undefined ? {} : { signal: options.signal }),
         })
         if (worker.record !== null) started(worker.record)
-        gpu?.started(worker.pid)
+        gpu?.started(worker.pid, (what) => worker.fail("limit", what))
         void worker.exited.then(() => {
           gpu?.release()
           group?.remove()

@@ -1,7 +1,14 @@
 /** Imaginary devices: the probe is a function, so that everything but the driver is tested. */
 import { expect, test } from "bun:test"
 import { createLog } from "../../src/log.ts"
-import { type GpuDemand, type GpuDevice, type GpuLease, GpuRefused, gpuLeases } from "../../src/scheduler/gpu-leases.ts"
+import {
+  GpuBusy,
+  type GpuDemand,
+  type GpuDevice,
+  type GpuLease,
+  GpuRefused,
+  gpuLeases,
+} from "../../src/scheduler/gpu-leases.ts"
 
 const GIB = 1024
 
@@ -60,7 +67,7 @@ function machine(...sizes: number[]) {
 }
 
 const demand = (holder: string, gib: number | null, realtime = true): GpuDemand => {
-  return { holder, key: holder, declaredMib: gib === null ? null : gib * GIB, realtime }
+  return { owner: "ns_1", holder, key: holder, declaredMib: gib === null ? null : gib * GIB, realtime }
 }
 const held = async (lease: Promise<GpuLease | null>): Promise<GpuLease> => {
   const granted = await lease
@@ -70,7 +77,7 @@ const held = async (lease: Promise<GpuLease | null>): Promise<GpuLease> => {
 const refusal = (lease: Promise<GpuLease | null>) =>
   lease.then(
     () => "granted",
-    (error: Error) => (error instanceof GpuRefused ? error.message : `${error}`),
+    (error: Error) => (error instanceof GpuRefused || error instanceof GpuBusy ? error.message : `${error}`),
   )
 
 test("a machine without GPUs leases nothing: the worker computes on the CPU", async () => {
@@ -99,8 +106,9 @@ test("one that declares nothing has a device of its own until it was measured", 
   expect(first.uuid).toBe("GPU-1")
   expect((await held(own.leases.lease(demand("b", null)))).uuid).toBe("GPU-0")
   expect(await own.leases.fits(demand("c", 1))).toBe(false)
-  first.started(100)
+  first.started(100, () => undefined)
   own.uses(1, 100, 10)
+  first.worked()
   await own.looks()
   own.uses(1, 100, 0)
   first.release()
@@ -109,23 +117,68 @@ test("one that declares nothing has a device of its own until it was measured", 
   expect(await own.leases.fits(demand("a", null))).toBe(false)
 })
 
-test("what was measured replaces what was declared, once a worker has lived for a minute", async () => {
+test("what a worker that has worked was seen to use replaces what was declared, for the next of its key", async () => {
   using own = machine(24)
-  const lease = await held(own.leases.lease(demand("a", 20)))
-  lease.started(100)
+  const first = await held(own.leases.lease(demand("a", 20)))
+  first.started(100, () => undefined)
   own.uses(0, 100, 5)
   await own.looks()
-  expect(await own.leases.fits(demand("b", 18))).toBe(false)
-  own.clock.now = 60_000
+  // It may load more with its first call: what it holds by now says nothing, and what it was lent stays its own.
+  expect(await own.leases.fits(demand("a", 20))).toBe(false)
+  first.worked()
   await own.looks()
-  expect(await own.leases.fits(demand("b", 18))).toBe(true)
-  expect(await own.leases.fits(demand("b", 19))).toBe(false)
+  expect(await own.leases.fits(demand("b", 5))).toBe(false)
+  own.uses(0, 100, 0)
+  first.release()
+  // Five GiB and the margin of a tenth.
+  for (let count = 0; count < 4; count++) await held(own.leases.lease(demand("a", 20)))
+  expect(await own.leases.fits(demand("a", 20))).toBe(false)
+})
+
+test("one that died before it worked tells nothing of what it needs", async () => {
+  using own = machine(24)
+  const first = await held(own.leases.lease(demand("a", 20)))
+  first.started(100, () => undefined)
+  own.uses(0, 100, 1)
+  await own.looks()
+  own.uses(0, 100, 0)
+  first.release()
+  await held(own.leases.lease(demand("b", 8)))
+  expect(await own.leases.fits(demand("a", 20))).toBe(false)
+})
+
+test("one that fills a device to the last tenth has it again, and alone", async () => {
+  using own = machine(80, 80)
+  const first = await held(own.leases.lease(demand("a", null)))
+  first.started(100, () => undefined)
+  own.uses(0, 100, 76)
+  first.worked()
+  await own.looks()
+  own.uses(0, 100, 0)
+  first.release()
+  expect((await held(own.leases.lease(demand("a", null)))).uuid).toBe("GPU-0")
+  expect((await held(own.leases.lease(demand("b", 1)))).uuid).toBe("GPU-1")
+  expect(await own.leases.fits(demand("a", null))).toBe(false)
+})
+
+test("one that uses far more than it declared is told so, once", async () => {
+  using own = machine(24)
+  const said: string[] = []
+  const lease = await held(own.leases.lease(demand("a", 4)))
+  lease.started(100, (what) => said.push(what))
+  own.uses(0, 100, 4.8)
+  await own.looks()
+  expect(said).toEqual([])
+  own.uses(0, 100, 6)
+  await own.looks()
+  await own.looks()
+  expect(said).toEqual(["it used 6,144 MiB of GPU memory, more than the 4,096 MiB of gpu_memory_gb"])
 })
 
 test("one that uses more than its lease is counted with what it uses", async () => {
   using own = machine(24)
   const lease = await held(own.leases.lease(demand("a", 2)))
-  lease.started(100)
+  lease.started(100, () => undefined)
   own.uses(0, 100, 12)
   await own.looks()
   expect(await own.leases.fits(demand("b", 13))).toBe(false)
@@ -154,7 +207,7 @@ test("use of a process that the driver does not name is its lease's, not others'
 test("memory of a worker that ended is lent again when the driver has it back, not before", async () => {
   using own = machine(24)
   const first = await held(own.leases.lease(demand("a", 20)))
-  first.started(100)
+  first.started(100, () => undefined)
   own.uses(0, 100, 18)
   await own.looks()
   first.release()
@@ -169,7 +222,7 @@ test("memory of a worker that ended is lent again when the driver has it back, n
   expect((await next).uuid).toBe("GPU-0")
 })
 
-test("realtime goes before batches, and nobody takes piece by piece what the first in line waits for", async () => {
+test("realtime goes before batches, and nobody takes piece by piece what it waits for", async () => {
   using own = machine(24)
   const first = await held(own.leases.lease(demand("a", 20, false)))
   const order: string[] = []
@@ -178,19 +231,50 @@ test("realtime goes before batches, and nobody takes piece by piece what the fir
       order.push(holder)
       return lease
     })
-  const batch = wait("batch", 20, false)
   const small = wait("small batch", 1, false)
+  await small
+  const batch = wait("batch", 20, false)
   const realtime = wait("realtime", 20, true)
+  const later = wait("later", 1, true)
   await own.looks()
-  expect(order).toEqual([])
+  expect(order).toEqual(["small batch"])
   expect(own.state.reclaimed).toBeGreaterThan(0)
   first.release()
-  const granted = await realtime
-  await own.looks()
-  expect(order).toEqual(["realtime"])
+  await realtime
+  const granted = await later
+  expect(order).toEqual(["small batch", "realtime", "later"])
   granted.release()
-  await Promise.all([batch, small])
-  expect(order).toEqual(["realtime", "batch", "small batch"])
+  ;(await realtime).release()
+  await batch
+})
+
+test("a batch without room comes again, and finds what it was refused kept from other batches", async () => {
+  using own = machine(24)
+  const first = await held(own.leases.lease(demand("a", 20, false)))
+  const refused = refusal(own.leases.lease(demand("b", 20, false)))
+  await own.looks()
+  own.clock.now = 1_000
+  expect(await refused).toContain("leased (a 20,480 MiB)")
+  expect(own.leases.wantedByOthers("a")).toBe(true)
+  expect(own.leases.wantedByOthers("b")).toBe(false)
+  first.release()
+  const again = refusal(own.leases.lease(demand("a", 20, false)))
+  await own.looks()
+  own.clock.now = 2_000
+  expect(await again).toContain("0 MiB leased")
+  await held(own.leases.lease(demand("b", 20, false)))
+  expect(own.leases.wantedByOthers("a")).toBe(false)
+})
+
+test("what is kept for a batch that does not come again is lent after 10 s", async () => {
+  using own = machine(24)
+  const first = await held(own.leases.lease(demand("a", 20, false)))
+  const refused = refusal(own.leases.lease(demand("b", 20, false)))
+  own.clock.now = 1_000
+  await refused
+  first.release()
+  own.clock.now = 11_000
+  await held(own.leases.lease(demand("a", 20, false)))
 })
 
 test("who waits for one device does not hold up whoever finds room on another", async () => {
@@ -205,19 +289,19 @@ test("who waits for one device does not hold up whoever finds room on another", 
 test("a deployment waits longer for batches, whose workers end with their partition", async () => {
   using own = machine(24)
   const batch = await held(own.leases.lease(demand("batch", 20, false)))
-  batch.started(100)
+  batch.started(100, () => undefined)
   let outcome = "waits"
   const ask = refusal(own.leases.lease(demand("a", 20))).then((how) => {
     outcome = how
   })
-  expect(own.leases.realtimeWaits).toBe(true)
+  expect(own.leases.wantedByOthers("batch")).toBe(true)
   own.clock.now = 200_000
   await own.looks()
   expect(outcome).toBe("waits")
   own.clock.now = 300_000
   await ask
   expect(outcome).toContain("leased (batch 20,480 MiB)")
-  expect(own.leases.realtimeWaits).toBe(false)
+  expect(own.leases.wantedByOthers("batch")).toBe(false)
 })
 
 test("what no device could ever hold is refused at once, with the arithmetic", async () => {
@@ -231,28 +315,19 @@ test("what no device could ever hold is refused at once, with the arithmetic", a
   expect(await refusal(own.leases.lease(demand("plugin_1", 48, false)))).toContain("so large")
 })
 
-test("a deployment that finds no room for 20 s is told who holds it; a batch waits on", async () => {
+test("a deployment that finds no room for 20 s is told who of its namespace holds it, and of others how much", async () => {
   using own = machine(24)
   own.uses(0, 7, 4)
-  const lease = await held(own.leases.lease(demand("plugin_1", 16)))
+  await held(own.leases.lease(demand("plugin_1", 10)))
+  await held(own.leases.lease({ ...demand("secret", 6), owner: "ns_2" }))
   const waits = refusal(own.leases.lease(demand("plugin_2", 8)))
-  let batch = "waits"
-  void refusal(own.leases.lease(demand("plugin_3", 8, false))).then((outcome) => {
-    batch = outcome
-  })
   await own.looks()
   own.clock.now = 20_000
-  expect(await waits).toStartWith(
+  expect(await waits).toBe(
     "plugin_2 needs 8,192 MiB of GPU memory (gpu_memory_gb of its compute_profile). GPU-0 (Imaginary 1): " +
-      "24,576 MiB - 16,384 MiB leased (plugin_1 16,384 MiB) - 4,096 MiB used by others = 4,096 MiB free. ",
+      "24,576 MiB - 16,384 MiB leased (plugin_1 10,240 MiB) - 4,096 MiB used by others = 4,096 MiB free. " +
+      "End a deployment that holds one, declare less, or wait until a worker ends.",
   )
-  own.clock.now = 1_000_000
-  await own.looks()
-  expect(batch).toBe("waits")
-  lease.release()
-  await own.looks()
-  await own.looks()
-  expect(batch).toBe("granted")
 })
 
 test("who gives up waiting leaves the line", async () => {
@@ -268,23 +343,30 @@ test("who gives up waiting leaves the line", async () => {
   lease.release()
 })
 
-test("a driver that cannot be asked for 20 s is said; until then it is asked again", async () => {
+test("a driver that cannot be asked for 20 s is said; until then it is asked again, and a batch comes again", async () => {
   using own = machine(24)
   own.state.broken = true
   const first = refusal(own.leases.lease(demand("a", 1)))
   await own.looks()
   own.state.broken = false
   expect(await first).toBe("granted")
+  const before = own.leases.lease(demand("large", 24, false)).catch((error: Error) => error.name)
+  own.clock.now = 1_000
+  expect(await before).toBe("GpuBusy")
   own.state.broken = true
-  const second = refusal(own.leases.lease(demand("b", 1)))
+  const [second, batch] = [own.leases.lease(demand("b", 1)), own.leases.lease(demand("c", 1, false))]
+  const refused = refusal(second)
+  const busy = batch.catch((error: Error) => error.name)
   await own.looks()
-  own.clock.now = 20_000
-  expect(await second).toContain("the driver hangs")
+  own.clock.now = 2_000
+  expect(await busy).toBe("GpuBusy")
+  own.clock.now = 21_000
+  expect(await refused).toContain("the driver hangs")
 })
 
 test("many at once are never given more than there is", async () => {
   using own = machine(24, 24, 40)
-  const asks = Array.from({ length: 40 }, (_, n) => own.leases.lease(demand(`p${n}`, 1 + (n % 7), false)))
+  const asks = Array.from({ length: 40 }, (_, n) => own.leases.lease(demand(`p${n}`, 1 + (n % 7))))
   const at = new Map<string, number>()
   let done = 0
   await Promise.all(
@@ -306,7 +388,7 @@ test("many at once are never given more than there is", async () => {
 test("room counts that comes when certain workers end", async () => {
   using own = machine(24)
   const lease = await held(own.leases.lease(demand("a", 20)))
-  lease.started(100)
+  lease.started(100, () => undefined)
   own.uses(0, 100, 15)
   await own.looks()
   expect(await own.leases.fits(demand("b", 20))).toBe(false)

@@ -51,8 +51,8 @@ GPU_PATHS: Final = (
     "/sys/module/nvidia_uvm",
     "/sys/bus/pci/devices",
 )
-PCI_PATHS: Final = "/sys/devices/pci*"
-# CUDA names its threads there, and gives up where it may not. All of them are this process's own.
+# CUDA names its threads there, and gives up where it may not. All of them are this process's own; one that is no root's may make itself
+# less of a candidate when memory is short, and is still bounded.
 THREADS: Final = "/proc/self/task"
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 

@@ -191,9 +191,7 @@ class _Steps:
         return [name for name in NAMES if name != "net" or self._policy.network != "open"]
 
     def _restrict_files(self, own: tuple[str, ...]) -> tuple[int, list[str]]:
-        from glob import glob
-
-        from plugin_worker.interpreter_paths import DEVICES, GPU_PATHS, NETWORK_PATHS, PCI_PATHS, SYSTEM_PATHS, THREADS
+        from plugin_worker.interpreter_paths import DEVICES, GPU_PATHS, NETWORK_PATHS, SYSTEM_PATHS, THREADS
         from plugin_worker.landlock import Ruleset, landlock_abi
 
         policy = self._policy
@@ -214,7 +212,7 @@ class _Steps:
             ruleset.grant_devices(DEVICES)
             if policy.devices:
                 ruleset.grant_devices((*policy.devices, THREADS))
-                ruleset.grant_read((*GPU_PATHS, *glob(PCI_PATHS)), required=False)
+                ruleset.grant_read(GPU_PATHS, required=False)
             ruleset.restrict()
             missing.extend(ruleset.missing)
 

@@ -41,9 +41,12 @@ class OverlappingCalls:
         self._interrupted = interrupted
         self._lines = lines
         self._encoded = encoder()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[int, asyncio.Task[Frame]] = {}
         # The newest, while the appliance does not know whether it has begun.
         self._newest: int | None = None
+        # Something was sent to us, or a call ended.
+        self._changed = asyncio.Event()
+        self._readable = False
 
     def answer(self, first: Frame) -> None:
         """`first`, and all that come until none is executed any more. Whatever the plugin raises is an answer too."""
@@ -54,44 +57,60 @@ class OverlappingCalls:
         loop.add_reader(CHANNEL_DESCRIPTOR, self._arrived)
         try:
             self._take(first)
-            while self._tasks:
-                await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+            while True:
+                # What was taken makes its first step.
+                await asyncio.sleep(0)
+                if not self._tasks:
+                    return
+                frame = self._more(None)
+                if frame is None and self._readable:
+                    self._readable = False
+                    frame = self._more(0.0)
+                if frame is not None:
+                    self._take(frame)
+                    continue
+                if self._interrupted():
+                    # What is left unread would wake us for ever.
+                    loop.remove_reader(CHANNEL_DESCRIPTOR)
+                self._changed.clear()
+                if not self._readable:
+                    await self._changed.wait()
         finally:
             loop.remove_reader(CHANNEL_DESCRIPTOR)
+            self._readable = False
 
     def _arrived(self) -> None:
-        frame = self._more(0.0)
-        if frame is not None:
-            self._take(frame)
-        elif self._interrupted():
-            # What is left unread would wake us for ever.
-            asyncio.get_running_loop().remove_reader(CHANNEL_DESCRIPTOR)
+        self._readable = True
+        self._changed.set()
 
     def _take(self, frame: Frame) -> None:
-        loop = asyncio.get_running_loop()
-        if frame.kind == CALL_FRAME:
-            if self._newest in self._tasks:
-                self._channel.send_frames([begun(1)])
-            self._newest = frame.id
-            self._tasks[frame.id] = loop.create_task(self._one(frame))
-        elif frame.id in self._tasks:
-            self._tasks[frame.id].cancel()
-        # After the first step of what has just been taken.
-        loop.call_soon(self._take_next)
+        if frame.kind != CALL_FRAME:
+            if frame.id in self._tasks:
+                self._tasks[frame.id].cancel()
+            return
+        if self._newest in self._tasks:
+            self._channel.send_frames([begun(1)])
+        self._newest = frame.id
+        task = asyncio.get_running_loop().create_task(self._one(frame))
+        self._tasks[frame.id] = task
+        task.add_done_callback(lambda task: self._ended(frame.id, task))
 
-    def _take_next(self) -> None:
-        frame = self._more(None)
-        if frame is not None:
-            self._take(frame)
+    def _ended(self, call_id: int, task: "asyncio.Task[Frame]") -> None:
+        del self._tasks[call_id]
+        self._changed.set()
+        try:
+            last = task.result()
+        except BaseException as error:
+            # Canceled before its first step.
+            last = failed(call_id, failure_of(error, _STAGE, self._plugin))
+        self._channel.send_frames([last])
 
-    async def _one(self, call: Frame) -> None:
+    async def _one(self, call: Frame) -> Frame:
         self._lines.of_this_task(call.id)
         try:
-            last = await self._executed(call)
+            return await self._executed(call)
         except BaseException as error:
-            last = failed(call.id, failure_of(error, _STAGE, self._plugin))
-        del self._tasks[call.id]
-        self._channel.send_frames([last])
+            return failed(call.id, failure_of(error, _STAGE, self._plugin))
 
     async def _executed(self, call: Frame) -> Frame:
         answer = self._service.begin(*request_of(call.payload))

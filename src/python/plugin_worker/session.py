@@ -26,6 +26,7 @@ class Session:
         self._manifest: Manifest | None = None
         self._pipeline: BuiltPipeline | None = None
         self._realtime: RealtimeService | None = None
+        self._overlaps = False
         self._lines = CallLines()
 
     def read_manifest(self) -> Message:
@@ -89,7 +90,13 @@ class Session:
         self._lines.attach()
         with plugin_code("realtime", self.plugin):
             self._realtime = construct_realtime(self.plugin)
-        return {"type": "realtime_constructed", "form": self._realtime.form, "batches": self._realtime.batches, "overlaps": self._realtime.overlaps}
+            self._overlaps = self._realtime.overlaps
+        return {
+            "type": "realtime_constructed",
+            "form": self._realtime.form,
+            "batches": self._realtime.batches,
+            "overlaps": self._overlaps,
+        }
 
     def realtime_calls(
         self,
@@ -103,7 +110,7 @@ class Session:
 
         if self._realtime is None:
             return None
-        if self._realtime.overlaps:
+        if self._overlaps:
             return OverlappingCalls(self._realtime, self.plugin, channel, more, interrupted, self._lines)
         profile = self._read_manifest().compute_profile or {}
         return RealtimeCalls(self._realtime, self.plugin, profile, channel, more, self._lines)
