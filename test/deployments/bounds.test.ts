@@ -66,6 +66,20 @@ test("calls are begun once: a worker that says so again while they are executed 
   await revision.end()
 })
 
+test("what waits while one revision takes the place of another keeps its deadline", async () => {
+  const { revision: blue } = await started("rev_1")
+  await blue.hold(1_000)
+  const waits = outcome(blue.call(JSON_BODY, { deadlineMs: 300, onPiece: () => undefined }))
+  // It has room for nobody: its one worker executes another call.
+  const { revision: green, ask } = await started("rev_2")
+  const before = [ask(60_000), ask(60_000)]
+  green.takeOver(blue)
+  await blue.drain(1_000)
+  expect(await waits).toBe("TimeoutError")
+  await green.end()
+  expect(await Promise.all(before)).toEqual(["BadGatewayError", "InferenceServiceUnavailableError"])
+})
+
 test("pieces of nothing end a stream that nobody reads as well", async () => {
   let refused = ""
   let pieces = 0

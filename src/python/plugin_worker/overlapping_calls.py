@@ -43,7 +43,7 @@ class OverlappingCalls:
         self._encoded = encoder()
         self._tasks: dict[int, asyncio.Task[Frame]] = {}
         # The newest, while the appliance does not know whether it has begun.
-        self._newest: int | None = None
+        self._newest = 0
         # Something was sent to us, or a call ended.
         self._changed = asyncio.Event()
         self._readable = False
@@ -88,7 +88,8 @@ class OverlappingCalls:
             if frame.id in self._tasks:
                 self._tasks[frame.id].cancel()
             return
-        if self._newest in self._tasks:
+        newest = self._tasks.get(self._newest)
+        if newest is not None and not newest.done():
             self._channel.send_frames([begun(1)])
         self._newest = frame.id
         task = asyncio.get_running_loop().create_task(self._one(frame))
