@@ -325,28 +325,30 @@ export class RunningRevision implements CallOwner {
     try {
       for (let delay = delayMs; !this.#ending.signal.aborted; delay = this.#backoff) {
         if (delay > 0) await Bun.sleep(delay)
-        if (this.#ending.signal.aborted || this.#held || (await this.#tryToStart())) return
-        const enough = Math.max(this.#waiting.length > 0 ? 1 : 0, this.#options.minReplicas)
-        if (this.#replicas.size >= enough) return
+        if (this.#ending.signal.aborted || this.#held) return
+        const outcome = await this.#tryToStart()
+        const enough = this.#replicas.size >= Math.max(1, this.#options.minReplicas)
+        const missed = this.#waiting.length > 0 || this.#options.minReplicas > 0
+        if (outcome === "started" || enough || (outcome === "no room" && !missed)) return
       }
     } finally {
       this.#starting -= 1
     }
   }
 
-  async #tryToStart(): Promise<boolean> {
+  async #tryToStart(): Promise<"started" | "failed" | "no room"> {
     try {
       await this.#startReplica()
-      return true
+      return "started"
     } catch (error) {
       this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
       this.problem = (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? null
       // Without room on a GPU nothing was started, and nothing is wrong with what answers.
-      const tried = !(error instanceof Error && error.cause instanceof GpuRefused)
-      if (tried && !this.#ending.signal.aborted && !this.#held) this.measured.restarted()
+      const room = !(error instanceof Error && error.cause instanceof GpuRefused)
+      if (room && !this.#ending.signal.aborted && !this.#held) this.measured.restarted()
       const { log } = this.#options
       log.warn({ event: "replica_not_started", revision_id: this.id, err: error }, "a replica did not start")
-      return false
+      return room ? "failed" : "no room"
     }
   }
 }

@@ -220,8 +220,10 @@ class Realtime(unittest.TestCase):
         }
         for form, text in cases.items():
             with self.subTest(form), WorkerProcess({"manifest.py": MANIFEST, "realtime.py": text}) as worker:
+                overlaps = "async def" in text
                 self.assertEqual(
-                    worker.ask({"type": "construct_realtime"}), {"type": "realtime_constructed", "form": form, "batches": False}
+                    worker.ask({"type": "construct_realtime"}),
+                    {"type": "realtime_constructed", "form": form, "batches": False, "overlaps": overlaps},
                 )
                 for request in ({"text": "abc"}, {"inputs": {"text": "abc"}, "parameters": {}}):
                     reply = worker.ask({"type": "predict", "request": request})

@@ -128,16 +128,16 @@ class RealtimeCalls:
             try:
                 with plugin_code(_STAGE, self._plugin):
                     requests.append((call, merged(*request_of(call.payload))))
-            except RequestFailed as failed:
-                answers.append(failed(call.id, failed.failure))
+            except RequestFailed as raised:
+                answers.append(failed(call.id, raised.failure))
         if not requests:
             return answers
         try:
             with plugin_code("predict_batch", self._plugin):
                 results = self._service.predict_batch([request for _, request in requests])
-        except RequestFailed as failed:
+        except RequestFailed as raised:
             if len(requests) == 1:
-                return [*answers, failed(requests[0][0].id, failed.failure)]
+                return [*answers, failed(requests[0][0].id, raised.failure)]
             # One bad request must not fail the others: each alone now.
             for call, _ in requests:
                 answers.extend(self._many([call]))
@@ -146,8 +146,8 @@ class RealtimeCalls:
             try:
                 with plugin_code("predict_batch", self._plugin):
                     answers.append(self._answer(call.id, result))
-            except RequestFailed as failed:
-                answers.append(failed(call.id, failed.failure))
+            except RequestFailed as raised:
+                answers.append(failed(call.id, raised.failure))
         return answers
 
     def _answer(self, call_id: int, answer: Any) -> Frame:
