@@ -45,6 +45,8 @@ export class Call {
   readonly deadlineMs: number
   /** On the clock of performance.now(). */
   readonly deadline: number
+  /** On that clock too; 0 before. */
+  givenAt = 0
   readonly #arrived = performance.now()
   #owner: CallOwner
   readonly #answer = Promise.withResolvers<Uint8Array>()
@@ -82,7 +84,8 @@ export class Call {
 
   /** To a worker. */
   given(): void {
-    this.#owner.given(performance.now() - this.#arrived)
+    this.givenAt = performance.now()
+    this.#owner.given(this.givenAt - this.#arrived)
   }
 
   answered(body: Uint8Array): void {
@@ -133,8 +136,7 @@ export class Call {
   abort(): void {
     if (this.#over) return
     this.holder.forget(this)
-    const reason: unknown = this.#options.signal?.reason
-    this.#settle("refused", reason instanceof Error ? reason : new Error("the caller went away"))
+    this.#settle("refused", new ApplianceError("BadRequestError", "The caller went away."))
   }
 
   #settle(outcome: CallOutcome, error: Error | null, body?: Uint8Array): void {

@@ -13,8 +13,8 @@ import { type Call, type CallHolder, TOO_LONG } from "./call.ts"
 export interface ReplicaEvents {
   /** There is room for another call. */
   free(): void
-  /** The worker is gone; `waiting` had not begun. */
-  gone(exit: WorkerExit, waiting: readonly Call[]): void
+  /** The worker is gone, and `lost` with it; `waiting` had not begun. */
+  gone(exit: WorkerExit, lost: readonly Call[], waiting: readonly Call[]): void
 }
 
 /** With one call executed and one behind it the worker is never idle between two. */
@@ -197,10 +197,14 @@ export class Replica implements CallHolder {
       this.#alarm.setFor(Number.POSITIVE_INFINITY)
       return
     }
-    const least = oldest.abandoned ? oldest.deadlineMs : Math.min(LEAST_EXECUTION_MS, oldest.deadlineMs)
-    const limit = Math.max(oldest.deadline, this.#turn + least) + (this.#overlaps ? CANCEL_MS : 0)
+    const limit = this.#overlaps ? givenUp(oldest) : this.#executedUntil(oldest)
     if (limit > performance.now()) this.#alarm.setFor(limit)
     else this.#worker?.fail("deadline", TOO_LONG)
+  }
+
+  #executedUntil(call: Call): number {
+    const least = call.abandoned ? call.deadlineMs : Math.min(LEAST_EXECUTION_MS, call.deadlineMs)
+    return Math.max(call.deadline, this.#turn + least)
   }
 
   #end(exit: WorkerExit): void {
@@ -209,8 +213,13 @@ export class Replica implements CallHolder {
     const waiting = [...this.#calls.values()].filter((call) => !executed.includes(call))
     this.#calls.clear()
     for (const call of executed) call.lost(exit)
-    this.#events.gone(exit, waiting)
+    this.#events.gone(exit, executed, waiting)
   }
+}
+
+/** Whether it was late or its client went away: it was told to give up by then. Others that overlap do not put that off. */
+function givenUp(call: Call): number {
+  return Math.max(call.deadline, call.givenAt + Math.min(LEAST_EXECUTION_MS, call.deadlineMs)) + CANCEL_MS
 }
 
 function failureOf(payload: Uint8Array): WorkerFailure {

@@ -122,7 +122,7 @@ export class RunningRevision implements CallOwner {
 
   /**
    * The handler's answer, as bytes of JSON; empty after the last piece of a streamed one.
-   * @throws TooManyRequestsError, TimeoutError, BadGatewayError, ProcessingError, or the signal's reason
+   * @throws TooManyRequestsError, TimeoutError, BadGatewayError, ProcessingError, or BadRequestError when the signal aborts
    */
   call(body: Uint8Array, options: CallOptions): Promise<Uint8Array> {
     if (this.#ending.signal.aborted) {
@@ -279,7 +279,7 @@ export class RunningRevision implements CallOwner {
         this.#dispatch()
         this.#drained()
       },
-      gone: (exit, waiting) => this.#lost(replica, exit, waiting),
+      gone: (exit, lost, waiting) => this.#lost(replica, { exit, lost, waiting }),
     })
     let worker: Worker | null = null
     try {
@@ -299,7 +299,10 @@ export class RunningRevision implements CallOwner {
     }
   }
 
-  #lost(replica: Replica, exit: WorkerExit, waiting: readonly Call[]): void {
+  #lost(
+    replica: Replica,
+    { exit, lost, waiting }: { exit: WorkerExit; lost: readonly Call[]; waiting: readonly Call[] },
+  ): void {
     const kept = waiting.filter((call) => !call.abandoned)
     for (const call of kept) call.holder = this
     this.#waiting.unshift(...kept)
@@ -311,8 +314,8 @@ export class RunningRevision implements CallOwner {
     if (!this.#replicas.delete(replica)) return
     this.measured.restarted()
     this.#options.log.warn({ event: "replica_died", revision_id: this.id, reason: exit.message }, "a replica died")
-    // One that worked is replaced at once: what ended it may have been a request. One that never did is not worth a spin.
-    const worked = replica.ended > 0
+    // One that worked is replaced at once: what ended it may have been a request, its first too. One that died of itself is not worth a spin.
+    const worked = replica.ended > 0 || lost.length > 0
     this.#backoff = worked ? FIRST_BACKOFF_MS : Math.min(this.#backoff * 2, MAX_BACKOFF_MS)
     const missed = this.#waiting.length > 0 || this.#replicas.size < Math.max(1, this.#options.minReplicas)
     if (missed) void this.#restart(worked ? 0 : this.#backoff)

@@ -122,6 +122,55 @@ test("one that will not give up is ended with its worker, and others are answere
   expect((await ask("quick")).status).toBe(200)
 }, 40_000)
 
+test("calls that do not give up do not follow one another: their worker is ended a second after the first of them", async () => {
+  const before = await ask("quick")
+  const swallowing = Array.from({ length: 10 }, () => ask("stubborn"))
+  await Promise.all(swallowing)
+  const late = performance.now()
+  const after = await eventually(async () => {
+    const answer = await ask("quick")
+    return answer.body.pid !== undefined && answer.body.pid !== before.body.pid ? answer : null
+  })
+  expect(after.status).toBe(200)
+  expect(performance.now() - late).toBeLessThan(2_500)
+}, 40_000)
+
+test("a stream without a piece is a stream that ends", async () => {
+  const none =
+    "class RealtimeHandler:\n    async def predict(self, request):\n        if False:\n            yield {}\n"
+  const empty = await published(appliance, "empty_stream", none)
+  await deployed(appliance, empty)
+  const answer = await appliance.call("POST", path(empty), { body: { text: "x" } })
+  expect(answer.headers.get("content-type")).toBe("text/event-stream")
+  expect(answer.text).toBe("event: end\ndata: {}\n\n")
+}, 30_000)
+
+test("requests that end their worker, one after another, do not keep the next one waiting", async () => {
+  const dying = await published(
+    appliance,
+    "dying",
+    `import os
+class Odd(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+class RealtimeHandler:
+    def predict(self, request):
+        if request["text"] == "odd":
+            raise Odd()
+        if request["text"] == "die":
+            os._exit(3)
+        return {}
+`,
+  )
+  await deployed(appliance, dying)
+  const send = (text: string) => appliance.call("POST", path(dying), { body: { text } })
+  for (let count = 0; count < 9; count++) expect((await send("die")).status).toBe(502)
+  const began = performance.now()
+  expect((await send("fine")).status).toBe(200)
+  expect(performance.now() - began).toBeLessThan(1_500)
+  expect(await send("odd")).toMatchObject({ status: 500 })
+}, 60_000)
+
 const outcome = (call: Promise<unknown>) =>
   call.then(
     () => "answered",

@@ -81,7 +81,7 @@ def safe_text(error: BaseException) -> str:
     """`str(error)`, which is plugin code and may itself raise."""
     try:
         return str(error)
-    except Exception:
+    except BaseException:
         return f"<{type(error).__name__} without a readable message>"
 
 

@@ -112,14 +112,16 @@ class RealtimeCalls:
             return failed(call.id, failure_of(error, _STAGE, self._plugin))
 
     def _pieces(self, call_id: int, answer: Iterator[Any]) -> Iterator[Frame]:
-        try:
-            for piece in answer:
-                yield self._encoded(call_id, PIECE_FRAME, piece)
-            yield Frame(call_id, ANSWER_FRAME, b"")
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            yield failed(call_id, failure_of(error, _STAGE, self._plugin))
+        while True:
+            try:
+                frame = self._encoded(call_id, PIECE_FRAME, next(answer))
+            except StopIteration:
+                yield Frame(call_id, ANSWER_FRAME, b"")
+                return
+            except BaseException as error:
+                yield failed(call_id, failure_of(error, _STAGE, self._plugin))
+                return
+            yield frame
 
     def _many(self, calls: list[Frame]) -> list[Frame]:
         requests: list[tuple[Frame, dict[str, Any]]] = []
