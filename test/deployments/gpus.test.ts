@@ -96,25 +96,26 @@ test("a worker sees the device that it was leased and no other; one of another c
   for (const id of [large, third, plain]) await undeploy(id)
 }, 120_000)
 
-test("steps that name the GPU get one in a batch, give way to a deployment, and leave the processors to others", async () => {
+/** A plugin whose steps are of that class, a collection over 20 texts with it, and a batch under way. */
+async function batchOf(name: string, resource: "CPU" | "GPU") {
   const files = textPlugin({
-    name: "stepping",
+    name,
     call: `batch["gpu"] = os.environ.get("CUDA_VISIBLE_DEVICES")
 batch["niceness"] = os.getpriority(os.PRIO_PROCESS, 0)
 return batch`,
   })
-  const pipeline = String(files["pipeline.py"]).replace("ResourceType.CPU", "ResourceType.GPU")
-  const published = await upload(appliance, { ...files, "pipeline.py": pipeline }, { name: "stepping" })
+  const pipeline = String(files["pipeline.py"]).replace("ResourceType.CPU", `ResourceType.${resource}`)
+  const published = await upload(appliance, { ...files, "pipeline.py": pipeline }, { name })
   expect(published.status).toBe(200)
   const bucket = await appliance.call("POST", "/v1/buckets", {
-    body: { bucket_name: "texts", bucket_schema: { properties: { text: { type: "text" } } } },
+    body: { bucket_name: name, bucket_schema: { properties: { text: { type: "text" } } } },
   })
   const collection = await appliance.call("POST", "/v1/collections", {
     body: {
-      collection_name: "stepping",
+      collection_name: name,
       source: { type: "bucket", bucket_ids: [bucket.body.bucket_id] },
       feature_extractor: {
-        feature_extractor_name: "stepping",
+        feature_extractor_name: name,
         version: "1.0.0",
         input_mappings: { text: "text" },
         parameters: {},
@@ -127,20 +128,46 @@ return batch`,
   const batch = await appliance.call("POST", `/v1/buckets/${bucket.body.bucket_id}/batches/trigger`, {
     body: { collection_ids: [collection.body.collection_id] },
   })
-  expect(await waitForBatch(appliance, bucket.body.bucket_id, batch.body.batch_id)).toMatchObject({
-    status: "COMPLETED",
-  })
-  const route = `/v1/collections/${collection.body.collection_id}/documents/list`
-  const { body } = await appliance.call("POST", route, { body: { limit: 100 } })
-  expect(body.results).toHaveLength(20)
+  return {
+    done: () => waitForBatch(appliance, bucket.body.bucket_id, batch.body.batch_id),
+    async documents() {
+      const route = `/v1/collections/${collection.body.collection_id}/documents/list`
+      return (await appliance.call("POST", route, { body: { limit: 100 } })).body.results
+    },
+  }
+}
+
+test("steps that name the GPU get one in a batch, give way to a deployment, and leave the processors to others", async () => {
+  const batch = await batchOf("stepping", "GPU")
+  expect(await batch.done()).toMatchObject({ status: "COMPLETED" })
+  const documents = await batch.documents()
+  expect(documents).toHaveLength(20)
   // It declares no memory: the largest device is its own.
-  for (const document of body.results) expect(document).toMatchObject({ gpu: LARGE, niceness: 10 })
+  for (const document of documents) expect(document).toMatchObject({ gpu: LARGE, niceness: 10 })
 
   // Its worker rests with the device, for the next batch; a deployment that needs it goes before.
   const large = await publishedWith("wanting", { resource_type: "gpu", gpu_memory_gb: 24 })
   expect(await deployed(appliance, large)).toMatchObject({ status: "DEPLOYED" })
   expect(await gpuOf(large)).toBe(LARGE)
   await undeploy(large)
+}, 120_000)
+
+test("a batch without room on a GPU gives its slot to others, and is done when there is some", async () => {
+  const holding = [
+    await publishedWith("holds_small", { resource_type: "gpu", gpu_memory_gb: 8 }),
+    await publishedWith("holds_large", { resource_type: "gpu", gpu_memory_gb: 24 }),
+  ]
+  for (const id of holding) expect(await deployed(appliance, id)).toMatchObject({ status: "DEPLOYED" })
+  const waiting = await Promise.all(["first", "second", "third"].map((which) => batchOf(`waits_${which}`, "GPU")))
+  const other = await batchOf("computes", "CPU")
+  expect(await other.done()).toMatchObject({ status: "COMPLETED" })
+  expect((await other.documents())[0]).toMatchObject({ gpu: "" })
+  for (const batch of waiting) expect(await batch.documents()).toEqual([])
+  for (const id of holding) await undeploy(id)
+  for (const batch of waiting) {
+    expect(await batch.done()).toMatchObject({ status: "COMPLETED", rows_done: 20 })
+    for (const { gpu } of await batch.documents()) expect([SMALL, LARGE]).toContain(gpu)
+  }
 }, 120_000)
 
 test("memory that others use is not leased, and is when they end", async () => {
