@@ -56,7 +56,7 @@ import { gpuLeases } from "./scheduler/gpu-leases.ts"
 import { nvidiaProbe } from "./scheduler/nvidia-probe.ts"
 import { VERSION } from "./version.ts"
 import { delegatedCgroups } from "./workers/cgroups.ts"
-import { modulesIn } from "./workers/environment-modules.ts"
+import { modulesIn } from "./workers/environments/modules.ts"
 import { workerStarter } from "./workers/starter.ts"
 import { workerFacts } from "./workers/worker-facts.ts"
 

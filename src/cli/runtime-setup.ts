@@ -2,8 +2,8 @@ import { statSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { Command } from "commander"
 import { ConfigError, hostEnvironment, readConfig, searchPath } from "../config.ts"
-import { baseEnvironment, buildBaseEnvironment } from "../workers/environment.ts"
-import { EnvironmentBuildFailed } from "../workers/environment-failures.ts"
+import { EnvironmentBuildFailed } from "../workers/environments/build-failed.ts"
+import { buildEnvironment, environmentOf } from "../workers/environments/environment.ts"
 import { findInterpreter, type Interpreter, type InterpreterSearch } from "../workers/interpreters.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { DATA, JSON_OUTPUT, LOG_LEVEL, PYTHON } from "./options.ts"
@@ -50,7 +50,7 @@ async function runtimeSetup(options: SetupOptions): Promise<void> {
   const search = await findInterpreter({
     override: python,
     pathVariable: searchPath(),
-    isReady: (interpreter) => baseEnvironment({ environmentsDir, interpreter }).ready,
+    isReady: (interpreter) => environmentOf({ environmentsDir, interpreter }).ready,
   })
   if (search.chosen === null) throw noInterpreter(search, options)
   if (options.json !== true) print(`${CHECK.passed} Python ${search.chosen.version} ${colors.dim(search.chosen.path)}`)
@@ -60,7 +60,7 @@ async function runtimeSetup(options: SetupOptions): Promise<void> {
 async function install(
   interpreter: Interpreter,
   environmentsDir: string,
-  source: { index?: string; wheels?: string },
+  source: { index?: string; wheels?: string[] },
   options: SetupOptions,
 ): Promise<void> {
   const interrupted = new AbortController()
@@ -69,7 +69,7 @@ async function install(
   const started = performance.now()
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt)
   try {
-    const { environment, built } = await buildBaseEnvironment({
+    const { environment, built } = await buildEnvironment({
       environmentsDir,
       interpreter,
       ...source,
@@ -101,7 +101,7 @@ async function install(
   }
 }
 
-function installSource({ index, wheels }: SetupOptions): { index?: string; wheels?: string } {
+function installSource({ index, wheels }: SetupOptions): { index?: string; wheels?: string[] } {
   if (index !== undefined && wheels !== undefined) {
     throw new ConfigError("--index and --wheels exclude one another: --wheels installs without any index")
   }
@@ -114,7 +114,7 @@ function installSource({ index, wheels }: SetupOptions): { index?: string; wheel
   if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new ConfigError(`--wheels is '${wheels}'; there is no such directory`)
   }
-  return { wheels: directory }
+  return { wheels: [directory] }
 }
 
 function noInterpreter(search: InterpreterSearch, options: SetupOptions): CommandFailed {

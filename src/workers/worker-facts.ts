@@ -1,13 +1,13 @@
 import { dirname } from "node:path"
 import { type IsolationLevel, isBelow } from "../isolation-levels.ts"
-import { type BaseEnvironment, baseEnvironment } from "./environment.ts"
+import { type Environment, environmentOf } from "./environments/environment.ts"
 import { findInterpreter, type InterpreterSearch, type InterpreterSearchOptions } from "./interpreters.ts"
 import { type Isolation, type IsolationLimits, measureIsolation, unconfined } from "./isolation.ts"
 
 export interface WorkerFacts {
   readonly interpreter: InterpreterSearch
   /** Null when there is no interpreter. */
-  readonly environment: BaseEnvironment | null
+  readonly environment: Environment | null
   readonly isolation: Isolation
   /** Below this level plugin code does not run. */
   readonly minimumIsolation: IsolationLevel
@@ -30,14 +30,14 @@ export async function workerFacts(options: WorkerFactsOptions): Promise<WorkerFa
   const { environmentsDir, minimumIsolation } = options
   const interpreter = await findInterpreter({
     ...options,
-    isReady: (candidate) => baseEnvironment({ environmentsDir, interpreter: candidate }).ready,
+    isReady: (candidate) => environmentOf({ environmentsDir, interpreter: candidate }).ready,
   })
   if (interpreter.chosen === null) {
     const isolation = unconfined("Without a Python there is nothing to confine.")
     const { problem } = interpreter
     return { interpreter, environment: null, isolation, minimumIsolation, ready: false, problem }
   }
-  const environment = baseEnvironment({ environmentsDir, interpreter: interpreter.chosen })
+  const environment = environmentOf({ environmentsDir, interpreter: interpreter.chosen })
   const isolation = await measureIsolation(interpreter.chosen, options.pythonTree, options.isolationLimits)
   const setup = `mixpeek runtime setup --data ${dirname(environmentsDir)}`
   const problem = environment.ready

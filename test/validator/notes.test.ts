@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { modulesIn } from "../../src/workers/environment-modules.ts"
+import { modulesIn } from "../../src/workers/environments/modules.ts"
 import { report } from "./scanner.ts"
 
 const environment = new Set(["numpy"])

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
-import { baseEnvironment } from "../../src/workers/environment.ts"
+import { environmentOf } from "../../src/workers/environments/environment.ts"
 import { interpreter, temporaryDirectory } from "./support.ts"
 
 const RUN = join(import.meta.dir, "..", "..", "src", "main.ts")
@@ -21,7 +21,7 @@ async function setup(options: string[], environment: Record<string, string> = {}
 
 test("a set-up that is done already says so, changes nothing and exits 0", async () => {
   await using data = await temporaryDirectory()
-  const { directory, hash } = baseEnvironment({ environmentsDir: join(data.path, "environments"), interpreter })
+  const { directory, hash } = environmentOf({ environmentsDir: join(data.path, "environments"), interpreter })
   await mkdir(directory, { recursive: true })
   await Bun.write(join(directory, "environment.json"), "{}")
   const options = ["--data", data.path, "--python", interpreter.path]

@@ -1,21 +1,22 @@
 /**
- * The base environment: the packages every plugin may import, in one directory per (lock, Python ABI, platform). Built
- * aside and renamed, so a directory without `.partial` is whole; built once however many ask; shared by all workers.
+ * Environments: packages in one directory per (lock, Python ABI, platform). Built aside, sealed and renamed, so a directory
+ * without `.partial` is whole; built once however many ask; shared by all workers. The base environment is what every plugin
+ * may import; a plugin's own one lies over it and holds what the plugin needs beyond it, or in another version.
  * A hash of the ABI, not of the interpreter's path: 3.11.8 in place of 3.11.7 runs the same files.
  */
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
-import { mkdir, rename, rm } from "node:fs/promises"
+import { mkdir, rename } from "node:fs/promises"
 import { join } from "node:path"
-import baseRequirements from "../python/base-requirements.txt" with { type: "text" }
-import { PARTIAL_SUFFIX, syncDirectory, writeDurably } from "../write-durably.ts"
+import baseRequirements from "../../python/base-requirements.txt" with { type: "text" }
+import { PARTIAL_SUFFIX, syncDirectory, writeDurably } from "../../write-durably.ts"
+import type { Interpreter } from "../interpreters.ts"
+import { EnvironmentBuildFailed } from "./build-failed.ts"
 import { acquireBuildLock } from "./build-lock.ts"
-import { EnvironmentBuildFailed } from "./environment-failures.ts"
-import { type InstallSource, installPackages, type Recipe } from "./environment-install.ts"
-import type { Interpreter } from "./interpreters.ts"
-import { lockPath, sweepPartials } from "./partial-environments.ts"
-import { syncTree } from "./sync-tree.ts"
-import { parseLock } from "./wheels.ts"
+import { type InstallSource, installPackages, type Recipe } from "./install.ts"
+import { parseLock } from "./lock.ts"
+import { lockPath, removeTree, sweepPartials } from "./partials.ts"
+import { sealTree } from "./seal-tree.ts"
 
 /** Raise when the layout of an environment's directory changes. */
 const LAYOUT = 1
@@ -25,7 +26,7 @@ export const BASE_RECIPE: Recipe = {
   modules: ["numpy", "pandas", "pyarrow", "pydantic", "orjson"],
 }
 
-export interface BaseEnvironment {
+export interface Environment {
   readonly hash: string
   readonly directory: string
   /** What a worker gets to append to its path. */
@@ -33,47 +34,60 @@ export interface BaseEnvironment {
   readonly ready: boolean
 }
 
-export interface BaseEnvironmentOptions {
+/** What a plugin's environment lies over, and whose it is: organizations share none. */
+export interface Layer {
+  /** Hash of the base environment. */
+  readonly base: string
+  readonly organization: string
+}
+
+export interface EnvironmentOptions {
   /** `<data>/environments`. */
   readonly environmentsDir: string
   readonly interpreter: Pick<Interpreter, "abi" | "platform">
   readonly recipe?: Recipe
+  /** Absent for a base environment. */
+  readonly layer?: Layer
 }
 
-/** Where the base environment of this interpreter is or will be. Looks, and changes nothing. */
-export function baseEnvironment(options: BaseEnvironmentOptions): BaseEnvironment {
-  const { environmentsDir, interpreter, recipe = BASE_RECIPE } = options
+/** Where the environment of this content and interpreter is or will be; the base one by default. Looks, and changes nothing. */
+export function environmentOf(options: EnvironmentOptions): Environment {
+  const { environmentsDir, interpreter, recipe = BASE_RECIPE, layer } = options
+  const over = layer === undefined ? [] : [layer.base, layer.organization]
   const hash = createHash("sha256")
-    .update([LAYOUT, interpreter.abi, interpreter.platform, recipe.lock].join("\n"))
+    .update([LAYOUT, interpreter.abi, interpreter.platform, recipe.lock, ...over].join("\n"))
     .digest("hex")
     .slice(0, 32)
+  return environmentAt(environmentsDir, hash)
+}
+
+/** By its hash. Looks, and changes nothing. */
+export function environmentAt(environmentsDir: string, hash: string): Environment {
   const directory = join(environmentsDir, hash)
   return { hash, directory, sitePackages: join(directory, "site-packages"), ready: existsSync(recordPath(directory)) }
 }
 
-export interface BuildOptions extends InstallSource {
-  readonly environmentsDir: string
+export interface BuildOptions extends InstallSource, EnvironmentOptions {
   readonly interpreter: Interpreter
-  readonly recipe?: Recipe
   readonly signal?: AbortSignal | undefined
   /** Progress for people, a line at a time. */
   onLine(line: string): void
 }
 
 export interface BuildResult {
-  readonly environment: BaseEnvironment
+  readonly environment: Environment
   /** False when it was there already, or another process built it meanwhile. */
   readonly built: boolean
 }
 
 /**
- * Makes the base environment ready. Any number may call this at once, in any number of processes.
+ * Makes the environment ready. Any number may call this at once, in any number of processes.
  * @throws EnvironmentBuildFailed when it cannot be built; it names what is missing, and nothing is left behind
  * @throws the signal's reason when it aborts
  */
-export async function buildBaseEnvironment(options: BuildOptions): Promise<BuildResult> {
+export async function buildEnvironment(options: BuildOptions): Promise<BuildResult> {
   const { environmentsDir, interpreter, signal, onLine, recipe = BASE_RECIPE } = options
-  const look = () => baseEnvironment({ environmentsDir, interpreter, recipe })
+  const look = () => environmentOf(options)
   if (look().ready) return { environment: look(), built: false }
   if (!interpreter.pip) throw EnvironmentBuildFailed.noPip(interpreter)
   await mkdir(environmentsDir, { recursive: true, mode: 0o700 })
@@ -92,13 +106,13 @@ export async function buildBaseEnvironment(options: BuildOptions): Promise<Build
     try {
       await mkdir(partial, { mode: 0o755 })
       await installPackages({ ...options, recipe, partial, finalDirectory: directory })
-      await writeRecord(partial, { hash, interpreter, recipe })
       onLine("writing everything to disk")
-      await syncTree(partial)
+      const bytes = await sealTree(join(partial, "site-packages"))
+      await writeRecord(partial, { ...options, recipe, hash, bytes })
       signal?.throwIfAborted()
       await takePlace(partial, directory)
     } catch (error) {
-      await rm(partial, { recursive: true, force: true })
+      await removeTree(partial)
       throw error
     }
     return { environment: look(), built: true }
@@ -109,17 +123,33 @@ export async function buildBaseEnvironment(options: BuildOptions): Promise<Build
 
 async function writeRecord(
   partial: string,
-  { hash, interpreter, recipe }: { hash: string; interpreter: Interpreter; recipe: Recipe },
+  { hash, interpreter, recipe, layer, bytes }: BuildOptions & { recipe: Recipe; hash: string; bytes: number },
 ): Promise<void> {
-  const record = {
+  const record: EnvironmentRecord = {
     hash,
+    base: layer?.base ?? null,
+    organization: layer?.organization ?? null,
     lock_sha256: createHash("sha256").update(recipe.lock).digest("hex"),
     interpreter: { path: interpreter.path, version: interpreter.version, abi: interpreter.abi },
     platform: interpreter.platform,
     packages: Object.fromEntries(parseLock(recipe.lock, interpreter).map((pin) => [pin.name, pin.version])),
+    bytes,
     created_at: new Date().toISOString(),
   }
   await writeDurably(recordPath(partial), (file) => file.writeFile(`${JSON.stringify(record, null, 2)}\n`))
+}
+
+/** `environment.json`: it makes its directory an environment. Before plugins had their own, `base` and `bytes` were not written. */
+export interface EnvironmentRecord {
+  readonly hash: string
+  readonly base?: string | null
+  readonly organization?: string | null
+  readonly lock_sha256: string
+  readonly interpreter: { readonly path: string; readonly version: string; readonly abi: string }
+  readonly platform: string
+  readonly packages: Readonly<Record<string, string>>
+  readonly bytes?: number
+  readonly created_at: string
 }
 
 async function takePlace(partial: string, directory: string): Promise<void> {
@@ -128,11 +158,11 @@ async function takePlace(partial: string, directory: string): Promise<void> {
   } catch (error) {
     // Only when two builders held the lock at once (see build-lock.ts); the other one's copy is as good.
     if (!existsSync(recordPath(directory))) throw error
-    await rm(partial, { recursive: true, force: true })
+    await removeTree(partial)
   }
   await syncDirectory(join(directory, ".."))
 }
 
-function recordPath(directory: string): string {
+export function recordPath(directory: string): string {
   return join(directory, "environment.json")
 }

@@ -4,7 +4,7 @@
  */
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { z } from "zod"
-import { isRunning, type ProcessRecord, recordProcess } from "./process-identity.ts"
+import { isRunning, type ProcessRecord, recordProcess } from "../process-identity.ts"
 
 /** There is no event for another process's end or for a file's removal that works on every filesystem. */
 const POLL_MS = 100

@@ -1,11 +1,11 @@
 import { mkdir, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { EnvironmentBuildFailed } from "./environment-failures.ts"
-import type { Interpreter } from "./interpreters.ts"
-import { INSTALLER_RECORD } from "./partial-environments.ts"
-import { recordProcess } from "./process-identity.ts"
-import { type ProgramOptions, type ProgramResult, runProgram } from "./run-program.ts"
-import { missingWheels, parseLock } from "./wheels.ts"
+import type { Interpreter } from "../interpreters.ts"
+import { recordProcess } from "../process-identity.ts"
+import { type ProgramOptions, type ProgramResult, runProgram } from "../run-program.ts"
+import { EnvironmentBuildFailed } from "./build-failed.ts"
+import { missingWheels, parseLock } from "./lock.ts"
+import { INSTALLER_RECORD } from "./partials.ts"
 
 /** 100 MB over a slow line. */
 const PIP_TIMEOUT_MS = 30 * 60_000
@@ -15,15 +15,17 @@ const IMPORT_TIMEOUT_MS = 2 * 60_000
 export interface Recipe {
   /** Pinned, hashed requirements without markers: the same versions on every Python and platform. */
   readonly lock: string
-  /** Imported once at the end: an environment that is ready works. */
+  /** Imported once at the end: an environment that is ready works. None of a plugin's: they run only where a worker runs. */
   readonly modules: readonly string[]
 }
 
 export interface InstallSource {
   /** URL of a package index; without it and `wheels`, the one that pip is configured with. */
   readonly index?: string | undefined
-  /** Absolute path of a directory of wheels; nothing else is read then, and nothing is fetched. */
-  readonly wheels?: string | undefined
+  /** A netrc file with who we are to the index. */
+  readonly credentials?: string | undefined
+  /** Absolute paths of directories of wheels. Unless there is an index too, nothing else is read and nothing is fetched. */
+  readonly wheels?: readonly string[] | undefined
   /** Where pip's settings, proxies and certificates are taken from; the rest of it is not passed on. */
   readonly hostEnvironment: Readonly<Record<string, string | undefined>>
 }
@@ -44,21 +46,22 @@ interface Install extends InstallSource {
  * @throws EnvironmentBuildFailed
  */
 export async function installPackages(install: Install): Promise<void> {
-  const { interpreter, recipe, partial, finalDirectory, wheels, onLine } = install
+  const { interpreter, recipe, partial, finalDirectory, wheels = [], index, onLine } = install
   const pins = parseLock(recipe.lock, interpreter)
-  if (wheels !== undefined) {
+  const offline = wheels.length > 0 && index === undefined
+  if (offline) {
     const missing = await missingWheels(wheels, pins, interpreter)
     if (missing.length > 0) throw EnvironmentBuildFailed.missingWheels(wheels, missing, interpreter)
   }
   const sitePackages = join(partial, "site-packages")
   const temporary = join(partial, "tmp")
-  const lock = join(temporary, "base-requirements.txt")
+  const lock = join(temporary, "lock.txt")
   await mkdir(temporary)
   await writeFile(lock, recipe.lock)
 
   onLine(`installing ${pins.length} packages for Python ${interpreter.version}`)
   const flags = ["--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-compile", "--no-warn-script-location"]
-  const from = wheels === undefined ? [] : ["--no-index", "--find-links", wheels]
+  const from = [...(offline ? ["--no-index"] : []), ...wheels.flatMap((directory) => ["--find-links", directory])]
   const pip = await run(install, {
     argv: [interpreter.path, "-I", "-m", "pip", "install", "--target", sitePackages, ...flags, ...from, "-r", lock],
     environment: pipEnvironment(install, temporary),
@@ -68,7 +71,7 @@ export async function installPackages(install: Install): Promise<void> {
   if (pip.stopped === "timeout") {
     throw new EnvironmentBuildFailed("install_failed", `pip did not finish within ${PIP_TIMEOUT_MS / 60_000} minutes.`)
   }
-  if (pip.code !== 0) throw EnvironmentBuildFailed.install(pip.lastOutput, interpreter, wheels !== undefined)
+  if (pip.code !== 0) throw EnvironmentBuildFailed.install(pip.lastOutput, interpreter, offline)
 
   onLine("compiling")
   const environment = { PATH: "/usr/bin:/bin", LANG: "C.UTF-8", TMPDIR: temporary }
@@ -93,6 +96,17 @@ export async function installPackages(install: Install): Promise<void> {
     timeoutMs: COMPILE_TIMEOUT_MS,
   })
 
+  if (recipe.modules.length > 0) await importOnce(install, { sitePackages, environment })
+  await rm(temporary, { recursive: true })
+  await rm(join(partial, INSTALLER_RECORD))
+}
+
+/** @throws EnvironmentBuildFailed */
+async function importOnce(
+  install: Install,
+  { sitePackages, environment }: { sitePackages: string; environment: Record<string, string> },
+): Promise<void> {
+  const { interpreter, recipe, onLine } = install
   onLine("importing each package once")
   const imports = `import sys; sys.path.append(sys.argv[1]); import ${recipe.modules.join(", ")}`
   const trial = await run(install, {
@@ -104,8 +118,6 @@ export async function installPackages(install: Install): Promise<void> {
     const words = `The installed packages cannot be imported by ${interpreter.path}:\n${trial.lastOutput}`
     throw new EnvironmentBuildFailed("unusable", words)
   }
-  await rm(temporary, { recursive: true })
-  await rm(join(partial, INSTALLER_RECORD))
 }
 
 /** Whoever sweeps a killed build must first end the installer that goes on without us. */
@@ -134,7 +146,11 @@ const PIP_SETTINGS = [
 ]
 const PIP_SOURCES = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"]
 
-function pipEnvironment({ hostEnvironment, index, wheels }: InstallSource, temporary: string): Record<string, string> {
+/** The whole environment of a pip that reads from `source`. */
+export function pipEnvironment(
+  { hostEnvironment, index, credentials, wheels = [] }: InstallSource,
+  temporary: string,
+): Record<string, string> {
   const environment: Record<string, string> = {
     PATH: "/usr/bin:/bin",
     LANG: "C.UTF-8",
@@ -148,12 +164,15 @@ function pipEnvironment({ hostEnvironment, index, wheels }: InstallSource, tempo
     PIP_REQUIRE_VIRTUALENV: "0",
   }
   // Offline means that no configuration of pip's is read at all.
-  if (wheels !== undefined) return { ...environment, PIP_CONFIG_FILE: "/dev/null", PIP_NO_CACHE_DIR: "1" }
+  if (wheels.length > 0 && index === undefined) {
+    return { ...environment, PIP_CONFIG_FILE: "/dev/null", PIP_NO_CACHE_DIR: "1" }
+  }
   for (const name of index === undefined ? [...PIP_SETTINGS, ...PIP_SOURCES] : PIP_SETTINGS) {
     const value = hostEnvironment[name]
     if (value !== undefined && value !== "") environment[name] = value
   }
   // By the environment, not by an argument: an index URL may hold a password, and arguments are everybody's to read.
   if (index !== undefined) environment.PIP_INDEX_URL = index
+  if (credentials !== undefined) environment.NETRC = credentials
   return environment
 }

@@ -1,9 +1,9 @@
-import type { Interpreter } from "./interpreters.ts"
-import { type MissingWheel, tagOf } from "./wheels.ts"
+import type { Interpreter } from "../interpreters.ts"
+import { type MissingWheel, tagOf } from "./lock.ts"
 
 type Reason = "no_pip" | "missing_wheels" | "index_unreachable" | "install_failed" | "unusable"
 
-/** The base environment cannot be built; the message says what is missing and how to get it, over several lines. */
+/** An environment cannot be built; the message says what is missing and how to get it, over several lines. */
 export class EnvironmentBuildFailed extends Error {
   override readonly name = "EnvironmentBuildFailed"
   readonly reason: Reason
@@ -19,14 +19,14 @@ export class EnvironmentBuildFailed extends Error {
     return new EnvironmentBuildFailed(
       "no_pip",
       [
-        `Python ${interpreter.version} (${interpreter.path}) has no pip, which installs the base packages.`,
+        `Python ${interpreter.version} (${interpreter.path}) has no pip, which installs the packages.`,
         `Get it with '${interpreter.path} -m ensurepip --upgrade', or with your system's package (python3-pip on Debian`,
         "and Ubuntu), or name another Python with --python. Then run 'mixpeek runtime setup' again.",
       ].join("\n"),
     )
   }
 
-  static missingWheels(directory: string, missing: readonly MissingWheel[], interpreter: Interpreter) {
+  static missingWheels(directories: readonly string[], missing: readonly MissingWheel[], interpreter: Interpreter) {
     const [, minor] = interpreter.version.split(".")
     const pins = missing.map((wheel) => `${wheel.name}==${wheel.version}`).join(" ")
     const lines = missing.map((wheel) => {
@@ -36,7 +36,7 @@ export class EnvironmentBuildFailed extends Error {
     return new EnvironmentBuildFailed(
       "missing_wheels",
       [
-        `${missing.length} of the base packages have no wheel in ${directory}:`,
+        `${missing.length} of the packages have no wheel in ${directories.join(" and ")}:`,
         ...lines,
         `Download them with Python 3.${minor} on a machine of the same platform that reaches a package index:`,
         `  python3.${minor} -m pip download --only-binary :all: --no-deps -d wheels ${pins}`,
@@ -59,10 +59,7 @@ export class EnvironmentBuildFailed extends Error {
       const advice = `No wheel of ${missing.name} ${missing.version} (${missing.tag}) was found; the index lacks it or was not reached.`
       return new EnvironmentBuildFailed("missing_wheels", [advice, ...words].join("\n"), [missing])
     }
-    return new EnvironmentBuildFailed(
-      "install_failed",
-      ["pip could not install the base packages.", ...words].join("\n"),
-    )
+    return new EnvironmentBuildFailed("install_failed", ["pip could not install the packages.", ...words].join("\n"))
   }
 }
 

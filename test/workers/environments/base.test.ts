@@ -2,13 +2,13 @@ import { expect, test } from "bun:test"
 import { readdirSync } from "node:fs"
 import { chmod, mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { BASE_RECIPE, baseEnvironment, buildBaseEnvironment } from "../../src/workers/environment.ts"
-import { EnvironmentBuildFailed } from "../../src/workers/environment-failures.ts"
-import { parseLock } from "../../src/workers/wheels.ts"
-import { errorOf, interpreter, runs, temporaryDirectory, until } from "./support.ts"
+import { EnvironmentBuildFailed } from "../../../src/workers/environments/build-failed.ts"
+import { BASE_RECIPE, buildEnvironment, environmentOf } from "../../../src/workers/environments/environment.ts"
+import { parseLock } from "../../../src/workers/environments/lock.ts"
+import { errorOf, interpreter, runs, temporaryDirectory, until } from "../support.ts"
 import { writeWheel } from "./wheel.ts"
 
-const BUILD = join(import.meta.dir, "fixtures", "build.ts")
+const BUILD = join(import.meta.dir, "build.ts")
 
 /** A directory of two small wheels, the lock that names them, and a place for environments. */
 async function smallEnvironment() {
@@ -24,7 +24,7 @@ async function smallEnvironment() {
     environmentsDir,
     interpreter,
     recipe,
-    wheels,
+    wheels: [wheels],
     hostEnvironment: {},
     onLine: (line: string) => lines.push(line),
   }
@@ -66,7 +66,7 @@ test("a pin for some Pythons counts for them alone, and another condition is no 
 
 test("an environment is installed offline, compiled, recorded and shared by whoever asks for it again", async () => {
   await using small = await smallEnvironment()
-  const { environment, built } = await buildBaseEnvironment(small.options)
+  const { environment, built } = await buildEnvironment(small.options)
   expect(built).toBe(true)
   expect(environment).toMatchObject({ ready: true, directory: join(small.environmentsDir, environment.hash) })
   expect(readdirSync(small.environmentsDir)).toEqual([environment.hash])
@@ -80,13 +80,13 @@ test("an environment is installed offline, compiled, recorded and shared by whoe
     platform: interpreter.platform,
     packages: { sample_first: "1.0", sample_second: "2.0" },
   })
-  expect(await buildBaseEnvironment(small.options)).toEqual({ environment, built: false })
+  expect(await buildEnvironment(small.options)).toEqual({ environment, built: false })
 })
 
 test("another lock, ABI or platform is another environment; a patch release of Python is the same", async () => {
   await using small = await smallEnvironment()
   const hashOf = (change: object, lock = small.options.recipe.lock) =>
-    baseEnvironment({
+    environmentOf({
       environmentsDir: small.environmentsDir,
       interpreter: { ...interpreter, ...change },
       recipe: { ...small.options.recipe, lock },
@@ -106,7 +106,7 @@ test("builds at the same time, here and in another process, build once", async (
   const { environmentsDir, recipe, wheels } = small.options
   const argument = JSON.stringify({ environmentsDir, recipe, wheels, interpreter })
   const others = [1, 2].map(() => Bun.spawn([process.execPath, BUILD, argument], { stderr: "ignore" }))
-  const here = await Promise.all([buildBaseEnvironment(small.options), buildBaseEnvironment(small.options)])
+  const here = await Promise.all([buildEnvironment(small.options), buildEnvironment(small.options)])
   const there = await Promise.all(
     others.map(async (other) => (await new Response(other.stdout).text()).trim() === "true"),
   )
@@ -142,7 +142,7 @@ test("a build that is killed leaves only what the next one sweeps, its installer
   expect(runs(installer)).toBe(true)
   expect(readdirSync(environmentsDir).every((name) => /\.(partial|lock)$/.test(name))).toBe(true)
 
-  const { environment, built } = await buildBaseEnvironment(small.options)
+  const { environment, built } = await buildEnvironment(small.options)
   expect(built).toBe(true)
   expect(readdirSync(environmentsDir)).toEqual([environment.hash])
   expect(runs(installer)).toBe(false)
@@ -156,7 +156,7 @@ test("missing wheels are named one by one, with what was found instead", async (
   const third = await writeWheel(small.wheels, { name: "sample_third" })
   await rm(join(small.wheels, third.file))
   const recipe = { ...small.options.recipe, lock: small.options.recipe.lock + third.lock }
-  const error = await errorOf(buildBaseEnvironment({ ...small.options, recipe }))
+  const error = await errorOf(buildEnvironment({ ...small.options, recipe }))
   expect(error).toBeInstanceOf(EnvironmentBuildFailed)
   expect(error).toMatchObject({
     reason: "missing_wheels",
@@ -179,7 +179,7 @@ test("missing wheels are named one by one, with what was found instead", async (
 
 test("an interpreter without pip is told how to get it, before anything is written", async () => {
   await using small = await smallEnvironment()
-  const error = await errorOf(buildBaseEnvironment({ ...small.options, interpreter: { ...interpreter, pip: false } }))
+  const error = await errorOf(buildEnvironment({ ...small.options, interpreter: { ...interpreter, pip: false } }))
   expect(error).toMatchObject({ reason: "no_pip", message: expect.stringContaining("-m ensurepip --upgrade") })
 })
 
@@ -187,7 +187,7 @@ test("an index that cannot be reached is said so", async () => {
   await using small = await smallEnvironment()
   const { wheels: _, ...options } = small.options
   const hostEnvironment = { PIP_CONFIG_FILE: "/dev/null", PIP_RETRIES: "1" }
-  const error = await errorOf(buildBaseEnvironment({ ...options, hostEnvironment, index: "http://127.0.0.1:1/simple" }))
+  const error = await errorOf(buildEnvironment({ ...options, hostEnvironment, index: "http://127.0.0.1:1/simple" }))
   expect(error).toMatchObject({ reason: "index_unreachable", message: expect.stringContaining("--wheels") })
   expect(readdirSync(small.environmentsDir)).toEqual([])
 })
@@ -199,7 +199,7 @@ test("packages that cannot be imported never become an environment", async () =>
     source: "raise ImportError('no libstdc++')\n",
   })
   const recipe = { lock: broken.lock, modules: ["sample_broken"] }
-  const error = await errorOf(buildBaseEnvironment({ ...small.options, recipe }))
+  const error = await errorOf(buildEnvironment({ ...small.options, recipe }))
   expect(error).toMatchObject({ reason: "unusable", message: expect.stringContaining("no libstdc++") })
   expect(readdirSync(small.environmentsDir)).toEqual([])
 })
@@ -210,7 +210,7 @@ test("an aborted build ends its installer and leaves nothing", async () => {
   const onLine = (line: string) => {
     if (line.startsWith("installing")) abort.abort(new Error("interrupted"))
   }
-  const error = await errorOf(buildBaseEnvironment({ ...small.options, onLine, signal: abort.signal }))
+  const error = await errorOf(buildEnvironment({ ...small.options, onLine, signal: abort.signal }))
   expect(String(error)).toContain("interrupted")
   expect(readdirSync(small.environmentsDir)).toEqual([])
 })

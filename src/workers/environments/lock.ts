@@ -6,8 +6,8 @@ import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { join } from "node:path"
-import type { Interpreter } from "./interpreters.ts"
-import { runProgram } from "./run-program.ts"
+import type { Interpreter } from "../interpreters.ts"
+import { runProgram } from "../run-program.ts"
 
 export interface Pin {
   readonly name: string
@@ -51,24 +51,28 @@ export function parseLock(text: string, { version }: Pick<Interpreter, "version"
       const older = Number(version.split(".")[1]) < Number(least)
       const meant = comparison === undefined || (comparison === "<" ? older : !older)
       pins.push({ name: pin[1], version: pin[2], hashes: new Set(), meant })
-    } else throw new Error(`the lock of the base environment holds a line that is no pin and no hash: ${words}`)
+    } else throw new Error(`a lock holds a line that is no pin and no hash: ${words}`)
   }
   return pins.filter(({ meant }) => meant)
 }
 
-/** The pins that no wheel of the directory satisfies. Reads every wheel of a pinned name: their hashes are the proof. */
+/** The pins that no wheel of the directories satisfies. Reads every wheel of a pinned name: their hashes are the proof. */
 export async function missingWheels(
-  directory: string,
+  directories: readonly string[],
   pins: readonly Pin[],
   interpreter: Interpreter,
 ): Promise<MissingWheel[]> {
   const tags = await supportedTags(interpreter)
-  const files = (await readdir(directory)).filter((file) => file.endsWith(".whl")).sort()
+  const files: { directory: string; file: string }[] = []
+  for (const directory of directories) {
+    const names = (await readdir(directory)).filter((file) => file.endsWith(".whl")).sort()
+    files.push(...names.map((file) => ({ directory, file })))
+  }
   const missing: MissingWheel[] = []
   for (const pin of pins) {
     const found: string[] = []
     let satisfied = false
-    for (const file of files.filter((name) => isFor(name, pin))) {
+    for (const { directory, file } of files.filter((each) => isFor(each.file, pin))) {
       if (tags !== null && !wheelTags(file).some((tag) => tags.has(tag))) {
         found.push(`${file} is for another Python or platform`)
       } else if (!pin.hashes.has(await sha256(join(directory, file)))) {

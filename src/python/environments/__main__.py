@@ -1,0 +1,96 @@
+"""One tool, one request, one line of JSON as the answer, in a process that may do no more than that.
+
+    python -I -S -B environments <tool> <request.json>
+
+The request's `policy` is that of a worker (lock_down.py): wheels are other people's files, and what is asked for may come from
+a plugin. Null where this machine confines nothing, and where an index is asked, which the admin has named.
+"""
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any, Final
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
+sys.path.append(os.path.dirname(_HERE))
+
+from environments.tool_failed import ToolFailed  # noqa: E402
+from plugin_worker.lock_down import LockDownRefused, lock_down  # noqa: E402
+from plugin_worker.parent_death import die_with_parent  # noqa: E402
+
+_EXIT_LOCK_DOWN: Final = 71
+
+Answer = dict[str, Any]
+
+
+def _resolve(request: Answer) -> Answer:
+    from environments.resolving import resolve
+
+    return resolve(request)
+
+
+def _install(request: Answer) -> Answer:
+    from environments.installing import install
+
+    return install(request)
+
+
+def _inspect(request: Answer) -> Answer:
+    from environments.wheel_files import inspect
+
+    return inspect(request)
+
+
+def _machine(_: Answer) -> Answer:
+    from environments.machine import machine
+
+    return machine()
+
+
+def _build(request: Answer) -> Answer:
+    from environments.source_builds import build
+
+    return build(request)
+
+
+_TOOLS: Final[dict[str, Callable[[Answer], Answer]]] = {
+    "resolve": _resolve,
+    "install": _install,
+    "inspect": _inspect,
+    "machine": _machine,
+    "build": _build,
+}
+
+
+def main() -> None:
+    tool, path = sys.argv[1:]
+    with open(path, encoding="utf-8") as file:
+        request = json.load(file)
+    die_with_parent()
+    policy = request.pop("policy")
+    if policy is not None:
+        try:
+            lock_down(policy)
+        except LockDownRefused as refused:
+            print(refused, file=sys.stderr)
+            sys.exit(_EXIT_LOCK_DOWN)
+    out, answers = sys.stdout, io.StringIO()
+    try:
+        # What pip or a build prints is no answer.
+        with redirect_stdout(answers), redirect_stderr(answers):
+            answer = _TOOLS[tool](request)
+    except ToolFailed as failed:
+        answer = {"ok": False, "kind": failed.kind, "problems": list(failed.problems), "missing": list(failed.missing)}
+    except BaseException:
+        sys.stderr.write(answers.getvalue())
+        raise
+    print("\n" + json.dumps(answer), file=out, flush=True)
+    # Threads and exit handlers of what was imported get no say.
+    os._exit(0)
+
+
+main()

@@ -1,0 +1,52 @@
+"""The pip that came with this interpreter, without what else lies beside it: no package of the host may count as installed.
+
+pip is the resolver, and `pip._vendor.packaging` the one opinion on versions, markers and tags.
+"""
+
+import importlib.util
+import os
+import sys
+from types import ModuleType
+from typing import Final
+
+from environments.tool_failed import ToolFailed
+
+# The first with `--report` and `--dry-run` (pip's release notes, 22.2).
+_LEAST: Final = (22, 2)
+
+
+def import_pip() -> ModuleType:
+    """Raises ToolFailed when there is none, or one too old to say what it would install."""
+    import site
+
+    before = list(sys.path)
+    site.main()
+    spec = importlib.util.find_spec("pip")
+    if spec is None or spec.origin is None:
+        raise ToolFailed("pip", [f"Python {_version()} ({sys.executable}) has no pip, which resolves dependencies."])
+    folder = os.path.dirname(os.path.dirname(spec.origin))
+    sys.path[:] = [*before, folder]
+    import pip
+
+    # Its submodules are found by `pip.__path__` from now on.
+    sys.path[:] = before
+    if tuple(int(part) for part in pip.__version__.split(".")[:2] if part.isdigit()) < _LEAST:
+        raise ToolFailed(
+            "pip",
+            [
+                f"pip {pip.__version__} of Python {_version()} ({sys.executable}) is too old to resolve dependencies: "
+                f"{'.'.join(map(str, _LEAST))} is needed. Upgrade it with '{sys.executable} -m pip install --upgrade pip'."
+            ],
+        )
+    return pip
+
+
+def run_pip(arguments: list[str]) -> int:
+    """pip's exit code. Everything that the environment or a configuration file says to pip was decided by the caller."""
+    from pip._internal.cli.main import main
+
+    return int(main(arguments))
+
+
+def _version() -> str:
+    return ".".join(map(str, sys.version_info[:3]))
