@@ -1,17 +1,15 @@
-"""One tool, one request, one line of JSON as the answer, in a process that may do no more than that.
+"""One tool, one request, one answer, in a process that may do no more than that.
 
-    python -I -S -B environments <tool> <request.json>
+    python -I -S -B environments <tool> <request.json> <answer.json>
 
 The request's `policy` is that of a worker (lock_down.py): wheels are other people's files, and what is asked for may come from
 a plugin. Null where this machine confines nothing, and where an index is asked, which the admin has named.
 """
 
-import io
 import json
 import os
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, Final
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -31,12 +29,6 @@ def _resolve(request: Answer) -> Answer:
     from environments.resolving import resolve
 
     return resolve(request)
-
-
-def _install(request: Answer) -> Answer:
-    from environments.installing import install
-
-    return install(request)
 
 
 def _inspect(request: Answer) -> Answer:
@@ -59,7 +51,6 @@ def _build(request: Answer) -> Answer:
 
 _TOOLS: Final[dict[str, Callable[[Answer], Answer]]] = {
     "resolve": _resolve,
-    "install": _install,
     "inspect": _inspect,
     "machine": _machine,
     "build": _build,
@@ -67,7 +58,7 @@ _TOOLS: Final[dict[str, Callable[[Answer], Answer]]] = {
 
 
 def main() -> None:
-    tool, path = sys.argv[1:]
+    tool, path, answers = sys.argv[1:]
     with open(path, encoding="utf-8") as file:
         request = json.load(file)
     die_with_parent()
@@ -78,17 +69,14 @@ def main() -> None:
         except LockDownRefused as refused:
             print(refused, file=sys.stderr)
             sys.exit(_EXIT_LOCK_DOWN)
-    out, answers = sys.stdout, io.StringIO()
     try:
-        # What pip or a build prints is no answer.
-        with redirect_stdout(answers), redirect_stderr(answers):
-            answer = _TOOLS[tool](request)
+        answer = _TOOLS[tool](request)
     except ToolFailed as failed:
         answer = {"ok": False, "kind": failed.kind, "problems": list(failed.problems), "missing": list(failed.missing)}
-    except BaseException:
-        sys.stderr.write(answers.getvalue())
-        raise
-    print("\n" + json.dumps(answer), file=out, flush=True)
+    with open(answers, "w", encoding="utf-8") as file:
+        json.dump(answer, file)
+    sys.stdout.flush()
+    sys.stderr.flush()
     # Threads and exit handlers of what was imported get no say.
     os._exit(0)
 

@@ -25,20 +25,19 @@ class _Candidate:
 
 
 class Store:
-    """The wheels of a folder and the packages of the base environment, as this interpreter may use them."""
+    """The wheels of folders and the packages of the base environment, as this interpreter may use them."""
 
-    def __init__(self, folder: str, base: str | None, *, sources: bool) -> None:
+    def __init__(self, folders: Iterable[str], base: str | None) -> None:
         from pip._vendor.packaging.tags import sys_tags
 
-        self._folder = folder
-        self._sources = sources
         self._tags = {str(tag) for tag in sys_tags()}
         self._files: dict[str, list[str]] = {}
         self._installed = _installed(base)
-        for file in sorted(os.listdir(folder)):
-            name = _name_of(file)
-            if name is not None:
-                self._files.setdefault(name, []).append(file)
+        for folder in folders:
+            for file in sorted(os.listdir(folder)):
+                name = _name_of(file)
+                if name is not None:
+                    self._files.setdefault(name, []).append(os.path.join(folder, file))
 
     def candidates(self, name: str, specifier: Any) -> tuple[list[_Candidate], list[str]]:
         """Those that fit, and of the other files why each does not."""
@@ -50,20 +49,20 @@ class Store:
                 fitting.append(installed)
             else:
                 found.append(f"{installed.version} of the base environment is outside of the range")
-        for file in self._files.get(name, []):
-            reason, candidate = self._look(file, specifier)
+        for path in self._files.get(name, []):
+            reason, candidate = self._look(path, specifier)
             if candidate is not None:
                 fitting.append(candidate)
             elif len(found) < _MAX_FOUND:
-                found.append(f"{file} {reason}")
+                found.append(f"{os.path.basename(path)} {reason}")
         return fitting, found
 
-    def _look(self, file: str, specifier: Any) -> tuple[str, _Candidate | None]:
+    def _look(self, path: str, specifier: Any) -> tuple[str, _Candidate | None]:
         from pip._vendor.packaging.version import Version
 
+        file = os.path.basename(path)
         if is_source(file):
-            how = "was not built" if self._sources else "is a source distribution"
-            return how, None
+            return "is a source distribution", None
         try:
             wheel = wheel_name(file)
             version = Version(wheel.version)
@@ -71,7 +70,6 @@ class Store:
                 return "is for another Python or platform", None
             if not specifier.contains(version, prereleases=True):
                 return "is outside of the range", None
-            path = os.path.join(self._folder, file)
             headers = metadata_of(path)
             python = headers["Requires-Python"]
             if python and not _fits_python(str(python)):

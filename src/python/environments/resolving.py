@@ -4,10 +4,13 @@ The packages of the base environment count as installed: what fits them stays, a
 in another version, is named. What the workers themselves need is asked for along with it, so no plugin can take it away.
 """
 
+import io
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -23,12 +26,11 @@ Package = dict[str, Any]
 
 
 def resolve(request: dict[str, Any]) -> dict[str, Any]:
-    """{"ok": true, "packages": [{name, version, file, sha256, url}], "pins": {name: version}}.
+    """{"ok": true, "packages": [{name, version, file, sha256, url}]}.
 
-    Request: `requirements` [{text, origin}], `workers_need` [str], `base` (a folder of packages, or null), `store` (a folder of
-    wheels), `index` (bool), `work` (an empty folder), `sources` (bool: source distributions too), `target` (null, or another
-    machine's {python, abi, platforms, markers}). `url` is null for a file of the store; `pins` are all that were considered.
-    Raises ToolFailed: "invalid", "missing", "conflict", "pip".
+    Request: `requirements` [{text, origin}], `workers_need` [str], `base` (a folder of packages, or null), `stores` (folders
+    of wheels), `index` (bool), `work` (a folder to write to), `target` (null, or another machine's {python, abi, platforms,
+    markers}). `url` is null for a file of a store. Raises ToolFailed: "invalid", "missing", "conflict", "pip".
     """
     import_pip()
     target = request.get("target")
@@ -37,16 +39,14 @@ def resolve(request: dict[str, Any]) -> dict[str, Any]:
     stated = read_requirements(request["requirements"])
     base = request["base"]
     if base is not None:
-        import sys
-
         sys.path.append(base)
     report = os.path.join(request["work"], "report.json")
     output = _run(request, stated, report, target)
     if output is not None:
-        store = Store(request["store"], base, sources=bool(request["sources"]))
+        store = Store(request["stores"], base)
         raise _why(stated, request, store, output)
     with open(report, encoding="utf-8") as file:
-        packages = [_package(item, request["store"]) for item in json.load(file)["install"]]
+        packages = [_package(item, request["stores"]) for item in json.load(file)["install"]]
     if len(packages) > MAX_PACKAGES:
         raise ToolFailed("invalid", [f"{len(packages)} packages would be installed, {MAX_PACKAGES} at most"])
     _check_hashes(stated, packages)
@@ -56,14 +56,12 @@ def resolve(request: dict[str, Any]) -> dict[str, Any]:
 
 def _run(request: dict[str, Any], stated: list[Stated], report: str, target: dict[str, Any] | None) -> str | None:
     """Null when pip resolved it; else what it said."""
-    import io
-    from contextlib import redirect_stderr, redirect_stdout
-
     lines = os.path.join(request["work"], "requirements.txt")
     with open(lines, "w", encoding="utf-8") as file:
         file.writelines(f"{text}\n" for text in [*(each.text for each in stated), *request["workers_need"]])
     arguments = ["install", "--dry-run", "--quiet", "--report", report, "-r", lines]
-    arguments += ["--find-links", request["store"]]
+    for store in request["stores"]:
+        arguments += ["--find-links", store]
     arguments += [] if request["index"] else ["--no-index"]
     # A source distribution's metadata comes from running it: only what a build of ours has made a wheel of is seen here.
     arguments += ["--only-binary", ":all:"]
@@ -86,7 +84,7 @@ def _stand_in(target: dict[str, Any]) -> None:
     markers.default_environment = lambda: dict(values)
 
 
-def _package(item: dict[str, Any], store: str) -> Package:
+def _package(item: dict[str, Any], stores: list[str]) -> Package:
     """Raises ToolFailed for a file that was named by a URL inside somebody's metadata, or that has no hash."""
     metadata, download = item["metadata"], item["download_info"]
     name, version, url = str(metadata["name"]), str(metadata["version"]), str(download["url"])
@@ -97,7 +95,7 @@ def _package(item: dict[str, Any], store: str) -> Package:
     info = download.get("archive_info") or {}
     sha256 = (info.get("hashes") or {}).get("sha256") or str(info.get("hash") or "").partition("sha256=")[2]
     local = parts.scheme == "file"
-    if local and os.path.dirname(path) == os.path.realpath(store):
+    if local and os.path.dirname(path) in [os.path.realpath(store) for store in stores]:
         sha256 = sha256_of(path)
     if not sha256:
         raise ToolFailed("invalid", [f"the index names no SHA-256 of {os.path.basename(path)}"])

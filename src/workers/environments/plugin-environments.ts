@@ -1,0 +1,260 @@
+/**
+ * Environments of plugins: resolved and built once when a plugin is confirmed, found again whenever one of its workers starts,
+ * collected when no plugin has named them for long. Shared by all plugins of an organization with the same lock.
+ */
+import { mkdir, readdir, readFile, rename, stat, utimes } from "node:fs/promises"
+import { join } from "node:path"
+import { ApplianceError } from "../../errors.ts"
+import type { Log } from "../../log.ts"
+import { PARTIAL_SUFFIX } from "../../write-durably.ts"
+import type { Interpreter } from "../interpreters.ts"
+import type { WorkerFacts } from "../worker-facts.ts"
+import { EnvironmentBuildFailed } from "./build-failed.ts"
+import { buildEnvironment, type EnvironmentRecord, environmentAt, environmentOf, recordPath } from "./environment.ts"
+import type { InstallSource } from "./install.ts"
+import { chooseInterpreter, usableInterpreters } from "./interpreter-choice.ts"
+import { modulesIn } from "./modules.ts"
+import { removeTree, sweepPartials } from "./partials.ts"
+import { lockText, type PluginEnvironment, type StatedRequirement } from "./plugin-environment.ts"
+import { EnvironmentRefused } from "./refused.ts"
+import { resolver } from "./resolution.ts"
+import type { ToolConfinement } from "./tool.ts"
+
+interface Deps extends Omit<InstallSource, "wheels"> {
+  readonly dataDir: string
+  readonly pythonTree: string
+  readonly scratchDir: string
+  readonly confinement: Omit<ToolConfinement, "level">
+  readonly now: () => Date
+  readonly log: Log
+}
+
+export interface Wanted {
+  /** Whose plugin it is. */
+  readonly organization: string
+  readonly requirements: readonly StatedRequirement[]
+  /** PEP 440; null: the appliance's own Python. */
+  readonly requiresPython: string | null
+  readonly signal?: AbortSignal | undefined
+  /** Progress for people, a line at a time. */
+  readonly onLine?: (line: string) => void
+}
+
+/** What a worker is started with. */
+export interface WorkerPackages {
+  readonly interpreter: Interpreter
+  /** In the order in which modules are looked up. */
+  readonly sitePackages: readonly string[]
+  /** Of these a launcher may have modules in memory; null: it would have ones that the plugin has others of. */
+  readonly warm: readonly string[] | null
+}
+
+/** Below `<data>`. */
+export const ENVIRONMENTS_FOLDER = "environments"
+export const WHEELS_FOLDER = "wheels"
+
+export function pluginEnvironments(deps: Deps) {
+  const { dataDir, now, log } = deps
+  const environmentsDir = join(dataDir, ENVIRONMENTS_FOLDER)
+  const wheels: [string] = [join(dataDir, WHEELS_FOLDER)]
+  const resolve = resolver({ ...deps, wheels })
+  const shadowing = new Map<string, boolean>()
+
+  /** @throws EnvironmentBuildFailed */
+  const build = async (
+    environment: Pick<PluginEnvironment, "packages" | "base" | "organization">,
+    interpreter: Interpreter,
+    { signal, onLine }: Pick<Wanted, "signal" | "onLine">,
+  ) => {
+    const recipe = { lock: lockText(environment.packages), modules: [] }
+    const layer = { base: environment.base, organization: environment.organization }
+    const options = { environmentsDir, interpreter, recipe, layer }
+    const known = environmentOf(options)
+    if (known.ready) {
+      // Whoever collects must not take it between now and the plugin's row.
+      await touch(known.directory, now())
+      return known
+    }
+    const started = performance.now()
+    const { environment: made, built } = await buildEnvironment({
+      ...deps,
+      ...options,
+      wheels,
+      signal,
+      onLine: onLine ?? (() => undefined),
+    })
+    const seconds = (performance.now() - started) / 1000
+    if (built) log.info({ event: "environment_built", hash: made.hash, seconds }, "an environment was built")
+    return made
+  }
+
+  const baseFor = async (interpreter: Interpreter, requiresPython: string | null, wanted: Wanted) => {
+    const base = environmentOf({ environmentsDir, interpreter })
+    if (base.ready) return base
+    try {
+      const onLine = wanted.onLine ?? (() => undefined)
+      await mkdir(wheels[0], { recursive: true, mode: 0o700 })
+      return (
+        await buildEnvironment({ ...deps, environmentsDir, interpreter, wheels, signal: wanted.signal, onLine })
+      ).environment
+    } catch (error) {
+      if (!(error instanceof EnvironmentBuildFailed)) throw error
+      throw new EnvironmentRefused("The base packages of this plugin's Python are not installed", [
+        `requires_python is '${requiresPython}', for which Python ${interpreter.version} (${interpreter.path}) is here without its base packages. ` +
+          `Run 'mixpeek runtime setup --python ${interpreter.path} --data ${dataDir}'.`,
+        ...error.message.split("\n").slice(0, 1),
+      ])
+    }
+  }
+
+  return {
+    /**
+     * Makes ready what the plugin asks for. Null when the base environment of the appliance's own Python is all that it needs.
+     * @throws EnvironmentRefused when it cannot be had, with every reason; nothing is left behind
+     */
+    async prepare(wanted: Wanted, facts: WorkerFacts): Promise<PluginEnvironment | null> {
+      const { organization, requirements, requiresPython, signal } = wanted
+      const isReady = (candidate: Interpreter) => environmentOf({ environmentsDir, interpreter: candidate }).ready
+      const interpreter = chooseInterpreter(facts.interpreter, requiresPython, isReady)
+      if (requirements.length === 0 && interpreter.path === facts.interpreter.chosen?.path) return null
+      const base = await baseFor(interpreter, requiresPython, wanted)
+      const confinement = { ...deps.confinement, level: facts.isolation.level }
+      const packages =
+        requirements.length === 0 ? [] : await resolve({ interpreter, base, requirements, confinement, signal })
+      const found = { base: base.hash, organization, packages }
+      try {
+        const { hash } = packages.length === 0 ? base : await build(found, interpreter, wanted)
+        return {
+          ...found,
+          hash,
+          python: interpreter.version,
+          abi: interpreter.abi,
+          platform: interpreter.platform,
+          requirements: requirements.map(({ text }) => text),
+          requires_python: requiresPython,
+        }
+      } catch (error) {
+        if (!(error instanceof EnvironmentBuildFailed)) throw error
+        throw new EnvironmentRefused("The plugin's dependencies could not be installed", [error.message])
+      }
+    },
+
+    /**
+     * Where a worker of the plugin finds its Python and its packages. An environment that is gone is built again from its lock.
+     * @throws ServiceUnavailableError when this machine no longer has what it takes
+     */
+    async locate(environment: PluginEnvironment | null, facts: WorkerFacts): Promise<WorkerPackages> {
+      if (environment === null) {
+        const { interpreter, environment: base, problem } = facts
+        if (interpreter.chosen === null || base === null) throw unavailable(problem ?? "Python is not set up.")
+        return { interpreter: interpreter.chosen, sitePackages: [base.sitePackages], warm: [base.sitePackages] }
+      }
+      const { hash, base: baseHash, abi, platform, python } = environment
+      const interpreter = usableInterpreters(facts.interpreter).find(
+        (candidate) => candidate.abi === abi && candidate.platform === platform,
+      )
+      if (interpreter === undefined) {
+        throw unavailable(
+          `The plugin's environment is for Python ${python} (${abi}, ${platform}), and none like it is on this machine.`,
+        )
+      }
+      const base = environmentAt(environmentsDir, baseHash)
+      if (!base.ready) {
+        throw unavailable(
+          `The plugin's environment lies over the base environment ${baseHash}, which is not on this machine. Restore it, ` +
+            `run 'mixpeek runtime setup --python ${interpreter.path}', or delete and publish the plugin again.`,
+        )
+      }
+      if (hash === baseHash) return { interpreter, sitePackages: [base.sitePackages], warm: [base.sitePackages] }
+      const own = environmentAt(environmentsDir, hash)
+      if (!own.ready) {
+        try {
+          await build(environment, interpreter, {})
+        } catch (error) {
+          if (!(error instanceof EnvironmentBuildFailed)) throw error
+          throw unavailable(`The plugin's environment ${hash} is gone and cannot be built again: ${error.message}`)
+        }
+      }
+      const shadows = shadowing.get(hash) ?? overlap(own.sitePackages, base.sitePackages)
+      shadowing.set(hash, shadows)
+      return {
+        interpreter,
+        sitePackages: [own.sitePackages, base.sitePackages],
+        warm: shadows ? null : [base.sitePackages],
+      }
+    },
+
+    /** What killed builds left. Before anything else runs on this directory. */
+    sweep: () => sweepPartials(environmentsDir, null),
+
+    /** Removes those that no plugin has named for `graceMs`. `named` are hashes. Base environments stay. */
+    async collect(named: ReadonlySet<string>, graceMs: number): Promise<string[]> {
+      const collected: string[] = []
+      for (const { hash, base, directory, usedAt } of await environments(environmentsDir)) {
+        if (base === null) continue
+        if (named.has(hash)) await touch(directory, now())
+        else if (now().getTime() - usedAt.getTime() > graceMs) {
+          const aside = `${directory}.${crypto.randomUUID()}${PARTIAL_SUFFIX}`
+          await rename(directory, aside)
+          await removeTree(aside)
+          collected.push(hash)
+          log.info({ event: "environment_collected", hash }, "an environment that no plugin names any more was removed")
+        }
+      }
+      return collected
+    },
+  }
+}
+
+export type PluginEnvironments = ReturnType<typeof pluginEnvironments>
+
+export interface EnvironmentOnDisk {
+  readonly hash: string
+  /** Null for a base environment. */
+  readonly base: string | null
+  readonly directory: string
+  readonly python: string
+  readonly packages: number
+  /** Null where it was built before sizes were recorded. */
+  readonly bytes: number | null
+  /** When it was built, or last seen to be named by a plugin. */
+  readonly usedAt: Date
+}
+
+/** All that are whole, by their directory's name. */
+export async function environments(environmentsDir: string): Promise<EnvironmentOnDisk[]> {
+  const found: EnvironmentOnDisk[] = []
+  for (const name of (await readdir(environmentsDir).catch(() => [])).sort()) {
+    if (!/^[0-9a-f]{32}$/.test(name)) continue
+    const directory = join(environmentsDir, name)
+    try {
+      const record: EnvironmentRecord = JSON.parse(await readFile(recordPath(directory), "utf8"))
+      const { mtime } = await stat(recordPath(directory))
+      found.push({
+        hash: name,
+        base: record.base ?? null,
+        directory,
+        python: record.interpreter.version,
+        packages: Object.keys(record.packages).length,
+        bytes: record.bytes ?? null,
+        usedAt: mtime,
+      })
+    } catch {
+      // Without its record it is none; whoever needs it builds it again.
+    }
+  }
+  return found
+}
+
+async function touch(directory: string, at: Date): Promise<void> {
+  await utimes(recordPath(directory), at, at)
+}
+
+function overlap(one: string, other: string): boolean {
+  const modules = modulesIn([other])
+  return [...modulesIn([one])].some((module) => modules.has(module))
+}
+
+function unavailable(message: string): ApplianceError {
+  return new ApplianceError("ServiceUnavailableError", message, { headers: { "Retry-After": "30" } })
+}

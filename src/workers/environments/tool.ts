@@ -1,0 +1,95 @@
+/** Programs of `python/environments/`: one question, one answer, in a Python that is locked down like a worker. */
+import { mkdir, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { z } from "zod"
+import type { Interpreter } from "../interpreters.ts"
+import type { IsolationLimits } from "../isolation.ts"
+import { LOCK_DOWN_EXIT_CODE, lockDownPolicy } from "../lock-down.ts"
+import { runProgram } from "../run-program.ts"
+import type { WorkerLimits } from "../watchdog.ts"
+import type { IsolationLevel } from "../../isolation-levels.ts"
+
+type Tool = "resolve" | "inspect" | "machine" | "build"
+
+/** What a tool is locked into, wherever it needs neither an index nor this machine's own facts. */
+export interface ToolConfinement extends IsolationLimits {
+  readonly level: IsolationLevel
+  readonly limits: WorkerLimits
+  /** At level full these are empty for it, but for what it may read or write inside. */
+  readonly hidden: readonly string[]
+}
+
+export interface ToolOptions {
+  readonly interpreter: Pick<Interpreter, "path">
+  /** Holds `environments/`. */
+  readonly pythonTree: string
+  /** Where this call gets a folder of its own, removed at its end. */
+  readonly scratchDir: string
+  readonly request: (work: string) => Readonly<Record<string, unknown>>
+  /** Null: as this user, unconfined. */
+  readonly confinement: ToolConfinement | null
+  readonly readable: readonly string[]
+  readonly writable?: readonly string[]
+  /** The whole environment of the program, besides its folder for temporary files. */
+  readonly environment: (work: string) => Readonly<Record<string, string>>
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+  onLine?(line: string): void
+}
+
+const Failure = z.object({
+  ok: z.literal(false),
+  kind: z.enum(["invalid", "missing", "conflict", "pip", "failed"]),
+  problems: z.array(z.string()),
+  missing: z.array(
+    z.object({
+      name: z.string(),
+      version: z.string(),
+      required_by: z.array(z.string()),
+      found: z.array(z.string()),
+    }),
+  ),
+})
+export type ToolFailure = z.output<typeof Failure>
+
+/**
+ * The tool's answer by `schema`, or why it has none.
+ * @throws Error when the tool itself is at fault: it cannot be run, is killed, takes too long or answers nonsense
+ */
+export async function runTool<T extends z.ZodType>(
+  tool: Tool,
+  schema: T,
+  options: ToolOptions,
+): Promise<z.output<T> | ToolFailure> {
+  const { interpreter, pythonTree, scratchDir, confinement, timeoutMs, signal } = options
+  const work = join(scratchDir, `tool-${crypto.randomUUID()}`)
+  await mkdir(work, { recursive: true, mode: 0o700 })
+  try {
+    const policy =
+      confinement === null || confinement.level === "none"
+        ? null
+        : lockDownPolicy(
+            { ...confinement, readable: options.readable, writable: options.writable ?? [], devices: [], network: { mode: "none" } },
+            { read: [pythonTree], write: [work] },
+          )
+    const [request, answer] = [join(work, "request.json"), join(work, "answer.json")]
+    await Bun.write(request, JSON.stringify({ ...options.request(work), policy }))
+    const result = await runProgram({
+      argv: [interpreter.path, "-I", "-S", "-B", join(pythonTree, "environments"), tool, request, answer],
+      environment: { ...options.environment(work), TMPDIR: work, HOME: work },
+      cwd: work,
+      timeoutMs,
+      signal,
+      onLine: ({ text }) => options.onLine?.(text),
+    })
+    signal?.throwIfAborted()
+    if (result.stopped === "timeout") throw new Error(`'${tool}' did not finish within ${timeoutMs / 1000} s`)
+    if (result.code !== 0) {
+      const refused = result.code === LOCK_DOWN_EXIT_CODE ? "was not confined" : `failed (exit ${result.code ?? result.signal})`
+      throw new Error(`'${tool}' ${refused}: ${result.lastOutput.trim().split("\n").slice(-12).join("\n")}`)
+    }
+    return z.union([Failure, schema]).parse(await Bun.file(answer).json())
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
