@@ -2,7 +2,7 @@
  * The only place where parts are built and joined. Start: directory, lock, runtime, database, recovery of what a kill
  * left, child processes, HTTP. Stop is the same stack in reverse.
  */
-import { access, constants, rm } from "node:fs/promises"
+import { access, constants, realpath, rm } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { blobStore } from "./archives/blobs.ts"
@@ -17,7 +17,7 @@ import { buckets } from "./buckets/buckets.ts"
 import { objects } from "./buckets/objects.ts"
 import { collections } from "./collections/collections.ts"
 import { collectionDocuments } from "./collections/documents.ts"
-import { type Config, networkOf, searchPath } from "./config.ts"
+import { type Config, hostEnvironment, networkOf, searchPath } from "./config.ts"
 import { prepareDataDirectory } from "./data-directory.ts"
 import { realtime } from "./deployments/realtime.ts"
 import { startDocuments } from "./documents/process.ts"
@@ -57,6 +57,7 @@ import { nvidiaProbe } from "./scheduler/nvidia-probe.ts"
 import { VERSION } from "./version.ts"
 import { delegatedCgroups } from "./workers/cgroups.ts"
 import { modulesIn } from "./workers/environments/modules.ts"
+import { pluginEnvironments } from "./workers/environments/plugin-environments.ts"
 import { workerStarter } from "./workers/starter.ts"
 import { workerFacts } from "./workers/worker-facts.ts"
 
@@ -111,9 +112,22 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       log,
     }),
   )
+  const environments = pluginEnvironments({
+    dataDir,
+    pythonTree: runtime.pythonTree,
+    scratchDir: join(dataDir, "scratch"),
+    confinement: { limits: config.workerLimits, hidden: [await realpath(dataDir)], ...config.isolationLimits },
+    ...(config.index === null ? {} : { index: config.index }),
+    ...(config.indexCredentials === null ? {} : { credentials: config.indexCredentials }),
+    hostEnvironment: hostEnvironment(),
+    now,
+    log,
+  })
+  await environments.sweep()
   const starter = starting.use(
     workerStarter({
       facts,
+      environments,
       pythonTree: runtime.pythonTree,
       scratchDir: join(dataDir, "scratch"),
       dataDir,
@@ -176,6 +190,10 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     environment: async () => {
       const { environment } = await starter.current()
       return environment?.ready === true ? modulesIn([environment.sitePackages]) : null
+    },
+    environments: {
+      prepare: async (wanted) => environments.prepare(wanted, await starter.current()),
+      modules: environments.modules,
     },
     readManifest: probe.readManifest,
     now,
@@ -247,6 +265,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       return uploads.eraseNamespace(place)
     },
     sweepIdempotency: once.sweep,
+    collectEnvironments: () => environments.collect(metadata.read.plugins.environments(), config.environmentGraceMs),
     now,
     log,
   })

@@ -2,6 +2,7 @@
  * Options and environment, read once at the edge into typed values. A wrong value stops the start and names where it
  * came from. Nothing else reads `process.env`.
  */
+import { statSync } from "node:fs"
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import { EgressAllowlist, NETWORK_MODES, type Network, type NetworkMode } from "./egress.ts"
@@ -13,6 +14,7 @@ import { DEFAULT_RULE_SET, RULE_SET_NAMES, type RuleSetName } from "./rule-set-n
 const MEBIBYTE = 1024 * 1024
 /** In seconds: 16,000 rows of 5 s each still fit. */
 const A_DAY = 86_400
+const A_WEEK = 7 * A_DAY
 /** Higher than any that is known: the kernel's own is used. */
 const ANY_LANDLOCK_ABI = 99
 
@@ -54,6 +56,14 @@ export interface Config {
   readonly quotas: Quotas
   /** A Python interpreter to use instead of the one that discovery would choose. */
   readonly python: string | null
+  /** Where wheels are looked for that the store lacks; null: nowhere, and nothing is fetched. */
+  readonly index: string | null
+  /** A netrc file with who we are to the index. */
+  readonly indexCredentials: string | null
+  /** Whether source distributions of the store may be built, inside the isolation of a worker. */
+  readonly sourceBuilds: boolean
+  /** How long an environment stays that no plugin names any more. */
+  readonly environmentGraceMs: number
   /** Batch workers that may run at once. */
   readonly workers: number
   readonly documentsMemoryMb: number
@@ -90,6 +100,8 @@ export type ConfigOptions = Partial<{
   allowUnsandboxed: boolean
   minimumIsolation: string
   python: string
+  index: string
+  indexCredentials: string
   workers: string
 }>
 
@@ -132,6 +144,10 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
       requests_per_second: quota("MIXPEEK_QUOTA_REQUESTS_PER_SECOND"),
     },
     python: options.python ?? text("MIXPEEK_PYTHON") ?? null,
+    index: packageIndex(options.index),
+    indexCredentials: credentialsFile(options.indexCredentials),
+    sourceBuilds: flag("MIXPEEK_SOURCE_BUILDS"),
+    environmentGraceMs: integer(null, undefined, "MIXPEEK_ENVIRONMENT_GRACE_SECONDS", A_WEEK, 60, 31_536_000) * 1000,
     workers: integer("--workers", options.workers, "MIXPEEK_WORKERS", Math.max(1, cores), 1, 256),
     documentsMemoryMb: integer(null, undefined, "MIXPEEK_DOCUMENTS_MEMORY_MB", 1024, 256, 1_048_576),
     archiveBytes: integer(null, undefined, "MIXPEEK_ARCHIVE_MB", 500, 1, 10_240) * MEBIBYTE,
@@ -247,6 +263,22 @@ function egressAllowlist(): string[] {
   throw new ConfigError(
     `MIXPEEK_EGRESS_ALLOWLIST: '${entries[Number(issue?.path[0])] ?? ""}' does not fit: ${issue?.message}`,
   )
+}
+
+function packageIndex(option: string | undefined): string | null {
+  const value = option ?? text("MIXPEEK_INDEX_URL")
+  if (value === undefined) return null
+  if (URL.canParse(value) && ["http:", "https:"].includes(new URL(value).protocol)) return value
+  throw new ConfigError(`the package index '${value}' is not an http(s) address`)
+}
+
+/** pip takes it by its path, from wherever it runs. */
+function credentialsFile(option: string | undefined): string | null {
+  const value = option ?? text("MIXPEEK_INDEX_CREDENTIALS")
+  if (value === undefined) return null
+  const path = resolve(value)
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) return path
+  throw new ConfigError(`the credentials file of the package index, '${value}', is not there`)
 }
 
 /** Unset is unlimited. */

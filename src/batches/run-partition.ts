@@ -14,6 +14,7 @@ import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { GpuBusy, GpuRefused } from "../scheduler/gpu-leases.ts"
+import { EnvironmentGone } from "../workers/environments/plugin-environments.ts"
 import { partitionLimits } from "../workers/partition-limits.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
@@ -162,7 +163,10 @@ export function partitionRunner(deps: Deps) {
           tx.write.batches.recordWorker(run.batch_id, run.collection_id, {
             isolation: worker.isolation,
             facts: JSON.stringify(worker.isolationFacts),
-            environment: `python-${worker.python}`,
+            environment: [
+              `python-${worker.python}`,
+              ...(plugin.environment === null ? [] : [plugin.environment.hash]),
+            ].join("+"),
           }),
         )
       }
@@ -202,6 +206,7 @@ export function partitionRunner(deps: Deps) {
     } catch (error) {
       if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true }
       if (signal.aborted) return { kind: "aborted" }
+      if (error instanceof EnvironmentGone) return { kind: "failed", error: gone(error), run: true }
       if (error instanceof GpuBusy) return { kind: "busy" }
       if (error instanceof GpuRefused) return { kind: "failed", error: refusal(error), run: true }
       if (!(error instanceof WorkerDied)) throw error
@@ -333,6 +338,11 @@ async function assetRoots(deps: Deps, { run, namespace }: PartitionRun): Promise
 
 function refusal({ name, message }: GpuRefused): WorkerFailure {
   return { error_type: "resource", exception: name, message, traceback: "", stage: "start" }
+}
+
+/** As for a library that cannot be imported: the run fails visibly, and is repeated when what is missing is back. */
+function gone({ message }: EnvironmentGone): WorkerFailure {
+  return { error_type: "dependency", exception: "EnvironmentGone", message, traceback: "", stage: "start" }
 }
 
 function deathFault(error: WorkerDied) {

@@ -5,7 +5,7 @@ import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 
-/** What a batch worker is started for: one namespace, one plugin version's code, one collection's parameters. */
+/** What a batch worker is started for: one namespace, one plugin version's code and environment, one collection's parameters. */
 export interface BatchWorkerSpec {
   readonly namespace: Namespace
   readonly plugin: RegisteredPlugin
@@ -32,7 +32,8 @@ export function workerKey({
   const parameters = createHash("sha256")
     .update(JSON.stringify([config.parameters, config.params, datasetSize, blobDirectories, network]))
     .digest("hex")
-  return [namespace.namespaceId, plugin.pluginId, plugin.codeHash, collectionId, parameters].join("/")
+  const environment = plugin.environment?.hash ?? "base"
+  return [namespace.namespaceId, plugin.pluginId, plugin.codeHash, environment, collectionId, parameters].join("/")
 }
 
 /** `build_steps` of the plugin did not give steps: no row of this run can be processed. */

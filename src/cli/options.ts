@@ -15,6 +15,18 @@ export const DATA = () => new Option("--data <dir>", "data directory (env: MIXPE
 
 export const PYTHON = () => new Option("--python <path>", "Python interpreter, 3.10 to 3.13 (env: MIXPEEK_PYTHON)")
 
+export const INDEX = () =>
+  new Option(
+    "--index <url>",
+    "package index for what the wheel store lacks (env: MIXPEEK_INDEX_URL, default: none, and nothing is fetched)",
+  )
+
+export const INDEX_CREDENTIALS = () =>
+  new Option(
+    "--index-credentials <file>",
+    "netrc file with the user and password for the index (env: MIXPEEK_INDEX_CREDENTIALS)",
+  )
+
 export const MINIMUM_ISOLATION = () =>
   new Option(
     "--minimum-isolation <level>",

@@ -3,7 +3,7 @@ import { Command } from "commander"
 import { startAppliance } from "../appliance.ts"
 import { type ConfigOptions, readConfig } from "../config.ts"
 import { createLog } from "../log.ts"
-import { DATA, LOG_LEVEL, MINIMUM_ISOLATION, PYTHON } from "./options.ts"
+import { DATA, INDEX, INDEX_CREDENTIALS, LOG_LEVEL, MINIMUM_ISOLATION, PYTHON } from "./options.ts"
 import { print } from "./output.ts"
 
 export function serveCommand(): Command {
@@ -21,6 +21,8 @@ export function serveCommand(): Command {
     )
     .addOption(MINIMUM_ISOLATION())
     .addOption(PYTHON())
+    .addOption(INDEX())
+    .addOption(INDEX_CREDENTIALS())
     .addOption(LOG_LEVEL())
     .action(async (options: ConfigOptions) => {
       const config = readConfig(options, availableParallelism())

@@ -121,6 +121,25 @@ const ManifestMetadata = z
   })
   .openapi("PluginManifestMetadata")
 
+export const PluginEnvironment = z
+  .object({
+    hash: z.string().openapi({ description: "Names what a worker of the plugin has on its path" }),
+    base: z.string().openapi({ description: "Hash of the base environment beneath it" }),
+    python: z.string(),
+    abi: z.string(),
+    platform: z.string(),
+    requires_python: z.string().nullable(),
+    requirements: z.array(z.string()).openapi({ description: "As the manifest and requirements.txt state them" }),
+    packages: z
+      .array(z.object({ name: z.string(), version: z.string(), file: z.string(), sha256: z.string() }))
+      .openapi({ description: "The lock: what it has beyond the base environment, or instead of it" }),
+  })
+  .openapi("PluginEnvironment", {
+    description:
+      "Resolved once, when the plugin was confirmed. Null: the base environment of the appliance's own Python",
+  })
+export type PluginEnvironment = z.output<typeof PluginEnvironment>
+
 export const PluginDocument = z
   .object({
     plugin_id: z.string(),
@@ -142,6 +161,7 @@ export const PluginDocument = z
     deployed: z.boolean(),
     deployment_info: z.looseObject({ feature_uri: z.string() }).nullable(),
     manifest: ManifestMetadata,
+    environment: PluginEnvironment.nullable(),
     created_at: z.string(),
     updated_at: z.string(),
     deployed_at: z.string().nullable(),
@@ -282,6 +302,7 @@ export const PluginRevision = z
     reason: z.string(),
     created_by: z.string(),
     code_hash: z.string(),
+    environment_hash: z.string().nullable(),
     error: z.string().nullable(),
     isolation: z.string().nullable(),
     created_at: z.string(),

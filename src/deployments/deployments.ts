@@ -140,6 +140,7 @@ export function deployments({ metadata, rollouts, logs, now }: Deps) {
         reason: row.reason,
         created_by: row.created_by,
         code_hash: row.code_hash,
+        environment_hash: row.environment_hash,
         error: row.error,
         isolation: row.isolation,
         created_at: row.created_at,

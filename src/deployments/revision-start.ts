@@ -30,7 +30,8 @@ export function revisionStart({ starter, gpus, networkOf, idleMs, logs, log }: D
     const profile = plugin.manifest.compute_profile ?? {}
     logs.open(namespace.namespaceId, plugin.pluginId)
     const keep = (line: LogLine) => logs.add(namespace.namespaceId, plugin.pluginId, line)
-    const key = [namespace.namespaceId, plugin.pluginId, plugin.codeHash, "realtime"].join("/")
+    const environment = plugin.environment?.hash ?? "base"
+    const key = [namespace.namespaceId, plugin.pluginId, plugin.codeHash, environment, "realtime"].join("/")
     const gpu = declaresGpu(plugin) ? gpuDemand(namespace.namespaceId, plugin, { key, realtime: true }) : null
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId, revision_id: id })
     return new RunningRevision({

@@ -5,7 +5,7 @@
 import { newId } from "../identifiers.ts"
 import type { DeploymentRow, RevisionRow, RevisionState } from "../metadata/deployments.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
-import type { PluginRow } from "../metadata/plugins.ts"
+import { environmentHash, type PluginRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { Worker } from "../workers/worker.ts"
 
@@ -86,6 +86,7 @@ export function rolloutStates({ metadata, now }: Deps) {
           started_at: null,
           live_at: null,
           ended_at: null,
+          environment_hash: environmentHash(plugin),
         })
         const deployment: DeploymentRow = {
           namespace_id: namespace.namespaceId,

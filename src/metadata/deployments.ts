@@ -27,6 +27,7 @@ export interface RevisionRow {
   started_at: string | null
   live_at: string | null
   ended_at: string | null
+  environment_hash: string | null
 }
 
 export interface DeploymentRow {
@@ -91,7 +92,7 @@ export function deploymentReader(db: Db, memory: Memory) {
 export function deploymentWriter(db: Db) {
   const insertRevision = db.prepare<RevisionRow>(
     `INSERT INTO revisions VALUES (@revision_id, @namespace_id, @plugin_id, @code_hash, @state, @reason, @created_by, @error,
-       @isolation, @isolation_facts, @created_at, @started_at, @live_at, @ended_at)`,
+       @isolation, @isolation_facts, @created_at, @started_at, @live_at, @ended_at, @environment_hash)`,
   )
   const updateRevision = db.prepare<RevisionRow>(
     `UPDATE revisions SET state = @state, error = @error, isolation = @isolation, isolation_facts = @isolation_facts,

@@ -5,6 +5,7 @@ import isolationFactsOfARun from "./migrations/0003_isolation_facts_of_a_run.sql
 import quotasOfANamespace from "./migrations/0004_quotas_of_a_namespace.sql" with { type: "text" }
 import egressOfANamespace from "./migrations/0005_egress_of_a_namespace.sql" with { type: "text" }
 import realtime from "./migrations/0006_deployments.sql" with { type: "text" }
+import environmentOfAPlugin from "./migrations/0007_environment_of_a_plugin.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
 const MIGRATIONS: readonly string[] = [
@@ -14,6 +15,7 @@ const MIGRATIONS: readonly string[] = [
   quotasOfANamespace,
   egressOfANamespace,
   realtime,
+  environmentOfAPlugin,
 ]
 
 /** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */

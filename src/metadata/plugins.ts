@@ -14,8 +14,15 @@ export interface PluginRow {
   warnings: string
   manifest: string
   has_realtime: number
+  /** JSON of workers/environments/plugin-environment.ts, or null. */
+  environment: string | null
   created_at: string
   updated_at: string
+}
+
+/** Null for the base environment of the appliance's own Python. */
+export function environmentHash({ environment }: Pick<PluginRow, "environment">): string | null {
+  return environment === null ? null : JSON.parse(environment).hash
 }
 
 export interface PluginUploadRow {
@@ -36,7 +43,7 @@ export type PlacedPluginRow = PluginRow & { org_id: string }
 export type PlacedUploadRow = PluginUploadRow & { org_id: string }
 
 const PLUGIN = `namespace_id, plugin_id, name, version, description, code_hash, archive_file, archive_bytes, rule_set, warnings,
-  manifest, has_realtime, created_at, updated_at`
+  manifest, has_realtime, environment, created_at, updated_at`
 const UPLOAD = "upload_id, namespace_id, name, version, description, file_size_bytes, expires_at, answer, created_at"
 
 export function pluginReader(db: Db, memory: Memory) {
@@ -54,6 +61,9 @@ export function pluginReader(db: Db, memory: Memory) {
   const archives = db.prepare<[], Pick<PlacedPluginRow, "org_id" | "namespace_id" | "plugin_id" | "archive_file">>(
     `SELECT o.org_id, p.namespace_id, p.plugin_id, p.archive_file FROM plugins p
      JOIN namespaces n USING (namespace_id) JOIN organizations o USING (internal_id)`,
+  )
+  const environments = db.prepare<[], { hash: string }>(
+    "SELECT DISTINCT environment ->> '$.hash' AS hash FROM plugins WHERE environment IS NOT NULL",
   )
   const upload = db.prepare<[string], PlacedUploadRow>(
     `SELECT ${UPLOAD.replaceAll(/(\w+)/g, "u.$1")}, o.org_id FROM plugin_uploads u
@@ -73,6 +83,8 @@ export function pluginReader(db: Db, memory: Memory) {
     placed: (namespaceId: string, pluginId: string) => placed.get(namespaceId, pluginId),
     /** What every plugin has on disk. */
     archives: () => archives.all(),
+    /** Hashes of the environments that plugins name, of every organization. */
+    environments: () => new Set(environments.all().map(({ hash }) => hash)),
     upload: (uploadId: string) => upload.get(uploadId),
     /** Uploads without a passing confirmation, of every namespace. */
     openUploads: () => openUploads.all(),
@@ -82,7 +94,7 @@ export function pluginReader(db: Db, memory: Memory) {
 export function pluginWriter(db: Db) {
   const insert = db.prepare<PluginRow>(
     `INSERT INTO plugins (${PLUGIN}) VALUES (@namespace_id, @plugin_id, @name, @version, @description, @code_hash,
-       @archive_file, @archive_bytes, @rule_set, @warnings, @manifest, @has_realtime, @created_at, @updated_at)`,
+       @archive_file, @archive_bytes, @rule_set, @warnings, @manifest, @has_realtime, @environment, @created_at, @updated_at)`,
   )
   const remove = db.prepare<[string, string]>("DELETE FROM plugins WHERE namespace_id = ? AND plugin_id = ?")
   const insertUpload = db.prepare<PluginUploadRow>(

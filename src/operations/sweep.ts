@@ -26,6 +26,8 @@ interface Deps {
   sweepDocuments: (minAgeMs: number) => Promise<number>
   erasePlugins: (namespace: { orgId: string; namespaceId: string }) => Promise<void>
   sweepIdempotency: () => void
+  /** Removes environments that no plugin has named for long. */
+  collectEnvironments: () => Promise<unknown>
   now: () => Date
   log: Log
 }
@@ -77,6 +79,7 @@ export function sweeper(deps: Deps) {
       if (stopped) return
       await eraseNamespace(namespace)
     }
+    await deps.collectEnvironments()
     if (now().getTime() - documentsSwept < DOCUMENT_FILES_MS) return
     documentsSwept = now().getTime()
     await deps.sweepDocuments(DOCUMENT_FILES_MS)

@@ -1,23 +1,28 @@
 /**
  * From uploaded bytes to a registered plugin, in the order of api.md §1.3: bytes → expiry → unpack within limits → required
- * files → scan → manifest, read in a worker because it is plugin code → one transaction. Everything happens in a staging
- * place that goes away whatever happens; only the registry makes it stay.
+ * files → scan → manifest, read in a worker because it is plugin code → its environment → one transaction. Everything happens in
+ * a staging place that goes away whatever happens; only the registry makes it stay.
  */
 import type { PluginArchives, StagedArchive } from "../archives/plugin-archives.ts"
 import type { ArchiveLimits, UnpackedArchive, unpackArchive } from "../archives/reader.ts"
-import type { ConfirmPluginUpload, PluginConfirmation, PluginWarning } from "../contract/plugins.ts"
+import type { ConfirmPluginUpload, PluginConfirmation, PluginNote, PluginWarning } from "../contract/plugins.ts"
 import { notFound } from "../errors.ts"
 import { pluginId } from "../identifiers.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PluginUploadRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RuleSetName } from "../rule-set-names.ts"
+import type { Note } from "../validator/notes.ts"
 import type { Scan } from "../validator/scan.ts"
+import type { PluginEnvironment, StatedRequirement } from "../workers/environments/plugin-environment.ts"
+import type { Wanted } from "../workers/environments/plugin-environments.ts"
+import { EnvironmentRefused } from "../workers/environments/refused.ts"
 import type { PluginCode } from "../workers/starter.ts"
-import { manifestFailed, scanFailed, validationFailed } from "./failures.ts"
+import { environmentRefused, manifestFailed, scanFailed, validationFailed } from "./failures.ts"
 import { judgeManifest } from "./manifest.ts"
 import type { ManifestReading } from "./probe.ts"
-import { type ConfirmedCode, type PluginRegistry, packageName } from "./registry.ts"
+import { type PluginRegistry, packageName } from "./registry.ts"
+import { manifestRequirements, readRequirementsFile } from "./requirements.ts"
 import type { ScanRequest } from "./scan-child.ts"
 import { atMost, inTurns } from "./turns.ts"
 
@@ -26,6 +31,8 @@ const REQUIRED_FILES = ["manifest.py", "pipeline.py"]
 const MAX_SOURCE_BYTES = 16 * 1024 * 1024
 /** Each takes a worker process and a core; more would only make all of them slow. */
 const AT_ONCE = 2
+/** Each asks pip, which takes a core, and may install gigabytes. */
+const ENVIRONMENTS_AT_ONCE = 2
 
 interface Deps {
   metadata: Pick<Metadata, "read">
@@ -36,8 +43,14 @@ interface Deps {
   scan: (request: ScanRequest) => Promise<Scan>
   /** Where the namespace names no rule set of its own. The report names the set, which is stored with the plugin. */
   scanOptions: { strict: boolean; ruleSet: RuleSetName }
-  /** Top-level modules of the environment that plugins run in; null while there is none. */
+  /** Top-level modules of the environment that plugins run in by default; null while there is none. */
   environment: () => Promise<ReadonlySet<string> | null>
+  environments: {
+    /** Makes ready what a plugin asks for. @throws EnvironmentRefused */
+    prepare: (wanted: Wanted) => Promise<PluginEnvironment | null>
+    /** Its top-level modules. */
+    modules: (environment: PluginEnvironment) => ReadonlySet<string>
+  }
   /** In a worker process that is gone when this resolves. A worker that died is a failure, not an exception. */
   readManifest: (plugin: PluginCode) => Promise<ManifestReading>
   now: () => Date
@@ -47,6 +60,36 @@ export function pluginConfirmation(deps: Deps) {
   const { metadata, archives, registry, now } = deps
   const inTurn = inTurns()
   const withRoom = atMost(AT_ONCE)
+  const inOrganizationsTurn = inTurns()
+  const withRoomToBuild = atMost(ENVIRONMENTS_AT_ONCE)
+
+  /** Not in the room of the scans, and one of an organization: who waits for gigabytes keeps nobody else from being confirmed. */
+  const prepare = async (
+    { orgId }: Namespace,
+    wanted: Pick<Wanted, "requirements" | "requiresPython">,
+  ): Promise<PluginEnvironment | null> => {
+    try {
+      const work = () => deps.environments.prepare({ organization: orgId, ...wanted })
+      return await inOrganizationsTurn(orgId, () => withRoomToBuild(work))
+    } catch (error) {
+      throw error instanceof EnvironmentRefused ? environmentRefused(error) : error
+    }
+  }
+
+  /** A manifest that imports what requirements.txt names is read where that is installed. */
+  const readManifest = async (
+    namespace: Namespace,
+    plugin: PluginCode,
+    requirements: readonly StatedRequirement[],
+  ): Promise<Extract<ManifestReading, { ok: true }>> => {
+    const first = await withRoom(() => deps.readManifest(plugin))
+    if (first.ok) return first
+    if (first.error.error_type !== "dependency" || requirements.length === 0) throw manifestFailed(first.error)
+    const environment = await prepare(namespace, { requirements, requiresPython: null })
+    const second = await withRoom(() => deps.readManifest({ ...plugin, environment }))
+    if (!second.ok) throw manifestFailed(second.error)
+    return second
+  }
 
   const confirm = async (
     namespace: Namespace,
@@ -68,9 +111,43 @@ export function pluginConfirmation(deps: Deps) {
     refuseOtherBytes(upload, expected, found)
     registry.refuseRegistered(namespace, upload.name, upload.version)
 
-    const code = await validated(deps, namespace, upload, staged)
-    const archiveFile = `${found.sha256}${await staged.ending()}`
-    const answer = await registry.register(namespace, upload, { ...code, archiveFile, archiveBytes: found.bytes })
+    const scan = await withRoom(() => scanned(deps, namespace, staged))
+    const codeHash = await staged.treeHash()
+    await staged.freeze()
+    const file = await readRequirementsFile(staged.tree)
+    if (!file.ok) throw validationFailed(file.problem)
+    const plugin = {
+      treePath: staged.tree,
+      name: upload.name,
+      packageName: packageName(namespace.namespaceId, id, codeHash),
+    }
+    const reading = await readManifest(namespace, plugin, file.requirements)
+    const judgement = judgeManifest(reading.manifest, upload)
+    if (!judgement.ok) throw validationFailed("manifest.py does not fit", judgement.problems)
+    // What runs later must be what was scanned, and plugin code ran in between.
+    if ((await staged.treeHash()) !== codeHash) {
+      throw validationFailed(
+        "The plugin's files changed while its manifest was read: plugin code must not write to its own files",
+      )
+    }
+    const { manifest } = judgement
+    const environment = await prepare(namespace, {
+      requirements: [...manifestRequirements(manifest.dependencies), ...file.requirements],
+      requiresPython: manifest.requires_python ?? null,
+    })
+    const installed = environment === null ? null : deps.environments.modules(environment)
+    const answer = await registry.register(namespace, upload, {
+      staged,
+      archiveFile: `${found.sha256}${await staged.ending()}`,
+      archiveBytes: found.bytes,
+      codeHash,
+      ruleSet: scan.ruleSet,
+      notes: scan.notes.filter(({ module }) => module === undefined || installed?.has(module) !== true).map(placedNote),
+      warnings: [...scan.warnings.map(placed), ...reading.warnings.map(ofManifest)],
+      manifest,
+      hasRealtime: reading.hasRealtime,
+      environment,
+    })
     await archives.dropUpload(place, uploadId)
     return answer
   }
@@ -83,7 +160,7 @@ export function pluginConfirmation(deps: Deps) {
      */
     confirm: (namespace: Namespace, uploadId: string, expected: ConfirmPluginUpload): Promise<PluginConfirmation> =>
       // In the caller's namespace: nobody else's call is to wait for this one, which would tell that the upload is there.
-      inTurn(`${namespace.namespaceId}/${uploadId}`, () => withRoom(() => confirm(namespace, uploadId, expected))),
+      inTurn(`${namespace.namespaceId}/${uploadId}`, () => confirm(namespace, uploadId, expected)),
   }
 }
 
@@ -108,12 +185,12 @@ function refuseOtherBytes(
   if (errors.length > 0) throw validationFailed("The uploaded bytes are not the announced ones", errors)
 }
 
-async function validated(
+/** Unpacks what is staged and scans it. */
+async function scanned(
   deps: Deps,
   namespace: Namespace,
-  upload: PluginUploadRow,
   staged: StagedArchive,
-): Promise<Omit<ConfirmedCode, "archiveFile" | "archiveBytes">> {
+): Promise<Extract<Scan, { passed: true }>> {
   const unpacked = await deps.unpack(staged.archive, staged.tree, deps.limits)
   refuseMissingFiles(unpacked)
 
@@ -132,32 +209,7 @@ async function validated(
     },
   })
   if (!scan.passed) throw scanFailed(scan)
-
-  const codeHash = await staged.treeHash()
-  await staged.freeze()
-  const answer = await deps.readManifest({
-    treePath: staged.tree,
-    name: upload.name,
-    packageName: packageName(namespace.namespaceId, pluginId(upload.name, upload.version), codeHash),
-  })
-  if (!answer.ok) throw manifestFailed(answer.error)
-  const judgement = judgeManifest(answer.manifest, upload)
-  if (!judgement.ok) throw validationFailed("manifest.py does not fit", judgement.problems)
-  // What runs later must be what was scanned, and plugin code ran in between.
-  if ((await staged.treeHash()) !== codeHash) {
-    throw validationFailed(
-      "The plugin's files changed while its manifest was read: plugin code must not write to its own files",
-    )
-  }
-  return {
-    staged,
-    codeHash,
-    ruleSet: scan.ruleSet,
-    notes: scan.notes,
-    warnings: [...scan.warnings.map(placed), ...answer.warnings.map(ofManifest)],
-    manifest: judgement.manifest,
-    hasRealtime: answer.hasRealtime,
-  }
+  return scan
 }
 
 function refuseMissingFiles({ files }: UnpackedArchive): void {
@@ -178,6 +230,10 @@ function sources({ files }: UnpackedArchive): string[] {
 
 function placed({ file, line, column, message }: Omit<PluginWarning, "severity">): PluginWarning {
   return { file, line, column, message, severity: "warning" }
+}
+
+function placedNote({ file, line, column, message }: Note): PluginNote {
+  return { file, line, column, message }
 }
 
 function ofManifest(message: string): PluginWarning {

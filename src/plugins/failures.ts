@@ -1,6 +1,7 @@
 /** Why a plugin is not taken, in the shapes of api.md §1.3: what the seed shows beside the envelope, the same in details. */
 import { ApplianceError } from "../errors.ts"
 import type { Violation } from "../validator/scan.ts"
+import type { EnvironmentRefused } from "../workers/environments/refused.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 
 /** `detail` is one sentence; `errors` say each what is wrong. */
@@ -37,6 +38,11 @@ export function manifestFailed(failure: WorkerFailure): ApplianceError {
   const { exception, message, error_type, stage, traceback } = failure
   const reason = `${exception}: ${message}`
   return validationFailed("manifest.py could not be read", [reason], { exception, error_type, stage, traceback })
+}
+
+/** Each wheel to bring stands in `missing_wheels`, the same in words in `validation_errors`. */
+export function environmentRefused({ message, problems, missing }: EnvironmentRefused): ApplianceError {
+  return validationFailed(message, problems, missing.length === 0 ? {} : { missing_wheels: missing })
 }
 
 /** The 409 of a registered version, with the `detail` that O81 shows. */

@@ -6,6 +6,7 @@ import type {
   PluginDeployment,
   PluginDetail,
   PluginDocument,
+  PluginEnvironment,
   PluginListItem,
   PluginRemoved,
 } from "../contract/plugins.ts"
@@ -15,6 +16,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PluginRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { PresignedUrls } from "../presigned-urls.ts"
+import { PluginEnvironment as StoredEnvironment } from "../workers/environments/plugin-environment.ts"
 import { type PluginRegistry, placeOf } from "./registry.ts"
 
 /** api.md §1.5: one hour. */
@@ -160,9 +162,16 @@ function document(namespace: Namespace, row: PluginRow, isDeployed: boolean): Pl
     deployed: isDeployed,
     deployment_info: isDeployed ? { feature_uri: uri } : null,
     manifest: JSON.parse(row.manifest),
+    environment: environment(row),
     created_at: row.created_at,
     updated_at: row.updated_at,
     deployed_at: null,
     resolved_inference_name: row.has_realtime === 1 ? row.plugin_id : null,
   }
+}
+
+function environment(row: PluginRow): PluginEnvironment | null {
+  if (row.environment === null) return null
+  const { organization: _, ...shown } = StoredEnvironment.parse(JSON.parse(row.environment))
+  return shown
 }

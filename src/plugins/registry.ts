@@ -13,6 +13,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PluginRow, PluginUploadRow } from "../metadata/plugins.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { QuotaBook } from "../organizations/quotas.ts"
+import { PluginEnvironment } from "../workers/environments/plugin-environment.ts"
 import { alreadyRegistered } from "./failures.ts"
 import type { PluginManifest } from "./manifest.ts"
 import { inTurns } from "./turns.ts"
@@ -30,6 +31,8 @@ export interface RegisteredPlugin {
   readonly hasRealtime: boolean
   /** Python package under which a worker imports it: unique per namespace, plugin and code. */
   readonly packageName: string
+  /** What its workers run in; null: the base environment of the appliance's own Python. */
+  readonly environment: PluginEnvironment | null
 }
 
 /** What a confirmation found out about a staged archive. */
@@ -43,6 +46,7 @@ export interface ConfirmedCode {
   readonly notes: readonly PluginNote[]
   readonly manifest: PluginManifest
   readonly hasRealtime: boolean
+  readonly environment: PluginEnvironment | null
 }
 
 interface Deps {
@@ -113,6 +117,7 @@ export function pluginRegistry({ metadata, archives, quotas, now, log }: Deps) {
             warnings: JSON.stringify(code.warnings),
             manifest: JSON.stringify(code.manifest),
             has_realtime: code.hasRealtime ? 1 : 0,
+            environment: code.environment === null ? null : JSON.stringify(code.environment),
             created_at: at,
             updated_at: at,
           })
@@ -170,6 +175,7 @@ function registered(archives: PluginArchives, namespace: Namespace, row: PluginR
     manifest: JSON.parse(row.manifest),
     hasRealtime: row.has_realtime === 1,
     packageName: packageName(row.namespace_id, row.plugin_id, row.code_hash),
+    environment: row.environment === null ? null : PluginEnvironment.parse(JSON.parse(row.environment)),
   }
 }
 

@@ -1,4 +1,7 @@
-/** What a report says beside its violations: imports of modules that the environment lacks. They pass the scan. */
+/**
+ * What a report says beside its violations: imports of modules that the environment lacks, and of those that do their work in a
+ * program of its own. They pass the scan.
+ */
 import type { FileBindings } from "./binding-records.ts"
 import { APPLIANCE, OwnModules } from "./own-modules.ts"
 import { linePlaces } from "./source-text.ts"
@@ -11,7 +14,20 @@ export interface Note {
   /** From 0, in characters of the line. */
   readonly column: number
   readonly message: string
+  /** The module that the environment lacks: whoever installs more may know it. */
+  readonly module?: string
 }
+
+/** Libraries that start a program, which no worker may (design/sandbox.md), and what decodes inside the process instead. */
+const PROGRAM_STARTERS = new Map([
+  ["ffmpeg", "PyAV (av) or opencv-python-headless"],
+  ["imageio_ffmpeg", "PyAV (av) or opencv-python-headless"],
+  ["moviepy", "PyAV (av) or opencv-python-headless"],
+  ["pydub", "soundfile, librosa or PyAV (av)"],
+  ["sox", "soundfile or librosa"],
+  ["pdf2image", "pypdfium2 or pymupdf"],
+  ["pytesseract", "a model on onnxruntime"],
+])
 
 /** One per module is enough; past this a person reads no more. */
 const MAX_NOTES = 200
@@ -24,14 +40,19 @@ export function unknownImports(files: ReadonlyMap<string, FileBindings>, environ
   for (const [file, { imports, tree }] of files) {
     for (const { level, module, statement } of imports) {
       const top = module.split(".", 1)[0] ?? module
-      if (level > 0 || seen.has(top) || STANDARD_LIBRARY.has(top) || APPLIANCE.has(top) || environment.has(top))
-        continue
+      if (level > 0 || seen.has(top) || STANDARD_LIBRARY.has(top) || APPLIANCE.has(top)) continue
+      const instead = PROGRAM_STARTERS.get(top)
+      if (environment.has(top) && instead === undefined) continue
       if (own.find("", top) !== null || own.find(OwnModules.packageOf(file, 1), top) !== null) continue
       seen.add(top)
       if (notes.length >= MAX_NOTES) return notes
       const index = tree.start[statement] ?? 0
       const { line, column } = linePlaces(tree.text, [index]).get(index) ?? { line: 1, column: 0 }
-      notes.push({ file, line, column, message: `The environment has no module ${top}: the import will fail there` })
+      const message =
+        instead === undefined
+          ? `The environment has no module ${top}: the import will fail there`
+          : `${top} does its work in a program of its own, which a worker may not start; use ${instead} instead`
+      notes.push({ file, line, column, message, ...(instead === undefined ? { module: top } : {}) })
     }
   }
   return notes

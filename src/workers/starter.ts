@@ -8,6 +8,8 @@ import type { Network } from "../egress.ts"
 import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
 import type { Cgroups, WorkerGroup } from "./cgroups.ts"
+import type { PluginEnvironment } from "./environments/plugin-environment.ts"
+import type { PluginEnvironments } from "./environments/plugin-environments.ts"
 import { gpuNodes } from "./gpu-nodes.ts"
 import type { IsolationLimits } from "./isolation.ts"
 import { LockDownRefused } from "./lock-down.ts"
@@ -24,11 +26,14 @@ export interface PluginCode {
   /** "" when it is not known yet. */
   readonly name: string
   readonly packageName: string
+  /** Absent or null: the base environment of the appliance's own Python. */
+  readonly environment?: PluginEnvironment | null
 }
 
 interface Deps {
   /** Looks at the machine: which interpreter, which environment, what is missing. */
   facts: () => Promise<WorkerFacts>
+  environments: Pick<PluginEnvironments, "locate">
   pythonTree: string
   /** Directory for scratch directories; each worker gets one of its own, removed at its end. */
   scratchDir: string
@@ -92,33 +97,39 @@ export function workerStarter(deps: Deps) {
 
     /**
      * @throws ServiceUnavailableError while there is no interpreter or environment, or not the isolation that is demanded
-     * @throws WorkerDied, PluginLoadFailed; what `gpu` throws
+     * @throws EnvironmentGone; WorkerDied, PluginLoadFailed; what `gpu` throws
      */
     async start(plugin: PluginCode, options: StartOptions = {}): Promise<Worker> {
-      const { interpreter, environment, isolation, ready, problem } = await current()
-      if (!ready || interpreter.chosen === null || environment === null) {
+      const machine = await current()
+      const { isolation, ready, problem } = machine
+      if (!ready) {
         throw new ApplianceError("ServiceUnavailableError", problem ?? "Python is not set up.", {
           headers: { "Retry-After": "30" },
         })
       }
+      const packages = await deps.environments.locate(plugin.environment ?? null, machine)
+      const { interpreter, sitePackages } = packages
       // Before anything is made for it: this may take long.
       const gpu = options.gpu == null ? null : await options.gpu(options.signal)
       const own = join(scratchDir, crypto.randomUUID())
       const scratch = join(own, "home")
       const exchange = join(own, "exchange")
       const threads = options.threads ?? 1
-      const sitePackages = [environment.sitePackages]
       let group: WorkerGroup | null = null
       try {
         for (const directory of [scratch, exchange]) await mkdir(directory, { recursive: true, mode: 0o700 })
         group = deps.cgroups?.create(`worker-${crypto.randomUUID()}`, deps.limits) ?? null
-        const launcher = await launchers.get({
-          interpreter: interpreter.chosen,
-          sitePackages,
-          environment: { PATH: "/usr/bin:/bin", LANG: "C.UTF-8", ...threadCounts(threads) },
-        })
+        // It imports them where nothing confines it: never what came with a plugin.
+        const launcher =
+          packages.warm === null
+            ? null
+            : await launchers.get({
+                interpreter,
+                sitePackages: packages.warm,
+                environment: { PATH: "/usr/bin:/bin", LANG: "C.UTF-8", ...threadCounts(threads) },
+              })
         const worker = await startWorker({
-          interpreter: interpreter.chosen,
+          interpreter,
           pythonTree,
           scratch,
           exchange,

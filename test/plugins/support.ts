@@ -58,6 +58,7 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
     scan: (request) => scanTree(request),
     scanOptions: { strict, ruleSet: "seed-2026-01" },
     environment: async () => new Set(["numpy", "pydantic"]),
+    environments: { prepare: async () => null, modules: () => new Set() },
     readManifest,
     now,
   })

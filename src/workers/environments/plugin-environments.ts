@@ -29,6 +29,13 @@ interface Deps extends Omit<InstallSource, "wheels"> {
   readonly log: Log
 }
 
+/** This machine no longer has what a confirmed plugin runs in. */
+export class EnvironmentGone extends ApplianceError {
+  constructor(message: string) {
+    super("ServiceUnavailableError", message, { headers: { "Retry-After": "30" } })
+  }
+}
+
 export interface Wanted {
   /** Whose plugin it is. */
   readonly organization: string
@@ -94,9 +101,8 @@ export function pluginEnvironments(deps: Deps) {
     try {
       const onLine = wanted.onLine ?? (() => undefined)
       await mkdir(wheels[0], { recursive: true, mode: 0o700 })
-      return (
-        await buildEnvironment({ ...deps, environmentsDir, interpreter, wheels, signal: wanted.signal, onLine })
-      ).environment
+      return (await buildEnvironment({ ...deps, environmentsDir, interpreter, wheels, signal: wanted.signal, onLine }))
+        .environment
     } catch (error) {
       if (!(error instanceof EnvironmentBuildFailed)) throw error
       throw new EnvironmentRefused("The base packages of this plugin's Python are not installed", [
@@ -141,12 +147,12 @@ export function pluginEnvironments(deps: Deps) {
 
     /**
      * Where a worker of the plugin finds its Python and its packages. An environment that is gone is built again from its lock.
-     * @throws ServiceUnavailableError when this machine no longer has what it takes
+     * @throws EnvironmentGone when this machine no longer has what it takes
      */
     async locate(environment: PluginEnvironment | null, facts: WorkerFacts): Promise<WorkerPackages> {
       if (environment === null) {
         const { interpreter, environment: base, problem } = facts
-        if (interpreter.chosen === null || base === null) throw unavailable(problem ?? "Python is not set up.")
+        if (interpreter.chosen === null || base === null) throw new EnvironmentGone(problem ?? "Python is not set up.")
         return { interpreter: interpreter.chosen, sitePackages: [base.sitePackages], warm: [base.sitePackages] }
       }
       const { hash, base: baseHash, abi, platform, python } = environment
@@ -154,13 +160,13 @@ export function pluginEnvironments(deps: Deps) {
         (candidate) => candidate.abi === abi && candidate.platform === platform,
       )
       if (interpreter === undefined) {
-        throw unavailable(
+        throw new EnvironmentGone(
           `The plugin's environment is for Python ${python} (${abi}, ${platform}), and none like it is on this machine.`,
         )
       }
       const base = environmentAt(environmentsDir, baseHash)
       if (!base.ready) {
-        throw unavailable(
+        throw new EnvironmentGone(
           `The plugin's environment lies over the base environment ${baseHash}, which is not on this machine. Restore it, ` +
             `run 'mixpeek runtime setup --python ${interpreter.path}', or delete and publish the plugin again.`,
         )
@@ -172,7 +178,9 @@ export function pluginEnvironments(deps: Deps) {
           await build(environment, interpreter, {})
         } catch (error) {
           if (!(error instanceof EnvironmentBuildFailed)) throw error
-          throw unavailable(`The plugin's environment ${hash} is gone and cannot be built again: ${error.message}`)
+          throw new EnvironmentGone(
+            `The plugin's environment ${hash} is gone and cannot be built again: ${error.message}`,
+          )
         }
       }
       const shadows = shadowing.get(hash) ?? overlap(own.sitePackages, base.sitePackages)
@@ -183,6 +191,10 @@ export function pluginEnvironments(deps: Deps) {
         warm: shadows ? null : [base.sitePackages],
       }
     },
+
+    /** Top-level modules of what it has beyond the base environment, and of that. */
+    modules: ({ hash, base }: PluginEnvironment): ReadonlySet<string> =>
+      modulesIn([hash, base].map((each) => environmentAt(environmentsDir, each).sitePackages)),
 
     /** What killed builds left. Before anything else runs on this directory. */
     sweep: () => sweepPartials(environmentsDir, null),
@@ -253,8 +265,4 @@ async function touch(directory: string, at: Date): Promise<void> {
 function overlap(one: string, other: string): boolean {
   const modules = modulesIn([other])
   return [...modulesIn([one])].some((module) => modules.has(module))
-}
-
-function unavailable(message: string): ApplianceError {
-  return new ApplianceError("ServiceUnavailableError", message, { headers: { "Retry-After": "30" } })
 }

@@ -30,11 +30,13 @@ export class EnvironmentRefused extends Error {
 
   /** `places` is where packages were looked for, in words. */
   static unresolved(failure: ToolFailure, interpreter: Interpreter, places: string): EnvironmentRefused {
-    const missing = failure.missing.map((each): MissingRequirement => ({
-      ...each,
-      tag: tagOf(interpreter),
-      interpreter: `Python ${interpreter.version} (${interpreter.path})`,
-    }))
+    const missing = failure.missing.map(
+      (each): MissingRequirement => ({
+        ...each,
+        tag: tagOf(interpreter),
+        interpreter: `Python ${interpreter.version} (${interpreter.path})`,
+      }),
+    )
     const named = missing.map((each) => describeMissing(each, places))
     switch (failure.kind) {
       case "missing":

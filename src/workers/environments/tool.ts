@@ -2,12 +2,12 @@
 import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
+import type { IsolationLevel } from "../../isolation-levels.ts"
 import type { Interpreter } from "../interpreters.ts"
 import type { IsolationLimits } from "../isolation.ts"
 import { LOCK_DOWN_EXIT_CODE, lockDownPolicy } from "../lock-down.ts"
 import { runProgram } from "../run-program.ts"
 import type { WorkerLimits } from "../watchdog.ts"
-import type { IsolationLevel } from "../../isolation-levels.ts"
 
 type Tool = "resolve" | "inspect" | "machine" | "build"
 
@@ -69,7 +69,13 @@ export async function runTool<T extends z.ZodType>(
       confinement === null || confinement.level === "none"
         ? null
         : lockDownPolicy(
-            { ...confinement, readable: options.readable, writable: options.writable ?? [], devices: [], network: { mode: "none" } },
+            {
+              ...confinement,
+              readable: options.readable,
+              writable: options.writable ?? [],
+              devices: [],
+              network: { mode: "none" },
+            },
             { read: [pythonTree], write: [work] },
           )
     const [request, answer] = [join(work, "request.json"), join(work, "answer.json")]
@@ -85,7 +91,8 @@ export async function runTool<T extends z.ZodType>(
     signal?.throwIfAborted()
     if (result.stopped === "timeout") throw new Error(`'${tool}' did not finish within ${timeoutMs / 1000} s`)
     if (result.code !== 0) {
-      const refused = result.code === LOCK_DOWN_EXIT_CODE ? "was not confined" : `failed (exit ${result.code ?? result.signal})`
+      const refused =
+        result.code === LOCK_DOWN_EXIT_CODE ? "was not confined" : `failed (exit ${result.code ?? result.signal})`
       throw new Error(`'${tool}' ${refused}: ${result.lastOutput.trim().split("\n").slice(-12).join("\n")}`)
     }
     return z.union([Failure, schema]).parse(await Bun.file(answer).json())
