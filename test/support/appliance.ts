@@ -60,11 +60,13 @@ export interface ApplianceOptions {
   readonly environment?: Record<string, string>
   readonly arguments?: readonly string[]
   readonly dataDir?: string
+  /** What is built there is this appliance's alone; only the base environment is the gate's. */
+  readonly ownEnvironments?: boolean
 }
 
 export async function startTestAppliance(options: ApplianceOptions = {}): Promise<TestAppliance> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "mixpeek-test-"))
-  shareEnvironments(dataDir)
+  shareEnvironments(dataDir, options.ownEnvironments ?? false)
   let running = await launch(dataDir, options)
   const adminKey = readFileSync(join(dataDir, "admin.key"), "utf8").trim()
   const otherKey = createOtherKey(dataDir)
@@ -162,7 +164,7 @@ function parse(text: string): unknown {
   }
 }
 
-function shareEnvironments(dataDir: string): void {
+function shareEnvironments(dataDir: string, own: boolean): void {
   const shared = join(SHARED_DATA, "environments")
   if (!existsSync(shared) || !readdirSync(shared).some((name) => /^[0-9a-f]{32}$/.test(name))) {
     mkdirSync(SHARED_DATA, { recursive: true })
@@ -174,7 +176,12 @@ function shareEnvironments(dataDir: string): void {
   }
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const link = join(dataDir, "environments")
-  if (!existsSync(link)) symlinkSync(shared, link)
+  if (existsSync(link)) return
+  if (!own) return symlinkSync(shared, link)
+  mkdirSync(link, { mode: 0o700 })
+  for (const name of readdirSync(shared)) {
+    if (/^[0-9a-f]{32}$/.test(name)) symlinkSync(join(shared, name), join(link, name))
+  }
 }
 
 function createOtherKey(dataDir: string): string {

@@ -41,10 +41,15 @@ def import_pip() -> ModuleType:
     return pip
 
 
-def run_pip(arguments: list[str]) -> int:
+def run_pip(arguments: list[str], *, offline: bool) -> int:
     """pip's exit code. Everything that the environment or a configuration file says to pip was decided by the caller."""
     from pip._internal.cli.main import main
 
+    if offline:
+        # It asks files and programs of the machine what to call itself to an index, and is locked away from them here.
+        from pip._internal.network import session
+
+        session.user_agent = lambda: "pip"
     return int(main(arguments))
 
 

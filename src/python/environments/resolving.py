@@ -72,7 +72,7 @@ def _run(request: dict[str, Any], stated: list[Stated], report: str, target: dic
         arguments += ["--target", os.path.join(request["work"], "nowhere")]
     words = io.StringIO()
     with redirect_stdout(words), redirect_stderr(words):
-        code = run_pip(arguments)
+        code = run_pip(arguments, offline=not request["index"])
     return None if code == 0 else words.getvalue()
 
 

@@ -3,6 +3,7 @@
  * are the same ones: fifty plugins with the same requirements ask once.
  */
 import { createHash } from "node:crypto"
+import { realpathSync } from "node:fs"
 import { mkdir, readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
@@ -62,6 +63,8 @@ export function resolver(deps: Deps) {
   return async (resolution: Resolution): Promise<EnvironmentPackage[]> => {
     const { interpreter, base, requirements, confinement, signal } = resolution
     for (const directory of wheels) await mkdir(directory, { recursive: true, mode: 0o700 })
+    // Without links: in its sandbox nothing is left of a link in the data directory that a path could follow.
+    const [stores, basePackages] = [wheels.map((directory) => realpathSync(directory)), realpathSync(base.sitePackages)]
     const key = await keyOf(resolution, wheels)
     const known = remembered.get(key)
     if (known !== undefined && (index === undefined || now().getTime() - known.at < INDEX_MEMORY_MS)) {
@@ -74,15 +77,15 @@ export function resolver(deps: Deps) {
       request: (work) => ({
         requirements,
         workers_need: WORKERS_NEED,
-        base: base.sitePackages,
-        stores: wheels,
+        base: basePackages,
+        stores,
         index: index !== undefined,
         work,
         target: null,
       }),
       // An index is the admin's choice, and needs names, certificates and proxies as this user has them.
       confinement: index === undefined ? confinement : null,
-      readable: [...wheels, base.sitePackages],
+      readable: [...stores, basePackages],
       environment: (work) => pipEnvironment(deps, work),
       timeoutMs: index === undefined ? OFFLINE_TIMEOUT_MS : INDEX_TIMEOUT_MS,
       signal,

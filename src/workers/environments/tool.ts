@@ -1,4 +1,5 @@
 /** Programs of `python/environments/`: one question, one answer, in a Python that is locked down like a worker. */
+import { realpathSync } from "node:fs"
 import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
@@ -62,8 +63,9 @@ export async function runTool<T extends z.ZodType>(
   options: ToolOptions,
 ): Promise<z.output<T> | ToolFailure> {
   const { interpreter, pythonTree, scratchDir, confinement, timeoutMs, signal } = options
-  const work = join(scratchDir, `tool-${crypto.randomUUID()}`)
-  await mkdir(work, { recursive: true, mode: 0o700 })
+  const made = join(scratchDir, `tool-${crypto.randomUUID()}`)
+  await mkdir(made, { recursive: true, mode: 0o700 })
+  const [work, tree] = [realpathSync(made), realpathSync(pythonTree)]
   try {
     const policy =
       confinement === null || confinement.level === "none"
@@ -76,12 +78,12 @@ export async function runTool<T extends z.ZodType>(
               devices: [],
               network: { mode: "none" },
             },
-            { read: [pythonTree], write: [work] },
+            { read: [tree], write: [work] },
           )
     const [request, answer] = [join(work, "request.json"), join(work, "answer.json")]
     await Bun.write(request, JSON.stringify({ ...options.request(work), policy }))
     const result = await runProgram({
-      argv: [interpreter.path, "-I", "-S", "-B", join(pythonTree, "environments"), tool, request, answer],
+      argv: [interpreter.path, "-I", "-S", "-B", join(tree, "environments"), tool, request, answer],
       environment: { ...options.environment(work), TMPDIR: work, HOME: work },
       cwd: work,
       timeoutMs,

@@ -11,13 +11,13 @@ export interface Wheel {
 /** Writes a wheel of one module into the directory. */
 export async function writeWheel(
   directory: string,
-  { name, version = "1.0", tag = "py3-none-any", source = "VALUE = 1\n" }: WheelOptions,
+  { name, version = "1.0", tag = "py3-none-any", source = "VALUE = 1\n", requires = [] }: WheelOptions,
 ): Promise<Wheel> {
   const zip = new ZipFile()
   const info = `${name}-${version}.dist-info`
   const entries = {
     [`${name}.py`]: source,
-    [`${info}/METADATA`]: `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n`,
+    [`${info}/METADATA`]: `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n${requires.map((each) => `Requires-Dist: ${each}\n`).join("")}`,
     [`${info}/WHEEL`]: `Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: ${tag}\n`,
     [`${info}/RECORD`]: `${name}.py,,\n${info}/METADATA,,\n${info}/WHEEL,,\n${info}/RECORD,,\n`,
   }
@@ -37,4 +37,6 @@ interface WheelOptions {
   readonly version?: string
   readonly tag?: string
   readonly source?: string
+  /** As `Requires-Dist` has them. */
+  readonly requires?: readonly string[]
 }
