@@ -34,7 +34,11 @@ class RealtimeHandler:
         return {"label": label(request["text"])}
 `
 
-function needing(name: string, requirements: readonly string[], { call = "", files = {} }: NeedingOptions = {}): PluginFiles {
+function needing(
+  name: string,
+  requirements: readonly string[],
+  { call = "", files = {} }: NeedingOptions = {},
+): PluginFiles {
   return {
     ...textPlugin({
       name,

@@ -177,7 +177,10 @@ function shareEnvironments(dataDir: string, own: boolean): void {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const link = join(dataDir, "environments")
   if (existsSync(link)) return
-  if (!own) return symlinkSync(shared, link)
+  if (!own) {
+    symlinkSync(shared, link)
+    return
+  }
   mkdirSync(link, { mode: 0o700 })
   for (const name of readdirSync(shared)) {
     if (/^[0-9a-f]{32}$/.test(name)) symlinkSync(join(shared, name), join(link, name))
