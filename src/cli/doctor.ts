@@ -8,6 +8,11 @@ import { buildTarget } from "../native-files.ts"
 import { type Diagnosis, doctor } from "../operations/doctor.ts"
 import { prepareRuntime } from "../runtime.ts"
 import { NAME, VERSION } from "../version.ts"
+import { environmentOf } from "../workers/environments/environment.ts"
+import { usableInterpreters } from "../workers/environments/interpreter-choice.ts"
+import { cudaOf, describeInterpreter, type Target } from "../workers/environments/machine.ts"
+import { ENVIRONMENTS_FOLDER } from "../workers/environments/plugin-environments.ts"
+import { findInterpreter, type Interpreter } from "../workers/interpreters.ts"
 import { workerFacts } from "../workers/worker-facts.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { DATA, JSON_OUTPUT, LOG_LEVEL, MINIMUM_ISOLATION, PYTHON } from "./options.ts"
@@ -17,6 +22,7 @@ interface DoctorOptions {
   readonly data?: string
   readonly python?: string
   readonly json?: boolean
+  readonly target?: boolean
   readonly minimumIsolation?: string
 }
 
@@ -26,6 +32,7 @@ export function doctorCommand(): Command {
     .addOption(DATA())
     .addOption(PYTHON())
     .addOption(MINIMUM_ISOLATION())
+    .option("--target", "print target.json instead: what 'mixpeek wheels download' needs to know of this machine")
     .addOption(JSON_OUTPUT())
     .addOption(LOG_LEVEL())
     .action(runDoctor)
@@ -38,6 +45,11 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
   const temporary = existsSync(dataDir) ? null : await mkdtemp(join(tmpdir(), "mixpeek-"))
   try {
     const runtime = await prepareRuntime(temporary ?? join(dataDir, "runtime"))
+    const environmentsDir = join(dataDir, ENVIRONMENTS_FOLDER)
+    if (options.target === true) {
+      printJson(await targetOf({ environmentsDir, python, pythonTree: runtime.pythonTree }))
+      return
+    }
     const diagnosis = await doctor({
       version: `${NAME} ${VERSION}`,
       target: buildTarget,
@@ -47,7 +59,7 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
         workerFacts({
           override: python,
           pathVariable: searchPath(),
-          environmentsDir: join(dataDir, "environments"),
+          environmentsDir,
           pythonTree: runtime.pythonTree,
           minimumIsolation,
           isolationLimits,
@@ -58,6 +70,31 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
     if (!diagnosis.healthy) throw new CommandFailed("Something is missing.", { reported: true })
   } finally {
     if (temporary !== null) await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+/** @throws CommandFailed without a Python; Error for one without pip */
+async function targetOf({
+  environmentsDir,
+  python,
+  pythonTree,
+}: {
+  environmentsDir: string
+  python: string | null
+  pythonTree: string
+}): Promise<Target> {
+  const isReady = (interpreter: Interpreter) => environmentOf({ environmentsDir, interpreter }).ready
+  const search = await findInterpreter({ override: python, pathVariable: searchPath(), isReady })
+  const usable = usableInterpreters(search).filter(({ pip }) => pip)
+  if (usable.length === 0) throw new CommandFailed(search.problem ?? "No Python here has pip.")
+  const scratchDir = await mkdtemp(join(tmpdir(), "mixpeek-"))
+  try {
+    const interpreters = await Promise.all(
+      usable.map((each) => describeInterpreter(each, isReady(each), { pythonTree, scratchDir })),
+    )
+    return { format: 1, mixpeek: VERSION, interpreters, cuda: await cudaOf(searchPath()) }
+  } finally {
+    await rm(scratchDir, { recursive: true, force: true })
   }
 }
 

@@ -37,6 +37,11 @@ const COMMANDS: readonly LazyCommand[] = [
     load: async () => (await import("./runtime-setup.ts")).runtimeCommand(),
   },
   {
+    name: "wheels",
+    description: "the wheels from which plugins' environments are built offline",
+    load: async () => (await import("./wheels.ts")).wheelsCommand(),
+  },
+  {
     name: "doctor",
     description: "say what this machine has, what is missing and how to get it",
     load: async () => (await import("./doctor.ts")).doctorCommand(),

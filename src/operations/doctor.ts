@@ -1,10 +1,15 @@
 /** What `mixpeek doctor` says of this machine: looks at everything the appliance needs and changes nothing. */
 import { accessSync, constants, statSync } from "node:fs"
 import { statfs } from "node:fs/promises"
-import { dirname } from "node:path"
+import { dirname, join } from "node:path"
 import { DEFAULT_MINIMUM_ISOLATION, isBelow } from "../isolation-levels.ts"
 import { directoryHolder } from "../metadata/directory-holder.ts"
 import type { Runtime } from "../runtime.ts"
+import {
+  ENVIRONMENTS_FOLDER,
+  type EnvironmentOnDisk,
+  environments,
+} from "../workers/environments/plugin-environments.ts"
 import { isolationProblem, sentence, type WorkerFacts } from "../workers/worker-facts.ts"
 import { loadNativeLibraries } from "./native-libraries.ts"
 
@@ -49,6 +54,7 @@ export async function doctor({ version, target, runtime, dataDir, workerFacts }:
     disk,
     python(workers),
     packages(workers),
+    ...pluginEnvironmentsOn(await environments(join(dataDir, ENVIRONMENTS_FOLDER))),
     isolation(workers),
     ...minimumIsolation(workers),
     ...libraries.map(({ name, version: loaded, problem }): Finding => {
@@ -117,6 +123,19 @@ function packages({ environment, problem }: WorkerFacts): Finding {
   if (environment?.ready === true) return ok(name, environment.directory)
   const advice = environment === null ? "They come after Python: 'mixpeek runtime setup'." : problem
   return { name, status: "missing", value: "not installed", advice }
+}
+
+/** With their sizes, once there is one besides the base environment. */
+function pluginEnvironmentsOn(all: readonly EnvironmentOnDisk[]): Finding[] {
+  const own = all.filter(({ base }) => base !== null)
+  if (own.length === 0) return []
+  const size = (each: readonly EnvironmentOnDisk[]) =>
+    `${(each.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) / 1e6).toFixed(1)} MB`
+  const each = own.map(
+    ({ hash, python, packages: count, bytes }) =>
+      `${hash} (Python ${python}, ${count} packages, ${((bytes ?? 0) / 1e6).toFixed(1)} MB)`,
+  )
+  return [{ ...ok("Environments", `${own.length} of plugins, ${size(own)}`), advice: each.join("\n    ") }]
 }
 
 function isolation({ isolation, minimumIsolation: minimum }: WorkerFacts): Finding {

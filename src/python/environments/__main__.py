@@ -43,6 +43,12 @@ def _machine(_: Answer) -> Answer:
     return machine()
 
 
+def _collect(request: Answer) -> Answer:
+    from environments.collecting import collect
+
+    return collect(request)
+
+
 def _build(request: Answer) -> Answer:
     from environments.source_builds import build
 
@@ -53,6 +59,7 @@ _TOOLS: Final[dict[str, Callable[[Answer], Answer]]] = {
     "resolve": _resolve,
     "inspect": _inspect,
     "machine": _machine,
+    "collect": _collect,
     "build": _build,
 }
 

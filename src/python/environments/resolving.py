@@ -66,14 +66,20 @@ def _run(request: dict[str, Any], stated: list[Stated], report: str, target: dic
     # A source distribution's metadata comes from running it: only what a build of ours has made a wheel of is seen here.
     arguments += ["--only-binary", ":all:"]
     if target is not None:
-        arguments += ["--python-version", target["python"], "--implementation", "cp", "--abi", target["abi"]]
-        for platform in target["platforms"]:
-            arguments += ["--platform", platform]
-        arguments += ["--target", os.path.join(request["work"], "nowhere")]
+        arguments += [*target_arguments(target), "--target", os.path.join(request["work"], "nowhere")]
     words = io.StringIO()
     with redirect_stdout(words), redirect_stderr(words):
         code = run_pip(arguments, offline=not request["index"])
     return None if code == 0 else words.getvalue()
+
+
+def target_arguments(target: dict[str, Any]) -> list[str]:
+    """pip's options for another interpreter; without the platform `any`, which pip adds itself."""
+    arguments = ["--python-version", target["python"], "--implementation", "cp", "--abi", target["abi"]]
+    for platform in target["platforms"]:
+        if platform != "any":
+            arguments += ["--platform", platform]
+    return arguments
 
 
 def _stand_in(target: dict[str, Any]) -> None:

@@ -75,7 +75,7 @@ export async function missingWheels(
     for (const { directory, file } of files.filter((each) => isFor(each.file, pin))) {
       if (tags !== null && !wheelTags(file).some((tag) => tags.has(tag))) {
         found.push(`${file} is for another Python or platform`)
-      } else if (!pin.hashes.has(await sha256(join(directory, file)))) {
+      } else if (!pin.hashes.has(await sha256OfFile(join(directory, file)))) {
         found.push(`${file} is not the file that the lock records`)
       } else satisfied = true
     }
@@ -119,7 +119,8 @@ function normalized(name: string): string {
   return name.toLowerCase().replace(/[-_.]+/g, "-")
 }
 
-async function sha256(path: string): Promise<string> {
+/** In hex. */
+export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash("sha256")
   for await (const chunk of createReadStream(path)) hash.update(chunk)
   return hash.digest("hex")

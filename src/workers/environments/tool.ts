@@ -10,7 +10,7 @@ import { LOCK_DOWN_EXIT_CODE, lockDownPolicy } from "../lock-down.ts"
 import { runProgram } from "../run-program.ts"
 import type { WorkerLimits } from "../watchdog.ts"
 
-type Tool = "resolve" | "inspect" | "machine" | "build"
+type Tool = "resolve" | "inspect" | "machine" | "collect" | "build"
 
 /** What a tool is locked into, wherever it needs neither an index nor this machine's own facts. */
 export interface ToolConfinement extends IsolationLimits {
