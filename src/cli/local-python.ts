@@ -6,9 +6,11 @@ import { mkdtemp, realpath, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { z } from "zod"
-import { networkOf, readConfig, searchPath } from "../config.ts"
+import { hostEnvironment, networkOf, readConfig, searchPath } from "../config.ts"
 import { createLog } from "../log.ts"
 import { prepareRuntime } from "../runtime.ts"
+import type { PluginEnvironment, StatedRequirement } from "../workers/environments/plugin-environment.ts"
+import { pluginEnvironments, type WorkerPackages } from "../workers/environments/plugin-environments.ts"
 import type { Interpreter } from "../workers/interpreters.ts"
 import { type PartitionLimits, partitionLimits } from "../workers/partition-limits.ts"
 import { runProgram } from "../workers/run-program.ts"
@@ -20,12 +22,17 @@ import type { PluginDirectory } from "./plugin-directory.ts"
 export interface LocalPythonOptions {
   readonly data?: string
   readonly python?: string
+  readonly index?: string
+  readonly indexCredentials?: string
   readonly logLevel?: string
 }
 
 export interface LocalPython {
+  /** These two are the plugin's own from `use` on. */
   readonly interpreter: Interpreter
   readonly sitePackages: readonly string[]
+  /** Whether the appliance's base environment is here, over which a plugin's own can lie. */
+  readonly hasBase: boolean
   /** Holds `engine/` and `shared/`. */
   readonly pythonTree: string
   readonly nativeDirectory: string | null
@@ -40,8 +47,16 @@ export interface LocalPython {
    * steps of resource type API may on a server with the same settings.
    */
   start(plugin: PluginDirectory, onLine: (line: string) => void, options?: { callsOut: boolean }): Promise<Worker>
+  /**
+   * Makes ready what the plugin asks for, as the server does at confirm, and runs everything in it from now on.
+   * @throws EnvironmentRefused
+   */
+  use(requirements: readonly StatedRequirement[], requiresPython: string | null): Promise<PluginEnvironment | null>
   [Symbol.asyncDispose](): Promise<void>
 }
+
+/** Whose environments they are that `plugin test` builds: no organization's of the server. */
+const LOCAL = "plugin-test"
 
 const PROBE_MS = 30_000
 
@@ -61,19 +76,37 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
     environmentsDir: join(config.dataDir, "environments"),
   })
   interrupted.signal.throwIfAborted()
-  const interpreter = facts.interpreter.chosen
-  if (interpreter === null) throw new CommandFailed(facts.problem ?? "No Python was found.")
+  const chosen = facts.interpreter.chosen
+  if (chosen === null) throw new CommandFailed(facts.problem ?? "No Python was found.")
   const sitePackages =
-    facts.environment?.ready === true ? [facts.environment.sitePackages] : await ownSitePackages(interpreter)
+    facts.environment?.ready === true ? [facts.environment.sitePackages] : await ownSitePackages(chosen)
   if (sitePackages === null) throw new CommandFailed(facts.problem ?? "The base packages are missing.")
   const tooWeak = isolationProblem(facts.isolation, facts.minimumIsolation)
   if (tooWeak !== null) throw new CommandFailed(tooWeak)
 
   const scratch = await realpath(await mkdtemp(join(tmpdir(), "mixpeek-")))
   const log = createLog(config.logLevel)
+  const environments = pluginEnvironments({
+    dataDir: config.dataDir,
+    pythonTree: runtime.pythonTree,
+    scratchDir: scratch,
+    confinement: { limits: config.workerLimits, hidden: [], ...config.isolationLimits },
+    ...(config.index === null ? {} : { index: config.index }),
+    ...(config.indexCredentials === null ? {} : { credentials: config.indexCredentials }),
+    hostEnvironment: hostEnvironment(),
+    now: () => new Date(),
+    // What a build says is for an operator's log; here a check says it.
+    log: createLog(options.logLevel === undefined ? "warn" : config.logLevel),
+  })
+  let inUse: Pick<WorkerPackages, "interpreter" | "sitePackages"> = { interpreter: chosen, sitePackages }
   return {
-    interpreter,
-    sitePackages,
+    get interpreter() {
+      return inUse.interpreter
+    },
+    get sitePackages() {
+      return inUse.sitePackages
+    },
+    hasBase: facts.environment?.ready === true,
     pythonTree: runtime.pythonTree,
     nativeDirectory: runtime.nativeDirectory,
     scratch,
@@ -81,11 +114,11 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
     partitionLimits: partitionLimits(config.partitionDeadlineMs, config.partitionWallMs),
     start: async (plugin, onLine, { callsOut } = { callsOut: false }) =>
       startWorker({
-        interpreter,
+        interpreter: inUse.interpreter,
         pythonTree: runtime.pythonTree,
         scratch: await mkdtemp(join(scratch, "worker-")),
         plugin: { path: plugin.directory, name: "", packageName: "mixpeek_local_plugin" },
-        sitePackages,
+        sitePackages: inUse.sitePackages,
         exchange: scratch,
         confinement: {
           level: facts.isolation.level,
@@ -101,6 +134,12 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
         signal: interrupted.signal,
         log,
       }),
+    async use(requirements, requiresPython) {
+      const wanted = { organization: LOCAL, requirements, requiresPython, signal: interrupted.signal }
+      const environment = await environments.prepare(wanted, facts)
+      inUse = await environments.locate(environment, facts)
+      return environment
+    },
     async [Symbol.asyncDispose]() {
       process.off("SIGINT", interrupt).off("SIGTERM", interrupt)
       await rm(scratch, { recursive: true, force: true })

@@ -140,7 +140,12 @@ export async function checkScan(
       ],
       details: [`rules: ${scan.ruleSet} ('mixpeek plugin rules' explains them)`],
     }),
-    report: { rule_set: scan.ruleSet, passed: scan.passed, violations, notes: scan.notes },
+    report: {
+      rule_set: scan.ruleSet,
+      passed: scan.passed,
+      violations,
+      notes: scan.notes.map(({ file, line, column, message }) => ({ file, line, column, message })),
+    },
   }
 }
 

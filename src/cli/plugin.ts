@@ -1,5 +1,16 @@
 import { Argument, Command, Option } from "commander"
-import { API_KEY, BASE_URL, DATA, JSON_OUTPUT, LOG_LEVEL, NAMESPACE, PLUGIN_PATH, PYTHON } from "./options.ts"
+import {
+  API_KEY,
+  BASE_URL,
+  DATA,
+  INDEX,
+  INDEX_CREDENTIALS,
+  JSON_OUTPUT,
+  LOG_LEVEL,
+  NAMESPACE,
+  PLUGIN_PATH,
+  PYTHON,
+} from "./options.ts"
 
 /** Declared together, loaded apart: `plugin init` knows no worker, `plugin list` no scanner. */
 export function pluginCommand(): Command {
@@ -39,6 +50,8 @@ function testCommand(): Command {
     .option("--strict", "scan with the strict rules, as a server with MIXPEEK_STRICT_SCAN does")
     .addOption(DATA())
     .addOption(PYTHON())
+    .addOption(INDEX())
+    .addOption(INDEX_CREDENTIALS())
     .addOption(JSON_OUTPUT())
     .addOption(LOG_LEVEL())
     .action(async (options) => (await import("./plugin-test.ts")).pluginTest(options))

@@ -1,6 +1,7 @@
 """Wheels for another machine: resolved with its tags and markers, then downloaded by their hashes."""
 
 import os
+import re
 from typing import Any
 
 from environments.pip_of_interpreter import import_pip, run_pip
@@ -17,20 +18,32 @@ def collect(request: dict[str, Any]) -> dict[str, Any]:
     """
     import_pip()
     pins = [{"text": pin, "origin": "the base environment"} for pin in request["pins"]]
-    wanted = request["requirements"]
-    try:
-        packages = resolve({**request, "requirements": [*wanted, *pins]})["packages"]
-    except ToolFailed as failed:
-        if failed.kind != "conflict":
-            raise
-        # The plugin has other versions of base packages: they go along, and the base's own where the target lacks them.
-        packages = resolve(request)["packages"]
-        if request["with_base"]:
-            packages += resolve({**request, "requirements": pins})["packages"]
+    packages = _closest_to_base(request, pins)
+    if request["with_base"]:
+        packages += resolve({**request, "requirements": pins})["packages"]
     here = {pin["text"] for pin in pins} if not request["with_base"] else set()
     needed = [package for package in packages if f"{package['name']}=={package['version']}" not in here]
     _download(request, needed)
     return {"ok": True, "packages": needed}
+
+
+def _closest_to_base(request: dict[str, Any], pins: list[dict[str, str]]) -> list[Package]:
+    """All base packages as the target has them; else all that are not asked for by name; else whatever fits."""
+    wanted = request["requirements"]
+    named = {_name(str(each["text"])) for each in wanted}
+    others = [pin for pin in pins if _name(pin["text"]) not in named]
+    for kept in (pins, others):
+        try:
+            return list(resolve({**request, "requirements": [*wanted, *kept]})["packages"])
+        except ToolFailed as failed:
+            if failed.kind != "conflict":
+                raise
+    return list(resolve(request)["packages"])
+
+
+def _name(requirement: str) -> str:
+    found = re.match(r"\s*([A-Za-z0-9._-]+)", requirement)
+    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""
 
 
 def _download(request: dict[str, Any], packages: list[Package]) -> None:
