@@ -117,6 +117,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     pythonTree: runtime.pythonTree,
     scratchDir: join(dataDir, "scratch"),
     confinement: { limits: config.workerLimits, hidden: [await realpath(dataDir)], ...config.isolationLimits },
+    sourceBuilds: config.sourceBuilds,
     ...(config.index === null ? {} : { index: config.index }),
     ...(config.indexCredentials === null ? {} : { credentials: config.indexCredentials }),
     hostEnvironment: hostEnvironment(),

@@ -91,6 +91,7 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
     pythonTree: runtime.pythonTree,
     scratchDir: scratch,
     confinement: { limits: config.workerLimits, hidden: [], ...config.isolationLimits },
+    sourceBuilds: config.sourceBuilds,
     ...(config.index === null ? {} : { index: config.index }),
     ...(config.indexCredentials === null ? {} : { credentials: config.indexCredentials }),
     hostEnvironment: hostEnvironment(),

@@ -57,12 +57,20 @@ class Store:
                 found.append(f"{os.path.basename(path)} {reason}")
         return fitting, found
 
+    def sources(self, name: str, specifier: Any) -> list[str]:
+        """Paths of the source distributions within the range, the newest first."""
+        paths = [path for path in self._files.get(name, []) if is_source(os.path.basename(path))]
+        versions = {path: _source_version(os.path.basename(path)) for path in paths}
+        fitting = [path for path in paths if specifier.contains(versions[path], prereleases=True)]
+        return sorted(fitting, key=lambda path: versions[path], reverse=True)
+
     def _look(self, path: str, specifier: Any) -> tuple[str, _Candidate | None]:
         from pip._vendor.packaging.version import Version
 
         file = os.path.basename(path)
         if is_source(file):
-            return "is a source distribution", None
+            within = specifier.contains(_source_version(file), prereleases=True)
+            return "is a source distribution" if within else "is outside of the range", None
         try:
             wheel = wheel_name(file)
             version = Version(wheel.version)
@@ -114,6 +122,7 @@ def missing_wheels(
                 missing[name] = {
                     **{"name": name, "version": str(requirement.specifier) or "any version"},
                     **{"required_by": askers[name], "found": found},
+                    "sources": store.sources(name, requirement.specifier),
                 }
             continue
         best = max(fitting, key=lambda candidate: (candidate.path is None, not candidate.version.is_prerelease, candidate.version))
@@ -156,6 +165,12 @@ def _installed(base: str | None) -> dict[str, _Candidate]:
         str(canonicalize_name(each.metadata["Name"])): _Candidate(Version(each.version), None, tuple(each.requires or ()))
         for each in distributions(path=[base])
     }
+
+
+def _source_version(file: str) -> Any:
+    from pip._vendor.packaging.utils import parse_sdist_filename
+
+    return parse_sdist_filename(file)[1]
 
 
 def _name_of(file: str) -> str | None:

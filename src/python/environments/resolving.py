@@ -144,6 +144,7 @@ def _not_found(words: list[str]) -> dict[str, Any] | None:
             return {
                 **{"name": _canonical(found[1]), "version": found[2].strip() or "any version", "required_by": []},
                 "found": [],
+                "sources": [],
             }
     return None
 

@@ -15,9 +15,15 @@ import type { InstallSource } from "./install.ts"
 import { chooseInterpreter, usableInterpreters } from "./interpreter-choice.ts"
 import { modulesIn } from "./modules.ts"
 import { removeTree, sweepPartials } from "./partials.ts"
-import { lockText, type PluginEnvironment, type StatedRequirement } from "./plugin-environment.ts"
+import {
+  type EnvironmentPackage,
+  lockText,
+  type PluginEnvironment,
+  type StatedRequirement,
+} from "./plugin-environment.ts"
 import { EnvironmentRefused } from "./refused.ts"
-import { resolver } from "./resolution.ts"
+import { type Resolution, resolver } from "./resolution.ts"
+import { buildFromSource } from "./source-builds.ts"
 import type { ToolConfinement } from "./tool.ts"
 
 interface Deps extends Omit<InstallSource, "wheels"> {
@@ -25,6 +31,8 @@ interface Deps extends Omit<InstallSource, "wheels"> {
   readonly pythonTree: string
   readonly scratchDir: string
   readonly confinement: Omit<ToolConfinement, "level">
+  /** Whether source distributions of the store may be built. */
+  readonly sourceBuilds: boolean
   readonly now: () => Date
   readonly log: Log
 }
@@ -59,12 +67,19 @@ export interface WorkerPackages {
 /** Below `<data>`. */
 export const ENVIRONMENTS_FOLDER = "environments"
 export const WHEELS_FOLDER = "wheels"
+const BUILT_WHEELS_FOLDER = "wheels-built"
+/** Whose environments build backends run in. */
+const SOURCE_BUILDS = "source-builds"
+const MAX_BUILD_DEPTH = 3
 
 export function pluginEnvironments(deps: Deps) {
   const { dataDir, now, log } = deps
   const environmentsDir = join(dataDir, ENVIRONMENTS_FOLDER)
-  const wheels: [string] = [join(dataDir, WHEELS_FOLDER)]
-  const resolve = resolver({ ...deps, wheels })
+  const store = join(dataDir, WHEELS_FOLDER)
+  const resolve = resolver(deps)
+  /** Built wheels are an interpreter's own: what a build does may depend on it. */
+  const builtFor = ({ abi, platform }: Interpreter) => join(dataDir, BUILT_WHEELS_FOLDER, `${abi}-${platform}`)
+  const wheelsFor = (interpreter: Interpreter) => (deps.sourceBuilds ? [store, builtFor(interpreter)] : [store])
   const shadowing = new Map<string, boolean>()
 
   /** @throws EnvironmentBuildFailed */
@@ -86,7 +101,7 @@ export function pluginEnvironments(deps: Deps) {
     const { environment: made, built } = await buildEnvironment({
       ...deps,
       ...options,
-      wheels,
+      wheels: wheelsFor(interpreter),
       signal,
       onLine: onLine ?? (() => undefined),
     })
@@ -95,14 +110,51 @@ export function pluginEnvironments(deps: Deps) {
     return made
   }
 
+  /** With source distributions built on the way, where that is allowed. @throws EnvironmentRefused */
+  const resolved = async (asked: Omit<Resolution, "wheels">, depth = 0): Promise<EnvironmentPackage[]> => {
+    const { interpreter, base, confinement, signal } = asked
+    const tried = new Set<string>()
+    for (;;) {
+      try {
+        return await resolve({ ...asked, wheels: wheelsFor(interpreter) })
+      } catch (error) {
+        const sources = error instanceof EnvironmentRefused ? error.sources.filter((path) => !tried.has(path)) : []
+        // A backend that needs backends that need backends is followed no further.
+        if (!deps.sourceBuilds || sources.length === 0 || depth >= MAX_BUILD_DEPTH) throw error
+        for (const source of sources) {
+          tried.add(source)
+          await buildFromSource(deps, {
+            ...{ interpreter, confinement, source, signal, directory: builtFor(interpreter) },
+            backend: async (requirements) => {
+              const packages = await resolved({ ...asked, requirements }, depth + 1)
+              if (packages.length === 0) return [base.sitePackages]
+              const made = await build({ base: base.hash, organization: SOURCE_BUILDS, packages }, interpreter, {
+                signal,
+              })
+              return [made.sitePackages, base.sitePackages]
+            },
+          })
+        }
+      }
+    }
+  }
+
   const baseFor = async (interpreter: Interpreter, requiresPython: string | null, wanted: Wanted) => {
     const base = environmentOf({ environmentsDir, interpreter })
     if (base.ready) return base
     try {
       const onLine = wanted.onLine ?? (() => undefined)
-      await mkdir(wheels[0], { recursive: true, mode: 0o700 })
-      return (await buildEnvironment({ ...deps, environmentsDir, interpreter, wheels, signal: wanted.signal, onLine }))
-        .environment
+      await mkdir(store, { recursive: true, mode: 0o700 })
+      return (
+        await buildEnvironment({
+          ...deps,
+          environmentsDir,
+          interpreter,
+          wheels: [store],
+          signal: wanted.signal,
+          onLine,
+        })
+      ).environment
     } catch (error) {
       if (!(error instanceof EnvironmentBuildFailed)) throw error
       throw new EnvironmentRefused("The base packages of this plugin's Python are not installed", [
@@ -126,7 +178,7 @@ export function pluginEnvironments(deps: Deps) {
       const base = await baseFor(interpreter, requiresPython, wanted)
       const confinement = { ...deps.confinement, level: facts.isolation.level }
       const packages =
-        requirements.length === 0 ? [] : await resolve({ interpreter, base, requirements, confinement, signal })
+        requirements.length === 0 ? [] : await resolved({ interpreter, base, requirements, confinement, signal })
       const found = { base: base.hash, organization, packages }
       try {
         const { hash } = packages.length === 0 ? base : await build(found, interpreter, wanted)

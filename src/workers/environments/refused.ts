@@ -21,17 +21,26 @@ export class EnvironmentRefused extends Error {
   override readonly name = "EnvironmentRefused"
   readonly problems: readonly string[]
   readonly missing: readonly MissingRequirement[]
+  /** Paths of source distributions of the store, one for each missing wheel that has any. */
+  readonly sources: readonly string[]
 
-  constructor(message: string, problems: readonly string[], missing: readonly MissingRequirement[] = []) {
+  constructor(
+    message: string,
+    problems: readonly string[],
+    missing: readonly MissingRequirement[] = [],
+    sources: readonly string[] = [],
+  ) {
     super(message)
     this.problems = problems
     this.missing = missing
+    this.sources = sources
   }
 
   /** `places` is where packages were looked for, in words. */
   static unresolved(failure: ToolFailure, interpreter: Interpreter, places: string): EnvironmentRefused {
+    const sources = failure.missing.flatMap((each) => each.sources.slice(0, 1))
     const missing = failure.missing.map(
-      (each): MissingRequirement => ({
+      ({ sources: _, ...each }): MissingRequirement => ({
         ...each,
         tag: tagOf(interpreter),
         interpreter: `Python ${interpreter.version} (${interpreter.path})`,
@@ -40,7 +49,12 @@ export class EnvironmentRefused extends Error {
     const named = missing.map((each) => describeMissing(each, places))
     switch (failure.kind) {
       case "missing":
-        return new EnvironmentRefused(missingWords(missing.length, places), [...named, ...failure.problems], missing)
+        return new EnvironmentRefused(
+          missingWords(missing.length, places),
+          [...named, ...failure.problems],
+          missing,
+          sources,
+        )
       case "conflict":
         return new EnvironmentRefused("The plugin's dependencies contradict one another", failure.problems)
       case "invalid":

@@ -39,8 +39,6 @@ const Resolved = z.object({
 })
 
 interface Deps extends Omit<InstallSource, "wheels"> {
-  /** Folders of wheels, the store first. */
-  readonly wheels: readonly [string, ...string[]]
   readonly pythonTree: string
   readonly scratchDir: string
   readonly now: () => Date
@@ -51,21 +49,23 @@ export interface Resolution {
   /** The base environment beneath. */
   readonly base: { readonly hash: string; readonly sitePackages: string }
   readonly requirements: readonly StatedRequirement[]
+  /** Folders of wheels. */
+  readonly wheels: readonly string[]
   readonly confinement: ToolConfinement
   readonly signal?: AbortSignal | undefined
 }
 
 export function resolver(deps: Deps) {
-  const { wheels, index, pythonTree, scratchDir, now } = deps
+  const { index, pythonTree, scratchDir, now } = deps
   const remembered = new Map<string, { packages: EnvironmentPackage[]; at: number }>()
   const places = index === undefined ? "the wheel store" : "the wheel store and the index"
 
   return async (resolution: Resolution): Promise<EnvironmentPackage[]> => {
-    const { interpreter, base, requirements, confinement, signal } = resolution
+    const { interpreter, base, requirements, wheels, confinement, signal } = resolution
     for (const directory of wheels) await mkdir(directory, { recursive: true, mode: 0o700 })
     // Without links: in its sandbox nothing is left of a link in the data directory that a path could follow.
     const [stores, basePackages] = [wheels.map((directory) => realpathSync(directory)), realpathSync(base.sitePackages)]
-    const key = await keyOf(resolution, wheels)
+    const key = await keyOf(resolution)
     const known = remembered.get(key)
     if (known !== undefined && (index === undefined || now().getTime() - known.at < INDEX_MEMORY_MS)) {
       return known.packages
@@ -86,7 +86,7 @@ export function resolver(deps: Deps) {
       // An index is the admin's choice, and needs names, certificates and proxies as this user has them.
       confinement: index === undefined ? confinement : null,
       readable: [...stores, basePackages],
-      environment: (work) => pipEnvironment(deps, work),
+      environment: (work) => pipEnvironment({ ...deps, wheels }, work),
       timeoutMs: index === undefined ? OFFLINE_TIMEOUT_MS : INDEX_TIMEOUT_MS,
       signal,
     })
@@ -97,7 +97,7 @@ export function resolver(deps: Deps) {
   }
 }
 
-async function keyOf({ interpreter, base, requirements }: Resolution, wheels: readonly string[]): Promise<string> {
+async function keyOf({ interpreter, base, requirements, wheels }: Resolution): Promise<string> {
   const hash = createHash("sha256")
   hash.update(JSON.stringify([interpreter.path, interpreter.version, base.hash]))
   hash.update(JSON.stringify([...new Set(requirements.map(({ text }) => text))].sort()))

@@ -20,7 +20,7 @@ export interface ToolConfinement extends IsolationLimits {
   readonly hidden: readonly string[]
 }
 
-export interface ToolOptions {
+export interface ToolOptions<A> {
   readonly interpreter: Pick<Interpreter, "path">
   /** Holds `environments/`. */
   readonly pythonTree: string
@@ -36,6 +36,8 @@ export interface ToolOptions {
   readonly timeoutMs: number
   readonly signal?: AbortSignal | undefined
   onLine?(line: string): void
+  /** What the answer speaks of lies in this call's folder, which goes away after this. */
+  readonly take?: (work: string, answer: A) => Promise<void>
 }
 
 const Failure = z.object({
@@ -48,6 +50,8 @@ const Failure = z.object({
       version: z.string(),
       required_by: z.array(z.string()),
       found: z.array(z.string()),
+      /** Source distributions of the store that are in the range, the newest first: paths. */
+      sources: z.array(z.string()),
     }),
   ),
 })
@@ -60,7 +64,7 @@ export type ToolFailure = z.output<typeof Failure>
 export async function runTool<T extends z.ZodType>(
   tool: Tool,
   schema: T,
-  options: ToolOptions,
+  options: ToolOptions<z.output<T>>,
 ): Promise<z.output<T> | ToolFailure> {
   const { interpreter, pythonTree, scratchDir, confinement, timeoutMs, signal } = options
   const made = join(scratchDir, `tool-${crypto.randomUUID()}`)
@@ -97,7 +101,12 @@ export async function runTool<T extends z.ZodType>(
         result.code === LOCK_DOWN_EXIT_CODE ? "was not confined" : `failed (exit ${result.code ?? result.signal})`
       throw new Error(`'${tool}' ${refused}: ${result.lastOutput.trim().split("\n").slice(-12).join("\n")}`)
     }
-    return z.union([Failure, schema]).parse(await Bun.file(answer).json())
+    const said: unknown = await Bun.file(answer).json()
+    const failure = Failure.safeParse(said)
+    if (failure.success) return failure.data
+    const parsed = schema.parse(said)
+    await options.take?.(work, parsed)
+    return parsed
   } finally {
     await rm(work, { recursive: true, force: true })
   }

@@ -47,7 +47,7 @@ interface Deps {
 }
 
 export function wheelStore({ directory, interpreter, pythonTree, scratchDir }: Deps) {
-  /** Outcomes are values; a tool that fails is a fault, or a Python without pip. */
+  /** Outcomes are values. @throws Error when the tool is at fault, or Python has no pip */
   const inspect = async (files: readonly string[], whole: boolean): Promise<StoredWheel[]> => {
     if (files.length === 0) return []
     const answer = await runTool("inspect", Inspected, {
@@ -66,6 +66,7 @@ export function wheelStore({ directory, interpreter, pythonTree, scratchDir }: D
 
   return {
     directory,
+    inspect,
 
     /** By name. With `whole`, every byte is compared with what the wheel's RECORD says. */
     async list(whole = false): Promise<StoredWheel[]> {
