@@ -156,6 +156,21 @@ with av.open(buffer) as container:
     assert sum(1 for _ in container.decode(video=0)) == 10
 return av.__version__`,
   },
+  // The lower ends of what the workers themselves need (workers/environments/resolution.ts), in place of the base's own.
+  oldest_base: {
+    requirements: ["numpy==1.24.4", "pandas==2.0.3", "pyarrow==14.0.2", "pydantic==2.5.3", "orjson==3.9.15"],
+    use: `import numpy, orjson, pandas, pyarrow, pydantic
+found = [numpy.__version__, pandas.__version__, pyarrow.__version__, pydantic.VERSION, orjson.__version__]
+assert found == ["1.24.4", "2.0.3", "14.0.2", "2.5.3", "3.9.15"], found
+return " ".join(found)`,
+  },
+  // Of one plugin, beside all the others that have the base's.
+  numpy_before_2: {
+    requirements: ["numpy<2"],
+    use: `import numpy, pandas
+assert numpy.__version__.startswith("1.") and pandas.Series([1, 2]).sum() == 3
+return numpy.__version__`,
+  },
   torch: {
     requirements: ["torch"],
     heavy: true,

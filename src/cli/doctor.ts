@@ -8,7 +8,7 @@ import { buildTarget } from "../native-files.ts"
 import { type Diagnosis, doctor } from "../operations/doctor.ts"
 import { prepareRuntime } from "../runtime.ts"
 import { NAME, VERSION } from "../version.ts"
-import { environmentOf } from "../workers/environments/environment.ts"
+import { environmentOf, isSetUp } from "../workers/environments/environment.ts"
 import { usableInterpreters } from "../workers/environments/interpreter-choice.ts"
 import { cudaOf, describeInterpreter, type Target } from "../workers/environments/machine.ts"
 import { ENVIRONMENTS_FOLDER } from "../workers/environments/plugin-environments.ts"
@@ -84,7 +84,11 @@ async function targetOf({
   pythonTree: string
 }): Promise<Target> {
   const isReady = (interpreter: Interpreter) => environmentOf({ environmentsDir, interpreter }).ready
-  const search = await findInterpreter({ override: python, pathVariable: searchPath(), isReady })
+  const search = await findInterpreter({
+    override: python,
+    pathVariable: searchPath(),
+    isReady: (interpreter) => isSetUp(environmentsDir, interpreter),
+  })
   const usable = usableInterpreters(search).filter(({ pip }) => pip)
   if (usable.length === 0) throw new CommandFailed(search.problem ?? "No Python here has pip.")
   const scratchDir = await mkdtemp(join(tmpdir(), "mixpeek-"))

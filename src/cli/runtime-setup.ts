@@ -3,7 +3,7 @@ import { join, resolve } from "node:path"
 import { Command } from "commander"
 import { ConfigError, hostEnvironment, readConfig, searchPath } from "../config.ts"
 import { EnvironmentBuildFailed } from "../workers/environments/build-failed.ts"
-import { buildEnvironment, environmentOf } from "../workers/environments/environment.ts"
+import { buildEnvironment, isSetUp } from "../workers/environments/environment.ts"
 import { findInterpreter, type Interpreter, type InterpreterSearch } from "../workers/interpreters.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { DATA, JSON_OUTPUT, LOG_LEVEL, PYTHON } from "./options.ts"
@@ -50,7 +50,7 @@ async function runtimeSetup(options: SetupOptions): Promise<void> {
   const search = await findInterpreter({
     override: python,
     pathVariable: searchPath(),
-    isReady: (interpreter) => environmentOf({ environmentsDir, interpreter }).ready,
+    isReady: (interpreter) => isSetUp(environmentsDir, interpreter),
   })
   if (search.chosen === null) throw noInterpreter(search, options)
   if (options.json !== true) print(`${CHECK.passed} Python ${search.chosen.version} ${colors.dim(search.chosen.path)}`)

@@ -7,7 +7,7 @@ import { ConfigError, hostEnvironment, readConfig, searchPath } from "../config.
 import { manifestRequirements, readRequirementsFile, requirementLines } from "../plugins/requirements.ts"
 import { prepareRuntime } from "../runtime.ts"
 import { type CollectedPackage, collectWheels } from "../workers/environments/collecting.ts"
-import { environmentOf } from "../workers/environments/environment.ts"
+import { isSetUp } from "../workers/environments/environment.ts"
 import { chooseInterpreter } from "../workers/environments/interpreter-choice.ts"
 import { Target, type TargetInterpreter } from "../workers/environments/machine.ts"
 import type { StatedRequirement } from "../workers/environments/plugin-environment.ts"
@@ -260,9 +260,7 @@ async function ownInterpreter(python: string | null, environmentsDir?: string): 
   const search = await findInterpreter({
     override: python,
     pathVariable: searchPath(),
-    ...(environmentsDir === undefined
-      ? {}
-      : { isReady: (interpreter) => environmentOf({ environmentsDir, interpreter }).ready }),
+    ...(environmentsDir === undefined ? {} : { isReady: (interpreter) => isSetUp(environmentsDir, interpreter) }),
   })
   if (search.chosen === null) throw new CommandFailed(search.problem ?? "No Python was found.")
   return search.chosen

@@ -1,6 +1,6 @@
 import { dirname } from "node:path"
 import { type IsolationLevel, isBelow } from "../isolation-levels.ts"
-import { type Environment, environmentOf } from "./environments/environment.ts"
+import { type Environment, environmentOf, isSetUp } from "./environments/environment.ts"
 import { findInterpreter, type InterpreterSearch, type InterpreterSearchOptions } from "./interpreters.ts"
 import { type Isolation, type IsolationLimits, measureIsolation, unconfined } from "./isolation.ts"
 
@@ -30,7 +30,7 @@ export async function workerFacts(options: WorkerFactsOptions): Promise<WorkerFa
   const { environmentsDir, minimumIsolation } = options
   const interpreter = await findInterpreter({
     ...options,
-    isReady: (candidate) => environmentOf({ environmentsDir, interpreter: candidate }).ready,
+    isReady: (candidate) => isSetUp(environmentsDir, candidate),
   })
   if (interpreter.chosen === null) {
     const isolation = unconfined("Without a Python there is nothing to confine.")

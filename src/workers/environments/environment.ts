@@ -5,7 +5,7 @@
  * A hash of the ABI, not of the interpreter's path: 3.11.8 in place of 3.11.7 runs the same files.
  */
 import { createHash } from "node:crypto"
-import { existsSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { mkdir, rename } from "node:fs/promises"
 import { join } from "node:path"
 import baseRequirements from "../../python/base-requirements.txt" with { type: "text" }
@@ -50,6 +50,15 @@ export interface EnvironmentOptions {
   readonly layer?: Layer
 }
 
+/**
+ * Whether this interpreter is one that the admin set up. A base environment that was built because one plugin asks for that
+ * Python does not count: it must not become what all the others run in.
+ */
+export function isSetUp(environmentsDir: string, interpreter: Pick<Interpreter, "abi" | "platform">): boolean {
+  const { directory, ready } = environmentOf({ environmentsDir, interpreter })
+  return ready && readRecord(directory)?.for_plugin !== true
+}
+
 /** Where the environment of this content and interpreter is or will be; the base one by default. Looks, and changes nothing. */
 export function environmentOf(options: EnvironmentOptions): Environment {
   const { environmentsDir, interpreter, recipe = BASE_RECIPE, layer } = options
@@ -69,6 +78,8 @@ export function environmentAt(environmentsDir: string, hash: string): Environmen
 
 export interface BuildOptions extends InstallSource, EnvironmentOptions {
   readonly interpreter: Interpreter
+  /** Of a base environment: a plugin needs it, and nobody set it up. */
+  readonly forPlugin?: boolean
   readonly signal?: AbortSignal | undefined
   /** Progress for people, a line at a time. */
   onLine(line: string): void
@@ -88,7 +99,10 @@ export interface BuildResult {
 export async function buildEnvironment(options: BuildOptions): Promise<BuildResult> {
   const { environmentsDir, interpreter, signal, onLine, recipe = BASE_RECIPE } = options
   const look = () => environmentOf(options)
-  if (look().ready) return { environment: look(), built: false }
+  if (look().ready) {
+    if (options.forPlugin !== true) await setUp(look().directory)
+    return { environment: look(), built: false }
+  }
   if (!interpreter.pip) throw EnvironmentBuildFailed.noPip(interpreter)
   await mkdir(environmentsDir, { recursive: true, mode: 0o700 })
   const { hash, directory } = look()
@@ -123,7 +137,14 @@ export async function buildEnvironment(options: BuildOptions): Promise<BuildResu
 
 async function writeRecord(
   partial: string,
-  { hash, interpreter, recipe, layer, bytes }: BuildOptions & { recipe: Recipe; hash: string; bytes: number },
+  {
+    hash,
+    interpreter,
+    recipe,
+    layer,
+    forPlugin = false,
+    bytes,
+  }: BuildOptions & { recipe: Recipe; hash: string; bytes: number },
 ): Promise<void> {
   const record: EnvironmentRecord = {
     hash,
@@ -134,6 +155,7 @@ async function writeRecord(
     platform: interpreter.platform,
     packages: Object.fromEntries(parseLock(recipe.lock, interpreter).map((pin) => [pin.name, pin.version])),
     bytes,
+    ...(forPlugin ? { for_plugin: true } : {}),
     created_at: new Date().toISOString(),
   }
   await writeDurably(recordPath(partial), (file) => file.writeFile(`${JSON.stringify(record, null, 2)}\n`))
@@ -149,7 +171,24 @@ export interface EnvironmentRecord {
   readonly platform: string
   readonly packages: Readonly<Record<string, string>>
   readonly bytes?: number
+  readonly for_plugin?: boolean
   readonly created_at: string
+}
+
+/** What a plugin needed first, the admin wants by now. */
+async function setUp(directory: string): Promise<void> {
+  const { for_plugin: forPlugin, ...record } = readRecord(directory) ?? {}
+  if (forPlugin !== true) return
+  await writeDurably(recordPath(directory), (file) => file.writeFile(`${JSON.stringify(record, null, 2)}\n`))
+}
+
+/** Null when it is not there, or cannot be read: then it is no environment. */
+export function readRecord(directory: string): EnvironmentRecord | null {
+  try {
+    return JSON.parse(readFileSync(recordPath(directory), "utf8"))
+  } catch {
+    return null
+  }
 }
 
 async function takePlace(partial: string, directory: string): Promise<void> {

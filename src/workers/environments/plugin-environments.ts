@@ -2,7 +2,7 @@
  * Environments of plugins: resolved and built once when a plugin is confirmed, found again whenever one of its workers starts,
  * collected when no plugin has named them for long. Shared by all plugins of an organization with the same lock.
  */
-import { mkdir, readdir, readFile, rename, stat, utimes } from "node:fs/promises"
+import { mkdir, readdir, rename, stat, utimes } from "node:fs/promises"
 import { join } from "node:path"
 import { ApplianceError } from "../../errors.ts"
 import type { Log } from "../../log.ts"
@@ -10,7 +10,7 @@ import { PARTIAL_SUFFIX } from "../../write-durably.ts"
 import type { Interpreter } from "../interpreters.ts"
 import type { WorkerFacts } from "../worker-facts.ts"
 import { EnvironmentBuildFailed } from "./build-failed.ts"
-import { buildEnvironment, type EnvironmentRecord, environmentAt, environmentOf, recordPath } from "./environment.ts"
+import { buildEnvironment, environmentAt, environmentOf, readRecord, recordPath } from "./environment.ts"
 import type { InstallSource } from "./install.ts"
 import { chooseInterpreter, usableInterpreters } from "./interpreter-choice.ts"
 import { modulesIn } from "./modules.ts"
@@ -151,17 +151,14 @@ export function pluginEnvironments(deps: Deps) {
           environmentsDir,
           interpreter,
           wheels: [store],
+          forPlugin: true,
           signal: wanted.signal,
           onLine,
         })
       ).environment
     } catch (error) {
       if (!(error instanceof EnvironmentBuildFailed)) throw error
-      throw new EnvironmentRefused("The base packages of this plugin's Python are not installed", [
-        `requires_python is '${requiresPython}', for which Python ${interpreter.version} (${interpreter.path}) is here without its base packages. ` +
-          `Run 'mixpeek runtime setup --python ${interpreter.path} --data ${dataDir}'.`,
-        ...error.message.split("\n").slice(0, 1),
-      ])
+      throw EnvironmentRefused.withoutBase(error, interpreter, { requiresPython, dataDir })
     }
   }
 
@@ -292,7 +289,8 @@ export async function environments(environmentsDir: string): Promise<Environment
     if (!/^[0-9a-f]{32}$/.test(name)) continue
     const directory = join(environmentsDir, name)
     try {
-      const record: EnvironmentRecord = JSON.parse(await readFile(recordPath(directory), "utf8"))
+      const record = readRecord(directory)
+      if (record === null) continue
       const { mtime } = await stat(recordPath(directory))
       found.push({
         hash: name,

@@ -1,4 +1,5 @@
 import type { Interpreter } from "../interpreters.ts"
+import type { EnvironmentBuildFailed } from "./build-failed.ts"
 import { tagOf } from "./lock.ts"
 import type { ToolFailure } from "./tool.ts"
 
@@ -34,6 +35,30 @@ export class EnvironmentRefused extends Error {
     this.problems = problems
     this.missing = missing
     this.sources = sources
+  }
+
+  /** A Python that the plugin asks for is here, and what every plugin may import is not installed for it. */
+  static withoutBase(
+    failed: EnvironmentBuildFailed,
+    interpreter: Interpreter,
+    { requiresPython, dataDir }: { requiresPython: string | null; dataDir: string },
+  ): EnvironmentRefused {
+    const python = `Python ${interpreter.version} (${interpreter.path})`
+    const advice = `requires_python is '${requiresPython}', for which ${python} is here without the base packages. Run 'mixpeek runtime setup --python ${interpreter.path} --data ${dataDir}', or bring their wheels.`
+    const missing = failed.missing.map(
+      ({ name, version, tag, found }): MissingRequirement => ({
+        ...{ name, version: `==${version}`, tag, found },
+        interpreter: python,
+        required_by: ["the base environment"],
+      }),
+    )
+    const named = missing.map((each) => describeMissing(each, "the wheel store"))
+    const reasons = named.length > 0 ? named : failed.message.split("\n").slice(0, 6)
+    return new EnvironmentRefused(
+      "The base packages of this plugin's Python are not installed",
+      [advice, ...reasons],
+      missing,
+    )
   }
 
   /** `places` is where packages were looked for, in words. */

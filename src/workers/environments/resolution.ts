@@ -15,7 +15,7 @@ import { runTool, type ToolConfinement } from "./tool.ts"
 
 /**
  * What the worker's own code uses of the base packages; a plugin may have other versions of them, within these ranges. The
- * lower ends were tried (test/workers/environments/oldest.test.ts).
+ * lower ends were tried: scripts/libraries-inside, oldest_base.
  */
 export const WORKERS_NEED = ["numpy>=1.24", "pandas>=2.0", "pyarrow>=14", "pydantic>=2.5", "orjson>=3.9"]
 

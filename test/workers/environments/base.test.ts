@@ -1,9 +1,14 @@
 import { expect, test } from "bun:test"
-import { readdirSync } from "node:fs"
+import { readdirSync, statSync } from "node:fs"
 import { chmod, mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { EnvironmentBuildFailed } from "../../../src/workers/environments/build-failed.ts"
-import { BASE_RECIPE, buildEnvironment, environmentOf } from "../../../src/workers/environments/environment.ts"
+import {
+  BASE_RECIPE,
+  buildEnvironment,
+  environmentOf,
+  readRecord,
+} from "../../../src/workers/environments/environment.ts"
 import { parseLock } from "../../../src/workers/environments/lock.ts"
 import { errorOf, interpreter, runs, temporaryDirectory, until } from "../support.ts"
 import { writeWheel } from "./wheel.ts"
@@ -83,6 +88,21 @@ test("an environment is installed offline, compiled, recorded and shared by whoe
   expect(await buildEnvironment(small.options)).toEqual({ environment, built: false })
 })
 
+test("what is built takes no change any more", async () => {
+  await using small = await smallEnvironment()
+  const { environment } = await buildEnvironment(small.options)
+  const { sitePackages } = environment
+  const entries = readdirSync(sitePackages, { recursive: true, encoding: "utf8" })
+  expect(entries.length).toBeGreaterThan(4)
+  for (const path of [sitePackages, ...entries.map((entry) => join(sitePackages, entry))]) {
+    expect(statSync(path).mode & 0o222).toBe(0)
+  }
+  expect(await Bun.file(join(environment.directory, "environment.json")).json()).toMatchObject({
+    base: null,
+    bytes: expect.any(Number),
+  })
+})
+
 test("another lock, ABI or platform is another environment; a patch release of Python is the same", async () => {
   await using small = await smallEnvironment()
   const hashOf = (change: object, lock = small.options.recipe.lock) =>
@@ -99,6 +119,19 @@ test("another lock, ABI or platform is another environment; a patch release of P
   ]
   expect(new Set(hashes).size).toBe(4)
   expect(hashOf({ version: "3.99.1", path: "/elsewhere" })).toBe(hashOf({}))
+})
+
+test("what a plugin needed first is no set-up of the admin's, until the admin asks for the same", async () => {
+  await using small = await smallEnvironment()
+  const asked = small.options
+  const made = await buildEnvironment({ ...asked, forPlugin: true })
+  const record = () => readRecord(made.environment.directory)
+  expect(record()?.for_plugin).toBe(true)
+  expect((await buildEnvironment({ ...asked, forPlugin: true })).built).toBe(false)
+  expect(record()?.for_plugin).toBe(true)
+  expect((await buildEnvironment(asked)).built).toBe(false)
+  expect(record()).toMatchObject({ hash: made.environment.hash, packages: { sample_first: "1.0" } })
+  expect(record()?.for_plugin).toBeUndefined()
 })
 
 test("builds at the same time, here and in another process, build once", async () => {
