@@ -367,3 +367,14 @@ test("a source file is scanned whatever the case of its ending", async () => {
   const { scan } = await check({ "Core.PY": "import subprocess\n" })
   expect(scan.violations).toEqual([expect.objectContaining({ file: "Core.PY", line: 1 })])
 })
+
+test("dependencies are resolved as the server would, and what it would refuse is named", async () => {
+  const { named, statuses, code } = await check({ "requirements.txt": "numpy\nsample-nowhere>=2\n" })
+  expect(code).toBe(1)
+  expect(statuses).toMatchObject({ Manifest: "passed", Dependencies: "failed", "Sample run": "skipped" })
+  expect(named("Dependencies")?.findings.join("\n")).toMatch(
+    /sample-nowhere >=2 \(cp3\d+, .*required by requirements\.txt:2/,
+  )
+  const fine = await check({ "requirements.txt": "numpy>=1\n" })
+  expect(fine.statuses).toMatchObject({ Dependencies: "passed", "Sample run": "passed" })
+})

@@ -23,6 +23,7 @@ test("an import that the environment lacks passes, and is noted once at its firs
         line: 2,
         column: 0,
         message: "The environment has no module unheard: the import will fail there",
+        module: "unheard",
       },
     ],
   })
@@ -51,5 +52,20 @@ test("the modules of an environment are the folders and files that can be import
     expect([...modulesIn([folder, join(folder, "missing")])].sort()).toEqual(["__pycache__", "numpy", "orjson", "six"])
   } finally {
     rmSync(folder, { recursive: true })
+  }
+})
+
+test("a library that does its work in a program of its own is noted, installed or not, with what to use instead", () => {
+  const sources = { "a.py": "import ffmpeg\nimport ffmpeg.nodes\n" }
+  for (const known of [environment, new Set(["ffmpeg"])]) {
+    expect(report(sources, { environment: known }).notes).toEqual([
+      {
+        file: "a.py",
+        line: 1,
+        column: 0,
+        message:
+          "ffmpeg does its work in a program of its own, which a worker may not start; use PyAV (av) or opencv-python-headless instead",
+      },
+    ])
   }
 })
