@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline/promises"
 import { z } from "zod"
 import { normalizeVersion } from "../identifiers.ts"
+import { readRequirementsFile } from "../plugins/requirements.ts"
 import type { Violation } from "../validator/scan.ts"
 import type { Manifest } from "../workers/protocol.ts"
 import { PluginLoadFailed } from "../workers/worker.ts"
@@ -17,6 +18,7 @@ import { type LocalPython, openLocalPython } from "./local-python.ts"
 import { bytes, CHECK, colors, print, printJson } from "./output.ts"
 import { packPlugin } from "./plugin-archive.ts"
 import { checkManifest, checkScan, checkStructure, type ManifestCheck } from "./plugin-checks.ts"
+import { readWhereInstalled } from "./plugin-dependencies.ts"
 import { type PluginDirectory, readPluginDirectory } from "./plugin-directory.ts"
 import { type Confirmed, type Deployment, deploy, upload } from "./plugin-upload.ts"
 import { printViolations } from "./violations-table.ts"
@@ -107,7 +109,7 @@ async function checkLocally(
   // Scanned before the manifest is imported, as the server does it; told after it, as cli.md lists it.
   const { check: scan, report } = await checkScan(plugin, { sitePackages: python.sitePackages })
   const { violations } = report
-  const read = scan.status === "failed" ? null : await readManifest(plugin, python)
+  const read = scan.status === "failed" ? null : await readAnywhere(plugin, python)
   if (read !== null) {
     add(read.check)
     tell(read.check)
@@ -119,6 +121,14 @@ async function checkLocally(
   if (read.check.status === "failed" || read.manifest === null) return refuse(read.check)
   if (violations.length > 0) await askToGoOn(violations, options)
   return { manifest: read.manifest, checks }
+}
+
+/** Whether its dependencies can be had is for the server to say, which may have other wheels. */
+async function readAnywhere(plugin: PluginDirectory, python: LocalPython): Promise<ManifestCheck> {
+  const file = await readRequirementsFile(plugin.directory)
+  const requirements = file.ok ? file.requirements : []
+  const { read } = await readWhereInstalled(requirements, python, () => readManifest(plugin, python))
+  return read ?? (await readManifest(plugin, python))
 }
 
 async function readManifest(plugin: PluginDirectory, python: LocalPython): Promise<ManifestCheck> {

@@ -1,13 +1,11 @@
-import { manifestRequirements, readRequirementsFile } from "../plugins/requirements.ts"
-import type { StatedRequirement } from "../workers/environments/plugin-environment.ts"
-import { EnvironmentRefused } from "../workers/environments/refused.ts"
 import { PluginLoadFailed } from "../workers/worker.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import { type Check, check, count } from "./check.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { type LocalPython, openLocalPython } from "./local-python.ts"
 import { CHECK, colors, print, printJson } from "./output.ts"
-import { checkManifest, checkScan, checkStructure, type ManifestCheck, type ScanReport } from "./plugin-checks.ts"
+import { checkManifest, checkScan, checkStructure, type ScanReport } from "./plugin-checks.ts"
+import { readWithDependencies } from "./plugin-dependencies.ts"
 import { type PluginDirectory, readPluginDirectory } from "./plugin-directory.ts"
 import { checkTests } from "./plugin-pytest.ts"
 import { checkPipeline, checkRealtime, checkSampleRun, sampleRows } from "./sample-run.ts"
@@ -58,7 +56,12 @@ async function runChecks(
     for (const name of ["Pipeline", "Sample run", "Realtime", "Tests"]) report.add(check(name, "skipped", NOT_RUN))
     return
   }
-  const { read, dependencies } = await readManifest(plugin, python, report)
+  const { read, dependencies } = await readWithDependencies(plugin, python, async () => {
+    await using worker = await survived("Manifest", python, report, () => python.start(plugin, report.hear))
+    return worker === null
+      ? null
+      : await survived("Manifest", python, report, () => checkManifest(worker, python.signal))
+  })
   if (read !== null) report.add(read.check)
   if (dependencies !== null) report.add(dependencies)
   report.add(dependencies?.status === "passed" ? await scanAgain(plugin, python, options, report) : scan)
@@ -119,60 +122,6 @@ async function scanAgain(
   const { check: again, report: scanned } = await checkScan(plugin, { strict, sitePackages: python.sitePackages })
   report.scanned(scanned)
   return again
-}
-
-/** As the server does at confirm: a manifest that imports what requirements.txt names is read where that is installed. */
-async function readManifest(
-  plugin: PluginDirectory,
-  python: LocalPython,
-  report: Reporter,
-): Promise<{ read: ManifestCheck | null; dependencies: Check | null }> {
-  const read = async () => {
-    await using worker = await survived("Manifest", python, report, () => python.start(plugin, report.hear))
-    return worker === null
-      ? null
-      : await survived("Manifest", python, report, () => checkManifest(worker, python.signal))
-  }
-  const file = await readRequirementsFile(plugin.directory)
-  if (!file.ok) return { read: null, dependencies: check("Dependencies", "failed", file.problem) }
-  let manifest = await read()
-  if (manifest !== null && manifest.manifest === null && file.requirements.length > 0 && python.hasBase) {
-    const early = await checkDependencies(python, file.requirements, null)
-    if (early.status === "failed") return { read: manifest, dependencies: early }
-    manifest = await read()
-  }
-  const declared = manifest?.manifest ?? null
-  if (declared === null) return { read: manifest, dependencies: null }
-  const requirements = [...manifestRequirements(declared.dependencies), ...file.requirements]
-  const requiresPython = declared.requires_python ?? null
-  if (requirements.length === 0 && requiresPython === null) return { read: manifest, dependencies: null }
-  return { read: manifest, dependencies: await checkDependencies(python, requirements, requiresPython) }
-}
-
-/** What the server would refuse at confirm, by the same resolver, with this machine's wheels and index. */
-async function checkDependencies(
-  python: LocalPython,
-  requirements: readonly StatedRequirement[],
-  requiresPython: string | null,
-): Promise<Check> {
-  if (!python.hasBase) {
-    const how = "not resolved: the base environment is not here ('mixpeek runtime setup')"
-    return check("Dependencies", "skipped", how)
-  }
-  try {
-    const environment = await python.use(requirements, requiresPython)
-    const packages = environment?.packages ?? []
-    const summary =
-      packages.length === 0 ? "the base environment has them" : `${count(packages.length, "package")} beyond it`
-    return check("Dependencies", "passed", `${summary}; Python ${python.interpreter.version}`, {
-      details: packages.map(({ name, version, file }) => `${name} ${version} (${file})`),
-    })
-  } catch (error) {
-    if (!(error instanceof EnvironmentRefused)) throw error
-    const advice =
-      error.missing.length === 0 ? [] : ["Bring the wheels with 'mixpeek wheels add', or name an index with --index."]
-    return check("Dependencies", "failed", error.message, { findings: [...error.problems, ...advice] })
-  }
 }
 
 /** Null when the plugin's process died of `work`: that is then the result of the check. */

@@ -107,7 +107,7 @@ export function pluginConfirmation(deps: Deps) {
     if (new Date(upload.expires_at) <= now()) {
       throw validationFailed(`The upload expired at ${upload.expires_at}; reserve another one`)
     }
-    const found = await staged.fingerprint()
+    const found = await withRoom(() => staged.fingerprint())
     refuseOtherBytes(upload, expected, found)
     registry.refuseRegistered(namespace, upload.name, upload.version)
 

@@ -93,7 +93,7 @@ def _stand_in(target: dict[str, Any]) -> None:
 def _package(item: dict[str, Any], stores: list[str]) -> Package:
     """Raises ToolFailed for a file that was named by a URL inside somebody's metadata, or that has no hash."""
     metadata, download = item["metadata"], item["download_info"]
-    name, version, url = str(metadata["name"]), str(metadata["version"]), str(download["url"])
+    name, version, url = str(metadata["name"]), _normal(str(metadata["version"])), str(download["url"])
     if item.get("is_direct"):
         raise ToolFailed("invalid", [f"{name} {version} would come from {_host(url)}, which a package's metadata names"])
     parts = urlsplit(url)
@@ -152,7 +152,19 @@ def _not_found(words: list[str]) -> dict[str, Any] | None:
 def _words_of_pip(output: str) -> list[str]:
     lines = [re.sub(r"^(ERROR|WARNING): ", "", line.strip()) for line in output.splitlines()]
     shown = [line for line in lines if line and not line.startswith(("[notice]", "For more information", "To fix this"))]
-    return [re.sub(r"://[^/@\s]*@", "://", line)[:500] for line in shown][-20:]
+    # Neither passwords of the index nor where this call keeps its files.
+    bare = [re.sub(r" \(from -r [^)]*\(line \d+\)\)", "", re.sub(r"://[^/@\s]*@", "://", line)) for line in shown]
+    return [line[:500] for line in bare][-20:]
+
+
+def _normal(version: str) -> str:
+    """As pip compares it, and as a lock may spell it. Raises ToolFailed."""
+    from pip._vendor.packaging.version import InvalidVersion, Version
+
+    try:
+        return str(Version(version))
+    except InvalidVersion as error:
+        raise ToolFailed("invalid", [f"a wheel says of itself that its version is '{version[:80]}'"]) from error
 
 
 def _canonical(name: str) -> str:

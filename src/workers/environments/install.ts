@@ -165,7 +165,8 @@ export function pipEnvironment(
   }
   // Offline means that no configuration of pip's is read at all.
   if (wheels.length > 0 && index === undefined) {
-    return { ...environment, PIP_CONFIG_FILE: "/dev/null", PIP_NO_CACHE_DIR: "1" }
+    // The last is for a URL inside a wheel's metadata, where nothing confines pip: no port answers there.
+    return { ...environment, PIP_CONFIG_FILE: "/dev/null", PIP_NO_CACHE_DIR: "1", PIP_PROXY: "http://127.0.0.1:1" }
   }
   for (const name of index === undefined ? [...PIP_SETTINGS, ...PIP_SOURCES] : PIP_SETTINGS) {
     const value = hostEnvironment[name]

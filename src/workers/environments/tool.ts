@@ -88,7 +88,7 @@ export async function runTool<T extends z.ZodType>(
     await Bun.write(request, JSON.stringify({ ...options.request(work), policy }))
     const result = await runProgram({
       argv: [interpreter.path, "-I", "-S", "-B", join(tree, "environments"), tool, request, answer],
-      environment: { ...options.environment(work), TMPDIR: work, HOME: work },
+      environment: { HOME: work, ...options.environment(work), TMPDIR: work },
       cwd: work,
       timeoutMs,
       signal,
