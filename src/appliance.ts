@@ -322,7 +322,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     endpoint: live.endpoint,
     pluginUploads: uploads,
     pluginConfirmations: confirmations,
-    extractors: extractors({ metadata }),
+    extractors: extractors({ metadata, deployed: serving.deployed }),
     presignedUrls: urls,
     buckets: bucketDomain,
     objects: objects({

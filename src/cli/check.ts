@@ -23,7 +23,9 @@ export function check(
 /** The author's own traceback; a missing module says how modules get there. */
 export function failure(name: string, error: WorkerFailure, findings: readonly string[] = []): Check {
   const advice =
-    error.error_type === "dependency" ? ["Plugins run with the packages that 'mixpeek runtime setup' installs."] : []
+    error.error_type === "dependency"
+      ? ["Name its package in the manifest's dependencies, or in requirements.txt beside it."]
+      : []
   const [first = "", ...more] = error.message.split("\n")
   return check(name, "failed", `${error.exception}: ${first}`, {
     findings: [...more, ...findings, ...advice],

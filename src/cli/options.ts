@@ -21,6 +21,10 @@ export const INDEX = () =>
     "package index for what the wheel store lacks (env: MIXPEEK_INDEX_URL, default: none, and nothing is fetched)",
   )
 
+/** Where a package index is what the command is for. */
+export const INDEX_TO_COLLECT = () =>
+  new Option("--index <url>", "package index (env: MIXPEEK_INDEX_URL, default: the one that pip is configured with)")
+
 export const INDEX_CREDENTIALS = () =>
   new Option(
     "--index-credentials <file>",

@@ -64,7 +64,11 @@ async function checkDependencies(
   } catch (error) {
     if (!(error instanceof EnvironmentRefused)) throw error
     const advice =
-      error.missing.length === 0 ? [] : ["Bring the wheels with 'mixpeek wheels add', or name an index with --index."]
+      error.missing.length === 0
+        ? []
+        : [
+            "Check the names. Wheels come by 'mixpeek wheels add'; where there is an index, 'mixpeek wheels download' collects them, or --index names it.",
+          ]
     return check("Dependencies", "failed", error.message, { findings: [...error.problems, ...advice] })
   }
 }

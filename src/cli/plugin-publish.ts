@@ -116,6 +116,8 @@ async function checkLocally(
     if (read.check.status === "failed") for (const line of read.check.details) say(colors.dim(`    ${line}`))
   }
   add(scan)
+  if (report.notes.length > 0)
+    tell({ ...scan, findings: scan.findings.filter((finding) => finding.includes(" note: ")) })
   if (violations.length > 0 && options.json !== true) await printViolations(violations, plugin)
   if (read === null) return refuse(scan)
   if (read.check.status === "failed" || read.manifest === null) return refuse(read.check)

@@ -1,9 +1,11 @@
-import { statSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { Command } from "commander"
 import { ConfigError, hostEnvironment, readConfig, searchPath } from "../config.ts"
 import { EnvironmentBuildFailed } from "../workers/environments/build-failed.ts"
-import { buildEnvironment, isSetUp } from "../workers/environments/environment.ts"
+import { BASE_RECIPE, buildEnvironment, isSetUp } from "../workers/environments/environment.ts"
+import { missingWheels, parseLock } from "../workers/environments/lock.ts"
+import { WHEELS_FOLDER } from "../workers/environments/plugin-environments.ts"
 import { findInterpreter, type Interpreter, type InterpreterSearch } from "../workers/interpreters.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { DATA, JSON_OUTPUT, LOG_LEVEL, PYTHON } from "./options.ts"
@@ -54,7 +56,19 @@ async function runtimeSetup(options: SetupOptions): Promise<void> {
   })
   if (search.chosen === null) throw noInterpreter(search, options)
   if (options.json !== true) print(`${CHECK.passed} Python ${search.chosen.version} ${colors.dim(search.chosen.path)}`)
-  await install(search.chosen, environmentsDir, source, options)
+  await install(search.chosen, environmentsDir, await orStore(source, dataDir, search.chosen), options)
+}
+
+/** Whoever has brought the wheels into the store need not say so again. */
+async function orStore(
+  source: { index?: string; wheels?: string[] },
+  dataDir: string,
+  interpreter: Interpreter,
+): Promise<{ index?: string; wheels?: string[] }> {
+  const store = join(dataDir, WHEELS_FOLDER)
+  if (Object.keys(source).length > 0 || !existsSync(store)) return source
+  const missing = await missingWheels([store], parseLock(BASE_RECIPE.lock, interpreter), interpreter)
+  return missing.length === 0 ? { wheels: [store] } : source
 }
 
 async function install(

@@ -1,8 +1,10 @@
 /** The wheel store of an appliance on this machine, and wheels for one on another machine. */
+import { existsSync } from "node:fs"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { Command } from "commander"
+import { z } from "zod"
 import { ConfigError, hostEnvironment, readConfig, searchPath } from "../config.ts"
 import { manifestRequirements, readRequirementsFile, requirementLines } from "../plugins/requirements.ts"
 import { prepareRuntime } from "../runtime.ts"
@@ -18,7 +20,7 @@ import { findInterpreter, type Interpreter } from "../workers/interpreters.ts"
 import { count } from "./check.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { openLocalPython } from "./local-python.ts"
-import { DATA, INDEX, INDEX_CREDENTIALS, JSON_OUTPUT, LOG_LEVEL, PYTHON } from "./options.ts"
+import { DATA, INDEX_CREDENTIALS, INDEX_TO_COLLECT, JSON_OUTPUT, LOG_LEVEL, PYTHON } from "./options.ts"
 import { bytes, CHECK, colors, print, printError, printJson, printTable } from "./output.ts"
 import { checkManifest } from "./plugin-checks.ts"
 import { readPluginDirectory } from "./plugin-directory.ts"
@@ -73,7 +75,7 @@ function downloadCommand(): Command {
     .option("--path <dir>", "a plugin whose dependencies are collected (may be given again)", more, [])
     .option("--requirements <file>", "a requirements.txt (may be given again)", more, [])
     .option("--to <dir>", "where the wheels go", "wheels")
-    .addOption(INDEX())
+    .addOption(INDEX_TO_COLLECT())
     .addOption(INDEX_CREDENTIALS())
     .action(downloadWheels)
 }
@@ -99,6 +101,8 @@ async function listWheels(options: WheelsOptions): Promise<void> {
 /** @throws CommandFailed when a file was refused; the others are taken all the same */
 async function addWheels(paths: readonly string[], options: WheelsOptions): Promise<void> {
   await withStore(options, async (store) => {
+    const absent = paths.filter((path) => !existsSync(path))
+    if (absent.length > 0) throw new CommandFailed(`There is no ${absent.join(", ")}.`)
     const added = await store.add(paths.map((path) => resolve(path)))
     const refused = added.filter(({ outcome }) => outcome === "refused")
     if (options.json === true) printJson({ success: refused.length === 0, directory: store.directory, wheels: added })
@@ -110,9 +114,12 @@ async function addWheels(paths: readonly string[], options: WheelsOptions): Prom
 function tellAdded(added: readonly Added[], store: WheelStore): void {
   for (const { file, outcome, problem } of added) {
     if (outcome === "refused") printError(`${CHECK.failed} ${file}: ${problem}`)
-    else print(`${CHECK.passed} ${file}${outcome === "added" ? "" : colors.dim(" (there already)")}`)
+    else print(`${CHECK.passed} ${file}${outcome === "added" ? "" : colors.dim(` (${outcome})`)}`)
   }
-  const taken = added.filter(({ outcome }) => outcome === "added").length
+  if (added.some(({ file, outcome }) => outcome !== "refused" && !file.endsWith(".whl"))) {
+    printError(`${CHECK.warning} Source distributions are used only where the server has MIXPEEK_SOURCE_BUILDS=1.`)
+  }
+  const taken = added.filter(({ outcome }) => outcome === "added" || outcome === "replaced").length
   print(`${count(taken, "file")} added to ${store.directory}`)
 }
 
@@ -137,12 +144,11 @@ async function downloadWheels(words: readonly string[], options: DownloadOptions
   const target = await readTarget(options.for)
   const interpreter = await ownInterpreter(config.python)
   const runtime = await prepareRuntime(join(config.dataDir, "runtime"))
-  const groups = await requirementGroups(words, options, target)
   const directory = resolve(options.to)
   const scratchDir = await mkdtemp(join(tmpdir(), "mixpeek-"))
   const packages = new Map<string, CollectedPackage>()
   try {
-    for (const { requirements, machine } of groups) {
+    for (const { requirements, machine } of await requirementGroups(words, options, target)) {
       const collected = await collectWheels({
         interpreter,
         pythonTree: runtime.pythonTree,
@@ -171,7 +177,10 @@ async function downloadWheels(words: readonly string[], options: DownloadOptions
   if (options.json === true) return printJson({ success: true, directory, wheels, warnings })
   for (const { file } of wheels) print(`${CHECK.passed} ${file}`)
   for (const warning of warnings) printError(`${CHECK.warning} ${warning}`)
-  print(`${count(wheels.length, "wheel")} in ${directory}. On the other machine: mixpeek wheels add ${options.to}`)
+  const bare = target.interpreters[0]?.base_ready === false ? "'mixpeek runtime setup' after " : ""
+  print(
+    `${count(wheels.length, "wheel")} in ${directory}. On the other machine: ${bare}'mixpeek wheels add ${options.to}'`,
+  )
 }
 
 interface Group {
@@ -220,7 +229,8 @@ async function readTarget(path: string): Promise<Target> {
   try {
     return Target.parse(JSON.parse(await readFile(path, "utf8")))
   } catch (error) {
-    const why = error instanceof Error ? error.message.split("\n")[0] : String(error)
+    const issue = error instanceof z.ZodError ? error.issues[0] : undefined
+    const why = issue === undefined ? String(error) : `${issue.path.join(".")}: ${issue.message}`
     throw new ConfigError(`--for ${path} is no target.json of 'mixpeek doctor --target': ${why}`)
   }
 }

@@ -166,7 +166,7 @@ export function deployments({ metadata, rollouts, logs, now }: Deps) {
         namespace_id: namespace.namespaceId,
         status: "NOT_DEPLOYED",
         deployed: false,
-        message: "The plugin has no realtime endpoint; it still works in collections.",
+        message: "The plugin does not answer in realtime any more; it still works in collections.",
       }
     },
 

@@ -14,12 +14,15 @@ import type { PluginFeature, PluginManifest } from "./manifest.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read">
+  /** Plugin ids of a namespace that answer in realtime now. */
+  deployed: (namespaceId: string) => ReadonlySet<string>
 }
 
-export function extractors({ metadata }: Deps) {
+export function extractors({ metadata, deployed }: Deps) {
   return {
     list(namespace: Namespace, source: "builtin" | "custom" | "community" | "all"): ListExtractorsResponse {
-      const custom = metadata.read.plugins.list(namespace.namespaceId).map(unified)
+      const answering = deployed(namespace.namespaceId)
+      const custom = metadata.read.plugins.list(namespace.namespaceId).map((row) => unified(row, answering))
       const shown = source === "custom" || source === "all" ? custom : []
       return {
         success: true,
@@ -34,7 +37,7 @@ export function extractors({ metadata }: Deps) {
     get(namespace: Namespace, extractorId: string): UnifiedExtractor {
       const row = metadata.read.plugins.get(namespace.namespaceId, extractorId)
       if (row === undefined) throw notFound("extractor", extractorId)
-      return unified(row)
+      return unified(row, deployed(namespace.namespaceId))
     },
 
     /** Extractors that every namespace has. */
@@ -49,7 +52,7 @@ export function extractors({ metadata }: Deps) {
 
 export type Extractors = ReturnType<typeof extractors>
 
-function unified(row: PluginRow): UnifiedExtractor {
+function unified(row: PluginRow, answering: ReadonlySet<string>): UnifiedExtractor {
   const manifest: PluginManifest = JSON.parse(row.manifest)
   return {
     feature_extractor_name: row.name,
@@ -69,7 +72,7 @@ function unified(row: PluginRow): UnifiedExtractor {
     position_fields: [],
     feature_uri: featureUri(row.name, row.version),
     plugin_id: row.plugin_id,
-    deployed: false,
+    deployed: answering.has(row.plugin_id),
     validation_status: "passed",
     created_at: row.created_at,
     updated_at: row.updated_at,

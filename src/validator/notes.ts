@@ -50,7 +50,7 @@ export function unknownImports(files: ReadonlyMap<string, FileBindings>, environ
       const { line, column } = linePlaces(tree.text, [index]).get(index) ?? { line: 1, column: 0 }
       const message =
         instead === undefined
-          ? `The environment has no module ${top}: the import will fail there`
+          ? `The environment has no module ${top}: name its package in dependencies or requirements.txt, or the import will fail there`
           : `${top} does its work in a program of its own, which a worker may not start; use ${instead} instead`
       notes.push({ file, line, column, message, ...(instead === undefined ? { module: top } : {}) })
     }

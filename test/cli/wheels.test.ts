@@ -60,6 +60,13 @@ test("wheels are checked when they are added, listed with whom they fit, and ver
   const verified = await run("verify")
   expect(verified.code).toBe(1)
   expect(JSON.parse(verified.stdout).wheels[0]).toMatchObject({ file: good.file, problem: expect.any(String) })
+  const again = await run("add", join(at.wheelhouse, good.file))
+  expect(JSON.parse(again.stdout).wheels[0].outcome).toBe("replaced")
+  expect((await run("verify")).code).toBe(0)
+
+  await writeFile(join(at.wheelhouse, "sample_source-1.0.tar.gz"), "no archive")
+  const source = await run("add", join(at.wheelhouse, "sample_source-1.0.tar.gz"))
+  expect(JSON.parse(source.stdout).wheels[0]).toMatchObject({ outcome: "refused", problem: expect.any(String) })
 })
 
 test("what another machine needs is collected by its tags and markers, and not what it has", async () => {

@@ -48,6 +48,9 @@ test("the seed's sequence: deploy, status, the call at route_prefix, delete", as
   const listed = await appliance.call("GET", `/v1/namespaces/${appliance.namespaceId}/plugins`)
   expect(listed.body.plugins.find((plugin: { plugin_id: string }) => plugin.plugin_id === id).deployed).toBe(true)
 
+  const named = await appliance.call("GET", `/v1/namespaces/${appliance.namespaceId}/extractors/${id}`)
+  expect(named.body.extractor?.deployed ?? named.body.deployed).toBe(true)
+
   const removed = await appliance.call("DELETE", pluginRoute(appliance, id))
   expect(removed.body).toMatchObject({ success: true, deployment_removed: true })
   expect((await ask(body.route_prefix, { text: "x" })).status).toBe(404)

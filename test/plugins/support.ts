@@ -94,7 +94,7 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
       now,
     }),
     deployments: serving,
-    extractors: extractors({ metadata }),
+    extractors: extractors({ metadata, deployed: serving.deployed }),
     wait: (milliseconds: number) => {
       clock.at = new Date(clock.at.getTime() + milliseconds)
     },

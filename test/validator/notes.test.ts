@@ -22,7 +22,8 @@ test("an import that the environment lacks passes, and is noted once at its firs
         file: "a.py",
         line: 2,
         column: 0,
-        message: "The environment has no module unheard: the import will fail there",
+        message:
+          "The environment has no module unheard: name its package in dependencies or requirements.txt, or the import will fail there",
         module: "unheard",
       },
     ],

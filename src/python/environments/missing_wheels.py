@@ -97,7 +97,6 @@ def missing_wheels(
 
     queue = deque([*stated, *((text, "the workers themselves") for text in workers_need)])
     ranges: dict[str, SpecifierSet] = {}
-    askers: dict[str, list[str]] = {}
     missing: dict[str, dict[str, Any]] = {}
     seen: set[tuple[str, str]] = set()
     steps = 0
@@ -114,14 +113,13 @@ def missing_wheels(
             continue
         seen.add(asked)
         ranges[name] = ranges.get(name, SpecifierSet()) & requirement.specifier
-        askers.setdefault(name, []).append(asker)
         fitting, found = store.candidates(name, ranges[name])
         if not fitting:
             # Each alone could be had: that is a conflict, and pip's to tell.
             if not store.candidates(name, requirement.specifier)[0]:
                 missing[name] = {
                     **{"name": name, "version": str(requirement.specifier) or "any version"},
-                    **{"required_by": askers[name], "found": found},
+                    **{"required_by": [asker], "found": found},
                     "sources": store.sources(name, requirement.specifier),
                 }
             continue

@@ -22,6 +22,11 @@ from environments.wheel_files import sha256_of
 
 MAX_PACKAGES: Final = 500
 
+# How pip and urllib3 word it when no connection came about.
+_UNREACHABLE: Final = re.compile(
+    r"NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError|SSLError|Connection refused|Read timed out"
+)
+
 Package = dict[str, Any]
 
 
@@ -131,10 +136,23 @@ def _why(stated: list[Stated], request: dict[str, Any], store: Store, output: st
         missing = missing_wheels([(each.text, each.origin) for each in stated], request["workers_need"], store)
         if missing:
             return ToolFailed("missing", [], missing)
+    if request["index"] and _UNREACHABLE.search(output):
+        return ToolFailed("failed", ["The package index could not be reached.", *words[-2:]])
     conflict = any("conflict" in line for line in words)
+    if conflict:
+        words = [*words, *_places(stated, words)]
     if not conflict and (absent := _not_found(words)) is not None:
         return ToolFailed("missing", words, [absent])
     return ToolFailed("conflict" if conflict else "failed", words or ["pip gave no reason"])
+
+
+def _places(stated: list[Stated], words: list[str]) -> list[str]:
+    """Where the requirements stand that pip speaks of."""
+    from pip._vendor.packaging.requirements import Requirement
+
+    said = " ".join(words)
+    names = {each: Requirement(each.text).name for each in stated}
+    return [f"{each.origin}: {each.text}" for each in stated if re.search(rf"\b{re.escape(names[each])}\b", said)]
 
 
 def _not_found(words: list[str]) -> dict[str, Any] | None:
@@ -151,7 +169,8 @@ def _not_found(words: list[str]) -> dict[str, Any] | None:
 
 def _words_of_pip(output: str) -> list[str]:
     lines = [re.sub(r"^(ERROR|WARNING): ", "", line.strip()) for line in output.splitlines()]
-    shown = [line for line in lines if line and not line.startswith(("[notice]", "For more information", "To fix this"))]
+    dull = ("[notice]", "For more information", "To fix this", "ResolutionImpossible", "Retrying")
+    shown = [line for line in lines if line and not line.startswith(dull)]
     # Neither passwords of the index nor where this call keeps its files.
     bare = [re.sub(r" \(from -r [^)]*\(line \d+\)\)", "", re.sub(r"://[^/@\s]*@", "://", line)) for line in shown]
     return [line[:500] for line in bare][-20:]

@@ -6,7 +6,9 @@ import hashlib
 import io
 import os
 import re
+import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import Any, Final
@@ -83,6 +85,8 @@ def _inspected(path: str, whole: bool, supported: set[str]) -> dict[str, Any]:
             except InvalidSdistFilename as error:
                 raise BadWheel(f"its name is none of a source distribution: {error}") from error
             found.update(name=str(name), version=str(version), tags=["source"])
+            if whole:
+                _check_source(path, str(name))
         else:
             wheel = wheel_name(file)
             found.update(
@@ -99,6 +103,41 @@ def _inspected(path: str, whole: bool, supported: set[str]) -> dict[str, Any]:
     except (BadWheel, OSError) as error:
         found["problem"] = str(error)
     return found
+
+
+def _check_source(path: str, name: str) -> None:
+    """Raises BadWheel for an archive that cannot be read to its end, or whose PKG-INFO is somebody else's."""
+    from pip._vendor.packaging.utils import canonicalize_name
+
+    try:
+        text = _zipped_info(path) if path.endswith(".zip") else _tarred_info(path)
+    except (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise BadWheel(f"it cannot be read: {error}") from error
+    said = str(HeaderParser().parsestr(text)["Name"] or "")
+    # An archive without PKG-INFO is old, not wrong.
+    if said and canonicalize_name(said) != name:
+        raise BadWheel(f"inside it says that it is {said}")
+
+
+def _zipped_info(path: str) -> str:
+    with zipfile.ZipFile(path) as archive:
+        bad = archive.testzip()
+        if bad is not None:
+            raise BadWheel(f"{bad} in it is damaged")
+        names = [name for name in archive.namelist() if re.fullmatch(r"[^/]+/PKG-INFO", name)]
+        return _text(archive, names[0], _MAX_METADATA) if names else ""
+
+
+def _tarred_info(path: str) -> str:
+    text = ""
+    with tarfile.open(path, "r:gz") as archive:
+        for count, member in enumerate(archive):
+            if count >= _MAX_ENTRIES:
+                raise BadWheel(f"it has more than {_MAX_ENTRIES} entries")
+            if re.fullmatch(r"[^/]+/PKG-INFO", member.name) and member.isfile() and member.size <= _MAX_METADATA:
+                content = archive.extractfile(member)
+                text = content.read().decode("utf-8", "replace") if content is not None else ""
+    return text
 
 
 def is_source(file: str) -> bool:

@@ -2,6 +2,7 @@
  * Environments of plugins: resolved and built once when a plugin is confirmed, found again whenever one of its workers starts,
  * collected when no plugin has named them for long. Shared by all plugins of an organization with the same lock.
  */
+import { existsSync } from "node:fs"
 import { mkdir, readdir, rename, stat, utimes } from "node:fs/promises"
 import { join } from "node:path"
 import { ApplianceError } from "../../errors.ts"
@@ -25,6 +26,7 @@ import { EnvironmentRefused } from "./refused.ts"
 import { type Resolution, resolver } from "./resolution.ts"
 import { buildFromSource } from "./source-builds.ts"
 import type { ToolConfinement } from "./tool.ts"
+import { wheelStore } from "./wheel-store.ts"
 
 interface Deps extends Omit<InstallSource, "wheels"> {
   readonly dataDir: string
@@ -139,6 +141,21 @@ export function pluginEnvironments(deps: Deps) {
     }
   }
 
+  /** What pip calls an exception, told by the file that it choked on. */
+  const damagedWheels = async (
+    packages: readonly EnvironmentPackage[],
+    interpreter: Interpreter,
+  ): Promise<string[]> => {
+    const { inspect } = wheelStore({ ...deps, directory: store, interpreter })
+    const paths = wheelsFor(interpreter).flatMap((directory) => packages.map(({ file }) => join(directory, file)))
+    const found = await inspect(paths.filter(existsSync), true)
+    return found.flatMap(({ file, problem }) =>
+      problem === null
+        ? []
+        : [`${file} in the wheel store is damaged: ${problem} ('mixpeek wheels add' takes a sound one)`],
+    )
+  }
+
   const baseFor = async (interpreter: Interpreter, requiresPython: string | null, wanted: Wanted) => {
     const base = environmentOf({ environmentsDir, interpreter })
     if (base.ready) return base
@@ -190,7 +207,9 @@ export function pluginEnvironments(deps: Deps) {
         }
       } catch (error) {
         if (!(error instanceof EnvironmentBuildFailed)) throw error
-        throw new EnvironmentRefused("The plugin's dependencies could not be installed", [error.message])
+        const damaged = await damagedWheels(packages, interpreter)
+        const reasons = damaged.length > 0 ? damaged : [error.message]
+        throw new EnvironmentRefused("The plugin's dependencies could not be installed", reasons)
       }
     },
 

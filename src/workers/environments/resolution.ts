@@ -58,7 +58,7 @@ export interface Resolution {
 export function resolver(deps: Deps) {
   const { index, pythonTree, scratchDir, now } = deps
   const remembered = new Map<string, { packages: EnvironmentPackage[]; at: number }>()
-  const places = index === undefined ? "the wheel store" : "the wheel store and the index"
+  const places = index === undefined ? "the wheel store" : "the wheel store or the index"
 
   return async (resolution: Resolution): Promise<EnvironmentPackage[]> => {
     const { interpreter, base, requirements, wheels, confinement, signal } = resolution

@@ -17,7 +17,8 @@ export async function sealTree(directory: string): Promise<number> {
   const directories = entries.filter((entry) => entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name))
   let bytes = 0
   await inTurns(files, async (path) => {
-    bytes += await sealFile(path)
+    const size = await sealFile(path)
+    bytes += size
   })
   await inTurns([...directories, directory], sealDirectory)
   return bytes

@@ -34,7 +34,8 @@ export type StoredWheel = z.output<typeof Inspected>["wheels"][number]
 
 export interface Added {
   readonly file: string
-  readonly outcome: "added" | "there already" | "refused"
+  /** `replaced`: what was there under this name was damaged. */
+  readonly outcome: "added" | "there already" | "replaced" | "refused"
   readonly problem: string | null
 }
 
@@ -98,14 +99,19 @@ export function wheelStore({ directory, interpreter, pythonTree, scratchDir }: D
   async function take(path: string, { file, problem, sha256 }: StoredWheel): Promise<Omit<Added, "file">> {
     if (problem !== null) return { outcome: "refused", problem }
     const place = join(directory, file)
+    let replaced = false
     if ((await stat(place).catch(() => null)) !== null) {
       if ((await sha256OfFile(place)) === sha256) return { outcome: "there already", problem: null }
-      return { outcome: "refused", problem: "another file of this name is in the store; remove that one first" }
+      const [old] = await inspect([place], true)
+      if (old?.problem == null) {
+        return { outcome: "refused", problem: `another sound file of this name is in the store; remove ${place} first` }
+      }
+      replaced = true
     }
     await writeDurably(place, async (target) => {
       for await (const chunk of createReadStream(path)) await target.writeFile(chunk)
     })
-    return { outcome: "added", problem: null }
+    return { outcome: replaced ? "replaced" : "added", problem: null }
   }
 }
 
