@@ -10,7 +10,7 @@ import { hostEnvironment, networkOf, readConfig, searchPath } from "../config.ts
 import { createLog } from "../log.ts"
 import { prepareRuntime } from "../runtime.ts"
 import type { PluginEnvironment, StatedRequirement } from "../workers/environments/plugin-environment.ts"
-import { pluginEnvironments, type WorkerPackages } from "../workers/environments/plugin-environments.ts"
+import { PLUGIN_TEST, pluginEnvironments, type WorkerPackages } from "../workers/environments/plugin-environments.ts"
 import type { Interpreter } from "../workers/interpreters.ts"
 import { type PartitionLimits, partitionLimits } from "../workers/partition-limits.ts"
 import { runProgram } from "../workers/run-program.ts"
@@ -54,9 +54,6 @@ export interface LocalPython {
   use(requirements: readonly StatedRequirement[], requiresPython: string | null): Promise<PluginEnvironment | null>
   [Symbol.asyncDispose](): Promise<void>
 }
-
-/** Whose environments they are that `plugin test` builds: no organization's of the server. */
-const LOCAL = "plugin-test"
 
 const PROBE_MS = 30_000
 
@@ -136,7 +133,7 @@ export async function openLocalPython(options: LocalPythonOptions): Promise<Loca
         log,
       }),
     async use(requirements, requiresPython) {
-      const wanted = { organization: LOCAL, requirements, requiresPython, signal: interrupted.signal }
+      const wanted = { organization: PLUGIN_TEST, requirements, requiresPython, signal: interrupted.signal }
       const environment = await environments.prepare(wanted, facts)
       inUse = await environments.locate(environment, facts)
       return environment

@@ -22,7 +22,7 @@ import { environmentRefused, manifestFailed, scanFailed, validationFailed } from
 import { judgeManifest } from "./manifest.ts"
 import type { ManifestReading } from "./probe.ts"
 import { type PluginRegistry, packageName } from "./registry.ts"
-import { manifestRequirements, readRequirementsFile } from "./requirements.ts"
+import { MAX_REQUIREMENTS, manifestRequirements, readRequirementsFile } from "./requirements.ts"
 import type { ScanRequest } from "./scan-child.ts"
 import { atMost, inTurns } from "./turns.ts"
 
@@ -131,8 +131,12 @@ export function pluginConfirmation(deps: Deps) {
       )
     }
     const { manifest } = judgement
+    const requirements = [...manifestRequirements(manifest.dependencies), ...file.requirements]
+    if (requirements.length > MAX_REQUIREMENTS) {
+      throw validationFailed(`${requirements.length} requirements are stated, ${MAX_REQUIREMENTS} are taken at most`)
+    }
     const environment = await prepare(namespace, {
-      requirements: [...manifestRequirements(manifest.dependencies), ...file.requirements],
+      requirements,
       requiresPython: manifest.requires_python ?? null,
     })
     const installed = environment === null ? null : deps.environments.modules(environment)

@@ -7,6 +7,9 @@ export const REQUIREMENTS_FILE = "requirements.txt"
 /** pip-compile writes a hash per file of a package; the largest seen has 90 kB. */
 const MAX_BYTES = 1024 * 1024
 
+/** As python/environments/requirements_text.py has it, for both places together. */
+export const MAX_REQUIREMENTS = 200
+
 export type RequirementsFile =
   | { readonly ok: true; readonly requirements: StatedRequirement[] }
   | { readonly ok: false; readonly problem: string }
@@ -18,30 +21,47 @@ export async function readRequirementsFile(directory: string): Promise<Requireme
   if (text === undefined) {
     return { ok: false, problem: `${REQUIREMENTS_FILE} has more than ${MAX_BYTES} bytes, or is not UTF-8 text` }
   }
-  return { ok: true, requirements: requirementLines(text) }
+  const requirements = requirementLines(text)
+  if (requirements.length <= MAX_REQUIREMENTS) return { ok: true, requirements }
+  return {
+    ok: false,
+    problem: `${REQUIREMENTS_FILE} has ${requirements.length} requirements, ${MAX_REQUIREMENTS} are taken at most`,
+  }
 }
 
 /** Comments and empty lines left out, continued lines joined, as pip reads such a file. */
 export function requirementLines(text: string): StatedRequirement[] {
   const stated: StatedRequirement[] = []
   let first = 0
-  let joined = ""
+  let joined: string[] = []
+  const end = () => {
+    const whole = withoutComment(joined.join("")).trim()
+    joined = []
+    if (whole !== "") stated.push({ text: whole, origin: `${REQUIREMENTS_FILE}:${first}` })
+  }
   for (const [index, line] of text
     .replace(/^\uFEFF/, "")
     .split(/\r\n|\n|\r/)
     .entries()) {
-    if (joined === "") first = index + 1
-    const comment = /^\s*#/.test(line)
+    if (joined.length === 0) first = index + 1
+    const comment = line.trimStart().startsWith("#")
     if (!comment && line.endsWith("\\")) {
-      joined += `${line.slice(0, -1)} `
+      joined.push(`${line.slice(0, -1)} `)
       continue
     }
-    const whole = `${joined}${comment ? "" : line}`.replace(/(^|\s)#.*$/, "").trim()
-    joined = ""
-    if (whole !== "") stated.push({ text: whole, origin: `${REQUIREMENTS_FILE}:${first}` })
+    if (!comment) joined.push(line)
+    end()
   }
-  const rest = joined.trim()
-  return rest === "" ? stated : [...stated, { text: rest, origin: `${REQUIREMENTS_FILE}:${first}` }]
+  end()
+  return stated
+}
+
+/** A '#' begins one at the start and after a blank. One look from left to right: a line may be long and made to be slow. */
+function withoutComment(line: string): string {
+  for (let at = line.indexOf("#"); at >= 0; at = line.indexOf("#", at + 1)) {
+    if (at === 0 || line[at - 1] === " " || line[at - 1] === "\t") return line.slice(0, at)
+  }
+  return line
 }
 
 /** Of a manifest's `dependencies`. */

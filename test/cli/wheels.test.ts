@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { BASE_RECIPE } from "../../src/workers/environments/environment.ts"
 import { parseLock } from "../../src/workers/environments/lock.ts"
 import { SHARED_DATA } from "../support/appliance.ts"
+import { serveIndex } from "../workers/environments/index-server.ts"
 import { writeWheel } from "../workers/environments/wheel.ts"
 import { interpreter } from "../workers/support.ts"
 import { mixpeek, PROCESSES_MS, temporaryDirectory } from "./run.ts"
@@ -151,31 +152,3 @@ test("an index that asks who is there gets the credentials of the file, and nobo
   expect(`${answer.stdout}${answer.stderr}`).not.toContain("secret-word")
   expect(readdirSync(to)).toEqual([wheel.file])
 })
-
-/** A package index as PEP 503 has it; `login` (user:password) is asked for everything. */
-function serveIndex(directory: string, login?: string) {
-  const server = Bun.serve({
-    port: 0,
-    hostname: "127.0.0.1",
-    async fetch(request) {
-      const said = request.headers.get("Authorization")
-      if (login !== undefined && said !== `Basic ${btoa(login)}`) {
-        return new Response("", { status: 401, headers: { "WWW-Authenticate": "Basic" } })
-      }
-      const [, place, name] = new URL(request.url).pathname.split("/")
-      if (place === "files") return new Response(Bun.file(join(directory, name ?? "")))
-      const files = readdirSync(directory).filter((file) => file.split("-")[0]?.replaceAll("_", "-") === name)
-      if (files.length === 0) return new Response("", { status: 404 })
-      const links = await Promise.all(
-        files.map(async (file) => {
-          const sha256 = Bun.CryptoHasher.hash("sha256", await Bun.file(join(directory, file)).bytes(), "hex")
-          return `<a href="/files/${file}#sha256=${sha256}">${file}</a>`
-        }),
-      )
-      return new Response(`<!DOCTYPE html><html><body>${links.join("")}</body></html>`, {
-        headers: { "Content-Type": "text/html" },
-      })
-    },
-  })
-  return { url: `http://127.0.0.1:${server.port}/simple`, [Symbol.dispose]: () => void server.stop(true) }
-}

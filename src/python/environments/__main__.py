@@ -9,6 +9,7 @@ a plugin. Null where this machine confines nothing, and where an index is asked,
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -64,6 +65,10 @@ _TOOLS: Final[dict[str, Callable[[Answer], Answer]]] = {
 }
 
 
+def _failure(failed: ToolFailed) -> Answer:
+    return {"ok": False, "kind": failed.kind, "problems": list(failed.problems), "missing": list(failed.missing)}
+
+
 def main() -> None:
     tool, path, answers = sys.argv[1:]
     with open(path, encoding="utf-8") as file:
@@ -79,7 +84,11 @@ def main() -> None:
     try:
         answer = _TOOLS[tool](request)
     except ToolFailed as failed:
-        answer = {"ok": False, "kind": failed.kind, "problems": list(failed.problems), "missing": list(failed.missing)}
+        answer = _failure(failed)
+    except Exception as error:
+        # Requirements and wheels are other people's: what libraries raise on them is an outcome, and the log has the rest.
+        traceback.print_exc()
+        answer = _failure(ToolFailed("failed", [f"{type(error).__name__}: {str(error)[:500]}"]))
     with open(answers, "w", encoding="utf-8") as file:
         json.dump(answer, file)
     sys.stdout.flush()

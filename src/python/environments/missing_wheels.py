@@ -131,13 +131,14 @@ def missing_wheels(
 
 
 def _is_meant(text: str, extras: Iterable[str]) -> bool:
-    from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+    from pip._vendor.packaging.requirements import Requirement
 
     try:
         marker = Requirement(text).marker
-    except InvalidRequirement:
+        return marker is None or any(marker.evaluate({"extra": extra}) for extra in ["", *extras])
+    except Exception:
+        # Somebody's metadata: pip, which has refused it, says what is wrong with it.
         return False
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ["", *extras])
 
 
 def _fits_python(text: str) -> bool:

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from environments.tool_failed import ToolFailed
 
@@ -41,10 +41,43 @@ def import_pip() -> ModuleType:
     return pip
 
 
+def _wheels_by_name_only() -> None:
+    """A URL inside a wheel's metadata is never followed, and nothing but a wheel is ever prepared: that would run its code.
+
+    pip looks at both only afterwards, or not at all. Raises ToolFailed when this pip has neither place.
+    """
+    from pip._internal.cli import req_command
+    from pip._internal.exceptions import InstallationError
+    from pip._internal.operations import prepare
+
+    by_text = getattr(req_command, "install_req_from_req_string", None)
+    distribution = getattr(prepare, "make_distribution_for_install_requirement", None)
+    if by_text is None or distribution is None:
+        raise ToolFailed("pip", [f"pip of Python {_version()} ({sys.executable}) is newer than this appliance knows."])
+    if getattr(by_text, "guarded", False):
+        return
+
+    def named(text: str, *more: Any, **options: Any) -> Any:
+        requirement = by_text(text, *more, **options)
+        if requirement.link is not None:
+            raise InstallationError(f"a package's metadata names a place: {text}")
+        return requirement
+
+    def wheel(requirement: Any, *more: Any, **options: Any) -> Any:
+        if not requirement.is_wheel:
+            raise InstallationError(f"{requirement.name} is no wheel")
+        return distribution(requirement, *more, **options)
+
+    named.guarded = True  # type: ignore[attr-defined]
+    req_command.install_req_from_req_string = named
+    prepare.make_distribution_for_install_requirement = wheel
+
+
 def run_pip(arguments: list[str], *, offline: bool) -> int:
     """pip's exit code. Everything that the environment or a configuration file says to pip was decided by the caller."""
     from pip._internal.cli.main import main
 
+    _wheels_by_name_only()
     if offline:
         # It asks files and programs of the machine what to call itself to an index, and is locked away from them here.
         from pip._internal.network import session

@@ -12,6 +12,9 @@ from environments.tool_failed import ToolFailed
 
 MAX_REQUIREMENTS: Final = 200
 _MAX_LENGTH: Final = 1_000
+MAX_PROBLEMS: Final = 20
+# Names, versions and markers are ASCII; '$' would be a variable to pip.
+_PLAIN: Final = re.compile(r"[ -#%-~\t]*")
 _HASH: Final = re.compile(r"\s--hash[= ](\w+):([0-9a-fA-F]+)")
 
 
@@ -26,37 +29,81 @@ class Stated:
 
 
 def read_requirements(entries: Iterable[dict[str, Any]]) -> list[Stated]:
-    """Those that are meant for this Python. Raises ToolFailed ("invalid") with every line that is none."""
-    from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+    """Those that are meant for this Python. Raises ToolFailed ("invalid") with the lines that are none.
 
+    What pip gets is written anew from the parts: its own reading of such a line knows options, variables and more line ends than
+    ours, so nothing of a plugin's text may reach it.
+    """
     stated: list[Stated] = []
     problems: list[str] = []
     for entry in entries:
         origin, text = str(entry["origin"]), str(entry["text"])
-        hashes = frozenset(value.lower() for kind, value in _HASH.findall(text) if kind == "sha256")
-        bare = _HASH.sub("", text).strip()
-        if len(bare) > _MAX_LENGTH:
-            problems.append(f"{origin}: longer than {_MAX_LENGTH} characters")
-        elif bare.startswith("-"):
-            problems.append(f"{origin}: '{_short(bare)}' is an option; the appliance decides where packages come from")
-        elif re.match(r"(\.{0,2}/|file:|\w+\+|https?:)", bare):
-            problems.append(f"{origin}: '{_short(bare)}' names a place; name a package and its versions")
-        else:
-            try:
-                requirement = Requirement(bare)
-            except InvalidRequirement as error:
-                problems.append(f"{origin}: '{_short(bare)}' is no requirement: {str(error).splitlines()[0]}")
-                continue
-            if requirement.url is not None:
-                problems.append(f"{origin}: '{_short(bare)}' names a place; name a package and its versions")
-            elif requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                stated.append(Stated(bare, origin, hashes))
+        try:
+            read = _read(origin, text)
+        except _Refused as refused:
+            problems.append(f"{origin}: {refused}")
+            continue
+        if read is not None:
+            stated.append(read)
     if len(stated) > MAX_REQUIREMENTS:
         problems.append(f"{len(stated)} requirements are stated, {MAX_REQUIREMENTS} are taken at most")
     if problems:
-        raise ToolFailed("invalid", problems)
+        more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
+        raise ToolFailed("invalid", [*problems[:MAX_PROBLEMS], *more])
     return stated
 
 
+class _Refused(Exception):
+    """Why a line is no requirement that is taken."""
+
+
+def _read(origin: str, text: str) -> Stated | None:
+    """Null when it is not meant for this Python. Raises _Refused."""
+    hashes = _HASH.findall(text)
+    bare = _HASH.sub("", text).strip()
+    if len(bare) > _MAX_LENGTH:
+        raise _Refused(f"longer than {_MAX_LENGTH} characters")
+    shown = _short(bare)
+    if not _PLAIN.fullmatch(bare):
+        raise _Refused(f"{shown} has characters that no requirement has")
+    if bare.startswith("-"):
+        raise _Refused(f"{shown} is an option; the appliance decides where packages come from")
+    if re.match(r"(\.{0,2}/|file:|\w+\+|https?:)", bare):
+        raise _Refused(f"{shown} names a place; name a package and its versions")
+    unknown = {kind for kind, _ in hashes if kind != "sha256"}
+    if unknown:
+        raise _Refused(f"states a hash of {', '.join(sorted(unknown))}; sha256 is what is compared")
+    line, meant = _canonical_line(bare, shown)
+    return Stated(line, origin, frozenset(value.lower() for _, value in hashes)) if meant else None
+
+
+def _canonical_line(bare: str, shown: str) -> tuple[str, bool]:
+    from pip._vendor.packaging.requirements import Requirement
+    from pip._vendor.packaging.version import Version
+
+    try:
+        requirement = Requirement(bare)
+        meant = requirement.marker is None or bool(requirement.marker.evaluate({"extra": ""}))
+        ranges = []
+        for specifier in requirement.specifier:
+            operator, version = str(specifier.operator), str(specifier.version)
+            # A version that is none would be compared as text.
+            if operator not in ("==", "!=", "<=", ">=", "<", ">", "~="):
+                raise ValueError(f"'{operator}' is no comparison of versions")
+            star = ".*" if operator in ("==", "!=") and version.endswith(".*") else ""
+            ranges.append(f"{operator}{Version(version.removesuffix('.*') if star else version)}{star}")
+    except RecursionError:
+        raise _Refused("is nested too deep") from None
+    except Exception as error:
+        # What packaging raises for a marker that compares the wrong things differs from version to version.
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise _Refused(f"{shown} is no requirement: {_short(why)}") from None
+    if requirement.url is not None:
+        raise _Refused(f"{shown} names a place; name a package and its versions")
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return f"{requirement.name}{extras}{','.join(sorted(ranges))}", meant
+
+
 def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:77] + "..."
+    printable = "".join(each if " " <= each <= "~" else "?" for each in text)
+    return f"'{printable if len(printable) <= 80 else printable[:77] + '...'}'"

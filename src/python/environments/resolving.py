@@ -46,6 +46,8 @@ def resolve(request: dict[str, Any]) -> dict[str, Any]:
     if base is not None:
         sys.path.append(base)
     report = os.path.join(request["work"], "report.json")
+    for store in request["stores"]:
+        _refuse_unreadable_names(store)
     output = _run(request, stated, report, target)
     if output is not None:
         store = Store(request["stores"], base)
@@ -54,7 +56,7 @@ def resolve(request: dict[str, Any]) -> dict[str, Any]:
         packages = [_package(item, request["stores"]) for item in json.load(file)["install"]]
     if len(packages) > MAX_PACKAGES:
         raise ToolFailed("invalid", [f"{len(packages)} packages would be installed, {MAX_PACKAGES} at most"])
-    _check_hashes(stated, packages)
+    _check_hashes(stated, packages, request.get("base_hashes") or {})
     packages.sort(key=lambda package: str(package["name"]))
     return {"ok": True, "packages": packages}
 
@@ -65,6 +67,7 @@ def _run(request: dict[str, Any], stated: list[Stated], report: str, target: dic
     with open(lines, "w", encoding="utf-8") as file:
         file.writelines(f"{text}\n" for text in [*(each.text for each in stated), *request["workers_need"]])
     arguments = ["install", "--dry-run", "--quiet", "--report", report, "-r", lines]
+    arguments += [] if request["index"] else ["--retries", "0", "--timeout", "5"]
     for store in request["stores"]:
         arguments += ["--find-links", store]
     arguments += [] if request["index"] else ["--no-index"]
@@ -116,15 +119,27 @@ def _package(item: dict[str, Any], stores: list[str]) -> Package:
     }
 
 
-def _check_hashes(stated: Iterable[Stated], packages: Iterable[Package]) -> None:
+def _refuse_unreadable_names(store: str) -> None:
+    """pip cannot name such a file in a URL, and gives up on all of them."""
+    for name in os.listdir(store):
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ToolFailed("failed", [f"The wheel store has a file whose name is no UTF-8: {name!a}. Remove it."]) from None
+
+
+def _check_hashes(stated: Iterable[Stated], packages: Iterable[Package], base: dict[str, list[str]]) -> None:
     from pip._vendor.packaging.requirements import Requirement
 
     files = {package["name"]: package for package in packages}
     problems: list[str] = []
     for each in stated:
-        package = files.get(_canonical(Requirement(each.text).name))
-        if package is not None and each.hashes and package["sha256"] not in each.hashes:
-            problems.append(f"{each.origin}: {package['file']} has none of the hashes that are stated for it")
+        name = _canonical(Requirement(each.text).name)
+        package = files.get(name)
+        had = [package["sha256"]] if package is not None else base.get(name, [])
+        if each.hashes and each.hashes.isdisjoint(had):
+            what = package["file"] if package is not None else f"{name} of the base environment"
+            problems.append(f"{each.origin}: {what} has none of the hashes that are stated for it")
     if problems:
         raise ToolFailed("invalid", problems)
 
@@ -168,6 +183,9 @@ def _not_found(words: list[str]) -> dict[str, Any] | None:
 
 
 def _words_of_pip(output: str) -> list[str]:
+    if "Traceback (most recent call last)" in output:
+        last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
+        return [f"pip cannot read a requirement or a package's metadata: {last[:300]}"]
     lines = [re.sub(r"^(ERROR|WARNING): ", "", line.strip()) for line in output.splitlines()]
     dull = ("[notice]", "For more information", "To fix this", "ResolutionImpossible", "Retrying")
     shown = [line for line in lines if line and not line.startswith(dull)]

@@ -8,7 +8,6 @@ import os
 import re
 import tarfile
 import zipfile
-import zlib
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import Any, Final
@@ -51,8 +50,11 @@ def metadata_of(path: str) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             return HeaderParser().parsestr(_text(archive, _dist_info(archive) + "/METADATA", _MAX_METADATA))
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise BadWheel(f"it cannot be read: {error}") from error
+    except BadWheel:
+        raise
+    except Exception as error:
+        # zlib, lzma, zipfile and the codecs each have errors of their own.
+        raise BadWheel(f"it cannot be read: {type(error).__name__}: {error}") from error
 
 
 def inspect(request: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def _inspected(path: str, whole: bool, supported: set[str]) -> dict[str, Any]:
         if whole:
             found["sha256"] = sha256_of(path)
     except (BadWheel, OSError) as error:
-        found["problem"] = str(error)
+        found["problem"] = str(error)[:500]
     return found
 
 
@@ -111,8 +113,10 @@ def _check_source(path: str, name: str) -> None:
 
     try:
         text = _zipped_info(path) if path.endswith(".zip") else _tarred_info(path)
-    except (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise BadWheel(f"it cannot be read: {error}") from error
+    except BadWheel:
+        raise
+    except Exception as error:
+        raise BadWheel(f"it cannot be read: {type(error).__name__}: {error}") from error
     said = str(HeaderParser().parsestr(text)["Name"] or "")
     # An archive without PKG-INFO is old, not wrong.
     if said and canonicalize_name(said) != name:
@@ -188,8 +192,10 @@ def _check_record(path: str) -> None:
                     raise BadWheel(f"{name}, which its RECORD names, is not in it")
                 # Without a hash there is nothing but the archive's own checksum, which reading verifies.
                 _check_member(archive, name, wanted)
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError, csv.Error) as error:
-        raise BadWheel(f"it is damaged: {error}") from error
+    except BadWheel:
+        raise
+    except Exception as error:
+        raise BadWheel(f"it is damaged: {type(error).__name__}: {error}") from error
 
 
 def _check_member(archive: zipfile.ZipFile, name: str, wanted: str) -> None:

@@ -73,7 +73,12 @@ export function environmentOf(options: EnvironmentOptions): Environment {
 /** By its hash. Looks, and changes nothing. */
 export function environmentAt(environmentsDir: string, hash: string): Environment {
   const directory = join(environmentsDir, hash)
-  return { hash, directory, sitePackages: join(directory, "site-packages"), ready: existsSync(recordPath(directory)) }
+  return { hash, directory, sitePackages: join(directory, "site-packages"), ready: isWhole(directory) }
+}
+
+/** Both: whoever removed the packages by hand left a record that promises them. */
+function isWhole(directory: string): boolean {
+  return existsSync(recordPath(directory)) && existsSync(join(directory, "site-packages"))
 }
 
 export interface BuildOptions extends InstallSource, EnvironmentOptions {
@@ -192,11 +197,12 @@ export function readRecord(directory: string): EnvironmentRecord | null {
 }
 
 async function takePlace(partial: string, directory: string): Promise<void> {
+  if (!isWhole(directory)) await removeTree(directory)
   try {
     await rename(partial, directory)
   } catch (error) {
     // Only when two builders held the lock at once (see build-lock.ts); the other one's copy is as good.
-    if (!existsSync(recordPath(directory))) throw error
+    if (!isWhole(directory)) throw error
     await removeTree(partial)
   }
   await syncDirectory(join(directory, ".."))

@@ -2,6 +2,8 @@ import { satisfies, validRange } from "@renovatebot/pep440"
 import type { Interpreter, InterpreterSearch } from "../interpreters.ts"
 import { EnvironmentRefused } from "./refused.ts"
 
+const MOST_CHARACTERS = 200
+
 /**
  * The Python for a plugin that states `requiresPython` (PEP 440, such as `>=3.12,<4`): the appliance's own where it will do, else
  * one that `isReady`, else the newest.
@@ -16,8 +18,8 @@ export function chooseInterpreter(
   const [own] = usable
   if (own === undefined) throw new EnvironmentRefused("There is no Python", [search.problem ?? "No Python was found."])
   if (requiresPython === null || requiresPython.trim() === "") return own
-  if (!validRange(requiresPython)) {
-    const problem = `requires_python is '${requiresPython}', which is no range of versions such as '>=3.11,<3.14'`
+  if (requiresPython.length > MOST_CHARACTERS || !validRange(requiresPython)) {
+    const problem = `requires_python is '${requiresPython.slice(0, MOST_CHARACTERS)}', which is no range of versions such as '>=3.11,<3.14'`
     throw new EnvironmentRefused("manifest.py does not fit", [problem])
   }
   const fitting = usable.filter(({ version }) => satisfies(version, requiresPython))

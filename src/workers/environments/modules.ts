@@ -6,7 +6,7 @@ export function modulesIn(folders: readonly string[]): Set<string> {
   for (const folder of folders) {
     for (const name of namesIn(folder)) {
       // `numpy`, `six.py`, `orjson.cpython-311-x86_64-linux-gnu.so`; `numpy-2.0.dist-info` is no module.
-      const [, module] = /^([\p{L}_][\p{L}\p{N}_]*)(?:\.py|\..*\.so|\.so|\..*\.pyd|\.pyd)?$/u.exec(name) ?? []
+      const [, module] = /^([\p{L}_][\p{L}\p{N}_]*)(?:\.pyc?|\..*\.so|\.so|\..*\.pyd|\.pyd)?$/u.exec(name) ?? []
       if (module !== undefined) modules.add(module)
     }
   }

@@ -73,6 +73,11 @@ const BUILT_WHEELS_FOLDER = "wheels-built"
 /** Whose environments build backends run in. */
 const SOURCE_BUILDS = "source-builds"
 const MAX_BUILD_DEPTH = 3
+/** Whose environments they are that `plugin test` builds: no organization's of the server. */
+export const PLUGIN_TEST = "plugin-test"
+const UNNAMED_GRACE_MS = 3600_000
+/** The sweep, once a minute, tells what is named. */
+const NAMED_AFTER_MS = 30_000
 
 export function pluginEnvironments(deps: Deps) {
   const { dataDir, now, log } = deps
@@ -94,11 +99,8 @@ export function pluginEnvironments(deps: Deps) {
     const layer = { base: environment.base, organization: environment.organization }
     const options = { environmentsDir, interpreter, recipe, layer }
     const known = environmentOf(options)
-    if (known.ready) {
-      // Whoever collects must not take it between now and the plugin's row.
-      await touch(known.directory, now())
-      return known
-    }
+    // Whoever collects must not take it between now and the plugin's row.
+    if (known.ready && (await touch(known.directory, now()))) return known
     const started = performance.now()
     const { environment: made, built } = await buildEnvironment({
       ...deps,
@@ -185,7 +187,8 @@ export function pluginEnvironments(deps: Deps) {
      * @throws EnvironmentRefused when it cannot be had, with every reason; nothing is left behind
      */
     async prepare(wanted: Wanted, facts: WorkerFacts): Promise<PluginEnvironment | null> {
-      const { organization, requirements, requiresPython, signal } = wanted
+      const { organization, requiresPython, signal } = wanted
+      const requirements = [...new Map(wanted.requirements.map((each) => [each.text, each])).values()]
       const isReady = (candidate: Interpreter) => environmentOf({ environmentsDir, interpreter: candidate }).ready
       const interpreter = chooseInterpreter(facts.interpreter, requiresPython, isReady)
       if (requirements.length === 0 && interpreter.path === facts.interpreter.chosen?.path) return null
@@ -208,7 +211,7 @@ export function pluginEnvironments(deps: Deps) {
       } catch (error) {
         if (!(error instanceof EnvironmentBuildFailed)) throw error
         const damaged = await damagedWheels(packages, interpreter)
-        const reasons = damaged.length > 0 ? damaged : [error.message]
+        const reasons = damaged.length > 0 ? damaged : [error.message.replaceAll(dataDir, "<data>")]
         throw new EnvironmentRefused("The plugin's dependencies could not be installed", reasons)
       }
     },
@@ -247,7 +250,7 @@ export function pluginEnvironments(deps: Deps) {
         } catch (error) {
           if (!(error instanceof EnvironmentBuildFailed)) throw error
           throw new EnvironmentGone(
-            `The plugin's environment ${hash} is gone and cannot be built again: ${error.message}`,
+            `The plugin's environment ${hash} is gone and cannot be built again: ${error.message.replaceAll(dataDir, "<data>")}`,
           )
         }
       }
@@ -270,15 +273,24 @@ export function pluginEnvironments(deps: Deps) {
     /** Removes those that no plugin has named for `graceMs`. `named` are hashes. Base environments stay. */
     async collect(named: ReadonlySet<string>, graceMs: number): Promise<string[]> {
       const collected: string[] = []
-      for (const { hash, base, directory, usedAt } of await environments(environmentsDir)) {
+      for (const found of await environments(environmentsDir)) {
+        const { hash, base, directory, usedAt } = found
         if (base === null) continue
-        if (named.has(hash)) await touch(directory, now())
-        else if (now().getTime() - usedAt.getTime() > graceMs) {
+        if (named.has(hash)) {
+          await touch(directory, now())
+          continue
+        }
+        const grace = neverNamed(found) ? Math.min(graceMs, UNNAMED_GRACE_MS) : graceMs
+        if (now().getTime() - usedAt.getTime() <= grace) continue
+        try {
           const aside = `${directory}.${crypto.randomUUID()}${PARTIAL_SUFFIX}`
           await rename(directory, aside)
           await removeTree(aside)
           collected.push(hash)
           log.info({ event: "environment_collected", hash }, "an environment that no plugin names any more was removed")
+        } catch (err) {
+          // It is looked at again with the next sweep; the others are not kept for it.
+          log.warn({ event: "environment_not_collected", hash, err }, "an environment could not be removed")
         }
       }
       return collected
@@ -293,12 +305,19 @@ export interface EnvironmentOnDisk {
   /** Null for a base environment. */
   readonly base: string | null
   readonly directory: string
+  readonly organization: string | null
   readonly python: string
   readonly packages: number
   /** Null where it was built before sizes were recorded. */
   readonly bytes: number | null
+  readonly builtAt: Date
   /** When it was built, or last seen to be named by a plugin. */
   readonly usedAt: Date
+}
+
+/** Its confirmation was refused after it was built: nobody has been promised it. */
+function neverNamed({ organization, builtAt, usedAt }: EnvironmentOnDisk): boolean {
+  return organization !== PLUGIN_TEST && usedAt.getTime() - builtAt.getTime() < NAMED_AFTER_MS
 }
 
 /** All that are whole, by their directory's name. */
@@ -314,6 +333,8 @@ export async function environments(environmentsDir: string): Promise<Environment
       found.push({
         hash: name,
         base: record.base ?? null,
+        organization: record.organization ?? null,
+        builtAt: new Date(record.created_at),
         directory,
         python: record.interpreter.version,
         packages: Object.keys(record.packages).length,
@@ -327,8 +348,12 @@ export async function environments(environmentsDir: string): Promise<Environment
   return found
 }
 
-async function touch(directory: string, at: Date): Promise<void> {
-  await utimes(recordPath(directory), at, at)
+/** False when it is not there any more. */
+async function touch(directory: string, at: Date): Promise<boolean> {
+  return utimes(recordPath(directory), at, at).then(
+    () => true,
+    () => false,
+  )
 }
 
 function overlap(one: string, other: string): boolean {

@@ -8,7 +8,9 @@ import { mkdir, readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
 import type { Interpreter } from "../interpreters.ts"
+import { BASE_RECIPE } from "./environment.ts"
 import { type InstallSource, pipEnvironment } from "./install.ts"
+import { parseLock } from "./lock.ts"
 import type { EnvironmentPackage, StatedRequirement } from "./plugin-environment.ts"
 import { EnvironmentRefused } from "./refused.ts"
 import { runTool, type ToolConfinement } from "./tool.ts"
@@ -19,7 +21,7 @@ import { runTool, type ToolConfinement } from "./tool.ts"
  */
 export const WORKERS_NEED = ["numpy>=1.24", "pandas>=2.0", "pyarrow>=14", "pydantic>=2.5", "orjson>=3.9"]
 
-const OFFLINE_TIMEOUT_MS = 2 * 60_000
+const OFFLINE_TIMEOUT_MS = 60_000
 /** A resolution may try many versions, and each is a download of its metadata. */
 const INDEX_TIMEOUT_MS = 15 * 60_000
 /** Of an index that changes under us. */
@@ -78,6 +80,9 @@ export function resolver(deps: Deps) {
         requirements,
         workers_need: WORKERS_NEED,
         base: basePackages,
+        base_hashes: Object.fromEntries(
+          parseLock(BASE_RECIPE.lock, interpreter).map((pin) => [pin.name.toLowerCase(), [...pin.hashes]]),
+        ),
         stores,
         index: index !== undefined,
         work,
@@ -104,7 +109,9 @@ async function keyOf({ interpreter, base, requirements, wheels }: Resolution): P
   for (const directory of wheels) {
     const files = (await readdir(directory)).sort()
     const stats = await Promise.all(files.map((file) => stat(join(directory, file)).catch(() => null)))
-    hash.update(JSON.stringify(files.map((file, index) => [file, stats[index]?.size, stats[index]?.mtimeMs])))
+    // A copy that keeps times changes the inode or the time of change.
+    const marks = stats.map((found) => [found?.ino, found?.size, found?.mtimeMs, found?.ctimeMs])
+    hash.update(JSON.stringify(files.map((file, index) => [file, marks[index]])))
   }
   return hash.digest("hex")
 }

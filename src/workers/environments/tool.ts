@@ -95,7 +95,9 @@ export async function runTool<T extends z.ZodType>(
       onLine: ({ text }) => options.onLine?.(text),
     })
     signal?.throwIfAborted()
-    if (result.stopped === "timeout") throw new Error(`'${tool}' did not finish within ${timeoutMs / 1000} s`)
+    if (result.stopped === "timeout") {
+      return { ok: false, kind: "failed", problems: [`It was not done within ${timeoutMs / 1000} s.`], missing: [] }
+    }
     if (result.code !== 0) {
       const refused =
         result.code === LOCK_DOWN_EXIT_CODE ? "was not confined" : `failed (exit ${result.code ?? result.signal})`
