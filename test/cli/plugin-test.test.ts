@@ -373,7 +373,7 @@ test("dependencies are resolved as the server would, and what it would refuse is
   expect(code).toBe(1)
   expect(statuses).toMatchObject({ Manifest: "passed", Dependencies: "failed", "Sample run": "skipped" })
   expect(named("Dependencies")?.findings.join("\n")).toMatch(
-    /sample-nowhere >=2 \(cp3\d+, .*required by requirements\.txt:2/,
+    /sample-nowhere >=2 \(sample_nowhere-\*\.whl for cp3\d+, .*required by requirements\.txt:2/,
   )
   const fine = await check({ "requirements.txt": "numpy>=1\n" })
   expect(fine.statuses).toMatchObject({ Dependencies: "passed", "Sample run": "passed" })

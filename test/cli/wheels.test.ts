@@ -118,7 +118,7 @@ test("what another machine needs is collected by its tags and markers, and not w
     {},
   )
   expect(absent.code).toBe(1)
-  expect(absent.stderr).toContain("sample-nowhere >=3 (cp312, ")
+  expect(absent.stderr).toContain("sample-nowhere >=3 (sample_nowhere-*.whl for cp312, ")
 })
 
 test("an index that asks who is there gets the credentials of the file, and nobody sees them", async () => {

@@ -32,6 +32,21 @@ def _resolve(request: Answer) -> Answer:
     return resolve(request)
 
 
+def _install(request: Answer) -> Answer:
+    from environments.pip_of_interpreter import import_pip, run_pip
+
+    try:
+        import_pip()
+        code = run_pip(request["arguments"], offline=True)
+    except ToolFailed as failed:
+        print(failed, file=sys.stderr)
+        code = 1
+    if code != 0:
+        # As pip itself ends: whoever started it reads what it printed.
+        sys.exit(code)
+    return {"ok": True}
+
+
 def _inspect(request: Answer) -> Answer:
     from environments.wheel_files import inspect
 
@@ -58,6 +73,7 @@ def _build(request: Answer) -> Answer:
 
 _TOOLS: Final[dict[str, Callable[[Answer], Answer]]] = {
     "resolve": _resolve,
+    "install": _install,
     "inspect": _inspect,
     "machine": _machine,
     "collect": _collect,

@@ -13,7 +13,7 @@ import { PARTIAL_SUFFIX, syncDirectory, writeDurably } from "../../write-durably
 import type { Interpreter } from "../interpreters.ts"
 import { EnvironmentBuildFailed } from "./build-failed.ts"
 import { acquireBuildLock } from "./build-lock.ts"
-import { type InstallSource, installPackages, type Recipe } from "./install.ts"
+import { type Confined, type InstallSource, installPackages, type Recipe } from "./install.ts"
 import { parseLock } from "./lock.ts"
 import { lockPath, removeTree, sweepPartials } from "./partials.ts"
 import { sealTree } from "./seal-tree.ts"
@@ -85,6 +85,7 @@ export interface BuildOptions extends InstallSource, EnvironmentOptions {
   readonly interpreter: Interpreter
   /** Of a base environment: a plugin needs it, and nobody set it up. */
   readonly forPlugin?: boolean
+  readonly confined?: Confined | undefined
   readonly signal?: AbortSignal | undefined
   /** Progress for people, a line at a time. */
   onLine(line: string): void

@@ -1,3 +1,4 @@
+import { realpathSync } from "node:fs"
 import { mkdir, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { Interpreter } from "../interpreters.ts"
@@ -6,6 +7,7 @@ import { type ProgramOptions, type ProgramResult, runProgram } from "../run-prog
 import { EnvironmentBuildFailed } from "./build-failed.ts"
 import { missingWheels, parseLock } from "./lock.ts"
 import { INSTALLER_RECORD } from "./partials.ts"
+import { type ToolConfinement, toolArguments, toolPolicy } from "./tool.ts"
 
 /** 100 MB over a slow line. */
 const PIP_TIMEOUT_MS = 30 * 60_000
@@ -30,9 +32,17 @@ export interface InstallSource {
   readonly hostEnvironment: Readonly<Record<string, string | undefined>>
 }
 
+/** Where pip is locked in while it installs. */
+export interface Confined {
+  readonly pythonTree: string
+  readonly confinement: ToolConfinement
+}
+
 interface Install extends InstallSource {
   readonly interpreter: Interpreter
   readonly recipe: Recipe
+  /** Counts only where no index is asked: that needs names, certificates and proxies as this user has them. */
+  readonly confined?: Confined | undefined
   readonly partial: string
   /** Where the files will be found later: their byte code says so. */
   readonly finalDirectory: string
@@ -63,7 +73,7 @@ export async function installPackages(install: Install): Promise<void> {
   const flags = ["--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-compile", "--no-warn-script-location"]
   const from = [...(offline ? ["--no-index"] : []), ...wheels.flatMap((directory) => ["--find-links", directory])]
   const pip = await run(install, {
-    argv: [interpreter.path, "-I", "-m", "pip", "install", "--target", sitePackages, ...flags, ...from, "-r", lock],
+    argv: await pipArguments(install, ["install", "--target", sitePackages, ...flags, ...from, "-r", lock]),
     environment: pipEnvironment(install, temporary),
     timeoutMs: PIP_TIMEOUT_MS,
     onLine: ({ text }) => onLine(text),
@@ -99,6 +109,25 @@ export async function installPackages(install: Install): Promise<void> {
   if (recipe.modules.length > 0) await importOnce(install, { sitePackages, environment })
   await rm(temporary, { recursive: true })
   await rm(join(partial, INSTALLER_RECORD))
+}
+
+/** Wheels are other people's files, and pip takes them apart: where it can be locked in like a worker, it is. */
+async function pipArguments(install: Install, words: readonly string[]): Promise<[string, ...string[]]> {
+  const { interpreter, confined, partial, wheels = [], index } = install
+  if (confined === undefined || wheels.length === 0 || index !== undefined) {
+    return [interpreter.path, "-I", "-m", "pip", ...words]
+  }
+  const [tree, place] = [realpathSync(confined.pythonTree), realpathSync(partial)]
+  const real = wheels.map((directory) => realpathSync(directory))
+  const [request, answer] = [join(place, "tmp", "request.json"), join(place, "tmp", "answer.json")]
+  const policy = toolPolicy(confined.confinement, { read: [tree, ...real], write: [place] })
+  // Without links: nothing is left of them where it runs.
+  const moved = words.map((word) => {
+    const at = wheels.indexOf(word)
+    return at >= 0 ? real[at] : word.startsWith(`${partial}/`) ? `${place}${word.slice(partial.length)}` : word
+  })
+  await writeFile(request, JSON.stringify({ arguments: moved, policy }))
+  return toolArguments(interpreter, tree, ["install", request, answer])
 }
 
 /** @throws EnvironmentBuildFailed */

@@ -93,7 +93,7 @@ export function pluginEnvironments(deps: Deps) {
   const build = async (
     environment: Pick<PluginEnvironment, "packages" | "base" | "organization">,
     interpreter: Interpreter,
-    { signal, onLine }: Pick<Wanted, "signal" | "onLine">,
+    { signal, onLine, confinement }: Pick<Wanted, "signal" | "onLine"> & { confinement: ToolConfinement },
   ) => {
     const recipe = { lock: lockText(environment.packages), modules: [] }
     const layer = { base: environment.base, organization: environment.organization }
@@ -106,6 +106,7 @@ export function pluginEnvironments(deps: Deps) {
       ...deps,
       ...options,
       wheels: wheelsFor(interpreter),
+      confined: { pythonTree: deps.pythonTree, confinement },
       signal,
       onLine: onLine ?? (() => undefined),
     })
@@ -134,6 +135,7 @@ export function pluginEnvironments(deps: Deps) {
               if (packages.length === 0) return [base.sitePackages]
               const made = await build({ base: base.hash, organization: SOURCE_BUILDS, packages }, interpreter, {
                 signal,
+                confinement,
               })
               return [made.sitePackages, base.sitePackages]
             },
@@ -198,7 +200,7 @@ export function pluginEnvironments(deps: Deps) {
         requirements.length === 0 ? [] : await resolved({ interpreter, base, requirements, confinement, signal })
       const found = { base: base.hash, organization, packages }
       try {
-        const { hash } = packages.length === 0 ? base : await build(found, interpreter, wanted)
+        const { hash } = packages.length === 0 ? base : await build(found, interpreter, { ...wanted, confinement })
         return {
           ...found,
           hash,
@@ -246,7 +248,7 @@ export function pluginEnvironments(deps: Deps) {
       const own = environmentAt(environmentsDir, hash)
       if (!own.ready) {
         try {
-          await build(environment, interpreter, {})
+          await build(environment, interpreter, { confinement: { ...deps.confinement, level: facts.isolation.level } })
         } catch (error) {
           if (!(error instanceof EnvironmentBuildFailed)) throw error
           throw new EnvironmentGone(

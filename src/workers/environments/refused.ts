@@ -100,5 +100,7 @@ function describeMissing(missing: MissingRequirement, places: string): string {
   const range = version === "any version" ? "" : ` ${version}`
   const by = askers.length === 0 ? "" : `, required by ${askers.slice(0, 5).join(", ")}`
   const instead = found.length === 0 ? "" : `; ${found.join("; ")}`
-  return `${name}${range} (${tag}; ${interpreter}) is not in ${places}${by}${instead}`
+  // As files spell it.
+  const file = `${name.replaceAll("-", "_")}-*.whl`
+  return `${name}${range} (${file} for ${tag}; ${interpreter}) is not in ${places}${by}${instead}`
 }

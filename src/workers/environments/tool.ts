@@ -6,11 +6,11 @@ import { z } from "zod"
 import type { IsolationLevel } from "../../isolation-levels.ts"
 import type { Interpreter } from "../interpreters.ts"
 import type { IsolationLimits } from "../isolation.ts"
-import { LOCK_DOWN_EXIT_CODE, lockDownPolicy } from "../lock-down.ts"
+import { LOCK_DOWN_EXIT_CODE, type LockDownPolicy, lockDownPolicy } from "../lock-down.ts"
 import { runProgram } from "../run-program.ts"
 import type { WorkerLimits } from "../watchdog.ts"
 
-type Tool = "resolve" | "inspect" | "machine" | "collect" | "build"
+type Tool = "resolve" | "install" | "inspect" | "machine" | "collect" | "build"
 
 /** What a tool is locked into, wherever it needs neither an index nor this machine's own facts. */
 export interface ToolConfinement extends IsolationLimits {
@@ -30,7 +30,6 @@ export interface ToolOptions<A> {
   /** Null: as this user, unconfined. */
   readonly confinement: ToolConfinement | null
   readonly readable: readonly string[]
-  readonly writable?: readonly string[]
   /** The whole environment of the program, besides its folder for temporary files. */
   readonly environment: (work: string) => Readonly<Record<string, string>>
   readonly timeoutMs: number
@@ -57,6 +56,24 @@ const Failure = z.object({
 })
 export type ToolFailure = z.output<typeof Failure>
 
+/** Null: it is not locked down. */
+export function toolPolicy(
+  confinement: ToolConfinement | null,
+  granted: { readonly read: readonly string[]; readonly write: readonly string[] },
+): LockDownPolicy | null {
+  if (confinement === null || confinement.level === "none") return null
+  const none = { readable: [], writable: [], devices: [], network: { mode: "none" } } as const
+  return lockDownPolicy({ ...confinement, ...none }, granted)
+}
+
+export function toolArguments(
+  interpreter: Pick<Interpreter, "path">,
+  pythonTree: string,
+  [tool, request, answer]: readonly [Tool, string, string],
+): [string, ...string[]] {
+  return [interpreter.path, "-I", "-S", "-B", join(pythonTree, "environments"), tool, request, answer]
+}
+
 /**
  * The tool's answer by `schema`, or why it has none.
  * @throws Error when the tool itself is at fault: it cannot be run, is killed, takes too long or answers nonsense
@@ -71,23 +88,11 @@ export async function runTool<T extends z.ZodType>(
   await mkdir(made, { recursive: true, mode: 0o700 })
   const [work, tree] = [realpathSync(made), realpathSync(pythonTree)]
   try {
-    const policy =
-      confinement === null || confinement.level === "none"
-        ? null
-        : lockDownPolicy(
-            {
-              ...confinement,
-              readable: options.readable,
-              writable: options.writable ?? [],
-              devices: [],
-              network: { mode: "none" },
-            },
-            { read: [tree], write: [work] },
-          )
+    const policy = toolPolicy(confinement, { read: [tree, ...options.readable], write: [work] })
     const [request, answer] = [join(work, "request.json"), join(work, "answer.json")]
     await Bun.write(request, JSON.stringify({ ...options.request(work), policy }))
     const result = await runProgram({
-      argv: [interpreter.path, "-I", "-S", "-B", join(tree, "environments"), tool, request, answer],
+      argv: toolArguments(interpreter, tree, [tool, request, answer]),
       environment: { HOME: work, ...options.environment(work), TMPDIR: work },
       cwd: work,
       timeoutMs,
