@@ -28,6 +28,7 @@ function domainWithPlugin(memoryAvailable: () => number) {
     notes: "[]",
     manifest: "{}",
     has_realtime: 1,
+    environment: null,
     created_at: AT,
     updated_at: AT,
   } as unknown as PluginRow

@@ -22,7 +22,7 @@ async function setup(options: string[], environment: Record<string, string> = {}
 test("a set-up that is done already says so, changes nothing and exits 0", async () => {
   await using data = await temporaryDirectory()
   const { directory, hash } = environmentOf({ environmentsDir: join(data.path, "environments"), interpreter })
-  await mkdir(directory, { recursive: true })
+  await mkdir(join(directory, "site-packages"), { recursive: true })
   await Bun.write(join(directory, "environment.json"), "{}")
   const options = ["--data", data.path, "--python", interpreter.path]
   const text = await setup(options)
