@@ -1,55 +1,39 @@
-/** Each round: a fresh collection over the same objects, SIGKILL at a random point, restart, wait, count. */
-import { randomInt } from "node:crypto"
-import { startTestAppliance } from "../test/support/appliance.ts"
-import { documentIds, loadTexts, publishSample, waitForBatch } from "../test/support/batch.ts"
+import { killingRun } from "../test/recovery/killing-run.ts"
+import { testSeed } from "../test/support/random.ts"
 
 const kills = Number(process.argv[2] ?? 20)
 const rows = Number(process.argv[3] ?? 20_000)
-// Small partitions: more commit points to be killed at.
-await using appliance = await startTestAppliance({
-  environment: { MIXPEEK_PARTITION_ROWS: "1000" },
-  arguments: ["--log-level", "error"],
+const seed = testSeed()
+console.log(`seed ${seed} (MIXPEEK_TEST_SEED repeats the choices)`)
+
+const share = (part: number) => Math.round(kills * part)
+const others = { eio: share(0.1), launcher: share(0.15), worker: share(0.3), documents: share(0.15) }
+const started = performance.now()
+const {
+  batches,
+  polls,
+  struck,
+  kills: done,
+} = await killingRun({
+  seed,
+  rows,
+  // 0.1 %, of which a few take their worker with them.
+  poison: { raises: Math.round(rows * 0.00095), dies: Math.max(1, Math.round(rows * 0.00005)) },
+  // Undisturbed, a batch takes 10 s at least: long enough to be struck.
+  pauseMs: Math.max(0.2, 20_000 / rows),
+  partitionRows: 2000,
+  strikes: {
+    ...others,
+    appliance: kills - Object.values(others).reduce((sum, count) => sum + count, 0),
+    full: share(0.1),
+  },
+  gapMs: 3000,
+  diskMebibytes: 3072,
+  say: console.log,
 })
-await publishSample(appliance, "text")
-const bucket = await loadTexts(appliance, rows)
-
-// An undisturbed batch says how long one takes; the kills spread over that.
-const undisturbed = await oneBatch(null)
-console.log(`undisturbed: ${undisturbed.toFixed(0)} ms for ${rows} rows`)
-for (let round = 1; round <= kills; round++) {
-  const after = randomInt(Math.max(1, Math.round(undisturbed)))
-  await oneBatch(after)
-  console.log(`kill ${round} after ${after} ms: ${rows} documents of ${rows} objects, ids unique`)
-}
-console.log(`${kills} kills, nothing lost, nothing doubled`)
-
-async function oneBatch(killAfterMs: number | null): Promise<number> {
-  const collection = await appliance.call("POST", "/v1/collections", {
-    body: {
-      collection_name: `kill ${crypto.randomUUID()}`,
-      source: { type: "bucket", bucket_ids: [bucket] },
-      feature_extractor: { feature_extractor_name: "text_features", version: "1.0.0" },
-    },
-  })
-  const started = performance.now()
-  const batch = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, {
-    body: { collection_ids: [collection.body.collection_id] },
-  })
-  if (killAfterMs !== null) {
-    await Bun.sleep(killAfterMs)
-    await appliance.kill()
-    await appliance.start()
-  }
-  const ended = await waitForBatch(appliance, bucket, batch.body.batch_id)
-  const elapsed = performance.now() - started
-  const ids = await documentIds(appliance, collection.body.collection_id)
-  const problems = [
-    ...(ended.status === "COMPLETED" ? [] : [`the batch is ${ended.status}`]),
-    ...(ended.rows_done === rows ? [] : [`${ended.rows_done} rows done`]),
-    ...(ids.length === rows ? [] : [`${ids.length} documents`]),
-    ...(new Set(ids).size === ids.length ? [] : [`${ids.length - new Set(ids).size} ids twice`]),
-  ]
-  if (problems.length > 0) throw new Error(`after a kill at ${killAfterMs} ms: ${problems.join(", ")}`)
-  await appliance.call("DELETE", `/v1/collections/${collection.body.collection_id}`)
-  return elapsed
-}
+const minutes = ((performance.now() - started) / 60_000).toFixed(1)
+const each = [...struck].map(([kind, count]) => `${kind} ${count}`).join(", ")
+console.log(
+  `${done} kills in ${batches} batches of ${rows} rows, ${minutes} min: ${each}; ${polls} polls, each of which added up`,
+)
+console.log("nothing lost, nothing doubled, exactly the poison rows in the errors")

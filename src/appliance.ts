@@ -60,6 +60,7 @@ import { modulesIn } from "./workers/environments/modules.ts"
 import { pluginEnvironments } from "./workers/environments/plugin-environments.ts"
 import { workerStarter } from "./workers/starter.ts"
 import { workerFacts } from "./workers/worker-facts.ts"
+import { failLandings } from "./write-durably.ts"
 
 /** The largest plugin that the scan takes, 8 MiB of source, needs some seconds on one slow core. */
 const SCAN_DEADLINE_MS = 60_000
@@ -143,6 +144,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const firstFacts = await starter.current()
   refuseOpenHost(config, firstFacts.isolation.level)
   warnOfLoosening(config, firstFacts, log)
+  failLandings(config.landingFault)
 
   const documents = starting.use(
     await startDocuments({
@@ -157,6 +159,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       // Two at least: with one, DuckDB does not keep the order in which a part is written (documents/write-part.ts).
       threads: Math.max(2, availableParallelism() - 1),
       temporaryDir: join(dataDir, "spool", "duckdb"),
+      landingFault: config.landingFault,
       onSpawn: processes.spawned("documents"),
       log,
     }),

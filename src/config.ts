@@ -10,6 +10,7 @@ import { DEFAULT_MINIMUM_ISOLATION, ISOLATION_LEVELS, type IsolationLevel } from
 import { LOG_LEVELS, type LogLevel } from "./log.ts"
 import type { Quotas } from "./quotas.ts"
 import { DEFAULT_RULE_SET, RULE_SET_NAMES, type RuleSetName } from "./rule-set-names.ts"
+import type { LandingFault } from "./write-durably.ts"
 
 const MEBIBYTE = 1024 * 1024
 /** In seconds: 16,000 rows of 5 s each still fit. */
@@ -83,6 +84,8 @@ export interface Config {
   readonly bakeMs: number
   /** How long requests and workers may take to finish after SIGTERM. */
   readonly shutdownGraceMs: number
+  /** For the tests of a disk that fails; null but for them. */
+  readonly landingFault: LandingFault | null
 }
 
 /** What a command line or the environment got wrong; printed without a stack, exit code 2. */
@@ -160,6 +163,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     realtimeIdleMs: integer(null, undefined, "MIXPEEK_REALTIME_IDLE_SECONDS", 600, 0, 86_400) * 1000,
     bakeMs: integer(null, undefined, "MIXPEEK_BAKE_SECONDS", 60, 0, 86_400) * 1000,
     shutdownGraceMs: integer(null, undefined, "MIXPEEK_SHUTDOWN_GRACE_SECONDS", 10, 1, 600) * 1000,
+    landingFault: landingFault(),
   }
 }
 
@@ -285,6 +289,20 @@ function credentialsFile(option: string | undefined): string | null {
 function quota(variable: string, unit = 1): number | null {
   if (text(variable) === undefined) return null
   return integer(null, undefined, variable, 1, 1, 999_999_999_999) * unit
+}
+
+/** Two settings, so that a server of which somebody copied one does not start. */
+function landingFault(): LandingFault | null {
+  const value = text("MIXPEEK_FAULT_INJECTION")
+  if (value === undefined) return null
+  if (!flag("MIXPEEK_ALLOW_FAULT_INJECTION")) {
+    throw new ConfigError(
+      "MIXPEEK_FAULT_INJECTION makes this server fail on purpose, for its own tests; unset it (MIXPEEK_ALLOW_FAULT_INJECTION is not set)",
+    )
+  }
+  const rate = Number(/^land:EIO:(0\.\d{1,6}|1)$/.exec(value)?.[1] ?? Number.NaN)
+  if (rate > 0) return { code: "EIO", rate }
+  throw new ConfigError(`MIXPEEK_FAULT_INJECTION is '${value}'; it takes land:EIO:RATE, as in land:EIO:0.05`)
 }
 
 function publicUrl(value: string | undefined): string | null {

@@ -4,12 +4,12 @@
  */
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
-import { mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises"
+import { mkdir, open, readdir, rm, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { buildTarget, nativeFiles } from "./native-files.ts"
 import { textTree } from "./text-tree.ts" with { type: "macro" }
 import { VERSION } from "./version.ts"
-import { PARTIAL_SUFFIX, syncDirectory } from "./write-durably.ts"
+import { PARTIAL_SUFFIX, renameDurably, syncDirectory } from "./write-durably.ts"
 
 const PYTHON_TREE: Record<string, string> = textTree("python")
 
@@ -45,8 +45,7 @@ export async function prepareRuntime(directory: string): Promise<Runtime> {
   const partial = `${home}.${crypto.randomUUID()}${PARTIAL_SUFFIX}`
   try {
     await unpack(partial)
-    await rename(partial, home)
-    await syncDirectory(directory)
+    await renameDurably(partial, home)
   } catch (error) {
     await rm(partial, { recursive: true, force: true })
     // Another process of the same build may have finished first; its copy is as good.

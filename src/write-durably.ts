@@ -29,10 +29,34 @@ export async function writeDurably<T>(path: string, write: (file: FileHandle) =>
   }
 }
 
-/** Renames and makes the new name survive a power cut. Works for files and directories. */
+/**
+ * Renames and makes the new name survive a power cut. Works for files and directories, and everything that lands goes
+ * through here. When it throws, the new name may be there all the same: only a row makes a file count.
+ */
 export async function renameDurably(from: string, to: string): Promise<void> {
+  meetFault()
   await rename(from, to)
+  meetFault()
   await syncDirectory(dirname(to))
+}
+
+/** A disk that fails now and then, for the tests of what follows from it. */
+export interface LandingFault {
+  readonly code: "EIO"
+  /** Of landings, from 0 to 1: half of them fail before the rename, half of them after it. */
+  readonly rate: number
+}
+
+let fault: LandingFault | null = null
+
+/** Of this process, until it ends. */
+export function failLandings(injected: LandingFault | null): void {
+  fault = injected
+}
+
+function meetFault(): void {
+  if (fault === null || Math.random() >= fault.rate / 2) return
+  throw Object.assign(new Error(`${fault.code}: i/o error, injected into a landing`), { code: fault.code })
 }
 
 /** The names in a directory live in the directory: without this a power cut can undo a rename. */

@@ -4,10 +4,10 @@
  */
 import { createHash } from "node:crypto"
 import { constants, createReadStream } from "node:fs"
-import { copyFile, link, mkdir, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises"
+import { copyFile, link, mkdir, open, readdir, rm, rmdir, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { ApplianceError } from "../errors.ts"
-import { PARTIAL_SUFFIX, renameDurably, syncDirectory, writeDurably } from "../write-durably.ts"
+import { PARTIAL_SUFFIX, renameDurably, writeDurably } from "../write-durably.ts"
 import { archivePaths, type NamespacePlace, type PluginPlace, treeName } from "./paths.ts"
 import { freezeTree, removeTree, treeHash } from "./trees.ts"
 
@@ -66,9 +66,8 @@ export function pluginArchives(dataDir: string) {
       const [archive, tree] = [paths.file(place, archiveFile), paths.tree(place, archiveFile)]
       await rm(archive, { force: true })
       await removeTree(tree)
-      await rename(staged.tree, tree)
-      await rename(staged.archive, archive)
-      await syncDirectory(dirname(archive))
+      await renameDurably(staged.tree, tree)
+      await renameDurably(staged.archive, archive)
     },
 
     async remove(place: PluginPlace, archiveFile: string): Promise<void> {

@@ -9,7 +9,7 @@ import type { BatchRow } from "../metadata/batches.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Job } from "../scheduler/scheduler.ts"
-import { isDiskFull } from "./disk-full.ts"
+import { isDiskFault } from "./disk-faults.ts"
 import type { Ledger } from "./ledger.ts"
 import type { PartitionRunner } from "./run-partition.ts"
 
@@ -18,7 +18,7 @@ const MEMBERSHIP_SLICE = 10_000
 /** A fault of ours (a full disk, a restarting child) gets another attempt; one that stays fails the run. */
 const MAX_FAULTS = 3
 const FAULT_BACKOFF_MS = 1000
-/** A full disk is nobody's fault and ends: its partitions wait, visibly open, instead of failing what was acknowledged. */
+/** A full or failing disk is no batch's fault: its partitions wait, visibly open, instead of failing what was acknowledged. */
 const MAX_BACKOFF_MS = 30_000
 /** A run that waits for a GPU asks again so often. */
 const PUT_OFF_MS = 3_000
@@ -124,7 +124,7 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
       failed(error) {
         const count = (faults.get(partition.partition_id) ?? 0) + 1
         faults.set(partition.partition_id, count)
-        if (count < MAX_FAULTS || isDiskFull(error)) {
+        if (count < MAX_FAULTS || isDiskFault(error)) {
           insist(Math.min(FAULT_BACKOFF_MS * count, MAX_BACKOFF_MS), () => ledger.release(partition))
           return
         }

@@ -20,7 +20,7 @@ import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers } from "./batch-workers.ts"
 import { HostileOutput } from "./collect.ts"
-import { roomIsShort, workerFoundDiskFull } from "./disk-full.ts"
+import { roomIsShort, workerFoundDiskFull } from "./disk-faults.ts"
 import { inputPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
 import { ownFaults, partitionCommit } from "./partition-commit.ts"
@@ -64,6 +64,8 @@ export function partitionRunner(deps: Deps) {
   const inProgress = new Map<number, { batchId: string; collectionId: string; rows: number }>()
   /** Single rows that killed their worker, per run, since the last commit with a row done. */
   const deaths = new Map<string, number>()
+  /** Partitions of one row whose worker was killed once: a row is blamed for the second time only. */
+  const suspects = new Set<number>()
   const commitOutput = partitionCommit(deps)
 
   const spool = (partition: PartitionRow) =>
@@ -234,6 +236,11 @@ export function partitionRunner(deps: Deps) {
       ledger.split(partition)
       return
     }
+    if (outcome.kind === "died" && othersMayHaveKilled(outcome.error) && !suspects.delete(partition.partition_id)) {
+      suspects.add(partition.partition_id)
+      ledger.release(partition)
+      return
+    }
     failAlone(
       context,
       partition,
@@ -282,6 +289,7 @@ export function partitionRunner(deps: Deps) {
     const { run } = context
     try {
       const done = await commitOutput(context, partition, rows, output, spooled)
+      suspects.delete(partition.partition_id)
       if (done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)
     } catch (error) {
       if (!(error instanceof HostileOutput)) throw error
@@ -343,6 +351,11 @@ function refusal({ name, message }: GpuRefused): WorkerFailure {
 /** As for a library that cannot be imported: the run fails visibly, and is repeated when what is missing is back. */
 function gone({ message }: EnvironmentGone): WorkerFailure {
   return { error_type: "dependency", exception: "EnvironmentGone", message, traceback: "", stage: "start" }
+}
+
+/** The kernel when the machine is short of memory, an administrator, the end of the launcher: they kill whoever works. */
+function othersMayHaveKilled({ reason, signal }: WorkerDied): boolean {
+  return reason === "signal" && signal === "SIGKILL"
 }
 
 function deathFault(error: WorkerDied) {

@@ -6,6 +6,7 @@ import { connect } from "node:net"
 import { join } from "node:path"
 import { ApplianceError } from "../errors.ts"
 import { CONTROL_FRAME, encodeFrame, FrameDecoder } from "../frames.ts"
+import { failLandings } from "../write-durably.ts"
 import { type Database, openDatabase } from "./database.ts"
 import { documentJson, pageJson } from "./document-json.ts"
 import { pathGuard } from "./part-files.ts"
@@ -60,6 +61,7 @@ function requestHandler(): (payload: Uint8Array) => Promise<string> {
       temporaryDir: settings.temporary_dir,
       directories,
     })
+    failLandings(settings.landing_fault)
     opened = { database, settings, guard: pathGuard(directories) }
     return { type: "ready", pid: process.pid, duckdb: database.version }
   }

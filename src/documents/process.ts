@@ -4,6 +4,7 @@
  */
 import { ApplianceError } from "../errors.ts"
 import type { Log } from "../log.ts"
+import type { LandingFault } from "../write-durably.ts"
 import { type DocumentsChild, DocumentsDied, spawnDocuments } from "./child-process.ts"
 import type {
   CountRequest,
@@ -46,6 +47,8 @@ export interface DocumentsOptions {
   readonly threads: number
   /** Absolute, for what does not fit into memory. Created when missing. */
   readonly temporaryDir: string
+  /** Of its landings, for tests. */
+  readonly landingFault?: LandingFault | null
   /** For one list, get or count. */
   readonly queryDeadlineMs?: number
   /** Each process that was started, so that one that hangs can be ended after our own death; answers what to do at its end. */
@@ -103,6 +106,7 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
           threads: Math.max(1, options.threads),
           query_deadline_ms: queryDeadlineMs,
           write_deadline_ms: WRITE_DEADLINE_MS,
+          landing_fault: options.landingFault ?? null,
         },
         START_DEADLINE_MS,
       )

@@ -127,6 +127,7 @@ const Open = z.object({
   threads: z.int().min(1).max(1024),
   query_deadline_ms: z.int().min(1),
   write_deadline_ms: z.int().min(1),
+  landing_fault: z.object({ code: z.literal("EIO"), rate: z.number().min(0).max(1) }).nullable(),
 })
 export type OpenMessage = z.output<typeof Open>
 

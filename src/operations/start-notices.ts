@@ -22,6 +22,9 @@ export function notices(config: Config, facts: WorkerFacts): string[] {
     ...(isBelow(facts.minimumIsolation, DEFAULT_MINIMUM_ISOLATION)
       ? [`minimum isolation: ${facts.minimumIsolation}, LOWER than it should be: run only plugins that you trust`]
       : []),
+    ...(config.landingFault === null
+      ? []
+      : ["FAULTS ARE INJECTED (MIXPEEK_FAULT_INJECTION): this server fails on purpose"]),
     ...(config.scan ? [] : ["scan: OFF (MIXPEEK_SCAN): whatever is published runs"]),
     ...(facts.problem === null ? [] : [facts.problem]),
   ]

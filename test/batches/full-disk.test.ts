@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import { isDiskFault } from "../../src/batches/disk-faults.ts"
 import { batchDrive } from "../../src/batches/drive.ts"
 import type { Ledger } from "../../src/batches/ledger.ts"
 import { createLog } from "../../src/log.ts"
@@ -83,3 +84,18 @@ test("a disk that stays full makes a batch wait, not fail", async () => {
   await eventually(async () => said.includes("run"), 15_000)
   expect(said).not.toContain("failRun")
 }, 20_000)
+
+test.each([
+  ["ENOSPC", full("ENOSPC"), true],
+  ["EIO", Object.assign(new Error("i/o error"), { code: "EIO" }), true],
+  [
+    "EIO in words",
+    new Error("The documents process failed: Error: EIO: i/o error, fsync '/data/documents/part'"),
+    true,
+  ],
+  ["SQLITE_IOERR_FSYNC", Object.assign(new Error("disk I/O error"), { code: "SQLITE_IOERR_FSYNC" }), true],
+  ["ENOENT", Object.assign(new Error("no such file"), { code: "ENOENT" }), false],
+  ["words that hold other words", new Error("The RADIO failed"), false],
+])("an error is the disk's or not: %s", (_, error, ofTheDisk) => {
+  expect(isDiskFault(error)).toBe(ofTheDisk)
+})

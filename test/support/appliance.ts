@@ -51,8 +51,8 @@ export interface TestAppliance {
   kill(): Promise<void>
   /** SIGTERM; answers the exit code. */
   stop(): Promise<number>
-  /** Starts again on the same directory (after kill or stop). */
-  start(): Promise<void>
+  /** Starts again on the same directory (after kill or stop), with these variables beside those of the first start. */
+  start(environment?: Record<string, string>): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -94,8 +94,8 @@ export async function startTestAppliance(options: ApplianceOptions = {}): Promis
       running.process.kill("SIGTERM")
       return running.process.exited
     },
-    async start() {
-      running = await launch(dataDir, options)
+    async start(environment = {}) {
+      running = await launch(dataDir, { ...options, environment: { ...options.environment, ...environment } })
     },
     async [Symbol.asyncDispose]() {
       if (running.process.exitCode === null) running.process.kill("SIGTERM")

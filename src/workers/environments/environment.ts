@@ -6,10 +6,10 @@
  */
 import { createHash } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
-import { mkdir, rename } from "node:fs/promises"
-import { join } from "node:path"
+import { mkdir } from "node:fs/promises"
+import { dirname, join } from "node:path"
 import baseRequirements from "../../python/base-requirements.txt" with { type: "text" }
-import { PARTIAL_SUFFIX, syncDirectory, writeDurably } from "../../write-durably.ts"
+import { PARTIAL_SUFFIX, renameDurably, syncDirectory, writeDurably } from "../../write-durably.ts"
 import type { Interpreter } from "../interpreters.ts"
 import { EnvironmentBuildFailed } from "./build-failed.ts"
 import { acquireBuildLock } from "./build-lock.ts"
@@ -200,13 +200,13 @@ export function readRecord(directory: string): EnvironmentRecord | null {
 async function takePlace(partial: string, directory: string): Promise<void> {
   if (!isWhole(directory)) await removeTree(directory)
   try {
-    await rename(partial, directory)
+    await renameDurably(partial, directory)
   } catch (error) {
     // Only when two builders held the lock at once (see build-lock.ts); the other one's copy is as good.
     if (!isWhole(directory)) throw error
     await removeTree(partial)
+    await syncDirectory(dirname(directory))
   }
-  await syncDirectory(join(directory, ".."))
 }
 
 export function recordPath(directory: string): string {

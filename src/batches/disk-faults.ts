@@ -7,11 +7,14 @@ const SHORT_BYTES = 2 * 1024 ** 3
 /** The documents process, and DuckDB in it, say it in words only. */
 const IN_WORDS = /no space left on device|disk is full|disk quota exceeded/i
 
-/** What this machine lacks, not the batch: room on the disk. */
-export function isDiskFull(error: unknown): boolean {
+const FAILS_IN_WORDS = /\bEIO\b|input\/output error|disk i\/o error/i
+
+/** The machine's trouble, not the batch's: a disk that has no room, or that fails. */
+export function isDiskFault(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  const code = "code" in error ? error.code : undefined
-  return code === "ENOSPC" || code === "EDQUOT" || code === "SQLITE_FULL" || IN_WORDS.test(error.message)
+  const code = "code" in error ? String(error.code) : ""
+  if (["ENOSPC", "EDQUOT", "EIO", "SQLITE_FULL"].includes(code) || code.startsWith("SQLITE_IOERR")) return true
+  return IN_WORDS.test(error.message) || FAILS_IN_WORDS.test(error.message)
 }
 
 /** A worker may say so of a disk that has room, and its rows would be tried for ever. */
