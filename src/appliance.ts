@@ -278,11 +278,15 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const batchDomain = batches({
     metadata,
     ledger: running.ledger,
+    suspension: running.suspension,
     now,
     pluginById: registry.get,
     rowsInProgress: running.rowsInProgress,
     onSubmitted: running.planSoon,
+    onChanged: running.onChanged,
     onCanceled: running.onCanceled,
+    onSuspended: running.onSuspended,
+    onResumed: running.onResumed,
   })
   const namespaceDomain = namespaces({
     metadata,

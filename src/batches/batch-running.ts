@@ -7,13 +7,17 @@ import { batchWorkers } from "./batch-workers.ts"
 import { batchDrive } from "./drive.ts"
 import { ledger } from "./ledger.ts"
 import { partitionRunner } from "./run-partition.ts"
+import { suspension } from "./suspension.ts"
 
 /** How often work that waits for a Python environment looks whether there is one now. */
 const READY_CHECK_MS = 5000
 
 type RunnerDeps = Parameters<typeof partitionRunner>[0]
 interface Deps
-  extends Omit<RunnerDeps, "ledger" | "workers" | "silenceMs" | "wallMs" | "outputBytes" | "onRunFailed" | "onBusy"> {
+  extends Omit<
+    RunnerDeps,
+    "ledger" | "workers" | "silenceMs" | "wallMs" | "outputBytes" | "onRunFailed" | "onBusy" | "hold"
+  > {
   starter: Pick<WorkerStarter, "start" | "current">
   gpus: Pick<GpuLeases, "lease" | "wantedByOthers">
   /** That realtime requests use now: they go first. */
@@ -27,10 +31,11 @@ interface Deps
 /** What a kill left is in order when it returns; nothing runs before `planSoon`. */
 export function batchRunning(deps: Deps) {
   const { metadata, starter, config, now, log } = deps
-  const book = ledger({ metadata, workersPerNamespace: config.quotas.workers, now, log })
-  book.recover()
-  const workers = batchWorkers({ starter, gpus: deps.gpus, log })
   const abort = (...path: string[]) => slots.abort((name) => name.startsWith(`${path.join("/")}/`))
+  const book = ledger({ metadata, workersPerNamespace: config.quotas.workers, onStopped: abort, now, log })
+  book.recover()
+  const suspended = suspension({ metadata, now, log })
+  const workers = batchWorkers({ starter, gpus: deps.gpus, log })
   const runner = partitionRunner({
     ...deps,
     ledger: book,
@@ -39,6 +44,9 @@ export function batchRunning(deps: Deps) {
     wallMs: config.partitionWallMs,
     outputBytes: config.outputBytes,
     onRunFailed: abort,
+    hold(batchId, why) {
+      if (suspended.hold(batchId, why)) abort(batchId)
+    },
     onBusy: (batchId, collectionId) => drive.putOff(batchId, collectionId),
   })
   let ready = false
@@ -63,6 +71,7 @@ export function batchRunning(deps: Deps) {
 
   return {
     ledger: book,
+    suspension: suspended,
     rowsInProgress: runner.rowsInProgress,
 
     /** Something was submitted, or the appliance has just started. */
@@ -84,6 +93,14 @@ export function batchRunning(deps: Deps) {
 
     /** The ledger says so already. */
     onCanceled: (batchId: string) => abort(batchId),
+    onSuspended: (batchId: string) => abort(batchId),
+    onResumed(batchId: string): void {
+      runner.forgetDeaths(batchId)
+      drive.planSoon()
+      slots.wake()
+    },
+    /** How a batch is scheduled has changed. */
+    onChanged: () => slots.wake(),
 
     /** Somebody waits for a GPU: workers that have one and nothing to do end. */
     endIdleWithGpu: () => void workers.endIdleWithGpu(),

@@ -18,19 +18,26 @@ import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { Ledger } from "./ledger.ts"
 import { batchModel, MAX_ANSWERED_IDS } from "./model.ts"
+import { isLive } from "./states.ts"
 import { submission } from "./submission.ts"
+import type { Suspension } from "./suspension.ts"
 import { taskModel } from "./tasks.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
-  ledger: Ledger
+  ledger: Pick<Ledger, "cancel">
+  suspension: Pick<Suspension, "pause" | "resume">
   now: () => Date
   pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
   rowsInProgress: (batchId: string, collectionId: string) => number
   /** A batch was submitted: plan and run it. */
   onSubmitted: () => void
-  /** A batch was canceled: its workers end. */
+  /** How a batch is scheduled has changed. */
+  onChanged: () => void
+  /** Nothing of a batch is to run now (canceled, suspended): its workers end. */
   onCanceled: (batchId: string) => void
+  onSuspended: (batchId: string) => void
+  onResumed: (batchId: string) => void
 }
 
 export function batches(deps: Deps) {
@@ -92,7 +99,7 @@ export function batches(deps: Deps) {
             tx.write.batches.addMembers(batch.batch_id, 0, request.object_ids),
           )
         }
-        if (submit) submitted(tx, namespace, stored(tx, namespace, batch.batch_id), null)
+        if (submit) submitted(tx, namespace, stored(tx, namespace, batch.batch_id), {})
         const created = model(stored(tx, namespace, batch.batch_id), tx.read)
         remember(tx, created)
         return created
@@ -129,7 +136,7 @@ export function batches(deps: Deps) {
       find(namespace, batchId, bucketIdentifier)
       const taskId = metadata.transact((tx) => {
         const batch = stored(tx, namespace, batchId)
-        return batch.task_id ?? submitted(tx, namespace, batch, request.collection_ids ?? null)
+        return batch.task_id ?? submitted(tx, namespace, batch, request)
       })
       deps.onSubmitted()
       const task = metadata.read.tasks.get(namespace.internalId, [namespace.namespaceId], taskId)
@@ -188,6 +195,9 @@ export function batches(deps: Deps) {
           if (own !== null && own.length === 0) return null
           return triggered(tx, namespace, bucketId, {
             collection_ids: [collection.collection_id],
+            failure_policy: request.failure_policy,
+            priority: request.priority,
+            max_concurrency: request.max_concurrency,
             ...(own === null ? {} : { object_ids: own }),
             ...(filters === null ? {} : { filters: filters as Record<string, unknown> }),
           })
@@ -216,33 +226,40 @@ export function batches(deps: Deps) {
     get: (namespace: Namespace, bucketIdentifier: string | null, batchId: string): BatchModel =>
       model(find(namespace, batchId, bucketIdentifier)),
 
+    /** Of a bucket, or of the whole namespace. */
     list(
       namespace: Namespace,
-      bucketIdentifier: string,
+      bucketIdentifier: string | null,
       query: ListBatches,
     ): { results: BatchModel[]; total_count: number } {
-      const { bucket_id: bucketId } = bucketOf(namespace, bucketIdentifier)
+      const [of, id] =
+        bucketIdentifier === null
+          ? (["namespace", namespace.namespaceId] as const)
+          : (["bucket", bucketOf(namespace, bucketIdentifier).bucket_id] as const)
       const status = query.status ?? null
       return {
         results: metadata.read.batches
-          .list(bucketId, status, query.limit ?? 100, query.offset ?? 0)
+          .list(of, id, status, query.limit ?? 100, query.offset ?? 0)
           .map((batch) => model(batch)),
-        total_count: metadata.read.batches.count(bucketId, status),
+        total_count: metadata.read.batches.count(of, id, status),
       }
     },
 
     update(namespace: Namespace, bucketIdentifier: string, batchId: string, changes: UpdateBatch): BatchModel {
-      const batch = find(namespace, batchId, bucketIdentifier)
-      const merged = changes.metadata == null ? batch.metadata : JSON.stringify(changes.metadata)
-      metadata.transact((tx) =>
-        tx.write.batches.update(
-          batchId,
-          merged,
-          changes.batch_name === undefined ? batch.batch_name : changes.batch_name,
-          now().toISOString(),
-        ),
-      )
-      return model(find(namespace, batchId, null))
+      find(namespace, batchId, bucketIdentifier)
+      const changed = metadata.transact((tx) => {
+        const batch = stored(tx, namespace, batchId)
+        const change = {
+          metadata: changes.metadata == null ? batch.metadata : JSON.stringify(changes.metadata),
+          batch_name: changes.batch_name === undefined ? batch.batch_name : changes.batch_name,
+          priority: changes.priority ?? batch.priority,
+          max_concurrency: changes.max_concurrency === undefined ? batch.max_concurrency : changes.max_concurrency,
+        }
+        tx.write.batches.update(batchId, change, now().toISOString())
+        return stored(tx, namespace, batchId)
+      })
+      deps.onChanged()
+      return model(changed)
     },
 
     /** Its documents stay; only the batch and its row errors go. @throws BadRequestError while it runs */
@@ -250,7 +267,7 @@ export function batches(deps: Deps) {
       find(namespace, batchId, bucketIdentifier)
       metadata.transact((tx) => {
         const batch = stored(tx, namespace, batchId)
-        if (["QUEUED", "PENDING", "IN_PROGRESS"].includes(batch.status)) {
+        if (isLive(batch.status)) {
           throw new ApplianceError("BadRequestError", `The batch is ${batch.status}; cancel it before you delete it.`)
         }
         tx.write.batches.erase(batchId)
@@ -280,6 +297,20 @@ export function batches(deps: Deps) {
         created_at: after.created_at,
         updated_at: after.updated_at,
       })
+    },
+
+    /** Nothing of it runs until it is resumed; what is committed stays. Pausing again changes nothing. */
+    pause(namespace: Namespace, bucketIdentifier: string, batchId: string): BatchModel {
+      demandLive(find(namespace, batchId, bucketIdentifier), "paused")
+      if (deps.suspension.pause(batchId)) deps.onSuspended(batchId)
+      return model(find(namespace, batchId, null))
+    },
+
+    /** A paused or held batch goes on where it was; one that runs stays as it is. */
+    resume(namespace: Namespace, bucketIdentifier: string, batchId: string): BatchModel {
+      demandLive(find(namespace, batchId, bucketIdentifier), "resumed")
+      if (deps.suspension.resume(batchId)) deps.onResumed(batchId)
+      return model(find(namespace, batchId, null))
     },
 
     failedDocuments(
@@ -318,3 +349,10 @@ export function batches(deps: Deps) {
 }
 
 export type Batches = ReturnType<typeof batches>
+
+/** @throws BadRequestError for a draft, or one that has ended */
+function demandLive({ status }: BatchRow, what: string): void {
+  if (isLive(status)) return
+  const why = status === "DRAFT" ? "was not submitted yet" : `is ${status}`
+  throw new ApplianceError("BadRequestError", `The batch ${why} and cannot be ${what}.`, { details: { status } })
+}

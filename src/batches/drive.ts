@@ -51,9 +51,8 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
     Math.min(partitionRows, Math.max(MIN_PARTITION_ROWS, Math.ceil(objects / (workers * 4))))
 
   async function plan(): Promise<void> {
-    for (const batch of metadata.read.batches.live()) {
+    for (const batch of metadata.read.batches.waiting()) {
       if (stopped) return
-      if (batch.status === "IN_PROGRESS") continue
       try {
         await planBatch(batch)
       } catch (error) {
@@ -68,9 +67,7 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
   }
 
   async function planBatch(batch: BatchRow): Promise<void> {
-    if (batch.status === "QUEUED") {
-      metadata.transact((tx) => tx.write.batches.move(batch.batch_id, "QUEUED", "PENDING", now().toISOString()))
-    }
+    if (batch.status === "QUEUED" && !ledger.plan(batch.batch_id)) return
     if (batch.membership === "bucket") await fillMembership(batch)
     ledger.start(batch.batch_id, rowsPerPartition)
     wakeScheduler()

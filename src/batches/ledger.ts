@@ -7,6 +7,8 @@ import type { RunRow } from "../metadata/batches.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { PartRow } from "../metadata/parts.ts"
+import { failuresOver } from "./failure-policy.ts"
+import { type BatchState, NEXT, statesBefore } from "./states.ts"
 
 /** Why a run (one collection's share of a batch) failed as a whole; stored as JSON, answered as a BatchErrorDetail. */
 export interface RunError {
@@ -39,11 +41,49 @@ interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   /** Partitions that a namespace without a quota of its own may have under way; null: as many as there are slots. */
   workersPerNamespace: number | null
+  /** The rest of a batch is not run: its workers end. */
+  onStopped: (batchId: string) => void
   now: () => Date
   log: Log
 }
 
-export function ledger({ metadata, workersPerNamespace, now, log }: Deps) {
+export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: Deps) {
+  /** By namespace: which lease was its last. Who waits longest comes next; after a restart all are alike. */
+  const turns = new Map<string, number>()
+  let leases = 0
+
+  /** False when the batch is not in `from`. @throws for a state that may not follow */
+  const move = (tx: Transaction, batchId: string, from: BatchState, to: BatchState, at: string): boolean => {
+    if (!NEXT[from].includes(to)) throw new Error(`batch ${batchId} is ${from}, not to be ${to}`)
+    if (!tx.write.batches.move(batchId, from, to, at)) return false
+    const task = tx.read.batches.byId(batchId)?.task_id
+    if (task != null) tx.write.tasks.move(task, to, null, at)
+    return true
+  }
+
+  /** False when it had ended already. */
+  const finish = (tx: Transaction, batchId: string, status: BatchState, error: string | null, at: string): boolean => {
+    if (!tx.write.batches.finish(batchId, statesBefore(status), status, error, at)) return false
+    const task = tx.read.batches.byId(batchId)?.task_id
+    if (task != null) tx.write.tasks.move(task, status, error, at)
+    return true
+  }
+
+  /** Of a batch that ends early: what no run has done is skipped. */
+  const endRuns = (tx: Transaction, batchId: string, status: BatchState, error: string | null, at: string) => {
+    for (const { collection_id: collectionId } of tx.read.batches.runs(batchId)) {
+      tx.write.partitions.cancelOpen(batchId, collectionId, at)
+      tx.write.batches.finishRun(batchId, collectionId, status, error, at)
+    }
+    logEnd(tx, batchId, status)
+  }
+
+  const logEnd = (tx: Transaction, batchId: string, status: BatchState) =>
+    log.info(
+      { event: "batch_finished", batch_id: batchId, status, ...totals(tx.read.batches.runs(batchId)) },
+      "batch finished",
+    )
+
   /** Ends a run when none of its partitions is open, and the batch when none of its runs is. */
   const settle = (tx: Transaction, batchId: string, collectionId: string, at: string) => {
     const run = tx.read.batches.run(batchId, collectionId)
@@ -57,16 +97,21 @@ export function ledger({ metadata, workersPerNamespace, now, log }: Deps) {
   const settleBatch = (tx: Transaction, batchId: string, at: string) => {
     const runs = tx.read.batches.runs(batchId)
     if (runs.some((run) => run.finished_at === null)) return
-    const statuses = new Set(runs.map((run) => run.status))
+    const statuses = new Set(runs.map((run) => run.status as BatchState))
     const status = statuses.size === 1 ? ([...statuses][0] ?? "COMPLETED") : "COMPLETED_WITH_ERRORS"
     const failed = runs.find((run) => run.error !== null)
     const reason = failed?.error == null ? null : (JSON.parse(failed.error) as RunError).message
     const error = reason ?? (status === "FAILED" ? allRowsFailed(tx, batchId) : null)
-    if (tx.write.batches.finish(batchId, status, error, at)) {
-      log.info({ event: "batch_finished", batch_id: batchId, status, ...totals(runs) }, "batch finished")
-      const task = tx.read.batches.byId(batchId)?.task_id
-      if (task != null) tx.write.tasks.move(task, status, error, at)
-    }
+    if (finish(tx, batchId, status, error, at)) logEnd(tx, batchId, status)
+  }
+
+  /** Whether the batch ended because more rows failed than its failure policy allows. */
+  const stopForFailures = (tx: Transaction, batchId: string, at: string): boolean => {
+    const why = failuresOver(tx.read.batches.byId(batchId)?.failure_policy ?? null, tx.read.batches.runs(batchId))
+    if (why === null || !finish(tx, batchId, "FAILED", why, at)) return false
+    const error: RunError = { error_type: "runtime", message: why, traceback: null, stage: null, timestamp: at }
+    endRuns(tx, batchId, "FAILED", JSON.stringify(error), at)
+    return true
   }
 
   const allRowsFailed = (tx: Transaction, batchId: string): string | null => {
@@ -92,10 +137,12 @@ export function ledger({ metadata, workersPerNamespace, now, log }: Deps) {
   return {
     /** Of the runs that are not put off (`<batch>/<collection>`), the next partition, leased with its new attempt number before anything is dispatched; null when none waits. */
     lease(putOff: readonly string[] = []): PartitionRow | null {
-      if (metadata.read.partitions.next(workersPerNamespace, putOff) === undefined) return null
+      if (metadata.read.partitions.next(workersPerNamespace, putOff, turns) === undefined) return null
       return metadata.transact((tx) => {
-        const next = tx.read.partitions.next(workersPerNamespace, putOff)
+        const next = tx.read.partitions.next(workersPerNamespace, putOff, turns)
         if (next === undefined || !tx.write.partitions.lease(next.partition_id, now().toISOString())) return null
+        const namespace = tx.read.batches.byId(next.batch_id)?.namespace_id
+        if (namespace !== undefined) turns.set(namespace, ++leases)
         return { ...next, state: "leased", attempt: next.attempt + 1 }
       })
     },
@@ -104,7 +151,8 @@ export function ledger({ metadata, workersPerNamespace, now, log }: Deps) {
     commit(partition: PartitionRow, { part, superseded, faults, done, skipped }: Commit): boolean {
       const at = now().toISOString()
       const { batch_id: batchId, collection_id: collectionId } = partition
-      return metadata.transact((tx) => {
+      let stopped = false
+      const committed = metadata.transact((tx) => {
         const counts = { rows_done: done, rows_failed: faults.length, rows_skipped: skipped }
         if (!tx.write.partitions.finish(partition.partition_id, partition.attempt, counts, at)) return false
         if (part !== null) tx.write.parts.insert(part)
@@ -120,9 +168,12 @@ export function ledger({ metadata, workersPerNamespace, now, log }: Deps) {
         }
         const documents = part?.document_rows ?? 0
         tx.write.batches.addCounts(batchId, collectionId, { done, failed: faults.length, skipped, documents })
-        settle(tx, batchId, collectionId, at)
+        stopped = faults.length > 0 && stopForFailures(tx, batchId, at)
+        if (!stopped) settle(tx, batchId, collectionId, at)
         return true
       })
+      if (stopped) onStopped(batchId)
+      return committed
     },
 
     /** A partition that killed its worker continues as its halves. Call only for more than one row. */
@@ -152,12 +203,8 @@ export function ledger({ metadata, workersPerNamespace, now, log }: Deps) {
       const at = now().toISOString()
       return metadata.transact((tx) => {
         const batch = tx.read.batches.byId(batchId)
-        if (batch === undefined || !tx.write.batches.finish(batchId, "CANCELED", null, at)) return false
-        for (const run of tx.read.batches.runs(batchId)) {
-          tx.write.partitions.cancelOpen(batchId, run.collection_id, at)
-          tx.write.batches.finishRun(batchId, run.collection_id, "CANCELED", null, at)
-        }
-        if (batch.task_id !== null) tx.write.tasks.move(batch.task_id, "CANCELED", null, at)
+        if (batch === undefined || !finish(tx, batchId, "CANCELED", null, at)) return false
+        endRuns(tx, batchId, "CANCELED", null, at)
         return true
       })
     },
@@ -172,13 +219,16 @@ export function ledger({ metadata, workersPerNamespace, now, log }: Deps) {
       })
     },
 
+    /** Its members are being written; false when it is not QUEUED any more. */
+    plan: (batchId: string): boolean =>
+      metadata.transact((tx) => move(tx, batchId, "QUEUED", "PENDING", now().toISOString())),
+
     /** Cuts the members into partitions for every run and starts the batch; a run that failed at submit stays failed. */
     start(batchId: string, partitionRows: (objects: number) => number): void {
       const at = now().toISOString()
       metadata.transact((tx) => {
         const batch = tx.read.batches.byId(batchId)
-        if (batch === undefined || !tx.write.batches.move(batchId, "PENDING", "IN_PROGRESS", at)) return
-        if (batch.task_id !== null) tx.write.tasks.move(batch.task_id, "IN_PROGRESS", null, at)
+        if (batch === undefined || !move(tx, batchId, "PENDING", "IN_PROGRESS", at)) return
         const size = partitionRows(batch.object_count)
         log.info({ event: "batch_started", batch_id: batchId, objects: batch.object_count }, "batch started")
         for (const run of tx.read.batches.runs(batchId)) {

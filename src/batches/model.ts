@@ -2,6 +2,7 @@ import type { BatchModel } from "../contract/batches.ts"
 import { TASK_STATUSES, type TaskStatus } from "../contract/tasks.ts"
 import { IsolationFacts } from "../isolation-facts.ts"
 import type { BatchRow, RunRow } from "../metadata/batches.ts"
+import { readPolicy } from "./failure-policy.ts"
 import type { RunError } from "./ledger.ts"
 
 /** `object_ids` is answered up to this many (api.md §5). */
@@ -35,6 +36,9 @@ export function batchModel({ batch, runs, objectIds, errorSummary, underWay }: B
     batch_name: batch.batch_name,
     status: taskStatus(batch.status),
     lifecycle_reason: batch.lifecycle_reason,
+    failure_policy: readPolicy(batch.failure_policy),
+    priority: batch.priority,
+    max_concurrency: batch.max_concurrency,
     object_ids: batch.object_count <= MAX_ANSWERED_IDS ? [...objectIds] : [],
     object_count: batch.object_count,
     collection_ids: batch.collection_ids === null ? null : JSON.parse(batch.collection_ids),

@@ -28,7 +28,7 @@ import { embeddings, missingPlugin, type PartitionRun } from "./partition-contex
 import { type WrittenRows, writeRows } from "./rows.ts"
 import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
 
-/** A run of which this many rows kill their worker or have their output refused, with nothing done in between, is not tried further. */
+/** A batch is held when this many rows of a run kill their worker or have their output refused, with nothing done in between. */
 const BREAKER_DEATHS = 10
 /** The same for a run that has rows done: bad stretches of data exist, a spin of two starts a row must not. */
 const LATE_BREAKER_DEATHS = 100
@@ -50,10 +50,12 @@ interface Deps {
   wallMs: number
   /** Result files of one partition together. */
   outputBytes: number
-  /** A run failed as a whole: its other workers end. */
   /** There is no room on a GPU for a run now. */
   onBusy: (batchId: string, collectionId: string) => void
+  /** A run failed as a whole: its other workers end. */
   onRunFailed: (batchId: string, collectionId: string) => void
+  /** A plugin keeps failing whatever it is given: its batch waits for somebody to look. */
+  hold: (batchId: string, why: string) => void
   log: Log
   now: () => Date
 }
@@ -249,7 +251,7 @@ export function partitionRunner(deps: Deps) {
     )
   }
 
-  /** The row stands alone: it failed. A run of which such rows are all there is ends. */
+  /** The row stands alone: it failed. A batch of which such rows are all that comes is held, the others as they are. */
   function failAlone(
     { run }: PartitionRun,
     partition: PartitionRow,
@@ -268,15 +270,16 @@ export function partitionRunner(deps: Deps) {
     const key = `${batchId}/${collectionId}`
     const count = (deaths.get(key) ?? 0) + 1
     deaths.set(key, count)
-    if (count >= (run.rows_done === 0 ? BREAKER_DEATHS : LATE_BREAKER_DEATHS)) {
-      deaths.delete(key)
-      fail(partition, {
-        error_type: "runtime",
-        message: `${count} rows failed alone, one after another, and none succeeded; the last: ${fault.message}`,
-        traceback: fault.traceback,
-        stage: fault.stage,
-      })
-    }
+    if (count < (run.rows_done === 0 ? BREAKER_DEATHS : LATE_BREAKER_DEATHS)) return
+    forgetDeaths(batchId)
+    deps.hold(
+      batchId,
+      `${count} rows of '${run.plugin_id}' failed alone, one after another, and none succeeded; the last: ${fault.message}`,
+    )
+  }
+
+  function forgetDeaths(batchId: string): void {
+    for (const key of deaths.keys()) if (key.startsWith(`${batchId}/`)) deaths.delete(key)
   }
 
   async function commit(
@@ -319,6 +322,8 @@ export function partitionRunner(deps: Deps) {
 
   return {
     run,
+    /** Rows that failed alone count anew: somebody says that it can go on. */
+    forgetDeaths,
     /** Rows under way in workers, per collection of a batch. */
     rowsInProgress(batchId: string, collectionId?: string): number {
       let rows = 0

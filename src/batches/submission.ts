@@ -2,7 +2,7 @@
  * From a request to a submitted batch, inside the caller's transaction: which collections run, at which version of their
  * plugin, with which parameters, over which objects. What is fixed here is what runs, whatever changes afterwards.
  */
-import type { CreateBatch, TriggerBatch } from "../contract/batches.ts"
+import type { CreateBatch, SubmitBatch, TriggerBatch } from "../contract/batches.ts"
 import { ApplianceError, notFound } from "../errors.ts"
 import { newId } from "../identifiers.ts"
 import type { BatchRow, RunRow } from "../metadata/batches.ts"
@@ -10,6 +10,7 @@ import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { storedPolicy } from "./failure-policy.ts"
 import { missingPlugin } from "./partition-context.ts"
 
 interface Deps {
@@ -90,6 +91,10 @@ export function submission({ now, pluginById }: Deps) {
       collection_ids: request.collection_ids == null ? null : JSON.stringify(request.collection_ids),
       metadata: JSON.stringify(request.metadata ?? {}),
       lifecycle_reason: null,
+      suspended_from: null,
+      failure_policy: storedPolicy(request.failure_policy),
+      priority: request.priority ?? 0,
+      max_concurrency: request.max_concurrency ?? null,
       error: null,
       task_id: null,
       created_at: at,
@@ -100,13 +105,9 @@ export function submission({ now, pluginById }: Deps) {
   }
 
   /** DRAFT → QUEUED: fixes collections, plugin versions, parameters and the end of the membership. */
-  const submitted = (
-    tx: Transaction,
-    namespace: Namespace,
-    batch: BatchRow,
-    collectionIds: readonly string[] | null,
-  ): string => {
+  const submitted = (tx: Transaction, namespace: Namespace, batch: BatchRow, request: SubmitBatch): string => {
     const at = now().toISOString()
+    const collectionIds = request.collection_ids ?? null
     const named =
       collectionIds ?? (batch.collection_ids === null ? null : (JSON.parse(batch.collection_ids) as string[]))
     const collections = targets(namespace, batch.bucket_id, named, tx.read)
@@ -126,6 +127,12 @@ export function submission({ now, pluginById }: Deps) {
     ) {
       throw new ApplianceError("BadRequestError", `The batch is ${batch.status}, not DRAFT.`)
     }
+    tx.write.batches.govern(
+      batch.batch_id,
+      request.failure_policy == null ? batch.failure_policy : storedPolicy(request.failure_policy),
+      request.priority ?? batch.priority,
+      request.max_concurrency ?? batch.max_concurrency,
+    )
     for (const id of ids) {
       const collection = collections.find((row) => row.collection_id === id)
       if (collection !== undefined) tx.write.batches.insertRun(runOf(namespace, batch.batch_id, collection, at))
@@ -188,7 +195,7 @@ export function submission({ now, pluginById }: Deps) {
         tx.write.batches.addMembers(batch.batch_id, 0, request.object_ids ?? []),
       )
     }
-    submitted(tx, namespace, stored(tx, namespace, batch.batch_id), request.collection_ids ?? null)
+    submitted(tx, namespace, stored(tx, namespace, batch.batch_id), { collection_ids: request.collection_ids })
     return stored(tx, namespace, batch.batch_id)
   }
 

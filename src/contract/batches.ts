@@ -9,6 +9,37 @@ const FreeObject = z.record(z.string(), z.unknown())
 /** Ids in one request: what fits the route's body limit; larger batches are made by filter or trigger. */
 const MAX_IDS = 500_000
 
+/** Rows, or a share of the rows of the batch with two decimals at most. */
+const StopAfter = z.union([
+  z.int().min(0).max(1_000_000_000),
+  z.string().regex(/^(100(\.0{1,2})?|\d{1,2}(\.\d{1,2})?)%$/, "must be a number of rows or a percentage such as '5%'"),
+])
+export const FailurePolicy = z
+  .union([z.literal("finish"), z.strictObject({ stop_after: StopAfter })])
+  .openapi("FailurePolicy")
+export type FailurePolicy = z.output<typeof FailurePolicy>
+
+/** Also in one line, as the contract writes it: `stop_after: 5`, `stop_after: 5%`. */
+const AskedFailurePolicy = z.preprocess((value) => {
+  const [, limit] = (typeof value === "string" && /^stop_after: ?([\d.]{1,12}%?)$/.exec(value)) || []
+  if (limit === undefined) return value
+  return { stop_after: limit.endsWith("%") ? limit : Number(limit) }
+}, FailurePolicy)
+
+/** How a batch is carried out. Null takes the default, or what the draft says. */
+export const Governing = {
+  failure_policy: AskedFailurePolicy.nullish().openapi({
+    description: "finish, or {stop_after: n or 'p%'}: with more failed rows the rest is not run",
+  }),
+  priority: z
+    .int()
+    .min(-100)
+    .max(100)
+    .nullish()
+    .openapi({ description: "The higher, the earlier, within a namespace" }),
+  max_concurrency: z.int().min(1).max(10_000).nullish().openapi({ description: "Partitions at a time" }),
+}
+
 export const CreateBatch = z
   .object({
     object_ids: z.array(Id).max(MAX_IDS).nullish(),
@@ -19,6 +50,7 @@ export const CreateBatch = z
     batch_name: z.string().min(1).max(256).nullish(),
     auto_submit: z.boolean().nullish(),
     trigger_processing: z.boolean().nullish(),
+    ...Governing,
   })
   .openapi("CreateBatchRequest")
 export type CreateBatch = z.output<typeof CreateBatch>
@@ -26,7 +58,11 @@ export type CreateBatch = z.output<typeof CreateBatch>
 export const AddObjects = z.object({ object_ids: z.array(Id).min(1).max(MAX_IDS) }).openapi("AddObjectsToBatchRequest")
 
 export const SubmitBatch = z
-  .object({ include_processing_history: z.boolean().nullish(), collection_ids: z.array(Id).min(1).max(100).nullish() })
+  .object({
+    include_processing_history: z.boolean().nullish(),
+    collection_ids: z.array(Id).min(1).max(100).nullish(),
+    ...Governing,
+  })
   .openapi("SubmitBatchRequest")
 export type SubmitBatch = z.output<typeof SubmitBatch>
 
@@ -36,7 +72,12 @@ export const TriggerBatch = CreateBatch.omit({ auto_submit: true, trigger_proces
 export type TriggerBatch = z.output<typeof TriggerBatch>
 
 export const UpdateBatch = z
-  .object({ metadata: FreeObject.nullish(), batch_name: z.string().min(1).max(256).nullish() })
+  .object({
+    metadata: FreeObject.nullish(),
+    batch_name: z.string().min(1).max(256).nullish(),
+    priority: Governing.priority,
+    max_concurrency: Governing.max_concurrency,
+  })
   .openapi("PatchBatchRequest")
 export type UpdateBatch = z.output<typeof UpdateBatch>
 
@@ -96,6 +137,9 @@ export const BatchModel = z
     batch_name: z.string().nullable(),
     status: TaskStatus,
     lifecycle_reason: z.string().nullable(),
+    failure_policy: FailurePolicy,
+    priority: z.int(),
+    max_concurrency: z.int().nullable(),
     object_ids: z.array(z.string()),
     object_count: z.int(),
     collection_ids: z.array(z.string()).nullable(),

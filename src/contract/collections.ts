@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi"
+import { Governing } from "./batches.ts"
 import { Filters, ListBody, Pagination } from "./pagination.ts"
 
 const Identifier = z.string().min(1).max(128)
@@ -170,6 +171,7 @@ export const TriggerCollection = z
     object_ids: z.array(Identifier).max(100_000).nullish(),
     dedup_strategy: z.string().nullish(),
     reembed: z.boolean().nullish(),
+    ...Governing,
   })
   .openapi("TriggerCollectionRequest")
 export type TriggerCollection = z.output<typeof TriggerCollection>

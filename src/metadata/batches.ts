@@ -16,6 +16,13 @@ export interface BatchRow {
   collection_ids: string | null
   metadata: string
   lifecycle_reason: string | null
+  /** What a suspended batch goes back to. */
+  suspended_from: string | null
+  /** JSON; null is `finish`. */
+  failure_policy: string | null
+  priority: number
+  /** Partitions at a time; null: as many as there are slots. */
+  max_concurrency: number | null
   error: string | null
   task_id: string | null
   created_at: string
@@ -60,19 +67,19 @@ export interface RowErrorRow {
   created_at: string
 }
 
-const LIVE = "('QUEUED', 'PENDING', 'IN_PROGRESS')"
+/** As the index `batches_live` has it. */
+const LIVE = "('QUEUED', 'PENDING', 'IN_PROGRESS', 'SUSPENDED')"
 
 export function batchReader(db: Db) {
   const get = db.prepare<[string, string], BatchRow>("SELECT * FROM batches WHERE namespace_id = ? AND batch_id = ?")
   const byId = db.prepare<[string], BatchRow>("SELECT * FROM batches WHERE batch_id = ?")
-  const list = db.prepare<{ bucketId: string; status: string | null; limit: number; offset: number }, BatchRow>(
-    `SELECT * FROM batches WHERE bucket_id = @bucketId AND (@status IS NULL OR status = @status)
-     ORDER BY created_at DESC, batch_id LIMIT @limit OFFSET @offset`,
+  const within = {
+    bucket: listing(db, "bucket_id"),
+    namespace: listing(db, "namespace_id"),
+  }
+  const waiting = db.prepare<[], BatchRow>(
+    "SELECT * FROM batches WHERE status IN ('QUEUED', 'PENDING') ORDER BY priority DESC, submitted_at, batch_id",
   )
-  const count = db.prepare<{ bucketId: string; status: string | null }, { count: number }>(
-    "SELECT count(*) AS count FROM batches WHERE bucket_id = @bucketId AND (@status IS NULL OR status = @status)",
-  )
-  const live = db.prepare<[], BatchRow>(`SELECT * FROM batches WHERE status IN ${LIVE} ORDER BY submitted_at, batch_id`)
   const liveOf = db.prepare<[string], { batch_id: string }>(
     `SELECT DISTINCT b.batch_id FROM batches b LEFT JOIN batch_runs r USING (batch_id)
      WHERE b.status IN ${LIVE} AND ? IN (b.namespace_id, b.bucket_id, r.collection_id)`,
@@ -95,18 +102,24 @@ export function batchReader(db: Db) {
   const errorCount = db.prepare<{ batchId: string; collectionId: string | null }, { count: number }>(
     "SELECT count(*) AS count FROM row_errors WHERE batch_id = @batchId AND (@collectionId IS NULL OR collection_id = @collectionId)",
   )
+  const steps = db.prepare<[string], BatchStepRow>(
+    `SELECT collection_id, step_index, step, rows, rows_failed, seconds FROM batch_steps WHERE batch_id = ?
+     ORDER BY collection_id, step_index`,
+  )
   const summary = db.prepare<[string], { exception: string; count: number }>(
     "SELECT exception, count(*) AS count FROM row_errors WHERE batch_id = ? GROUP BY exception ORDER BY count DESC LIMIT 20",
   )
   return {
     get: (namespaceId: string, batchId: string) => get.get(namespaceId, batchId),
     byId: (batchId: string) => byId.get(batchId),
-    list: (bucketId: string, status: string | null, limit: number, offset: number) =>
-      list.all({ bucketId, status, limit, offset }),
-    count: (bucketId: string, status: string | null) => count.get({ bucketId, status })?.count ?? 0,
-    /** Submitted and not at an end. */
-    live: () => live.all(),
-    /** Ids of live batches of a namespace, bucket or collection. */
+    /** Of a bucket or a namespace, newest first. */
+    list: (of: keyof typeof within, id: string, status: string | null, limit: number, offset: number) =>
+      within[of].list.all({ id, status, limit, offset }),
+    count: (of: keyof typeof within, id: string, status: string | null) =>
+      within[of].count.get({ id, status })?.count ?? 0,
+    /** Submitted and not planned yet, in the order in which they are. */
+    waiting: () => waiting.all(),
+    /** Ids of batches of a namespace, bucket or collection that were submitted and have not ended. */
     liveOf: (id: string) => liveOf.all(id).map((row) => row.batch_id),
     /** Ids of all batches of a namespace or bucket. */
     of: (id: string) => of.all(id).map((row) => row.batch_id),
@@ -117,20 +130,60 @@ export function batchReader(db: Db) {
       errors.all({ batchId, collectionId, limit, offset }),
     errorCount: (batchId: string, collectionId: string | null) => errorCount.get({ batchId, collectionId })?.count ?? 0,
     errorSummary: (batchId: string) => summary.all(batchId),
+    /** What each step did in the partitions that are committed. */
+    steps: (batchId: string) => steps.all(batchId),
   }
+}
+
+function listing(db: Db, column: "bucket_id" | "namespace_id") {
+  const where = `${column} = @id AND (@status IS NULL OR status = @status)`
+  return {
+    list: db.prepare<{ id: string; status: string | null; limit: number; offset: number }, BatchRow>(
+      `SELECT * FROM batches WHERE ${where} ORDER BY created_at DESC, batch_id LIMIT @limit OFFSET @offset`,
+    ),
+    count: db.prepare<{ id: string; status: string | null }, { count: number }>(
+      `SELECT count(*) AS count FROM batches WHERE ${where}`,
+    ),
+  }
+}
+
+export interface BatchChange {
+  readonly metadata: string
+  readonly batch_name: string | null
+  readonly priority: number
+  readonly max_concurrency: number | null
+}
+
+export interface BatchStep {
+  readonly step: string
+  readonly rows: number
+  readonly rows_failed: number
+  readonly seconds: number
+}
+
+export interface BatchStepRow extends BatchStep {
+  readonly collection_id: string
+  readonly step_index: number
 }
 
 export function batchWriter(db: Db) {
   const insert = db.prepare<BatchRow>(
     `INSERT INTO batches (batch_id, namespace_id, bucket_id, batch_name, status, membership, membership_filters,
-       membership_limit, membership_next, membership_end, object_count, collection_ids, metadata, lifecycle_reason, error,
-       task_id, created_at, updated_at, submitted_at, finished_at)
+       membership_limit, membership_next, membership_end, object_count, collection_ids, metadata, lifecycle_reason,
+       suspended_from, failure_policy, priority, max_concurrency, error, task_id, created_at, updated_at, submitted_at,
+       finished_at)
      VALUES (@batch_id, @namespace_id, @bucket_id, @batch_name, @status, @membership, @membership_filters,
        @membership_limit, @membership_next, @membership_end, @object_count, @collection_ids, @metadata, @lifecycle_reason,
-       @error, @task_id, @created_at, @updated_at, @submitted_at, @finished_at)`,
+       @suspended_from, @failure_policy, @priority, @max_concurrency, @error, @task_id, @created_at, @updated_at,
+       @submitted_at, @finished_at)`,
   )
-  const update = db.prepare<[string, string | null, string, string]>(
-    "UPDATE batches SET metadata = ?, batch_name = ?, updated_at = ? WHERE batch_id = ?",
+  const update = db.prepare<BatchChange & { at: string; batchId: string }>(
+    `UPDATE batches SET metadata = @metadata, batch_name = @batch_name, priority = @priority,
+       max_concurrency = @max_concurrency, updated_at = @at
+     WHERE batch_id = @batchId`,
+  )
+  const govern = db.prepare<[string | null, number, number | null, string]>(
+    "UPDATE batches SET failure_policy = ?, priority = ?, max_concurrency = ? WHERE batch_id = ?",
   )
   const member = db.prepare<[string, number, string]>(
     "INSERT INTO batch_objects (batch_id, ordinal, object_id) VALUES (?, ?, ?) ON CONFLICT (batch_id, object_id) DO NOTHING",
@@ -145,9 +198,24 @@ export function batchWriter(db: Db) {
   const move = db.prepare<{ to: string; from: string; at: string; batchId: string }>(
     "UPDATE batches SET status = @to, updated_at = @at WHERE batch_id = @batchId AND status = @from",
   )
-  const finish = db.prepare<{ status: string; error: string | null; at: string; batchId: string }>(
-    `UPDATE batches SET status = @status, error = @error, finished_at = @at, updated_at = @at
-     WHERE batch_id = @batchId AND status IN ('DRAFT', 'QUEUED', 'PENDING', 'IN_PROGRESS')`,
+  const suspend = db.prepare<{ reason: string; from: string; at: string; batchId: string }>(
+    `UPDATE batches SET status = 'SUSPENDED', suspended_from = status, lifecycle_reason = @reason, updated_at = @at
+     WHERE batch_id = @batchId AND status IN (SELECT value FROM json_each(@from))`,
+  )
+  const resume = db.prepare<{ at: string; batchId: string }>(
+    `UPDATE batches SET status = suspended_from, suspended_from = NULL, lifecycle_reason = NULL, updated_at = @at
+     WHERE batch_id = @batchId AND status = 'SUSPENDED'`,
+  )
+  const finish = db.prepare<{ status: string; error: string | null; from: string; at: string; batchId: string }>(
+    `UPDATE batches SET status = @status, error = @error, suspended_from = NULL, lifecycle_reason = NULL,
+       finished_at = @at, updated_at = @at
+     WHERE batch_id = @batchId AND status IN (SELECT value FROM json_each(@from))`,
+  )
+  const addStep = db.prepare<BatchStep & { batchId: string; collectionId: string; index: number }>(
+    `INSERT INTO batch_steps (batch_id, collection_id, step_index, step, rows, rows_failed, seconds)
+     VALUES (@batchId, @collectionId, @index, @step, @rows, @rows_failed, @seconds)
+     ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, rows_failed = rows_failed + excluded.rows_failed,
+       seconds = seconds + excluded.seconds`,
   )
   const insertRun = db.prepare<RunRow>(
     `INSERT INTO batch_runs (batch_id, collection_id, plugin_id, plugin_version, code_hash, environment, isolation,
@@ -199,13 +267,15 @@ export function batchWriter(db: Db) {
      VALUES (@batch_id, @collection_id, @ordinal, @object_id, @error_type, @exception, @message, @traceback, @stage,
        @attempt, @created_at)`,
   )
-  const erase = ["row_errors", "partitions", "batch_runs", "batch_objects", "batches"].map((table) =>
+  const erase = ["row_errors", "partitions", "batch_steps", "batch_runs", "batch_objects", "batches"].map((table) =>
     db.prepare<[string]>(`DELETE FROM ${table} WHERE batch_id = ?`),
   )
   return {
     insert: (row: BatchRow) => void insert.run(row),
-    update: (batchId: string, metadata: string, name: string | null, at: string) =>
-      void update.run(metadata, name, at, batchId),
+    update: (batchId: string, change: BatchChange, at: string) => void update.run({ ...change, at, batchId }),
+    /** `failurePolicy` is JSON, or null. */
+    govern: (batchId: string, failurePolicy: string | null, priority: number, maxConcurrency: number | null) =>
+      void govern.run(failurePolicy, priority, maxConcurrency, batchId),
     /** Adds members from `ordinal` on, skipping those that are in; answers the next free ordinal. */
     addMembers(batchId: string, ordinal: number, objectIds: readonly string[]): number {
       let next = ordinal
@@ -218,9 +288,14 @@ export function batchWriter(db: Db) {
       submit.run(taskId, collectionIds, at, end, at, batchId).changes === 1,
     /** False when the batch is not in `from`. */
     move: (batchId: string, from: string, to: string, at: string) => move.run({ batchId, from, to, at }).changes === 1,
-    /** False when it had ended already. */
-    finish: (batchId: string, status: string, error: string | null, at: string) =>
-      finish.run({ batchId, status, error, at }).changes === 1,
+    /** False when the batch is in none of `from`. */
+    suspend: (batchId: string, from: readonly string[], reason: string, at: string) =>
+      suspend.run({ batchId, reason, from: JSON.stringify(from), at }).changes === 1,
+    /** To what it was suspended from; false when it is not suspended. */
+    resume: (batchId: string, at: string) => resume.run({ batchId, at }).changes === 1,
+    /** False when the batch is in none of `from`. */
+    finish: (batchId: string, from: readonly string[], status: string, error: string | null, at: string) =>
+      finish.run({ batchId, status, error, from: JSON.stringify(from), at }).changes === 1,
     insertRun: (row: RunRow) => void insertRun.run(row),
     beginRun: (batchId: string, collectionId: string, rows: number, at: string) =>
       void beginRun.run(rows, at, batchId, collectionId),
@@ -239,6 +314,9 @@ export function batchWriter(db: Db) {
     finishRun: (batchId: string, collectionId: string, status: string, error: string | null, at: string) =>
       finishRun.run({ batchId, collectionId, status, error, at }).changes === 1,
     insertError: (row: RowErrorRow) => void insertError.run(row),
+    /** Adds what a step did in a partition. */
+    addStep: (batchId: string, collectionId: string, index: number, { step, rows, rows_failed, seconds }: BatchStep) =>
+      void addStep.run({ batchId, collectionId, index, step, rows, rows_failed, seconds }),
     erase(batchId: string) {
       for (const statement of erase) statement.run(batchId)
     },

@@ -6,6 +6,7 @@ import quotasOfANamespace from "./migrations/0004_quotas_of_a_namespace.sql" wit
 import egressOfANamespace from "./migrations/0005_egress_of_a_namespace.sql" with { type: "text" }
 import realtime from "./migrations/0006_deployments.sql" with { type: "text" }
 import environmentOfAPlugin from "./migrations/0007_environment_of_a_plugin.sql" with { type: "text" }
+import lifeOfABatch from "./migrations/0009_life_of_a_batch.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
 const MIGRATIONS: readonly string[] = [
@@ -16,6 +17,7 @@ const MIGRATIONS: readonly string[] = [
   egressOfANamespace,
   realtime,
   environmentOfAPlugin,
+  lifeOfABatch,
 ]
 
 /** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */

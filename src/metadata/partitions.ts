@@ -23,17 +23,25 @@ export interface PartitionCounts {
 }
 
 export function partitionReader(db: Db) {
-  // Fair between namespaces: the one with the fewest leases goes first, then the oldest batch, then the ledger's order.
-  const next = db.prepare<[number | null, string], PartitionRow>(
-    `WITH busy AS (
-       SELECT b.namespace_id, count(*) AS leases FROM partitions p JOIN batches b USING (batch_id)
-       WHERE p.state = 'leased' GROUP BY b.namespace_id)
-     SELECT p.* FROM partitions p JOIN batches b USING (batch_id) JOIN namespaces n USING (namespace_id)
-       LEFT JOIN busy USING (namespace_id)
-     WHERE p.state = 'pending' AND b.status = 'IN_PROGRESS'
-       AND coalesce(busy.leases, 0) < coalesce(json_extract(n.quotas, '$.workers'), ?, 9e9)
-       AND p.batch_id || '/' || p.collection_id NOT IN (SELECT value FROM json_each(?))
-     ORDER BY coalesce(busy.leases, 0), b.submitted_at, p.batch_id, p.first_ordinal, p.partition_id LIMIT 1`,
+  // Fair between namespaces: the one with the fewest leases goes first, of these the one whose turn is longest ago; within one, by
+  // priority, then the oldest batch, then the ledger's order. Per batch one seek, however many partitions wait.
+  const next = db.prepare<{ workers: number | null; putOff: string; turns: string }, PartitionRow>(
+    `WITH under_way AS MATERIALIZED (
+       SELECT batch_id, count(*) AS leases FROM partitions WHERE state = 'leased' GROUP BY batch_id),
+     busy AS MATERIALIZED (
+       SELECT b.namespace_id, sum(u.leases) AS leases FROM under_way u JOIN batches b USING (batch_id) GROUP BY b.namespace_id),
+     turns AS MATERIALIZED (SELECT key AS namespace_id, value AS turn FROM json_each(@turns))
+     SELECT p.* FROM batches b JOIN namespaces n USING (namespace_id)
+       LEFT JOIN busy USING (namespace_id) LEFT JOIN turns USING (namespace_id) LEFT JOIN under_way u USING (batch_id)
+       JOIN partitions p ON p.partition_id = (
+         SELECT w.partition_id FROM partitions w
+         WHERE w.batch_id = b.batch_id AND w.state = 'pending'
+           AND w.batch_id || '/' || w.collection_id NOT IN (SELECT value FROM json_each(@putOff))
+         ORDER BY w.first_ordinal, w.partition_id LIMIT 1)
+     WHERE b.status = 'IN_PROGRESS'
+       AND coalesce(busy.leases, 0) < coalesce(json_extract(n.quotas, '$.workers'), @workers, 9e9)
+       AND coalesce(u.leases, 0) < coalesce(b.max_concurrency, 9e9)
+     ORDER BY coalesce(busy.leases, 0), coalesce(turn, 0), b.priority DESC, b.submitted_at, b.batch_id LIMIT 1`,
   )
   const open = db.prepare<[string, string], { count: number }>(
     "SELECT count(*) AS count FROM partitions WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')",
@@ -41,9 +49,10 @@ export function partitionReader(db: Db) {
   return {
     /**
      * `workers`: how many leases a namespace without a quota of its own may hold; null is unlimited. `put off`: runs, as
-     * `<batch>/<collection>`, that are passed by.
+     * `<batch>/<collection>`, that are passed by. `turns`: when each namespace was served last, in any unit.
      */
-    next: (workers: number | null, putOff: readonly string[]) => next.get(workers, JSON.stringify(putOff)),
+    next: (workers: number | null, putOff: readonly string[], turns: ReadonlyMap<string, number>) =>
+      next.get({ workers, putOff: JSON.stringify(putOff), turns: JSON.stringify(Object.fromEntries(turns)) }),
     openCount: (batchId: string, collectionId: string) => open.get(batchId, collectionId)?.count ?? 0,
   }
 }

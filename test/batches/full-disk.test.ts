@@ -24,7 +24,7 @@ function drive(refusals: Record<string, number>, runFails = 0) {
   let state: "planned" | "pending" | "leased" | "done" = "planned"
   let runs = 0
   const driven = batchDrive({
-    metadata: { read: { batches: { live: () => (state === "planned" ? [batch] : []) } } } as unknown as Metadata,
+    metadata: { read: { batches: { waiting: () => (state === "planned" ? [batch] : []) } } } as unknown as Metadata,
     ledger: {
       start() {
         write("start")

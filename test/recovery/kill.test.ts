@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { processStartTime } from "../../src/workers/process-identity.ts"
 import { commandLine, eventually, startTestAppliance } from "../support/appliance.ts"
 import { documentIds, loadTexts, publishSample, waitForBatch } from "../support/batch.ts"
+import { published } from "../support/plugins.ts"
 
 test("kill -9 in the middle of a batch, then a start, finishes it with no document lost or doubled", async () => {
   await using appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "500" } })
@@ -100,3 +101,64 @@ test("a port that is taken is named, with the way out", async () => {
   const port = new URL(appliance.url).port
   expect(startTestAppliance({ arguments: ["--port", port] })).rejects.toThrow(new RegExp(`Port ${port} .* is taken`))
 })
+
+test("a batch that was paused or held stays so through kill -9, its task too, and goes on when it is told to", async () => {
+  await using appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "500" } })
+  await publishSample(appliance, "text")
+  await published(appliance, { name: "always_dies", call: "signal.raise_signal(signal.SIGKILL)\nreturn batch" })
+  const bucket = await loadTexts(appliance, 2000)
+  const collection = async (name: string, extractor: string) => {
+    const made = await appliance.call("POST", "/v1/collections", {
+      body: {
+        collection_name: name,
+        source: { type: "bucket", bucket_ids: [bucket] },
+        feature_extractor: { feature_extractor_name: extractor, version: "1.0.0" },
+      },
+    })
+    return made.body.collection_id
+  }
+  const [texts, dying] = [await collection("paused", "text_features"), await collection("held", "always_dies")]
+  const start = async (body: object) => {
+    const made = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, { body })
+    return `/v1/buckets/${bucket}/batches/${made.body.batch_id}`
+  }
+  const get = async (path: string) => (await appliance.call("GET", path)).body
+  const once = (path: string, status: string) =>
+    eventually(async () => {
+      const batch = await get(path)
+      return batch.status === status ? batch : null
+    }, 90_000)
+
+  const paused = await start({ collection_ids: [texts] })
+  await eventually(async () => (await get(paused)).rows_done >= 500)
+  await appliance.call("POST", `${paused}/pause`)
+  // Right after the answer: leases are still being given back.
+  await appliance.kill()
+  await appliance.start()
+  const rested = await get(paused)
+  expect(rested).toMatchObject({ status: "SUSPENDED", lifecycle_reason: "paused" })
+  expect(rested.rows_done % 500).toBe(0)
+  expect((await appliance.call("GET", `/v1/tasks/${rested.task_id}`)).body.status).toBe("SUSPENDED")
+
+  const held = await start({ collection_ids: [dying], limit: 20 })
+  const { lifecycle_reason: reason } = await once(held, "SUSPENDED")
+  await appliance.kill()
+  await appliance.start()
+  expect(await get(held)).toMatchObject({ status: "SUSPENDED", lifecycle_reason: reason, rows_failed: 10 })
+  expect((await get(paused)).rows_done).toBe(rested.rows_done)
+
+  // One that had not begun.
+  const queued = await start({ collection_ids: [texts] })
+  await appliance.call("POST", `${queued}/pause`)
+  await appliance.kill()
+  await appliance.start()
+  expect((await get(queued)).status).toBe("SUSPENDED")
+  for (const path of [paused, queued]) {
+    await appliance.call("POST", `${path}/resume`)
+    const ended = await once(path, "COMPLETED")
+    expect(ended).toMatchObject({ rows_in: 2000, rows_done: 2000, rows_failed: 0, rows_skipped: 0 })
+  }
+  await appliance.call("POST", `${held}/cancel`)
+  expect(await get(held)).toMatchObject({ status: "CANCELED", rows_in: 20, rows_failed: 10, rows_skipped: 10 })
+  expect(new Set(await documentIds(appliance, texts)).size).toBe(2000)
+}, 180_000)

@@ -85,6 +85,22 @@ const cancel = createRoute({
   request: { headers, params: BatchParams },
   responses: tasked,
 })
+const pause = createRoute({
+  method: "post",
+  path: `${path}/{batch_id}/pause`,
+  tags,
+  summary: "Pause a batch; nothing of it runs until it is resumed",
+  request: { headers, params: BatchParams },
+  responses: found,
+})
+const resume = createRoute({
+  method: "post",
+  path: `${path}/{batch_id}/resume`,
+  tags,
+  summary: "Let a paused or held batch go on",
+  request: { headers, params: BatchParams },
+  responses: found,
+})
 const get = createRoute({
   method: "get",
   path: `${path}/{batch_id}`,
@@ -156,6 +172,14 @@ export function batchRoutes(app: App, { batches, namespaces, idempotency }: Deps
   app.openapi(cancel, (c) => {
     const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
     return c.json(batches.cancel(namespaceOf(c, namespaces), bucket, id), 200)
+  })
+  app.openapi(pause, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    return c.json(batches.pause(namespaceOf(c, namespaces), bucket, id), 200)
+  })
+  app.openapi(resume, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    return c.json(batches.resume(namespaceOf(c, namespaces), bucket, id), 200)
   })
   app.openapi(failedDocuments, (c) => {
     const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")

@@ -21,8 +21,6 @@ const NOT_ENABLED: readonly (readonly [method: string, path: string])[] = [
   ["post", "/v1/buckets/:bucket/uploads/confirm/batch"],
   ["post", "/v1/buckets/:bucket/batches/:batch/retry"],
   ["get", "/v1/buckets/:bucket/batches/:batch/logs"],
-  ["post", "/v1/buckets/:bucket/batches/:batch/pause"],
-  ["post", "/v1/buckets/:bucket/batches/:batch/resume"],
   ["get", "/v1/buckets/:bucket/batches/:batch/events"],
   ["get", "/v1/batches/:batch"],
   ["post", "/v1/batches/list"],

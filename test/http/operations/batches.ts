@@ -13,6 +13,16 @@ const ofEnded = async (f: Fixtures) => {
   await batchEnd(f.ours.make, f.ours.bucketId, call.path.batch_id)
   return call
 }
+/** A batch of one row may end before it can be paused: then another. */
+const ofSuspended = async (f: Fixtures) => {
+  for (;;) {
+    const call = await ofDraft(f)
+    const address = `/v1/buckets/${f.ours.bucketId}/batches/${call.path.batch_id}`
+    await f.ours.make("POST", `${address}/submit`)
+    if ((await f.appliance.call("POST", `${address}/pause`, { namespace: f.ours.namespaceId })).status === 200)
+      return call
+  }
+}
 const unknownBucket = notFound("an unknown bucket", { path: { bucket_identifier: "bkt_unknown" } })
 const unknownBatch = notFound("an unknown batch", { path: { batch_id: "btch_unknown" } })
 const unknownObject = notFound("an unknown object", { body: { object_ids: ["obj_unknown"] } })
@@ -122,6 +132,25 @@ export const batches: readonly Entry[] = [
       },
     },
     refuses: [unknownBucket, unknownBatch, longBatch],
+    foreign: HIDDEN,
+    malformed: "none",
+  },
+  {
+    operation: `POST ${one}/pause`,
+    request: ofSuspended,
+    answers: {
+      what: "the batch as SUSPENDED",
+      body: (f) => ({ ...model(f), status: "SUSPENDED", lifecycle_reason: "paused" }),
+    },
+    refuses: [unknownBucket, unknownBatch, longBatch, badRequest("a batch that has ended", ended)],
+    foreign: HIDDEN,
+    malformed: "none",
+  },
+  {
+    operation: `POST ${one}/resume`,
+    request: ofSuspended,
+    answers: { what: "the batch where it was", body: (f) => ({ ...model(f), lifecycle_reason: null }) },
+    refuses: [unknownBucket, unknownBatch, longBatch, badRequest("a batch that has ended", ended)],
     foreign: HIDDEN,
     malformed: "none",
   },

@@ -1,0 +1,145 @@
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test"
+import { BATCH_STATES, type BatchState, isLive, isTerminal, NEXT, statesBefore } from "../../src/batches/states.ts"
+import { leased, type OpenLedger, openLedger } from "./ledger-support.ts"
+
+let opened: OpenLedger
+beforeAll(() => {
+  opened = openLedger()
+})
+afterAll(() => opened[Symbol.dispose]())
+// What one test left open is not leased by the next.
+afterEach(() => {
+  for (const id of opened.metadata.read.batches.liveOf(opened.namespace.namespaceId)) opened.ledger.cancel(id)
+})
+
+/** How a batch comes into each state. */
+const INTO: Record<BatchState, () => string> = {
+  DRAFT: () => draft(),
+  QUEUED: () => {
+    const id = draft()
+    opened.batches.submit(opened.namespace, opened.row(id).bucket_id, id, {})
+    return id
+  },
+  PENDING: () => {
+    const id = INTO.QUEUED()
+    opened.ledger.plan(id)
+    return id
+  },
+  IN_PROGRESS: () => {
+    const id = INTO.PENDING()
+    opened.ledger.start(id, () => 2)
+    return id
+  },
+  SUSPENDED: () => {
+    const id = INTO.IN_PROGRESS()
+    opened.suspension.pause(id)
+    return id
+  },
+  COMPLETED: () => ended(0),
+  COMPLETED_WITH_ERRORS: () => ended(1),
+  FAILED: () => ended(2),
+  CANCELED: () => {
+    const id = INTO.IN_PROGRESS()
+    opened.ledger.cancel(id)
+    return id
+  },
+}
+
+/** Everything that moves a batch, and where from. Called on every state: the table decides. */
+const MOVES: readonly { readonly what: string; readonly to: BatchState; readonly act: (id: string) => unknown }[] = [
+  { what: "submit", to: "QUEUED", act: (id) => submit(id) },
+  { what: "plan", to: "PENDING", act: (id) => opened.ledger.plan(id) },
+  { what: "start", to: "IN_PROGRESS", act: (id) => opened.ledger.start(id, () => 2) },
+  { what: "pause", to: "SUSPENDED", act: (id) => opened.suspension.pause(id) },
+  { what: "hold", to: "SUSPENDED", act: (id) => opened.suspension.hold(id, "why") },
+  { what: "cancel", to: "CANCELED", act: (id) => opened.ledger.cancel(id) },
+  { what: "fail its run", to: "FAILED", act: (id) => failRun(id) },
+  { what: "delete its collection", to: "CANCELED", act: (id) => cancelRun(id) },
+]
+
+const started = new Set<BatchState>(["IN_PROGRESS", "SUSPENDED"])
+
+test.each(BATCH_STATES.flatMap((from) => MOVES.map((move) => [move.what, from, move] as const)))(
+  "%s of a batch that is %s does what the table says",
+  (what, from, { to, act }) => {
+    const id = INTO[from]()
+    expect(opened.row(id).status).toBe(from)
+    act(id)
+    const { status, finished_at, lifecycle_reason, suspended_from } = opened.row(id)
+    if (status !== from) expect(NEXT[from]).toContain(status)
+    // These come from one place only; all others from wherever the table lets them.
+    const only: Partial<Record<string, BatchState>> = { submit: "DRAFT", plan: "QUEUED", start: "PENDING" }
+    const may = what in only ? only[what] === from : NEXT[from].includes(to)
+    // A run is there to fail once the batch is submitted, and is open once it has started.
+    const has = what === "fail its run" ? started.has(from) : what !== "delete its collection" || from !== "DRAFT"
+    expect(status).toBe(may && has ? to : from)
+    expect(finished_at !== null).toBe(isTerminal(status))
+    expect(lifecycle_reason !== null).toBe(status === "SUSPENDED")
+    expect(suspended_from !== null).toBe(status === "SUSPENDED")
+    if (from !== "DRAFT" || status === "QUEUED") expect(opened.taskStatus(id)).toBe(status)
+    const [rows = 0, done = 0, failed = 0, skipped = 0] = opened.counts(id)
+    if (isTerminal(status)) expect(rows).toBe(done + failed + skipped)
+  },
+)
+
+test.each(["QUEUED", "PENDING", "IN_PROGRESS"] as const)("a batch paused when it was %s is that again", (from) => {
+  const id = INTO[from]()
+  opened.suspension.pause(id)
+  expect(opened.suspension.resume(id)).toBe(true)
+  expect(opened.row(id)).toMatchObject({ status: from, suspended_from: null, lifecycle_reason: null })
+  expect(opened.taskStatus(id)).toBe(from)
+  expect(opened.suspension.resume(id)).toBe(false)
+})
+
+test("nothing follows an end, every other state can end, and all are reached from a draft", () => {
+  for (const state of BATCH_STATES) {
+    expect(NEXT[state]).not.toContain(state)
+    expect(isTerminal(state)).toBe(NEXT[state].length === 0)
+    expect(isLive(state)).toBe(state !== "DRAFT" && !isTerminal(state))
+    for (const next of NEXT[state]) expect(statesBefore(next)).toContain(state)
+  }
+  const reached = new Set<BatchState>(["DRAFT"])
+  for (const state of reached) for (const next of NEXT[state]) reached.add(next)
+  expect([...reached].sort()).toEqual([...BATCH_STATES].sort())
+})
+
+test("a commit that comes while its batch is suspended counts, and the last one ends the batch", () => {
+  const id = INTO.IN_PROGRESS()
+  const [first, second] = [leased(opened.ledger.lease()), leased(opened.ledger.lease())]
+  expect([first.batch_id, second.batch_id]).toEqual([id, id])
+  opened.suspension.pause(id)
+  expect(opened.commit(first)).toBe(true)
+  expect(opened.row(id).status).toBe("SUSPENDED")
+  expect(opened.commit(second)).toBe(true)
+  expect(opened.row(id)).toMatchObject({ status: "COMPLETED", lifecycle_reason: null, suspended_from: null })
+  expect(opened.counts(id)).toEqual([4, 4, 0, 0])
+})
+
+const draft = () => opened.draft(opened.source(), 4)
+
+function submit(id: string) {
+  return opened.batches.submit(opened.namespace, opened.row(id).bucket_id, id, {})
+}
+
+/** Of two partitions, so many fail in every row. */
+function ended(failed: number): string {
+  const id = INTO.IN_PROGRESS()
+  for (let count = 0; count < 2; count++) {
+    const partition = leased(opened.ledger.lease())
+    expect(partition.batch_id).toBe(id)
+    opened.commit(partition, count < failed ? 2 : 0)
+  }
+  return id
+}
+
+function failRun(id: string): void {
+  for (const run of opened.metadata.read.batches.runs(id)) {
+    if (run.started_at === null) continue
+    const error = { error_type: "runtime" as const, message: "no", traceback: null, stage: null }
+    opened.ledger.failRun(id, run.collection_id, error)
+  }
+}
+
+function cancelRun(id: string): void {
+  for (const run of opened.metadata.read.batches.runs(id)) opened.ledger.cancelRun(id, run.collection_id)
+}
