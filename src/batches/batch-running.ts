@@ -73,6 +73,13 @@ export function batchRunning(deps: Deps) {
     ledger: book,
     suspension: suspended,
     rowsInProgress: runner.rowsInProgress,
+    rowsPerPartition: drive.rowsPerPartition,
+
+    /** Partitions wait that the ledger had not before. */
+    onRetried(batchId: string): void {
+      runner.forgetDeaths(batchId)
+      slots.wake()
+    },
 
     /** Something was submitted, or the appliance has just started. */
     planSoon(): void {

@@ -2,7 +2,10 @@ import type {
   BatchModel,
   CreateBatch,
   FailedDocuments,
+  FailedDocumentsQuery,
   ListBatches,
+  RetriedBatch,
+  RetryBatch,
   SubmitBatch,
   TriggerBatch,
   UpdateBatch,
@@ -18,6 +21,8 @@ import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { Ledger } from "./ledger.ts"
 import { batchModel, MAX_ANSWERED_IDS } from "./model.ts"
+import { batchRetry } from "./retry.ts"
+import { failedDocuments } from "./row-errors.ts"
 import { isLive } from "./states.ts"
 import { submission } from "./submission.ts"
 import type { Suspension } from "./suspension.ts"
@@ -34,6 +39,10 @@ interface Deps {
   onSubmitted: () => void
   /** How a batch is scheduled has changed. */
   onChanged: () => void
+  /** How many rows a partition gets of so many. */
+  rowsPerPartition: (rows: number) => number
+  /** Rows of a batch that had ended are open again. */
+  onRetried: (batchId: string) => void
   /** Nothing of a batch is to run now (canceled, suspended): its workers end. */
   onCanceled: (batchId: string) => void
   onSuspended: (batchId: string) => void
@@ -66,9 +75,10 @@ export function batches(deps: Deps) {
       batch,
       runs: read.batches.runs(batch.batch_id),
       objectIds: batch.object_count <= MAX_ANSWERED_IDS ? read.batches.objectIds(batch.batch_id, MAX_ANSWERED_IDS) : [],
-      errorSummary: read.batches.errorSummary(batch.batch_id),
+      errorSummary: read.rowErrors.summary(batch.batch_id),
       underWay: (collectionId) => deps.rowsInProgress(batch.batch_id, collectionId),
     })
+  const retry = batchRetry(deps)
   const { targets, checkObjects, draft, submitted, triggered } = submission(deps)
 
   const stored = (tx: Transaction, namespace: Namespace, batchId: string): BatchRow =>
@@ -313,37 +323,21 @@ export function batches(deps: Deps) {
       return model(find(namespace, batchId, null))
     },
 
+    /** See `batchRetry`. */
+    retry(namespace: Namespace, bucketIdentifier: string, batchId: string, request: RetryBatch): RetriedBatch {
+      const retried = retry(namespace, (tx) => find(namespace, batchId, bucketIdentifier, tx.read), request)
+      if (retried.retried_rows > 0) deps.onRetried(batchId)
+      return retried
+    },
+
     failedDocuments(
       namespace: Namespace,
       bucketIdentifier: string,
       batchId: string,
-      query: { collection_id?: string | undefined; tier_num?: number | undefined; limit: number; offset: number },
+      query: FailedDocumentsQuery,
     ): FailedDocuments {
       find(namespace, batchId, bucketIdentifier)
-      // Tier 0 is all there is while sources are buckets.
-      if ((query.tier_num ?? 0) > 0)
-        return { batch_id: batchId, failed_documents: [], total: 0, limit: query.limit, offset: query.offset }
-      const collectionId = query.collection_id ?? null
-      return {
-        batch_id: batchId,
-        failed_documents: metadata.read.batches
-          .errors(batchId, collectionId, query.limit, query.offset)
-          .map((error) => ({
-            object_id: error.object_id,
-            collection_id: error.collection_id,
-            row: error.ordinal,
-            error: error.message,
-            error_type: error.error_type,
-            exception: error.exception,
-            traceback: error.traceback,
-            stage: error.stage,
-            attempt: error.attempt,
-            timestamp: error.created_at,
-          })),
-        total: metadata.read.batches.errorCount(batchId, collectionId),
-        limit: query.limit,
-        offset: query.offset,
-      }
+      return failedDocuments(metadata.read, batchId, query)
     },
   }
 }

@@ -155,6 +155,7 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
   return {
     /** Something was submitted, or the appliance has just started. */
     planSoon,
+    rowsPerPartition,
     /** What it needs is not free now: others go on, and it comes again. */
     putOff(batchId: string, collectionId: string): void {
       putOff.set(`${batchId}/${collectionId}`, now().getTime() + PUT_OFF_MS)

@@ -5,9 +5,11 @@
 import type { Log } from "../log.ts"
 import type { RunRow } from "../metadata/batches.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
-import type { PartitionRow } from "../metadata/partitions.ts"
+import type { PartitionRange, PartitionRow } from "../metadata/partitions.ts"
 import type { PartRow } from "../metadata/parts.ts"
+import { ANY_ROW_ERROR } from "../metadata/row-errors.ts"
 import { failuresOver } from "./failure-policy.ts"
+import type { RowInput } from "./rows.ts"
 import { type BatchState, NEXT, statesBefore } from "./states.ts"
 
 /** Why a run (one collection's share of a batch) failed as a whole; stored as JSON, answered as a BatchErrorDetail. */
@@ -27,9 +29,13 @@ export interface RowFault {
   readonly message: string
   readonly traceback: string | null
   readonly stage: string | null
+  /** Null for a row that the plugin was not given, or whose object has changed since. */
+  readonly input: RowInput | null
 }
 
 export interface Commit {
+  /** That the rows ran in. */
+  readonly code: Pick<RunRow, "plugin_version" | "code_hash">
   readonly part: Omit<PartRow, "seq"> | null
   readonly superseded: readonly { readonly part_id: string; readonly dead_file: string; readonly dead_rows: number }[]
   readonly faults: readonly RowFault[]
@@ -72,7 +78,7 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
   /** Of a batch that ends early: what no run has done is skipped. */
   const endRuns = (tx: Transaction, batchId: string, status: BatchState, error: string | null, at: string) => {
     for (const { collection_id: collectionId } of tx.read.batches.runs(batchId)) {
-      tx.write.partitions.cancelOpen(batchId, collectionId, at)
+      stopRun(tx, batchId, collectionId, at)
       tx.write.batches.finishRun(batchId, collectionId, status, error, at)
     }
     logEnd(tx, batchId, status)
@@ -115,10 +121,17 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
   }
 
   const allRowsFailed = (tx: Transaction, batchId: string): string | null => {
-    const [first] = tx.read.batches.errors(batchId, null, 1, 0)
+    const [first] = tx.read.rowErrors.list(batchId, ANY_ROW_ERROR, 1, 0, false)
     return first === undefined
       ? null
-      : `All ${tx.read.batches.errorCount(batchId, null)} rows failed; the first: ${first.exception}: ${first.message}`
+      : `All ${tx.read.rowErrors.count(batchId, ANY_ROW_ERROR)} rows failed; the first: ${first.exception}: ${first.message}`
+  }
+
+  /** What waits or runs of a run ends; rows that a retry had opened have failed as before. */
+  const stopRun = (tx: Transaction, batchId: string, collectionId: string, at: string) => {
+    tx.write.partitions.cancelOpen(batchId, collectionId, at)
+    const failed = tx.write.rowErrors.giveBack(batchId, collectionId)
+    if (failed > 0) tx.write.batches.addCounts(batchId, collectionId, { done: 0, failed, skipped: 0, documents: 0 })
   }
 
   const failRun = (
@@ -128,7 +141,7 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
     error: Omit<RunError, "timestamp">,
     at: string,
   ) => {
-    tx.write.partitions.cancelOpen(batchId, collectionId, at)
+    stopRun(tx, batchId, collectionId, at)
     const detail: RunError = { ...error, timestamp: at }
     tx.write.batches.finishRun(batchId, collectionId, "FAILED", JSON.stringify(detail), at)
     settleBatch(tx, batchId, at)
@@ -148,7 +161,7 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
     },
 
     /** The one commit point. False when the lease was lost meanwhile: then nothing of it becomes visible. */
-    commit(partition: PartitionRow, { part, superseded, faults, done, skipped }: Commit): boolean {
+    commit(partition: PartitionRow, { code, part, superseded, faults, done, skipped }: Commit): boolean {
       const at = now().toISOString()
       const { batch_id: batchId, collection_id: collectionId } = partition
       let stopped = false
@@ -157,14 +170,20 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
         if (!tx.write.partitions.finish(partition.partition_id, partition.attempt, counts, at)) return false
         if (part !== null) tx.write.parts.insert(part)
         for (const dead of superseded) tx.write.parts.supersede(dead.part_id, dead.dead_file, dead.dead_rows)
-        for (const fault of faults) {
-          tx.write.batches.insertError({
+        const { first_ordinal: first, end_ordinal: end, retry } = partition
+        if (retry > 0) tx.write.rowErrors.settle(batchId, collectionId, first, end, retry)
+        for (const { input, ...fault } of faults) {
+          const row = {
             ...fault,
             batch_id: batchId,
             collection_id: collectionId,
             attempt: partition.attempt,
+            plugin_version: code.plugin_version,
+            code_hash: code.code_hash,
+            input_bytes: input?.bytes ?? null,
             created_at: at,
-          })
+          }
+          tx.write.rowErrors.insert(row, input?.text ?? null)
         }
         const documents = part?.document_rows ?? 0
         tx.write.batches.addCounts(batchId, collectionId, { done, failed: faults.length, skipped, documents })
@@ -176,16 +195,18 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
       return committed
     },
 
-    /** A partition that killed its worker continues as its halves. Call only for more than one row. */
-    split(partition: PartitionRow): void {
+    /** A partition that killed its worker continues as these, which have its rows. */
+    split(partition: PartitionRow, parts: readonly PartitionRange[]): void {
       const at = now().toISOString()
-      const { batch_id: batchId, collection_id: collectionId, first_ordinal: first, end_ordinal: end } = partition
-      const middle = first + Math.floor((end - first) / 2)
       metadata.transact((tx) => {
         if (!tx.write.partitions.split(partition.partition_id, partition.attempt, at)) return
-        tx.write.partitions.insert(batchId, collectionId, first, middle, partition.deaths + 1)
-        tx.write.partitions.insert(batchId, collectionId, middle, end, partition.deaths + 1)
+        for (const part of parts) tx.write.partitions.insert(part)
       })
+    },
+
+    /** Gives a lease back, for another attempt with fewer rows a call. */
+    tryWithFewer(partition: PartitionRow, change: Pick<PartitionRow, "batch_rows" | "suspect">): void {
+      metadata.transact((tx) => tx.write.partitions.narrow(partition.partition_id, partition.attempt, change))
     },
 
     /** Gives a lease back untouched, for another attempt. */
@@ -213,7 +234,7 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
     cancelRun(batchId: string, collectionId: string): void {
       const at = now().toISOString()
       metadata.transact((tx) => {
-        tx.write.partitions.cancelOpen(batchId, collectionId, at)
+        stopRun(tx, batchId, collectionId, at)
         tx.write.batches.finishRun(batchId, collectionId, "CANCELED", null, at)
         settleBatch(tx, batchId, at)
       })
@@ -239,10 +260,7 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
             continue
           }
           tx.write.batches.beginRun(batchId, run.collection_id, batch.object_count, at)
-          for (let first = 0; first < batch.object_count; first += size) {
-            const end = Math.min(first + size, batch.object_count)
-            tx.write.partitions.insert(batchId, run.collection_id, first, end, 0)
-          }
+          insertFirstPass(tx, run, batch.object_count, size)
           settle(tx, batchId, run.collection_id, at)
         }
       })
@@ -256,6 +274,25 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
 }
 
 export type Ledger = ReturnType<typeof ledger>
+
+/** Partitions over all members of the batch. */
+export function insertFirstPass(tx: Transaction, run: RunRow, objects: number, size: number): void {
+  const { batch_id, collection_id } = run
+  for (let first = 0; first < objects; first += size) {
+    const end = Math.min(first + size, objects)
+    tx.write.partitions.insert({
+      batch_id,
+      collection_id,
+      first_ordinal: first,
+      end_ordinal: end,
+      retry: 0,
+      rows_in: end - first,
+      deaths: 0,
+      batch_rows: null,
+      suspect: 0,
+    })
+  }
+}
 
 function totals(runs: readonly RunRow[]) {
   const sum = (key: "rows_done" | "rows_failed" | "rows_skipped") => runs.reduce((total, run) => total + run[key], 0)

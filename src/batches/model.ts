@@ -55,6 +55,7 @@ export function batchModel({ batch, runs, objectIds, errorSummary, underWay }: B
     total_tiers: 1,
     max_node_death_resubmits: 0,
     max_deploy_resubmits: 0,
+    retry_count: batch.retry,
     documents_written: total("documents_written"),
     progress: {
       processed,

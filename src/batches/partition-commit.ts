@@ -11,7 +11,7 @@ import type { PartitionRow } from "../metadata/partitions.ts"
 import { collectOutput, HostileOutput } from "./collect.ts"
 import type { Ledger, RowFault } from "./ledger.ts"
 import { embeddings, type PartitionRun } from "./partition-context.ts"
-import type { WrittenRows } from "./rows.ts"
+import { rowInputs, type WrittenRows } from "./rows.ts"
 
 /** Outputs per input row that a plugin may emit on average over a partition (chunking). */
 const OUTPUTS_PER_ROW = 1000
@@ -66,10 +66,17 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
       created_at: now().toISOString(),
     })
     if (!written.ok) throw new HostileOutput(written.reason)
-    const faults = collected.failures.map((failure) => rowFault(failure, rows))
+    const inputs = await rowInputs(metadata.read, context.plan, partition, rows, failedRows)
+    const faults = collected.failures.map(({ row, ...failure }) => ({
+      ...failure,
+      ordinal: row,
+      object_id: rows.objectIds.get(row) ?? "",
+      input: inputs.get(row) ?? null,
+    }))
     await oneByOne(run.collection_id, async () => {
       const superseded = await findSuperseded(context, rows, failedRows)
       ledger.commit(partition, {
+        code: run,
         part:
           written.rows_out === 0
             ? null
@@ -140,10 +147,6 @@ export function ownFaults(rows: WrittenRows): RowFault[] {
     message,
     traceback: null,
     stage: "input",
+    input: null,
   }))
-}
-
-function rowFault(failure: { row: number } & Omit<RowFault, "ordinal" | "object_id">, rows: WrittenRows): RowFault {
-  const { row, ...rest } = failure
-  return { ...rest, ordinal: row, object_id: rows.objectIds.get(row) ?? "" }
 }

@@ -1,15 +1,23 @@
 import { type FileHandle, mkdir, open } from "node:fs/promises"
 import { join } from "node:path"
+import { setImmediate as nextTurn } from "node:timers/promises"
 import type { StoredBlob } from "../buckets/stored-blob.ts"
+import type { PartitionObject } from "../metadata/objects.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import { documentId } from "./document-id.ts"
-import { type InputPlan, prepareRow } from "./inputs.ts"
+import { type InputPlan, prepareRow, type SourceObject } from "./inputs.ts"
 
 /** Rows prepared between two turns of the event loop: at about 5 us a row, some milliseconds. */
 const ROWS_PER_TURN = 500
 
+/** Of one failed row and of a partition's together; what is larger is known by its size alone. */
+const INPUT_BYTES = 256 * 1024
+const PARTITION_INPUT_BYTES = 32 * 1024 ** 2
+
 export interface WrittenRows {
+  /** Taken before the first object was read. */
+  readonly readAt: string
   /** The worker's input, JSON lines. */
   readonly input: string
   /** The appliance's own account of the same rows, JSON lines; no worker sees it. */
@@ -27,7 +35,9 @@ export async function writeRows(
   plan: InputPlan,
   partition: PartitionRow,
   directory: string,
+  now: () => Date,
 ): Promise<WrittenRows> {
+  const readAt = now().toISOString()
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const input = join(directory, "input.jsonl")
   const lineage = join(directory, "lineage.jsonl")
@@ -37,25 +47,17 @@ export async function writeRows(
   const failed: { ordinal: number; object_id: string; message: string }[] = []
   let skipped = 0
   try {
-    for (let first = partition.first_ordinal; first < partition.end_ordinal; first += ROWS_PER_TURN) {
-      const end = Math.min(first + ROWS_PER_TURN, partition.end_ordinal)
+    for (let next = partition.first_ordinal, more = true; more; ) {
       let rows = ""
       let lineages = ""
-      for (const stored of read.objects.forPartition(partition.batch_id, first, end)) {
-        if (stored.fields === null || stored.blobs === null || stored.bucket_id === null) {
+      const slice = read.objects.forPartition(partition, next, ROWS_PER_TURN)
+      for (const stored of slice) {
+        const object = sourceObject(stored)
+        if (object === null) {
           skipped++
           continue
         }
-        const object = {
-          ordinal: stored.ordinal,
-          object_id: stored.object_id,
-          bucket_id: stored.bucket_id,
-          key_prefix: stored.key_prefix,
-          fields: JSON.parse(stored.fields) as Record<string, unknown>,
-          blobs: JSON.parse(stored.blobs) as StoredBlob[],
-        }
-        const id = documentId(plan.collectionId, object.object_id, plan.pluginVersion, plan.codeHash, 0)
-        const prepared = prepareRow(plan, object, id)
+        const prepared = prepareRow(plan, object, firstDocumentId(plan, object))
         if (prepared.kind === "skipped") skipped++
         else if (prepared.kind === "failed") {
           failed.push({ ordinal: object.ordinal, object_id: object.object_id, message: prepared.message })
@@ -65,6 +67,8 @@ export async function writeRows(
           lineages += `${JSON.stringify(prepared.lineage)}\n`
         }
       }
+      more = slice.length === ROWS_PER_TURN
+      next = (slice.at(-1)?.ordinal ?? next) + 1
       await append(inputFile, rows)
       await append(lineageFile, lineages)
     }
@@ -72,7 +76,61 @@ export async function writeRows(
     await inputFile.close()
     await lineageFile.close()
   }
-  return { input, lineage, rows: objectIds.size, objectIds, skipped, failed }
+  return { readAt, input, lineage, rows: objectIds.size, objectIds, skipped, failed }
+}
+
+/** A row as the plugin was given it. */
+export interface RowInput {
+  /** JSON; null when it is larger than what is kept. */
+  readonly text: string | null
+  readonly bytes: number
+}
+
+/**
+ * What the plugin was given of these rows, made again from their objects and not from files that a worker could reach. An
+ * object that has changed since has none: it would not be what failed.
+ */
+export async function rowInputs(
+  read: Metadata["read"],
+  plan: InputPlan,
+  { batch_id: batchId }: PartitionRow,
+  { readAt }: WrittenRows,
+  ordinals: readonly number[],
+): Promise<Map<number, RowInput>> {
+  const inputs = new Map<number, RowInput>()
+  let room = PARTITION_INPUT_BYTES
+  for (let at = 0; at < ordinals.length; at += ROWS_PER_TURN) {
+    if (at > 0) await nextTurn()
+    for (const stored of read.objects.members(batchId, ordinals.slice(at, at + ROWS_PER_TURN))) {
+      const object = sourceObject(stored)
+      if (object === null || stored.updated_at === null || stored.updated_at >= readAt) continue
+      const prepared = prepareRow(plan, object, firstDocumentId(plan, object))
+      if (prepared.kind !== "row") continue
+      const text = JSON.stringify({ ...prepared.row, __row: undefined })
+      const bytes = Buffer.byteLength(text)
+      const kept = bytes <= Math.min(INPUT_BYTES, room)
+      if (kept) room -= bytes
+      inputs.set(object.ordinal, { text: kept ? text : null, bytes })
+    }
+  }
+  return inputs
+}
+
+/** Null when the object is gone. */
+function sourceObject(stored: PartitionObject): SourceObject | null {
+  if (stored.fields === null || stored.blobs === null || stored.bucket_id === null) return null
+  return {
+    ordinal: stored.ordinal,
+    object_id: stored.object_id,
+    bucket_id: stored.bucket_id,
+    key_prefix: stored.key_prefix,
+    fields: JSON.parse(stored.fields) as Record<string, unknown>,
+    blobs: JSON.parse(stored.blobs) as StoredBlob[],
+  }
+}
+
+function firstDocumentId(plan: InputPlan, { object_id: objectId }: SourceObject): string {
+  return documentId(plan.collectionId, objectId, plan.pluginVersion, plan.codeHash, 0)
 }
 
 async function append(file: FileHandle, text: string): Promise<void> {

@@ -25,7 +25,8 @@ import { inputPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
 import { ownFaults, partitionCommit } from "./partition-commit.ts"
 import { embeddings, missingPlugin, type PartitionRun } from "./partition-context.ts"
-import { type WrittenRows, writeRows } from "./rows.ts"
+import { rowInputs, type WrittenRows, writeRows } from "./rows.ts"
+import { halves } from "./split.ts"
 import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
 
 /** A batch is held when this many rows of a run kill their worker or have their output refused, with nothing done in between. */
@@ -86,14 +87,15 @@ export function partitionRunner(deps: Deps) {
     }
     const directory = spool(partition)
     try {
-      const rows = await writeRows(metadata.read, context.plan, partition, directory)
+      const rows = await writeRows(metadata.read, context.plan, partition, directory, deps.now)
       const outcome = rows.rows === 0 ? null : await work(context, partition, rows, directory, signal)
       if (outcome !== null && outcome.kind !== "output") {
-        settleFailure(context, partition, rows, outcome)
+        await settleFailure(context, partition, rows, outcome)
         return
       }
       if (outcome === null) {
         ledger.commit(partition, {
+          code: context.run,
           part: null,
           superseded: [],
           faults: ownFaults(rows),
@@ -218,12 +220,12 @@ export function partitionRunner(deps: Deps) {
     }
   }
 
-  function settleFailure(
+  async function settleFailure(
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
     outcome: Exclude<Outcome, { kind: "output" }>,
-  ) {
+  ): Promise<void> {
     if (outcome.kind === "busy") deps.onBusy(partition.batch_id, partition.collection_id)
     if (outcome.kind === "aborted" || outcome.kind === "busy") {
       ledger.release(partition)
@@ -234,8 +236,8 @@ export function partitionRunner(deps: Deps) {
       fail(partition, { error_type, message, traceback: traceback ?? null, stage: stage ?? null })
       return
     }
-    if (partition.end_ordinal - partition.first_ordinal > 1) {
-      ledger.split(partition)
+    if (partition.rows_in > 1) {
+      ledger.split(partition, halves(metadata.read, partition))
       return
     }
     if (outcome.kind === "died" && othersMayHaveKilled(outcome.error) && !suspects.delete(partition.partition_id)) {
@@ -243,7 +245,7 @@ export function partitionRunner(deps: Deps) {
       ledger.release(partition)
       return
     }
-    failAlone(
+    await failAlone(
       context,
       partition,
       rows,
@@ -252,15 +254,22 @@ export function partitionRunner(deps: Deps) {
   }
 
   /** The row stands alone: it failed. A batch of which such rows are all that comes is held, the others as they are. */
-  function failAlone(
-    { run }: PartitionRun,
+  async function failAlone(
+    { run, plan }: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
-    fault: Omit<RowFault, "ordinal" | "object_id">,
-  ) {
+    fault: Omit<RowFault, "ordinal" | "object_id" | "input">,
+  ): Promise<void> {
     const { batch_id: batchId, collection_id: collectionId } = partition
-    const faults = [...rows.objectIds].map(([ordinal, object_id]) => ({ ...fault, ordinal, object_id }))
+    const inputs = await rowInputs(metadata.read, plan, partition, rows, [...rows.objectIds.keys()])
+    const faults = [...rows.objectIds].map(([ordinal, object_id]) => ({
+      ...fault,
+      ordinal,
+      object_id,
+      input: inputs.get(ordinal) ?? null,
+    }))
     ledger.commit(partition, {
+      code: run,
       part: null,
       superseded: [],
       faults: [...faults, ...ownFaults(rows)],
@@ -306,11 +315,11 @@ export function partitionRunner(deps: Deps) {
         "refused",
       )
       // As with a death: the row whose output it is stands alone in the end, the others keep theirs.
-      if (partition.end_ordinal - partition.first_ordinal > 1) {
-        ledger.split(partition)
+      if (partition.rows_in > 1) {
+        ledger.split(partition, halves(metadata.read, partition))
         return
       }
-      failAlone(context, partition, rows, {
+      await failAlone(context, partition, rows, {
         error_type: "runtime",
         exception: "OutputRefused",
         message: error.message,

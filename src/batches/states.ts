@@ -26,19 +26,25 @@ export const NEXT: Readonly<Record<BatchState, readonly BatchState[]>> = {
   IN_PROGRESS: ["SUSPENDED", "CANCELED", "COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED"],
   SUSPENDED: ["QUEUED", "PENDING", "IN_PROGRESS", "CANCELED", "COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED"],
   COMPLETED: [],
-  COMPLETED_WITH_ERRORS: [],
-  FAILED: [],
+  // A retry opens the rows that failed.
+  COMPLETED_WITH_ERRORS: ["IN_PROGRESS"],
+  FAILED: ["IN_PROGRESS"],
   CANCELED: [],
 }
+
+const TERMINAL: readonly string[] = ["COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"] satisfies BatchState[]
+
+/** From where a retry goes on: the ends that may be followed. */
+export const RETRIABLE: readonly BatchState[] = ["COMPLETED_WITH_ERRORS", "FAILED"]
 
 /** The states that `to` may follow. */
 export function statesBefore(to: BatchState): readonly BatchState[] {
   return BATCH_STATES.filter((state) => NEXT[state].includes(to))
 }
 
-/** Nothing follows: it has ended. */
+/** It has ended: nothing of it runs by itself. */
 export function isTerminal(state: string): boolean {
-  return BATCH_STATES.some((known) => known === state && NEXT[known].length === 0)
+  return TERMINAL.includes(state)
 }
 
 /** Submitted and not at an end: it may not be deleted, and what it needs may not go unnoticed. */

@@ -97,6 +97,7 @@ export function submission({ now, pluginById }: Deps) {
       max_concurrency: request.max_concurrency ?? null,
       error: null,
       task_id: null,
+      retry: 0,
       created_at: at,
       updated_at: at,
       submitted_at: null,

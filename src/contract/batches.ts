@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi"
 import { IsolationFacts } from "../isolation-facts.ts"
-import { Filters } from "./pagination.ts"
+import { Filters, FlagQuery } from "./pagination.ts"
 import { TaskStatus } from "./tasks.ts"
 
 const Id = z.string().min(1).max(128)
@@ -90,8 +90,10 @@ export const ListBatches = z
   .openapi("ListBatchesRequest")
 export type ListBatches = z.output<typeof ListBatches>
 
+const BatchErrorType = z.enum(["dependency", "authentication", "validation", "runtime", "network", "resource"])
+
 const BatchError = z.looseObject({
-  error_type: z.enum(["dependency", "authentication", "validation", "runtime", "network", "resource"]),
+  error_type: BatchErrorType,
   message: z.string(),
   traceback: z.string().nullable(),
   stage: z.string().nullable(),
@@ -153,6 +155,8 @@ export const BatchModel = z
     total_tiers: z.int(),
     max_node_death_resubmits: z.int(),
     max_deploy_resubmits: z.int(),
+    /** How often failed rows were run again. */
+    retry_count: z.int(),
     documents_written: z.int(),
     progress: z.object({ processed: z.int(), total: z.int(), percent: z.number(), errors: z.int() }),
     failed_object_count: z.int(),
@@ -173,12 +177,69 @@ export const ListBatchesResponse = z
 
 export const BatchRemoved = z.object({ success: z.literal(true), message: z.string() }).openapi("BatchRemoved")
 
+export const RetryBatch = z
+  .object({
+    retry_mode: z.enum(["transient_only", "all"]).nullish(),
+    tier_nums: z.array(z.int().min(0).max(100)).min(1).max(100).nullish(),
+    max_retry_count: z.int().min(1).max(10).nullish(),
+  })
+  .openapi("RetryBatchRequest")
+export type RetryBatch = z.output<typeof RetryBatch>
+
+export const RetriedBatch = z
+  .object({
+    batch_id: z.string(),
+    task_id: z.string().nullable(),
+    status: TaskStatus,
+    /** Retries of the batch, this one included. */
+    retry_count: z.int(),
+    retried_rows: z.int(),
+    skipped_rows: z.int(),
+    /** Failed rows that do not run again, and why. */
+    skipped: z.array(
+      z.object({
+        collection_id: z.string(),
+        reason: z.enum([
+          "retry_limit",
+          "not_transient",
+          "tier",
+          "plugin_missing",
+          "collection_deleted",
+          "collection_disabled",
+        ]),
+        rows: z.int(),
+        message: z.string(),
+      }),
+    ),
+    runs: z.array(
+      z.object({
+        collection_id: z.string(),
+        plugin_id: z.string(),
+        plugin_version: z.string(),
+        code_hash: z.string(),
+        code_changed: z.boolean(),
+        failed_rows: z.int(),
+        unprocessed_rows: z.int(),
+      }),
+    ),
+    message: z.string(),
+  })
+  .openapi("RetryBatchResponse")
+export type RetriedBatch = z.output<typeof RetriedBatch>
+
 export const FailedDocumentsQuery = z.object({
   tier_num: z.coerce.number().int().min(0).max(100).optional(),
   collection_id: z.string().max(128).optional(),
+  error_type: BatchErrorType.optional(),
+  exception: z.string().min(1).max(512).optional(),
+  object_id: z.string().min(1).max(128).optional(),
+  row: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  /** Each row as the plugin was given it; by default only where `row` names one. */
+  include_input: FlagQuery.optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   offset: z.coerce.number().int().min(0).max(1_000_000).default(0),
 })
+export type FailedDocumentsQuery = z.output<typeof FailedDocumentsQuery>
 
 export const FailedDocuments = z
   .object({
@@ -187,14 +248,28 @@ export const FailedDocuments = z
       z.looseObject({
         object_id: z.string(),
         collection_id: z.string(),
+        row: z.int(),
         error: z.string(),
         error_type: z.string(),
+        exception: z.string(),
+        traceback: z.string().nullable(),
+        stage: z.string().nullable(),
+        attempt: z.int(),
+        retry_count: z.int(),
+        plugin_version: z.string().nullable(),
+        code_hash: z.string().nullable(),
         timestamp: z.string(),
+        /** Null when the plugin was given no row, or its object has changed since. */
+        input_bytes: z.int().nullable(),
+        /** Null also when it is larger than what is kept. */
+        input: FreeObject.nullable().optional(),
       }),
     ),
     total: z.int(),
     limit: z.int(),
     offset: z.int(),
+    /** A page also ends where it holds 8 MiB of text; null at the end. */
+    next_offset: z.int().nullable(),
   })
   .openapi("FailedDocumentsResponse")
 export type FailedDocuments = z.output<typeof FailedDocuments>

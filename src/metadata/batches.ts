@@ -25,6 +25,8 @@ export interface BatchRow {
   max_concurrency: number | null
   error: string | null
   task_id: string | null
+  /** How often failed rows of it were run again. */
+  retry: number
   created_at: string
   updated_at: string
   submitted_at: string | null
@@ -53,19 +55,8 @@ export interface RunRow {
   finished_at: string | null
 }
 
-export interface RowErrorRow {
-  batch_id: string
-  collection_id: string
-  ordinal: number
-  object_id: string
-  error_type: string
-  exception: string
-  message: string
-  traceback: string | null
-  stage: string | null
-  attempt: number
-  created_at: string
-}
+/** What of a run says which code its rows run in. */
+export type RunCode = Pick<RunRow, "plugin_id" | "plugin_version" | "code_hash" | "feature_extractor">
 
 /** As the index `batches_live` has it. */
 const LIVE = "('QUEUED', 'PENDING', 'IN_PROGRESS', 'SUSPENDED')"
@@ -92,22 +83,9 @@ export function batchReader(db: Db) {
   )
   const runs = db.prepare<[string], RunRow>("SELECT * FROM batch_runs WHERE batch_id = ? ORDER BY collection_id")
   const run = db.prepare<[string, string], RunRow>("SELECT * FROM batch_runs WHERE batch_id = ? AND collection_id = ?")
-  const errors = db.prepare<
-    { batchId: string; collectionId: string | null; limit: number; offset: number },
-    RowErrorRow
-  >(
-    `SELECT * FROM row_errors WHERE batch_id = @batchId AND (@collectionId IS NULL OR collection_id = @collectionId)
-     ORDER BY collection_id, ordinal LIMIT @limit OFFSET @offset`,
-  )
-  const errorCount = db.prepare<{ batchId: string; collectionId: string | null }, { count: number }>(
-    "SELECT count(*) AS count FROM row_errors WHERE batch_id = @batchId AND (@collectionId IS NULL OR collection_id = @collectionId)",
-  )
   const steps = db.prepare<[string], BatchStepRow>(
     `SELECT collection_id, step_index, step, rows, rows_failed, seconds FROM batch_steps WHERE batch_id = ?
      ORDER BY collection_id, step_index`,
-  )
-  const summary = db.prepare<[string], { exception: string; count: number }>(
-    "SELECT exception, count(*) AS count FROM row_errors WHERE batch_id = ? GROUP BY exception ORDER BY count DESC LIMIT 20",
   )
   return {
     get: (namespaceId: string, batchId: string) => get.get(namespaceId, batchId),
@@ -126,10 +104,6 @@ export function batchReader(db: Db) {
     objectIds: (batchId: string, limit: number) => objectIds.all(batchId, limit).map((row) => row.object_id),
     runs: (batchId: string) => runs.all(batchId),
     run: (batchId: string, collectionId: string) => run.get(batchId, collectionId),
-    errors: (batchId: string, collectionId: string | null, limit: number, offset: number) =>
-      errors.all({ batchId, collectionId, limit, offset }),
-    errorCount: (batchId: string, collectionId: string | null) => errorCount.get({ batchId, collectionId })?.count ?? 0,
-    errorSummary: (batchId: string) => summary.all(batchId),
     /** What each step did in the partitions that are committed. */
     steps: (batchId: string) => steps.all(batchId),
   }
@@ -170,11 +144,11 @@ export function batchWriter(db: Db) {
   const insert = db.prepare<BatchRow>(
     `INSERT INTO batches (batch_id, namespace_id, bucket_id, batch_name, status, membership, membership_filters,
        membership_limit, membership_next, membership_end, object_count, collection_ids, metadata, lifecycle_reason,
-       suspended_from, failure_policy, priority, max_concurrency, error, task_id, created_at, updated_at, submitted_at,
+       suspended_from, failure_policy, priority, max_concurrency, error, task_id, retry, created_at, updated_at, submitted_at,
        finished_at)
      VALUES (@batch_id, @namespace_id, @bucket_id, @batch_name, @status, @membership, @membership_filters,
        @membership_limit, @membership_next, @membership_end, @object_count, @collection_ids, @metadata, @lifecycle_reason,
-       @suspended_from, @failure_policy, @priority, @max_concurrency, @error, @task_id, @created_at, @updated_at,
+       @suspended_from, @failure_policy, @priority, @max_concurrency, @error, @task_id, @retry, @created_at, @updated_at,
        @submitted_at, @finished_at)`,
   )
   const update = db.prepare<BatchChange & { at: string; batchId: string }>(
@@ -261,15 +235,29 @@ export function batchWriter(db: Db) {
        rows_skipped = rows_in - rows_done - rows_failed
      WHERE batch_id = @batchId AND collection_id = @collectionId AND finished_at IS NULL`,
   )
-  const insertError = db.prepare<RowErrorRow>(
-    `INSERT OR REPLACE INTO row_errors (batch_id, collection_id, ordinal, object_id, error_type, exception, message,
-       traceback, stage, attempt, created_at)
-     VALUES (@batch_id, @collection_id, @ordinal, @object_id, @error_type, @exception, @message, @traceback, @stage,
-       @attempt, @created_at)`,
+  const reopen = db.prepare<{ from: string; at: string; batchId: string }>(
+    `UPDATE batches SET status = 'IN_PROGRESS', retry = retry + 1, error = NULL, finished_at = NULL, updated_at = @at
+     WHERE batch_id = @batchId AND status IN (SELECT value FROM json_each(@from))`,
   )
-  const erase = ["row_errors", "partitions", "batch_steps", "batch_runs", "batch_objects", "batches"].map((table) =>
-    db.prepare<[string]>(`DELETE FROM ${table} WHERE batch_id = ?`),
+  const reopenRun = db.prepare<
+    RunCode & { failed: number; skipped: number; at: string; batchId: string; collectionId: string }
+  >(
+    `UPDATE batch_runs SET status = 'IN_PROGRESS', rows_failed = rows_failed - @failed, rows_skipped = rows_skipped - @skipped,
+       plugin_id = @plugin_id, plugin_version = @plugin_version, code_hash = @code_hash,
+       feature_extractor = @feature_extractor, environment = NULL, isolation = NULL, isolation_facts = NULL, error = NULL,
+       started_at = @at, finished_at = NULL
+     WHERE batch_id = @batchId AND collection_id = @collectionId AND finished_at IS NOT NULL`,
   )
+  const erase = [
+    "row_inputs",
+    "row_errors",
+    "retried_rows",
+    "partitions",
+    "batch_steps",
+    "batch_runs",
+    "batch_objects",
+    "batches",
+  ].map((table) => db.prepare<[string]>(`DELETE FROM ${table} WHERE batch_id = ?`))
   return {
     insert: (row: BatchRow) => void insert.run(row),
     update: (batchId: string, change: BatchChange, at: string) => void update.run({ ...change, at, batchId }),
@@ -313,10 +301,20 @@ export function batchWriter(db: Db) {
     /** What has neither succeeded nor failed by now is skipped, so that in = done + failed + skipped. */
     finishRun: (batchId: string, collectionId: string, status: string, error: string | null, at: string) =>
       finishRun.run({ batchId, collectionId, status, error, at }).changes === 1,
-    insertError: (row: RowErrorRow) => void insertError.run(row),
     /** Adds what a step did in a partition. */
     addStep: (batchId: string, collectionId: string, index: number, { step, rows, rows_failed, seconds }: BatchStep) =>
       void addStep.run({ batchId, collectionId, index, step, rows, rows_failed, seconds }),
+    /** For a retry, under the next number. False when the batch is in none of these states. */
+    reopen: (batchId: string, from: readonly string[], at: string) =>
+      reopen.run({ batchId, from: JSON.stringify(from), at }).changes === 1,
+    /** So many failed and skipped rows are open again, and run in this code. */
+    reopenRun: (
+      batchId: string,
+      collectionId: string,
+      rows: { failed: number; skipped: number },
+      code: RunCode,
+      at: string,
+    ) => void reopenRun.run({ ...code, ...rows, batchId, collectionId, at }),
     erase(batchId: string) {
       for (const statement of erase) statement.run(batchId)
     },

@@ -6,6 +6,7 @@ import quotasOfANamespace from "./migrations/0004_quotas_of_a_namespace.sql" wit
 import egressOfANamespace from "./migrations/0005_egress_of_a_namespace.sql" with { type: "text" }
 import realtime from "./migrations/0006_deployments.sql" with { type: "text" }
 import environmentOfAPlugin from "./migrations/0007_environment_of_a_plugin.sql" with { type: "text" }
+import retriesAndRowInputs from "./migrations/0008_retries_and_row_inputs.sql" with { type: "text" }
 import lifeOfABatch from "./migrations/0009_life_of_a_batch.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
@@ -17,6 +18,7 @@ const MIGRATIONS: readonly string[] = [
   egressOfANamespace,
   realtime,
   environmentOfAPlugin,
+  retriesAndRowInputs,
   lifeOfABatch,
 ]
 

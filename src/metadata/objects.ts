@@ -31,6 +31,7 @@ export interface PartitionObject {
   fields: string | null
   blobs: string | null
   created_at: string | null
+  updated_at: string | null
 }
 
 /** Which objects of a bucket, and by what they are to be ordered. */
@@ -86,11 +87,21 @@ export function objectReader(db: Db) {
   const present = db.prepare<[string, string], { object_id: string }>(
     `SELECT o.object_id FROM json_each(?) AS j JOIN objects o ON o.object_id = j.value AND o.bucket_id = ? ORDER BY j.id`,
   )
-  const forPartition = db.prepare<[string, number, number], PartitionObject>(
-    `SELECT m.ordinal, m.object_id, o.bucket_id, o.key_prefix, o.fields, o.blobs, o.created_at
-     FROM batch_objects m JOIN batches b USING (batch_id)
-       LEFT JOIN objects o ON o.object_id = m.object_id AND o.bucket_id = b.bucket_id
-     WHERE m.batch_id = ? AND m.ordinal >= ? AND m.ordinal < ? ORDER BY m.ordinal`,
+  const member = "m.ordinal, m.object_id, o.bucket_id, o.key_prefix, o.fields, o.blobs, o.created_at, o.updated_at"
+  const ofMember = "LEFT JOIN objects o ON o.object_id = m.object_id AND o.bucket_id = b.bucket_id"
+  const forPartition = db.prepare<[string, number, number, number], PartitionObject>(
+    `SELECT ${member} FROM batch_objects m JOIN batches b USING (batch_id) ${ofMember}
+     WHERE m.batch_id = ? AND m.ordinal >= ? AND m.ordinal < ? ORDER BY m.ordinal LIMIT ?`,
+  )
+  const forRetry = db.prepare<[string, string, number, number, number, number], PartitionObject>(
+    `SELECT ${member} FROM retried_rows r JOIN batch_objects m ON m.batch_id = r.batch_id AND m.ordinal = r.ordinal
+       JOIN batches b ON b.batch_id = r.batch_id ${ofMember}
+     WHERE r.batch_id = ? AND r.collection_id = ? AND r.ordinal >= ? AND r.ordinal < ? AND r.open_in = ?
+     ORDER BY r.ordinal LIMIT ?`,
+  )
+  const members = db.prepare<[string, string], PartitionObject>(
+    `SELECT ${member} FROM batch_objects m JOIN batches b USING (batch_id) ${ofMember}
+     WHERE m.batch_id = ? AND m.ordinal IN (SELECT value FROM json_each(?)) ORDER BY m.ordinal`,
   )
 
   return {
@@ -128,11 +139,23 @@ export function objectReader(db: Db) {
     },
 
     /**
-     * Objects of the ordinals [firstOrdinal, endOrdinal) of a batch, in order. Members may have been taken unchecked: an
-     * object of another bucket is as good as gone.
+     * Objects of a partition's next rows from `ordinal` on, in order. Members may have been taken unchecked: an object of
+     * another bucket is as good as gone.
      */
-    forPartition: (batchId: string, firstOrdinal: number, endOrdinal: number): PartitionObject[] =>
-      forPartition.all(batchId, firstOrdinal, endOrdinal),
+    forPartition(
+      partition: { batch_id: string; collection_id: string; end_ordinal: number; retry: number },
+      ordinal: number,
+      limit: number,
+    ): PartitionObject[] {
+      const { batch_id: batchId, collection_id: collectionId, end_ordinal: end, retry } = partition
+      return retry === 0
+        ? forPartition.all(batchId, ordinal, end, limit)
+        : forRetry.all(batchId, collectionId, ordinal, end, retry, limit)
+    },
+
+    /** The same by their ordinals in a batch. */
+    members: (batchId: string, ordinals: readonly number[]): PartitionObject[] =>
+      members.all(batchId, JSON.stringify(ordinals)),
 
     /** Up to `limit` members of a bucket with afterSeq < seq <= endSeq that pass the filter, in the order of arrival. */
     membershipSlice(

@@ -18,6 +18,7 @@ import { partReader, partWriter } from "./parts.ts"
 import { pluginReader, pluginWriter } from "./plugins.ts"
 import { processReader, processWriter } from "./processes.ts"
 import { rowMemory } from "./remembered.ts"
+import { rowErrorReader, rowErrorWriter } from "./row-errors.ts"
 import { taskReader, taskWriter } from "./tasks.ts"
 
 export type Db = Database.Database
@@ -58,6 +59,7 @@ export function openMetadata(path: string, now: () => Date) {
     parts: partReader(db),
     plugins: pluginReader(db, memory),
     processes: processReader(db),
+    rowErrors: rowErrorReader(db),
     tasks: taskReader(db),
   }
   const write = {
@@ -74,6 +76,7 @@ export function openMetadata(path: string, now: () => Date) {
     parts: partWriter(db),
     plugins: memory.forgetting(pluginWriter(db)),
     processes: processWriter(db),
+    rowErrors: rowErrorWriter(db),
     tasks: taskWriter(db),
   }
   const tx = { read, write }

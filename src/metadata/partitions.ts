@@ -9,12 +9,33 @@ export interface PartitionRow {
   state: "pending" | "leased" | "done" | "split" | "canceled"
   attempt: number
   deaths: number
+  /** 0: all rows of the range; else those that are open in `retried_rows` under this number. */
+  retry: number
+  rows_in: number
+  /** Rows a step is given at once, at most; null: as many as it takes. */
+  batch_rows: number | null
+  /** 1: its rows were one call during which a worker died. */
+  suspect: 0 | 1
   rows_done: number
   rows_failed: number
   rows_skipped: number
   leased_at: string | null
   finished_at: string | null
 }
+
+/** What a partition is made of. */
+export type PartitionRange = Pick<
+  PartitionRow,
+  | "batch_id"
+  | "collection_id"
+  | "first_ordinal"
+  | "end_ordinal"
+  | "retry"
+  | "rows_in"
+  | "deaths"
+  | "batch_rows"
+  | "suspect"
+>
 
 export interface PartitionCounts {
   readonly rows_done: number
@@ -46,7 +67,39 @@ export function partitionReader(db: Db) {
   const open = db.prepare<[string, string], { count: number }>(
     "SELECT count(*) AS count FROM partitions WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')",
   )
+  const unprocessed = db.prepare<[string, string], { partitions: number; rows: number }>(
+    `SELECT count(*) AS partitions, coalesce(sum(CASE WHEN state = 'canceled' THEN rows_in END), 0) AS rows FROM partitions
+     WHERE batch_id = ? AND collection_id = ? AND retry = 0`,
+  )
+  type OpenRange = [string, string, number, number, number]
+  const openRows =
+    "FROM retried_rows WHERE batch_id = ? AND collection_id = ? AND ordinal >= ? AND ordinal < ? AND open_in = ?"
+  const openBefore = db.prepare<OpenRange, { count: number }>(`SELECT count(*) AS count ${openRows}`)
+  const openAt = db.prepare<[...OpenRange, number], { ordinal: number }>(
+    `SELECT ordinal ${openRows} ORDER BY ordinal LIMIT 1 OFFSET ?`,
+  )
   return {
+    /** Of the first pass: how many partitions there are, and rows of those that were canceled. */
+    firstPass: (batchId: string, collectionId: string) =>
+      unprocessed.get(batchId, collectionId) ?? { partitions: 0, rows: 0 },
+    /** How many of a partition's rows come before the ordinal. */
+    rowsBefore(partition: PartitionRange, ordinal: number): number {
+      const { batch_id: batchId, collection_id: collectionId, first_ordinal: first, retry } = partition
+      if (retry === 0) return ordinal - first
+      return openBefore.get(batchId, collectionId, first, ordinal, retry)?.count ?? 0
+    },
+    /** The ordinal of a partition's row by its place, from 0. */
+    ordinalAt(partition: PartitionRange, place: number): number {
+      const {
+        batch_id: batchId,
+        collection_id: collectionId,
+        first_ordinal: first,
+        end_ordinal: end,
+        retry,
+      } = partition
+      if (retry === 0) return first + place
+      return openAt.get(batchId, collectionId, first, end, retry, place)?.ordinal ?? end
+    },
     /**
      * `workers`: how many leases a namespace without a quota of its own may hold; null is unlimited. `put off`: runs, as
      * `<batch>/<collection>`, that are passed by. `turns`: when each namespace was served last, in any unit.
@@ -58,9 +111,21 @@ export function partitionReader(db: Db) {
 }
 
 export function partitionWriter(db: Db) {
-  const insert = db.prepare<[string, string, number, number, number]>(
-    `INSERT INTO partitions (batch_id, collection_id, first_ordinal, end_ordinal, state, deaths)
-     VALUES (?, ?, ?, ?, 'pending', ?)`,
+  const insert = db.prepare<PartitionRange>(
+    `INSERT INTO partitions (batch_id, collection_id, first_ordinal, end_ordinal, state, retry, rows_in, deaths, batch_rows, suspect)
+     VALUES (@batch_id, @collection_id, @first_ordinal, @end_ordinal, 'pending', @retry, @rows_in, @deaths, @batch_rows, @suspect)`,
+  )
+  // Cut by the rows that are open, not by ordinals: a few failed rows of a large batch are one partition.
+  const insertOpen = db.prepare<{ batchId: string; collectionId: string; retry: number; size: number }>(
+    `INSERT INTO partitions (batch_id, collection_id, first_ordinal, end_ordinal, state, retry, rows_in)
+     SELECT @batchId, @collectionId, min(ordinal), max(ordinal) + 1, 'pending', @retry, count(*)
+     FROM (SELECT ordinal, (row_number() OVER (ORDER BY ordinal) - 1) / CAST(@size AS INTEGER) AS part FROM retried_rows
+           WHERE batch_id = @batchId AND collection_id = @collectionId AND open_in = @retry)
+     GROUP BY part ORDER BY part`,
+  )
+  const reopen = db.prepare<[string, string]>(
+    `UPDATE partitions SET state = 'pending', leased_at = NULL, finished_at = NULL
+     WHERE batch_id = ? AND collection_id = ? AND state = 'canceled' AND retry = 0`,
   )
   const lease = db.prepare<[string, number]>(
     "UPDATE partitions SET state = 'leased', attempt = attempt + 1, leased_at = ? WHERE partition_id = ? AND state = 'pending'",
@@ -77,13 +142,33 @@ export function partitionWriter(db: Db) {
   const split = db.prepare<[string, number, number]>(
     "UPDATE partitions SET state = 'split', finished_at = ? WHERE partition_id = ? AND attempt = ? AND state = 'leased'",
   )
+  const narrow = db.prepare<[number | null, number, number, number]>(
+    `UPDATE partitions SET state = 'pending', leased_at = NULL, deaths = deaths + 1, batch_rows = ?, suspect = ?
+     WHERE partition_id = ? AND attempt = ? AND state = 'leased'`,
+  )
   const cancelOpen = db.prepare<[string, string, string]>(
     `UPDATE partitions SET state = 'canceled', finished_at = ?
      WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')`,
   )
   return {
-    insert: (batchId: string, collectionId: string, first: number, end: number, deaths: number) =>
-      void insert.run(batchId, collectionId, first, end, deaths),
+    insert({
+      batch_id,
+      collection_id,
+      first_ordinal,
+      end_ordinal,
+      retry,
+      rows_in,
+      deaths,
+      batch_rows,
+      suspect,
+    }: PartitionRange) {
+      insert.run({ batch_id, collection_id, first_ordinal, end_ordinal, retry, rows_in, deaths, batch_rows, suspect })
+    },
+    /** Partitions of `size` rows over those that a retry has opened. */
+    insertOpen: (batchId: string, collectionId: string, retry: number, size: number) =>
+      void insertOpen.run({ batchId, collectionId, retry, size }),
+    /** What of the first pass never ran. */
+    reopen: (batchId: string, collectionId: string) => void reopen.run(batchId, collectionId),
     /** False when it is not pending any more. */
     lease: (partitionId: number, at: string) => lease.run(at, partitionId).changes === 1,
     /** Gives a lease back; false when the attempt is not the current one. */
@@ -94,6 +179,12 @@ export function partitionWriter(db: Db) {
     finish: (partitionId: number, attempt: number, counts: PartitionCounts, at: string) =>
       finish.run({ ...counts, at, partition_id: partitionId, attempt }).changes === 1,
     split: (partitionId: number, attempt: number, at: string) => split.run(at, partitionId, attempt).changes === 1,
+    /** Gives a lease back after a death, with fewer rows a call. */
+    narrow: (
+      partitionId: number,
+      attempt: number,
+      { batch_rows, suspect }: Pick<PartitionRow, "batch_rows" | "suspect">,
+    ) => void narrow.run(batch_rows, suspect, partitionId, attempt),
     cancelOpen: (batchId: string, collectionId: string, at: string) => void cancelOpen.run(at, batchId, collectionId),
   }
 }

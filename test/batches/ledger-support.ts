@@ -30,7 +30,9 @@ export function openLedger() {
     now,
     pluginById: () => plugin,
     rowsInProgress: () => 0,
+    rowsPerPartition: () => 2,
     onSubmitted: nothing,
+    onRetried: nothing,
     onChanged: nothing,
     onCanceled: nothing,
     onSuspended: nothing,
@@ -118,6 +120,7 @@ export function openLedger() {
     /** A partition whose first `failed` rows failed. */
     commit: (partition: PartitionRow, failed = 0): boolean =>
       book.commit(partition, {
+        code: { plugin_version: "1.0.0", code_hash: plugin.codeHash },
         part: null,
         superseded: [],
         faults: Array.from({ length: failed }, (_, index) => ({
@@ -128,8 +131,9 @@ export function openLedger() {
           message: "no",
           traceback: null,
           stage: null,
+          input: null,
         })),
-        done: partition.end_ordinal - partition.first_ordinal - failed,
+        done: partition.rows_in - failed,
         skipped: 0,
       }),
     /** All rows of the batch's runs: in, done, failed, skipped. */

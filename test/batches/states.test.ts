@@ -1,5 +1,14 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test"
-import { BATCH_STATES, type BatchState, isLive, isTerminal, NEXT, statesBefore } from "../../src/batches/states.ts"
+import {
+  BATCH_STATES,
+  type BatchState,
+  isLive,
+  isTerminal,
+  NEXT,
+  RETRIABLE,
+  statesBefore,
+} from "../../src/batches/states.ts"
+import { ApplianceError } from "../../src/errors.ts"
 import { leased, type OpenLedger, openLedger } from "./ledger-support.ts"
 
 let opened: OpenLedger
@@ -53,6 +62,7 @@ const MOVES: readonly { readonly what: string; readonly to: BatchState; readonly
   { what: "pause", to: "SUSPENDED", act: (id) => opened.suspension.pause(id) },
   { what: "hold", to: "SUSPENDED", act: (id) => opened.suspension.hold(id, "why") },
   { what: "cancel", to: "CANCELED", act: (id) => opened.ledger.cancel(id) },
+  { what: "retry", to: "IN_PROGRESS", act: (id) => retry(id) },
   { what: "fail its run", to: "FAILED", act: (id) => failRun(id) },
   { what: "delete its collection", to: "CANCELED", act: (id) => cancelRun(id) },
 ]
@@ -68,8 +78,13 @@ test.each(BATCH_STATES.flatMap((from) => MOVES.map((move) => [move.what, from, m
     const { status, finished_at, lifecycle_reason, suspended_from } = opened.row(id)
     if (status !== from) expect(NEXT[from]).toContain(status)
     // These come from one place only; all others from wherever the table lets them.
-    const only: Partial<Record<string, BatchState>> = { submit: "DRAFT", plan: "QUEUED", start: "PENDING" }
-    const may = what in only ? only[what] === from : NEXT[from].includes(to)
+    const only: Partial<Record<string, readonly BatchState[]>> = {
+      submit: ["DRAFT"],
+      plan: ["QUEUED"],
+      start: ["PENDING"],
+      retry: RETRIABLE,
+    }
+    const may = only[what]?.includes(from) ?? NEXT[from].includes(to)
     // A run is there to fail once the batch is submitted, and is open once it has started.
     const has = what === "fail its run" ? started.has(from) : what !== "delete its collection" || from !== "DRAFT"
     expect(status).toBe(may && has ? to : from)
@@ -91,10 +106,11 @@ test.each(["QUEUED", "PENDING", "IN_PROGRESS"] as const)("a batch paused when it
   expect(opened.suspension.resume(id)).toBe(false)
 })
 
-test("nothing follows an end, every other state can end, and all are reached from a draft", () => {
+test("only a retry follows an end, every other state can end, and all are reached from a draft", () => {
   for (const state of BATCH_STATES) {
     expect(NEXT[state]).not.toContain(state)
-    expect(isTerminal(state)).toBe(NEXT[state].length === 0)
+    if (isTerminal(state)) expect(NEXT[state]).toEqual(RETRIABLE.includes(state) ? ["IN_PROGRESS"] : [])
+    else expect(NEXT[state].length).toBeGreaterThan(0)
     expect(isLive(state)).toBe(state !== "DRAFT" && !isTerminal(state))
     for (const next of NEXT[state]) expect(statesBefore(next)).toContain(state)
   }
@@ -130,6 +146,14 @@ function ended(failed: number): string {
     opened.commit(partition, count < failed ? 2 : 0)
   }
   return id
+}
+
+function retry(id: string): void {
+  try {
+    opened.batches.retry(opened.namespace, opened.row(id).bucket_id, id, {})
+  } catch (error) {
+    if (!(error instanceof ApplianceError)) throw error
+  }
 }
 
 function failRun(id: string): void {

@@ -227,6 +227,7 @@ test("a partition reads its members in order and shows those that are gone as nu
       max_concurrency: null,
       error: null,
       task_id: null,
+      retry: 0,
       created_at: at,
       updated_at: at,
       submitted_at: null,
@@ -235,7 +236,11 @@ test("a partition reads its members in order and shows those that are gone as nu
     tx.write.batches.addMembers("btch_x", 0, ids)
   })
   domain.objects.remove(domain.namespace, bucketId, String(ids[1]))
-  const rows = domain.metadata.read.objects.forPartition("btch_x", 1, 3)
+  const rows = domain.metadata.read.objects.forPartition(
+    { batch_id: "btch_x", collection_id: "col_x", end_ordinal: 3, retry: 0 },
+    1,
+    100,
+  )
   expect(rows.map((row) => [row.ordinal, row.object_id, row.fields === null])).toEqual([
     [1, String(ids[1]), true],
     [2, String(ids[2]), false],

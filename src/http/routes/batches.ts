@@ -9,6 +9,8 @@ import {
   FailedDocumentsQuery,
   ListBatches,
   ListBatchesResponse,
+  RetriedBatch,
+  RetryBatch,
   SubmitBatch,
   TriggerBatch,
   UpdateBatch,
@@ -101,6 +103,14 @@ const resume = createRoute({
   request: { headers, params: BatchParams },
   responses: found,
 })
+const retry = createRoute({
+  method: "post",
+  path: `${path}/{batch_id}/retry`,
+  tags,
+  summary: "Run the failed rows of a batch that has ended again, in the code that its collections name now",
+  request: { headers, params: BatchParams, body: jsonRequest(RetryBatch) },
+  responses: { 200: { description: "What runs again", content: json(RetriedBatch) }, ...ERRORS },
+})
 const get = createRoute({
   method: "get",
   path: `${path}/{batch_id}`,
@@ -129,7 +139,7 @@ const failedDocuments = createRoute({
   method: "get",
   path: `${path}/{batch_id}/failed-documents`,
   tags,
-  summary: "Rows that failed, with their tracebacks",
+  summary: "Rows that failed, with their tracebacks and what the plugin was given",
   request: { headers, params: BatchParams, query: FailedDocumentsQuery },
   responses: { 200: { description: "Row errors", content: json(FailedDocuments) }, ...ERRORS },
 })
@@ -180,6 +190,10 @@ export function batchRoutes(app: App, { batches, namespaces, idempotency }: Deps
   app.openapi(resume, (c) => {
     const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
     return c.json(batches.resume(namespaceOf(c, namespaces), bucket, id), 200)
+  })
+  app.openapi(retry, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    return c.json(batches.retry(namespaceOf(c, namespaces), bucket, id, c.req.valid("json")), 200)
   })
   app.openapi(failedDocuments, (c) => {
     const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")

@@ -19,7 +19,6 @@ const NOT_ENABLED: readonly (readonly [method: string, path: string])[] = [
   ["post", "/v1/buckets/:bucket/objects/aggregate"],
   ["post", "/v1/buckets/:bucket/uploads/batch"],
   ["post", "/v1/buckets/:bucket/uploads/confirm/batch"],
-  ["post", "/v1/buckets/:bucket/batches/:batch/retry"],
   ["get", "/v1/buckets/:bucket/batches/:batch/logs"],
   ["get", "/v1/buckets/:bucket/batches/:batch/events"],
   ["get", "/v1/batches/:batch"],

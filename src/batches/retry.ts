@@ -1,0 +1,174 @@
+/**
+ * Failed rows run again, in their batch: one transaction takes them out of the failed ones, opens them as partitions of a
+ * retry, and takes the batch back from its end. What a run that failed as a whole never reached runs too. Rows run in the code
+ * that their collection names now, so that a fixed plugin is tried on what its predecessor failed at.
+ */
+import type { RetriedBatch, RetryBatch } from "../contract/batches.ts"
+import { ApplianceError } from "../errors.ts"
+import type { BatchRow, RunCode, RunRow } from "../metadata/batches.ts"
+import type { Metadata, Transaction } from "../metadata/open.ts"
+import type { RetrySelection } from "../metadata/row-errors.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { insertFirstPass, type RunError } from "./ledger.ts"
+import { taskStatus } from "./model.ts"
+import { isTerminal, RETRIABLE } from "./states.ts"
+
+interface Deps {
+  metadata: Pick<Metadata, "transact">
+  now: () => Date
+  pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
+  /** How many rows a partition gets of so many. */
+  rowsPerPartition: (rows: number) => number
+}
+
+type Left = RetriedBatch["skipped"][number]
+
+/** What may pass by itself. */
+const TRANSIENT = ["network", "resource"]
+const MAX_RETRIES = 3
+
+/** What a retry does with a run. */
+interface RunRetry {
+  readonly run: RunRow
+  readonly code: RunCode
+  readonly selection: RetrySelection
+  readonly failed: number
+  /** Rows of a failed run that were never tried. */
+  readonly unprocessed: number
+  /** No row of it was ever cut into a partition. */
+  readonly uncut: boolean
+}
+
+export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps) {
+  /**
+   * Zero rows are an answer, not an error: who retries every batch that ended need not look first whether something failed.
+   * @throws BadRequestError for a batch that has not ended or was canceled; of two at once the second gets that
+   */
+  return (namespace: Namespace, find: (tx: Transaction) => BatchRow, request: RetryBatch): RetriedBatch =>
+    metadata.transact((tx) => {
+      const batch = find(tx)
+      refuseUnlessEnded(batch)
+      const { retries, skipped } = selected(tx, namespace, batch, request)
+      const at = now().toISOString()
+      const reopened = retries.length > 0 && tx.write.batches.reopen(batch.batch_id, RETRIABLE, at)
+      if (reopened) for (const retry of retries) reopenRun(tx, batch, retry, at)
+      if (reopened && batch.task_id !== null) tx.write.tasks.move(batch.task_id, "IN_PROGRESS", null, at)
+      const rows = retries.reduce((sum, { failed, unprocessed }) => sum + failed + unprocessed, 0)
+      return {
+        batch_id: batch.batch_id,
+        task_id: batch.task_id,
+        status: reopened ? "IN_PROGRESS" : taskStatus(batch.status),
+        retry_count: batch.retry + (reopened ? 1 : 0),
+        retried_rows: rows,
+        skipped_rows: skipped.reduce((sum, left) => sum + left.rows, 0),
+        skipped,
+        runs: retries.map(({ run, code, failed, unprocessed }) => ({
+          collection_id: run.collection_id,
+          plugin_id: code.plugin_id,
+          plugin_version: code.plugin_version,
+          code_hash: code.code_hash,
+          code_changed: code.code_hash !== run.code_hash,
+          failed_rows: failed,
+          unprocessed_rows: unprocessed,
+        })),
+        message:
+          rows === 0
+            ? `No row of the batch runs again${skipped.length === 0 ? ": none failed" : "; see 'skipped'"}.`
+            : `${rows} rows of the batch run again.`,
+      }
+    })
+
+  function selected(tx: Transaction, namespace: Namespace, batch: BatchRow, request: RetryBatch) {
+    const transientOnly = request.retry_mode === "transient_only"
+    const maxRetries = request.max_retry_count ?? MAX_RETRIES
+    const retries: RunRetry[] = []
+    const skipped: Left[] = []
+    for (const run of tx.read.batches.runs(batch.batch_id)) {
+      const selection = {
+        batchId: batch.batch_id,
+        collectionId: run.collection_id,
+        maxRetries,
+        errorTypes: transientOnly ? JSON.stringify(TRANSIENT) : null,
+      }
+      const leave = (reason: Left["reason"], rows: number, message: string) => {
+        if (rows > 0) skipped.push({ collection_id: run.collection_id, reason, rows, message })
+      }
+      const found = tx.read.rowErrors.retriable(selection)
+      const first = tx.read.partitions.firstPass(run.batch_id, run.collection_id)
+      const uncut = run.status === "FAILED" && first.partitions === 0
+      const untried = run.status !== "FAILED" ? 0 : uncut ? run.rows_skipped : first.rows
+      const all = found.rows + found.exhausted + found.lasting + untried
+      // All runs are of tier 0 while sources are buckets.
+      if (request.tier_nums != null && !request.tier_nums.includes(0)) {
+        leave("tier", all, "The tier is not one of 'tier_nums'.")
+        continue
+      }
+      const code = codeNow(tx, namespace, run)
+      if ("reason" in code) {
+        leave(code.reason, all, code.message)
+        continue
+      }
+      leave("retry_limit", found.exhausted, `The rows were run again ${maxRetries} times or more ('max_retry_count').`)
+      leave(
+        "not_transient",
+        found.lasting,
+        "The rows' errors do not pass by themselves; retry_mode 'all' takes them too.",
+      )
+      const stopped = run.error === null ? null : (JSON.parse(run.error) as RunError)
+      const lasting = transientOnly && stopped !== null && !TRANSIENT.includes(stopped.error_type)
+      if (lasting) leave("not_transient", untried, `The run failed as a whole: ${stopped.message}`)
+      const unprocessed = lasting ? 0 : untried
+      if (found.rows + unprocessed > 0) {
+        retries.push({ run, code, selection, failed: found.rows, unprocessed, uncut: uncut && unprocessed > 0 })
+      }
+    }
+    return { retries, skipped }
+  }
+
+  /** The code that the run's collection names now, or why there is none. */
+  function codeNow(tx: Transaction, namespace: Namespace, run: RunRow): RunCode | Pick<Left, "reason" | "message"> {
+    const collection = tx.read.collections.get(namespace.namespaceId, run.collection_id)
+    if (collection === undefined) {
+      return { reason: "collection_deleted", message: `Collection '${run.collection_id}' was deleted.` }
+    }
+    if (collection.enabled !== 1) {
+      return { reason: "collection_disabled", message: `Collection '${run.collection_id}' is disabled.` }
+    }
+    const plugin = pluginById(namespace, collection.plugin_id)
+    if (plugin === null) {
+      const message = `Plugin '${collection.plugin_id}' is not registered any more; upload it, or move the collection to another version.`
+      return { reason: "plugin_missing", message }
+    }
+    const { version }: { version: string } = JSON.parse(collection.feature_extractor)
+    return {
+      plugin_id: collection.plugin_id,
+      plugin_version: version,
+      code_hash: plugin.codeHash,
+      feature_extractor: collection.feature_extractor,
+    }
+  }
+
+  function reopenRun(tx: Transaction, batch: BatchRow, retry: RunRetry, at: string): void {
+    const { run, code, selection, unprocessed, uncut } = retry
+    const number = batch.retry + 1
+    const failed = tx.write.rowErrors.open(selection, number)
+    if (failed > 0) {
+      tx.write.partitions.insertOpen(run.batch_id, run.collection_id, number, rowsPerPartition(failed))
+    }
+    if (uncut) insertFirstPass(tx, run, batch.object_count, rowsPerPartition(batch.object_count))
+    else if (unprocessed > 0) tx.write.partitions.reopen(run.batch_id, run.collection_id)
+    tx.write.batches.reopenRun(run.batch_id, run.collection_id, { failed, skipped: unprocessed }, code, at)
+  }
+}
+
+function refuseUnlessEnded({ status }: BatchRow): void {
+  if (isTerminal(status) && status !== "CANCELED") return
+  const why =
+    status === "CANCELED"
+      ? "was canceled; trigger a new batch over its objects"
+      : status === "DRAFT"
+        ? "is a DRAFT; submit it first"
+        : `is ${status}; retry it when it has ended`
+  throw new ApplianceError("BadRequestError", `The batch ${why}.`, { details: { status } })
+}

@@ -1,0 +1,57 @@
+/** Rows that failed, as they are listed: bounded by rows and by bytes, inputs only where they are asked for. */
+import type { FailedDocuments, FailedDocumentsQuery } from "../contract/batches.ts"
+import type { Metadata } from "../metadata/open.ts"
+import type { ListedRowError } from "../metadata/row-errors.ts"
+
+/** Of a page's texts; the row that passes it is the last. A thousand inputs and tracebacks would be 100 MiB. */
+const PAGE_CHARACTERS = 8 * 1024 ** 2
+
+export function failedDocuments(
+  read: Pick<Metadata["read"], "rowErrors">,
+  batchId: string,
+  query: FailedDocumentsQuery,
+): FailedDocuments {
+  const { limit, offset } = query
+  // Tier 0 is all there is while sources are buckets.
+  if ((query.tier_num ?? 0) > 0) {
+    return { batch_id: batchId, failed_documents: [], total: 0, limit, offset, next_offset: null }
+  }
+  const filter = {
+    collectionId: query.collection_id ?? null,
+    errorType: query.error_type ?? null,
+    exception: query.exception ?? null,
+    objectId: query.object_id ?? null,
+    ordinal: query.row ?? null,
+  }
+  const withInput = query.include_input ?? query.row !== undefined
+  const errors: FailedDocuments["failed_documents"] = []
+  let characters = 0
+  for (const error of read.rowErrors.list(batchId, filter, limit, offset, withInput)) {
+    errors.push(listed(error, withInput))
+    characters += error.message.length + (error.traceback?.length ?? 0) + (error.input?.length ?? 0)
+    if (characters > PAGE_CHARACTERS) break
+  }
+  const total = read.rowErrors.count(batchId, filter)
+  const next = offset + errors.length
+  return { batch_id: batchId, failed_documents: errors, total, limit, offset, next_offset: next < total ? next : null }
+}
+
+function listed(error: ListedRowError, withInput: boolean): FailedDocuments["failed_documents"][number] {
+  return {
+    object_id: error.object_id,
+    collection_id: error.collection_id,
+    row: error.ordinal,
+    error: error.message,
+    error_type: error.error_type,
+    exception: error.exception,
+    traceback: error.traceback,
+    stage: error.stage,
+    attempt: error.attempt,
+    retry_count: error.retries,
+    plugin_version: error.plugin_version,
+    code_hash: error.code_hash,
+    timestamp: error.created_at,
+    input_bytes: error.input_bytes,
+    ...(withInput ? { input: error.input === null ? null : JSON.parse(error.input) } : {}),
+  }
+}
