@@ -3,6 +3,7 @@
  * in the ledger; after a kill the same steps go on where the last transaction ended.
  */
 import { setImmediate as nextTurn } from "node:timers/promises"
+import { DocumentsUnavailable } from "../documents/process.ts"
 import { parseFilter } from "../filtering.ts"
 import type { Log } from "../log.ts"
 import type { BatchRow } from "../metadata/batches.ts"
@@ -18,7 +19,7 @@ const MEMBERSHIP_SLICE = 10_000
 /** A fault of ours (a full disk, a restarting child) gets another attempt; one that stays fails the run. */
 const MAX_FAULTS = 3
 const FAULT_BACKOFF_MS = 1000
-/** A full or failing disk is no batch's fault: its partitions wait, visibly open, instead of failing what was acknowledged. */
+/** A full or failing disk, or documents that are being restarted, are no batch's fault: its partitions wait, visibly open. */
 const MAX_BACKOFF_MS = 30_000
 /** A run that waits for a GPU asks again so often. */
 const PUT_OFF_MS = 3_000
@@ -121,7 +122,7 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
       failed(error) {
         const count = (faults.get(partition.partition_id) ?? 0) + 1
         faults.set(partition.partition_id, count)
-        if (count < MAX_FAULTS || isDiskFault(error)) {
+        if (count < MAX_FAULTS || isDiskFault(error) || error instanceof DocumentsUnavailable) {
           insist(Math.min(FAULT_BACKOFF_MS * count, MAX_BACKOFF_MS), () => ledger.release(partition))
           return
         }

@@ -61,7 +61,10 @@ export interface Documents extends AsyncDisposable {
   readonly pid: number | null
   /** False while a process that died is being replaced. */
   readonly alive: boolean
-  /** Checks a worker's files and makes a part of them. A refusal is a value. One at a time: a death has one suspect. */
+  /**
+   * Checks a worker's files and makes a part of them. A refusal is a value. One at a time: a death has one suspect.
+   * @throws DocumentsUnavailable, as all that follow
+   */
   writePart(request: WritePartRequest): Promise<WritePartAnswer>
   findSuperseded(request: FindSupersededRequest): Promise<SupersededPart[]>
   /** @throws ApplianceError ValidationError for filters, sort or cursor that cannot be understood, TimeoutError */
@@ -69,6 +72,13 @@ export interface Documents extends AsyncDisposable {
   get(request: GetRequest): Promise<StoredDocument | null>
   /** @throws ApplianceError as `list` */
   count(request: CountRequest): Promise<number>
+}
+
+/** There is no documents process now: it is being restarted, or the appliance ends. */
+export class DocumentsUnavailable extends ApplianceError {
+  constructor(message: string, cause?: Error) {
+    super("ServiceUnavailableError", message, { headers: { "Retry-After": "1" }, cause })
+  }
 }
 
 const QUERY_DEADLINE_MS = 30_000
@@ -145,9 +155,9 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
   await current
 
   const child = async (): Promise<DocumentsChild> => {
-    if (ending.signal.aborted) throw unavailable("Documents are being stopped.")
+    if (ending.signal.aborted) throw new DocumentsUnavailable("Documents are being stopped.")
     const found = await Promise.race([current, pause(RESTART_WAIT_MS, ending.signal)])
-    if (found === undefined) throw unavailable("Documents are being restarted. Try again.")
+    if (found === undefined) throw new DocumentsUnavailable("Documents are being restarted. Try again.")
     return found
   }
   const ask = async <M extends DocumentsRequest>(message: M, deadlineMs: number): Promise<ReplyTo<M["type"]>> =>
@@ -157,7 +167,7 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
       return await ask(message, queryDeadlineMs)
     } catch (error) {
       if (!(error instanceof DocumentsDied)) throw error
-      throw unavailable("Documents are being restarted. Try again.", error)
+      throw new DocumentsUnavailable("Documents are being restarted. Try again.", error)
     }
   }
   /** A second death is thrown. */
@@ -192,7 +202,7 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
           return answer
         } catch (error) {
           if (!(error instanceof DocumentsDied)) throw error
-          if (ending.signal.aborted) throw unavailable("Documents are being stopped.", error)
+          if (ending.signal.aborted) throw new DocumentsUnavailable("Documents are being stopped.", error)
           return {
             ok: false,
             reason: `The documents process died twice over this output. ${error.message}`,
@@ -205,7 +215,7 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
         return (await write({ type: "find_superseded", ...request })).parts
       } catch (error) {
         if (!(error instanceof DocumentsDied)) throw error
-        throw unavailable("Documents are being restarted. Try again.", error)
+        throw new DocumentsUnavailable("Documents are being restarted. Try again.", error)
       }
     },
     async list(request) {
@@ -220,10 +230,6 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
       await last?.end()
     },
   }
-}
-
-function unavailable(message: string, cause?: Error): ApplianceError {
-  return new ApplianceError("ServiceUnavailableError", message, { headers: { "Retry-After": "1" }, cause })
 }
 
 /** Milliseconds, or until the signal. */

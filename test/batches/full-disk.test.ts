@@ -2,6 +2,7 @@ import { expect, test } from "bun:test"
 import { isDiskFault } from "../../src/batches/disk-faults.ts"
 import { batchDrive } from "../../src/batches/drive.ts"
 import type { Ledger } from "../../src/batches/ledger.ts"
+import { DocumentsUnavailable } from "../../src/documents/process.ts"
 import { createLog } from "../../src/log.ts"
 import type { BatchRow } from "../../src/metadata/batches.ts"
 import type { Metadata } from "../../src/metadata/open.ts"
@@ -13,7 +14,7 @@ const log = createLog("silent")
 const full = (code: string) => Object.assign(new Error("database or disk is full"), { code })
 
 /** A ledger of one submitted batch with one partition; each of `refusals` makes the next write of that kind fail. */
-function drive(refusals: Record<string, number>, runFails = 0) {
+function drive(refusals: Record<string, number>, runFails = 0, failure: Error = full("ENOSPC")) {
   const said: string[] = []
   const write = (kind: string) => {
     refusals[kind] = (refusals[kind] ?? 0) - 1
@@ -47,7 +48,7 @@ function drive(refusals: Record<string, number>, runFails = 0) {
     } as unknown as Ledger,
     runner: {
       async run() {
-        if (++runs <= runFails) throw full("ENOSPC")
+        if (++runs <= runFails) throw failure
         state = "done"
         said.push("run")
       },
@@ -63,7 +64,7 @@ function drive(refusals: Record<string, number>, runFails = 0) {
   return { driven, slots, said }
 }
 
-test.each([
+test.concurrent.each([
   ["planning", { start: 1 }, 0, ["start", "lease", "run"]],
   ["leasing", { lease: 1 }, 0, ["start", "lease", "run"]],
   ["giving a lease back", { release: 1 }, 1, ["start", "lease", "release", "lease", "run"]],
@@ -76,14 +77,21 @@ test.each([
   expect(said).toEqual(steps)
 })
 
-test("a disk that stays full makes a batch wait, not fail", async () => {
-  const { driven, slots, said } = drive({}, 3)
-  await using _driven = driven
-  await using _slots = slots
-  driven.planSoon()
-  await eventually(async () => said.includes("run"), 15_000)
-  expect(said).not.toContain("failRun")
-}, 20_000)
+test.concurrent.each([
+  ["a disk that stays full", full("ENOSPC")],
+  ["a documents process that does not come back at once", new DocumentsUnavailable("Documents are being restarted.")],
+])(
+  "%s makes a batch wait, not fail",
+  async (_, failure) => {
+    const { driven, slots, said } = drive({}, 3, failure)
+    await using _driven = driven
+    await using _slots = slots
+    driven.planSoon()
+    await eventually(async () => said.includes("run"), 15_000)
+    expect(said).not.toContain("failRun")
+  },
+  20_000,
+)
 
 test.each([
   ["ENOSPC", full("ENOSPC"), true],

@@ -11,7 +11,10 @@ def match_rows(result: pd.DataFrame, origins: Sequence[int], document_ids: Seque
 
     `origins` and `document_ids` are those of the batch, aligned. By `document_id` when the result has the column and every
     value is of the batch, which also lets a step return more or fewer rows; else by position when the counts are equal.
+    A frame without rows, which may have no columns either, matches none.
     """
+    if len(result) == 0:
+        return []
     if "document_id" in result.columns:
         by_id = _by_document_id(result["document_id"].tolist(), origins, document_ids)
         if by_id is not None:
