@@ -128,6 +128,7 @@ class WorkerProcess:
         rows: list[Message],
         features: list[tuple[str, int]] | None = None,
         asset_roots: dict[str, str] | None = None,
+        concurrency: int | None = None,
     ) -> "Result":
         """run_partition over `rows`, which get `__row` and `document_id` when they lack them."""
         work = os.path.join(self.directory, "work")
@@ -146,6 +147,7 @@ class WorkerProcess:
                 "output": target,
                 "features": [{"feature_name": name, "embedding_dim": size} for name, size in features or []],
                 "asset_roots": asset_roots or {},
+                "concurrency": concurrency,
             }
         )
         return Result(reply, target, features or [])

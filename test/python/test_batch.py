@@ -183,7 +183,7 @@ def step(batch):
         cases = {
             "def step(batch): batch['x'] = 1": "returned None; it must return the DataFrame",
             "def step(batch): return [1]": "returned a list",
-            "async def step(batch): return batch": "must not be async",
+            "async def step(batch): yield batch": "returned a async_generator",
             "def step(batch): return pd.concat([batch, batch], axis=1)": "occurs twice",
             "def step(batch): return batch.assign(**{'x': 1}).rename(columns={'x': 3})": "not all strings: 3",
         }

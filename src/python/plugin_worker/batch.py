@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from engine.plugins.extractors.pipeline import RowCondition
+from plugin_worker.api_calls import StepCalls
 from plugin_worker.dataset import prepared
 from plugin_worker.failures import Failure
 from plugin_worker.features import Feature
@@ -49,6 +50,8 @@ class PartitionRequest:
     output: str
     features: tuple[Feature, ...]
     asset_roots: dict[str, str]
+    # Calls at once of an API step; None: as many as it has.
+    concurrency: int | None
 
     @staticmethod
     def parse(message: dict[str, Any]) -> "PartitionRequest":
@@ -59,6 +62,7 @@ class PartitionRequest:
             output=message["output"],
             features=tuple(Feature(item["feature_name"], item["embedding_dim"]) for item in message["features"]),
             asset_roots=dict(message.get("asset_roots") or {}),
+            concurrency=message.get("concurrency"),
         )
 
 
@@ -67,6 +71,7 @@ def run_partition(
     pipeline: BuiltPipeline,
     manifest: Manifest,
     plugin: Plugin,
+    calls: StepCalls,
     report_progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Counts and files for the reply. Raises RequestFailed when the partition as a whole cannot go on."""
@@ -79,12 +84,13 @@ def run_partition(
     builder = FrameBuilder(inputs)
     outputs = OutputRows(request.features, inputs, _schema_fields(manifest.output_schema))
     progress = _Progress(report_progress)
+    calls.begin_partition(request.concurrency, lambda: progress.add(0))
     rows_in = 0
     with PartitionFiles(request.output, request.features) as files:
         for rows in read_slices(request.input, _slice_rows(request.features, len(pipeline.steps))):
             progress.begin(rows_in)
             errors: dict[int, Failure] = {}
-            blocks = _run_slice(rows, builder, steps, outputs, plugin, errors, progress)
+            blocks = _run_slice(rows, builder, steps, outputs, plugin, calls, errors, progress)
             files.write_slice(rows.row_ids, blocks, errors)
             rows_in += len(rows.rows)
     return {
@@ -101,13 +107,14 @@ def _run_slice(
     steps: Sequence[Step],
     outputs: OutputRows,
     plugin: Plugin,
+    calls: StepCalls,
     errors: dict[int, Failure],
     progress: "_Progress",
 ) -> list[OutputBlock]:
     frame = builder.frame(rows)
     origins = list(range(len(rows.rows)))
     outputs.begin(rows, frame, errors)
-    run = StepRun(plugin, SliceRows(rows.column("document_id"), rows.column("mime_type"), rows.line_bytes), errors)
+    run = StepRun(plugin, calls, SliceRows(rows.column("document_id"), rows.column("mime_type"), rows.line_bytes), errors)
     for step in steps[:-1]:
         pieces: list[Piece] = []
         for piece in run.pieces(step, frame, origins):

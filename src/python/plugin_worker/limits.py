@@ -41,6 +41,22 @@ BATCH_ROWS: Final = {"cpu": 64, "gpu": 8, "api": 64}
 CALLABLE_BATCH_ROWS: Final = 1024
 CALLABLE_BATCH_INPUT: Final = 8 * MIB
 
+# Calls of an API step at once, of a plugin that declares no max_concurrency, and the most that one may declare.
+API_CALLS: Final = 8
+MOST_CALLS: Final = 256
+# Batches under way or done while an earlier one is not: what they returned is held until it is its turn.
+API_CALLS_AHEAD: Final = 64
+# Of a call that fails since the service does not answer. Waits are drawn from 0 to the base, doubled each time, up to the cap.
+API_TRIES: Final = 6
+API_WAIT_SECONDS: Final = 120.0
+RETRY_BASE_SECONDS: Final = 1.0
+RETRY_CAP_SECONDS: Final = 30.0
+# Calls that fail so, one after another: more than it takes to find the one row that a service fails of (6 tries of the batch, one
+# of each half of 16,384 rows, 6 of the row).
+OUTAGE_FAILURES: Final = 32
+# A step whose service was not there for so long ends the run, which can be repeated.
+OUTAGE_SECONDS: Final = 600.0
+
 # A batch of realtime calls: more would keep the first ones waiting for the last.
 MAX_BATCH_CALLS: Final = 256
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plugin_worker.compute_profile import checked_profile
 from plugin_worker.failures import InvalidPlugin
 from plugin_worker.features import Feature, read_features
 from plugin_worker.json_values import NotJson, to_json_value
@@ -72,7 +73,7 @@ def read_manifest(plugin: Plugin) -> Manifest:
         output_schema=json_schema(declared.get("output_schema"), "output_schema"),
         parameter_schema=json_schema(declared.get("parameter_schema"), "parameter_schema"),
         declared_parameter_schema=declared.get("parameter_schema"),
-        compute_profile=declared.mapping("compute_profile"),
+        compute_profile=checked_profile(declared.mapping("compute_profile")),
         other=other,
         warnings=tuple(warnings[:WARNINGS]),
     )

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from plugin_worker.failures import InvalidPlugin, plugin_code
+from plugin_worker.limits import API_CALLS
 from plugin_worker.manifest import Manifest, read_manifest
 from plugin_worker.output_capture import CallLines
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.protocol import Channel, Frame
 
 if TYPE_CHECKING:
+    from plugin_worker.api_calls import StepCalls
     from plugin_worker.realtime import RealtimeService
     from plugin_worker.overlapping_calls import OverlappingCalls
     from plugin_worker.realtime_calls import RealtimeCalls
@@ -25,6 +27,7 @@ class Session:
         self.plugin = plugin
         self._manifest: Manifest | None = None
         self._pipeline: BuiltPipeline | None = None
+        self._calls: StepCalls | None = None
         self._realtime: RealtimeService | None = None
         self._overlaps = False
         self._lines = CallLines()
@@ -49,6 +52,7 @@ class Session:
         return {"type": "parameters_valid", "parameters": checked.parameters}
 
     def build_steps(self, request: Message) -> Message:
+        from plugin_worker.api_calls import StepCalls
         from plugin_worker.steps import ExtractorRequest, build_pipeline
 
         manifest = self._read_manifest()
@@ -64,12 +68,13 @@ class Session:
                 dataset_size=request.get("dataset_size"),
                 content_flags=request.get("content_flags") or {},
             )
+        self._calls = StepCalls(self.plugin, request.get("call_threads") or API_CALLS)
         return {"type": "steps_built", "steps": [step.as_message() for step in self._pipeline.steps]}
 
     def run_partition(self, request: Message, send_event: Callable[[Message], None]) -> Message:
         from plugin_worker.batch import PartitionRequest, run_partition
 
-        if self._pipeline is None:
+        if self._pipeline is None or self._calls is None:
             with plugin_code("run_partition", self.plugin):
                 raise InvalidPlugin("The steps of the plugin have not been built yet.")
         partition = PartitionRequest.parse(request)
@@ -79,6 +84,7 @@ class Session:
             self._pipeline,
             self._read_manifest(),
             self.plugin,
+            self._calls,
             lambda rows: send_event({"type": "progress", **identity, "rows": rows}),
         )
         return {"type": "partition_done", **identity, **done}

@@ -1,6 +1,5 @@
 """One step over the rows of a slice: condition, batches, and the row that fails found by halving its batch."""
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from engine.plugins.extractors.pipeline import RowCondition
+from plugin_worker.api_calls import StepCalls
 from plugin_worker.failures import Failure, RequestFailed, failure_of, is_fatal
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.row_matching import match_rows
@@ -37,8 +37,9 @@ class Piece:
 class StepRun:
     """Runs steps on slices; keeps the first failure of each origin in `errors`."""
 
-    def __init__(self, plugin: Plugin, rows: SliceRows, errors: dict[int, Failure]) -> None:
+    def __init__(self, plugin: Plugin, calls: StepCalls, rows: SliceRows, errors: dict[int, Failure]) -> None:
         self._plugin = plugin
+        self._calls = calls
         self._rows = rows
         self._errors = errors
 
@@ -51,10 +52,10 @@ class StepRun:
         stage = f"step {step.name}"
         matching, passing = self._split(step, origins)
         seen: set[int] = set()
-        for start, stop in self._batches(step, origins, matching):
-            for piece in self._call(step, stage, frame, origins, matching[start:stop]):
-                seen.update(piece.origins)
-                yield piece
+        of_calls = self._api_calls if step.resource_type == "api" else self._calls_in_turn
+        for piece in of_calls(step, stage, frame, origins, matching):
+            seen.update(piece.origins)
+            yield piece
         for place in matching:
             origin = origins[place]
             if origin not in seen and origin not in self._errors:
@@ -77,15 +78,43 @@ class StepRun:
         places = np.array(matches, dtype=bool)
         return np.flatnonzero(places).tolist(), np.flatnonzero(~places).tolist()
 
-    def _batches(self, step: Step, origins: list[int], places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    def _calls_in_turn(
+        self, step: Step, stage: str, frame: pd.DataFrame, origins: list[int], matching: Sequence[int]
+    ) -> Iterator[Piece]:
+        for start, stop in self._batches(step, origins, matching, step.batch_rows):
+            yield from self._call(step, stage, frame, origins, matching[start:stop])
+
+    def _api_calls(
+        self, step: Step, stage: str, frame: pd.DataFrame, origins: list[int], matching: Sequence[int]
+    ) -> Iterator[Piece]:
+        if not matching:
+            return
+        outcomes = self._calls.outcomes(
+            step,
+            matching,
+            # Copied: batches that are views of one frame are told apart by what is no business of several threads.
+            lambda places: _take(frame, places).copy(),
+            lambda rows: self._batches(step, origins, matching, rows),
+        )
+        for outcome in outcomes:
+            of_call = [origins[place] for place in outcome.places]
+            if outcome.failure is None:
+                yield from self._matched(step, stage, outcome.result, of_call)
+                continue
+            for origin in of_call:
+                self._errors.setdefault(origin, outcome.failure)
+
+    def _batches(
+        self, step: Step, origins: list[int], places: Sequence[int], rows: int
+    ) -> Iterator[tuple[int, int]]:
         if step.batch_input is None:
-            for start in range(0, len(places), step.batch_rows):
-                yield start, min(start + step.batch_rows, len(places))
+            for start in range(0, len(places), rows):
+                yield start, min(start + rows, len(places))
             return
         start, size = 0, 0
         for index, place in enumerate(places):
             size += self._rows.line_bytes[origins[place]]
-            if index > start and (index - start >= step.batch_rows or size > step.batch_input):
+            if index > start and (index - start >= rows or size > step.batch_input):
                 yield start, index
                 start, size = index, self._rows.line_bytes[origins[place]]
         if start < len(places):
@@ -108,6 +137,9 @@ class StepRun:
             yield from self._call(step, stage, frame, origins, places[:middle])
             yield from self._call(step, stage, frame, origins, places[middle:])
             return
+        yield from self._matched(step, stage, result, batch_origins)
+
+    def _matched(self, step: Step, stage: str, result: Any, batch_origins: list[int]) -> Iterator[Piece]:
         document_ids = [self._rows.document_ids[origin] for origin in batch_origins]
         matched = frame_problem(result) or match_rows(result, batch_origins, document_ids)
         if isinstance(matched, str):
@@ -119,7 +151,7 @@ class StepRun:
     def _result(self, service: Callable[[Any], Any], batch: pd.DataFrame, stage: str) -> tuple[Any, Failure | None]:
         """The one place where an exception of a step, SystemExit and KeyboardInterrupt too, becomes a value."""
         try:
-            return service(batch), None
+            return self._calls.value(service(batch)), None
         except BaseException as error:
             failure = failure_of(error, stage, self._plugin)
             if is_fatal(error, self._plugin):
@@ -140,9 +172,6 @@ def frame_problem(result: Any) -> str | None:
         return f"returned a DataFrame whose column names are not all strings: {_names(odd)}" if odd else None
     if result is None:
         return "returned None; it must return the DataFrame"
-    if inspect.iscoroutine(result):
-        result.close()
-        return "returned a coroutine; __call__ must not be async"
     return f"returned a {type(result).__name__}; it must return a pandas DataFrame"
 
 

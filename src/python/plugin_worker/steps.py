@@ -10,7 +10,7 @@ from typing import Any
 from engine.plugins.extractors.pipeline import PipelineStep, RowCondition, StepDefinition
 from engine.services.container import ServiceContainer
 from plugin_worker.failures import InvalidPlugin
-from plugin_worker.limits import BATCH_ROWS, CALLABLE_BATCH_INPUT, CALLABLE_BATCH_ROWS, SLICE_ROWS
+from plugin_worker.limits import API_CALLS, BATCH_ROWS, CALLABLE_BATCH_INPUT, CALLABLE_BATCH_ROWS, SLICE_ROWS
 from plugin_worker.plugin_loader import Plugin, PluginFileMissing
 
 
@@ -36,7 +36,11 @@ class ExtractorRequest:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`call` builds the processor when rows first reach it. `batch_input` caps a batch by bytes of its input rows."""
+    """`service` builds the processor when rows first reach it. `batch_input` caps a batch by bytes of its input rows.
+
+    Of an API step: `calls`, how many at once; `spreads`, whether a batch has fewer rows where there are few; `another`, which
+    builds a further processor where there may be one.
+    """
 
     name: str
     resource_type: str
@@ -44,6 +48,9 @@ class Step:
     batch_rows: int
     batch_input: int | None
     service: Callable[[], Callable[[Any], Any]]
+    calls: int = 1
+    spreads: bool = False
+    another: Callable[[], Callable[[Any], Any]] | None = None
 
     def as_message(self) -> dict[str, Any]:
         return {"name": self.name[:200], "resource_type": self.resource_type, "condition": self.condition.value}
@@ -127,9 +134,12 @@ def _is_enabled(element: Any) -> bool:
 def _step(element: Any, profile: Mapping[str, Any]) -> Step:
     if isinstance(element, StepDefinition):
         element = PipelineStep(element)
-    declared_rows = _declared_batch_rows(profile)
+    declared_rows = min(profile.get("batch_size") or 0, SLICE_ROWS)
+    calls = profile.get("max_concurrency") or API_CALLS
     if isinstance(element, PipelineStep):
-        resource_type = str(getattr(element.resource_type, "value", element.resource_type)).lower()
+        # What the step itself names goes before the profile of the whole plugin.
+        named = element.definition.resource_type or profile.get("resource_type") or element.resource_type
+        resource_type = str(getattr(named, "value", named)).lower()
         if resource_type not in BATCH_ROWS:
             raise InvalidPlugin(f"Step {element.name}: resource_type must be a ResourceType, not {resource_type!r}.")
         return Step(
@@ -139,17 +149,24 @@ def _step(element: Any, profile: Mapping[str, Any]) -> Step:
             batch_rows=declared_rows or BATCH_ROWS[resource_type],
             batch_input=None,
             service=element.service,
+            calls=calls,
+            spreads=not declared_rows,
+            another=element.another,
         )
     if not callable(element):
         raise InvalidPlugin(f"A step must be a StepDefinition or callable, not a {type(element).__name__}.")
-    profile_type = str(profile.get("resource_type", "none")).lower()
+    resource_type = profile.get("resource_type", "none")
+    default_rows = BATCH_ROWS[resource_type] if resource_type in ("gpu", "api") else CALLABLE_BATCH_ROWS
     return Step(
         name=str(getattr(element, "__name__", type(element).__name__)),
-        resource_type=profile_type if profile_type in BATCH_ROWS else "none",
+        resource_type=resource_type,
         condition=RowCondition.ALWAYS,
-        batch_rows=declared_rows or CALLABLE_BATCH_ROWS,
+        batch_rows=declared_rows or default_rows,
         batch_input=CALLABLE_BATCH_INPUT,
         service=_once(element),
+        calls=calls,
+        spreads=not declared_rows,
+        another=_another(element),
     )
 
 
@@ -174,10 +191,8 @@ def _once(element: Any) -> Callable[[], Callable[[Any], Any]]:
     return service
 
 
-def _declared_batch_rows(profile: Mapping[str, Any]) -> int | None:
-    declared = profile.get("batch_size")
-    if declared is None:
-        return None
-    if isinstance(declared, bool) or not isinstance(declared, int) or declared < 1:
-        raise InvalidPlugin(f"compute_profile.batch_size must be a whole number of at least 1, not {declared!r}.")
-    return min(declared, SLICE_ROWS)
+def _another(element: Any) -> Callable[[], Callable[[Any], Any]] | None:
+    """A function holds nothing and may be called twice at the same time; an instance that was built by the plugin may not."""
+    if inspect.isclass(element):
+        return element
+    return (lambda: element) if inspect.isfunction(element) else None

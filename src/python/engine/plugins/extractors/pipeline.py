@@ -23,7 +23,7 @@ __all__ = [
 
 
 class ResourceType(str, Enum):
-    """What a step needs; it also sets how many rows one call gets (CPU and API 64, GPU 8)."""
+    """What a step needs; it also sets how many rows one call gets: CPU 64, GPU 8, API at most 64, in several calls at once."""
 
     CPU = "cpu"
     GPU = "gpu"
@@ -32,10 +32,14 @@ class ResourceType(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class StepDefinition:
-    """One step of a pipeline: `service_class(config)` is built once per worker, then called per batch of rows."""
+    """One step of a pipeline: `service_class(config)` is built once per worker, then called per batch of rows.
+
+    Of an API step several calls run at once: with `async def __call__` on one instance, else each on an instance of its own.
+    Without a `resource_type` it is that of the manifest's compute_profile, else CPU.
+    """
 
     service_class: Any
-    resource_type: ResourceType = ResourceType.CPU
+    resource_type: ResourceType | None = None
     config: Any = None
     condition: RowCondition = RowCondition.ALWAYS
     enabled: bool = True
@@ -63,7 +67,7 @@ class PipelineStep:
 
     @property
     def resource_type(self) -> ResourceType:
-        return self.definition.resource_type
+        return self.definition.resource_type or ResourceType.CPU
 
     @property
     def condition(self) -> RowCondition:
@@ -72,8 +76,12 @@ class PipelineStep:
     def service(self) -> Any:
         """The processor, built at the first call. Raises what its constructor raises."""
         if self._service is None:
-            self._service = construct_service(self.definition.service_class, self.definition.config)
+            self._service = self.another()
         return self._service
+
+    def another(self) -> Any:
+        """A further processor. Raises what its constructor raises."""
+        return construct_service(self.definition.service_class, self.definition.config)
 
     def __call__(self, batch: Any) -> Any:
         """`batch` with the step's columns added; rows that do not match keep their place and get None in them."""

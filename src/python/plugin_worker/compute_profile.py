@@ -1,0 +1,45 @@
+"""`compute_profile` of a manifest: what the author asks for instead of the defaults of the resource class."""
+
+from typing import Any, Final
+
+from plugin_worker.failures import InvalidPlugin
+from plugin_worker.limits import BATCH_ROWS, LEAST_MEMORY, MOST_CALLS
+
+_GIB: Final = 1024**3
+
+
+def checked_profile(profile: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The same with `resource_type` in lower case. Raises InvalidPlugin for a value that cannot be; keys of others are left alone."""
+    if profile is None:
+        return None
+    checked = dict(profile)
+    kind = profile.get("resource_type")
+    if kind is not None:
+        checked["resource_type"] = str(kind).lower()
+        if not isinstance(kind, str) or checked["resource_type"] not in BATCH_ROWS:
+            raise _wrong("resource_type", "one of cpu, gpu, api", kind)
+    _whole(profile, "batch_size", None)
+    _whole(profile, "max_concurrency", MOST_CALLS)
+    _gibibytes(profile, "actor_memory_gb", LEAST_MEMORY / _GIB)
+    _gibibytes(profile, "gpu_memory_gb", None)
+    return checked
+
+
+def _whole(profile: dict[str, Any], name: str, most: int | None) -> None:
+    value = profile.get(name)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
+        raise _wrong(name, "a whole number of at least 1" if most is None else f"a whole number from 1 to {most}", value)
+
+
+def _gibibytes(profile: dict[str, Any], name: str, least: float | None) -> None:
+    value = profile.get(name)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < (least or 0) or value <= 0:
+        raise _wrong(name, "a number of GiB above 0" if least is None else f"a number of GiB, at least {least:g}", value)
+
+
+def _wrong(name: str, expected: str, value: Any) -> InvalidPlugin:
+    return InvalidPlugin(f"compute_profile.{name} must be {expected}, not {repr(value)[:100]}.")
