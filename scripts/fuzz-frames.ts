@@ -26,7 +26,16 @@ const REQUESTS: readonly WorkerRequest[] = [
   { type: "load", plugin_path: "/p", plugin_name: "p", package_name: "p", site_packages: [], scratch: "/s" },
   { type: "read_manifest" },
   { type: "validate_parameters", parameters: {} },
-  { type: "run_partition", partition: "p", attempt: 1, input: "/i", output: "/o", features: [], asset_roots: {} },
+  {
+    type: "run_partition",
+    partition: "p",
+    attempt: 1,
+    input: "/i",
+    output: "/o",
+    features: [],
+    asset_roots: {},
+    concurrency: null,
+  },
   { type: "construct_realtime" },
   { type: "predict", request: null },
 ]

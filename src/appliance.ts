@@ -109,6 +109,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     gpuLeases({
       probe: nvidiaProbe(searchPath()),
       reclaim: () => running.endIdleWithGpu(),
+      refuseWithout: config.gpuFallback === "refuse",
       now: () => performance.now(),
       log,
     }),
@@ -237,6 +238,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       gpus,
       dataDir,
       blobDirectory: blobs.directory,
+      cores: availableParallelism(),
       processorsTaken: rolling.processors,
       config,
       now,

@@ -19,6 +19,9 @@ const A_WEEK = 7 * A_DAY
 /** Higher than any that is known: the kernel's own is used. */
 const ANY_LANDLOCK_ABI = 99
 
+const GPU_FALLBACKS = ["cpu", "refuse"] as const
+export type GpuFallback = (typeof GPU_FALLBACKS)[number]
+
 export interface Config {
   readonly dataDir: string
   readonly host: string
@@ -65,6 +68,8 @@ export interface Config {
   readonly sourceBuilds: boolean
   /** How long an environment stays that no plugin names any more. */
   readonly environmentGraceMs: number
+  /** What is done with plugins that ask for a GPU on a machine that has none. */
+  readonly gpuFallback: GpuFallback
   /** Batch workers that may run at once. */
   readonly workers: number
   readonly documentsMemoryMb: number
@@ -152,6 +157,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     sourceBuilds: flag("MIXPEEK_SOURCE_BUILDS"),
     environmentGraceMs: integer(null, undefined, "MIXPEEK_ENVIRONMENT_GRACE_SECONDS", A_WEEK, 60, 31_536_000) * 1000,
     workers: integer("--workers", options.workers, "MIXPEEK_WORKERS", Math.max(1, cores), 1, 256),
+    gpuFallback: gpuFallback(),
     documentsMemoryMb: integer(null, undefined, "MIXPEEK_DOCUMENTS_MEMORY_MB", 1024, 256, 1_048_576),
     archiveBytes: integer(null, undefined, "MIXPEEK_ARCHIVE_MB", 500, 1, 10_240) * MEBIBYTE,
     uploadBytes: integer(null, undefined, "MIXPEEK_UPLOAD_MB", 2048, 1, 1_048_576) * MEBIBYTE,
@@ -250,6 +256,13 @@ function integer(
 /** For a namespace whose own allowlist is `own`, JSON or null. */
 export function networkOf({ network: mode, egressAllowlist: allow }: Config, own: string | null): Network {
   return mode === "proxy" ? { mode, allow: own === null ? allow : JSON.parse(own) } : { mode }
+}
+
+function gpuFallback(): GpuFallback {
+  const value = text("MIXPEEK_GPU_FALLBACK") ?? "cpu"
+  const known = GPU_FALLBACKS.find((name) => name === value)
+  if (known !== undefined) return known
+  throw new ConfigError(`MIXPEEK_GPU_FALLBACK is '${value}'; it takes ${GPU_FALLBACKS.join(" or ")}`)
 }
 
 function network(): NetworkMode {

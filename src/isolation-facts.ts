@@ -21,6 +21,10 @@ export const IsolationFacts = z.object({
     description:
       "What bounds it: a control group; the kernel's limit on private memory and a look at the rest every 50 ms",
   }),
+  gpu: z.enum(["none", "leased", "absent"]).default("none").meta({
+    description:
+      "none: it asked for none; leased: it sees one; absent: this machine has none, so it computes on the CPU",
+  }),
   stat_hidden: z
     .boolean()
     .default(false)

@@ -2,6 +2,7 @@
 import type { Config } from "../config.ts"
 import type { GpuLeases } from "../scheduler/gpu-leases.ts"
 import { scheduler } from "../scheduler/scheduler.ts"
+import { callThreads } from "../workers/compute-profile.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import { batchWorkers } from "./batch-workers.ts"
 import { batchDrive } from "./drive.ts"
@@ -16,15 +17,17 @@ type RunnerDeps = Parameters<typeof partitionRunner>[0]
 interface Deps
   extends Omit<
     RunnerDeps,
-    "ledger" | "workers" | "silenceMs" | "wallMs" | "outputBytes" | "onRunFailed" | "onBusy" | "hold"
+    "ledger" | "workers" | "silenceMs" | "wallMs" | "slots" | "outputBytes" | "onRunFailed" | "onBusy" | "hold"
   > {
   starter: Pick<WorkerStarter, "start" | "current">
   gpus: Pick<GpuLeases, "lease" | "wantedByOthers">
+  /** Of the machine: workers x threads of their libraries are no more. */
+  cores: number
   /** That realtime requests use now: they go first. */
   processorsTaken: () => number
   config: Pick<
     Config,
-    "workers" | "quotas" | "partitionRows" | "partitionDeadlineMs" | "partitionWallMs" | "outputBytes"
+    "workers" | "workerLimits" | "quotas" | "partitionRows" | "partitionDeadlineMs" | "partitionWallMs" | "outputBytes"
   >
 }
 
@@ -35,13 +38,20 @@ export function batchRunning(deps: Deps) {
   const book = ledger({ metadata, workersPerNamespace: config.quotas.workers, onStopped: abort, now, log })
   book.recover()
   const suspended = suspension({ metadata, now, log })
-  const workers = batchWorkers({ starter, gpus: deps.gpus, log })
+  const workers = batchWorkers({
+    starter,
+    gpus: deps.gpus,
+    threads: Math.max(1, Math.floor(deps.cores / config.workers)),
+    callThreads: callThreads(config.workerLimits.threads),
+    log,
+  })
   const runner = partitionRunner({
     ...deps,
     ledger: book,
     workers,
     silenceMs: config.partitionDeadlineMs,
     wallMs: config.partitionWallMs,
+    slots: config.workers,
     outputBytes: config.outputBytes,
     onRunFailed: abort,
     hold(batchId, why) {

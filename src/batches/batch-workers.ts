@@ -1,6 +1,7 @@
 import type { Log } from "../log.ts"
 import { declaresGpu, gpuDemand } from "../scheduler/gpu-demand.ts"
 import type { GpuLease, GpuLeases } from "../scheduler/gpu-leases.ts"
+import { actorMemoryBytes } from "../workers/compute-profile.ts"
 import { type WorkerPermit, workerPool } from "../workers/pool.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import type { Worker } from "../workers/worker.ts"
@@ -19,11 +20,15 @@ const MAX_KNOWN_KEYS = 10_000
 interface Deps {
   starter: Pick<WorkerStarter, "start">
   gpus: Pick<GpuLeases, "lease" | "wantedByOthers">
+  /** Of the numeric libraries in each worker: the share of the machine's cores that is one worker's. */
+  threads: number
+  /** See `callThreads`. */
+  callThreads: number
   log: Log
 }
 
 /** Workers with their steps built, lent per partition; see `workerKey` for what shares one. */
-export function batchWorkers({ starter, gpus, log }: Deps) {
+export function batchWorkers({ starter, gpus, threads, callThreads, log }: Deps) {
   const specs = new Map<string, BatchWorkerSpec>()
   const pool = workerPool({
     start: (key, signal) => {
@@ -75,6 +80,8 @@ export function batchWorkers({ starter, gpus, log }: Deps) {
           }
         : null,
       yields: true,
+      threads,
+      memoryBytes: actorMemoryBytes(plugin.manifest.compute_profile),
       onLog: ({ stream, text }) => output.debug({ event: "plugin_output", stream, text }, "plugin output"),
     })
     if (lease !== null) leases.set(worker, lease)
@@ -87,6 +94,7 @@ export function batchWorkers({ starter, gpus, log }: Deps) {
           content_flags: {},
           feature_extractor_name: plugin.name,
           version: plugin.version,
+          call_threads: callThreads,
         },
         { deadlineMs: BUILD_DEADLINE_MS, signal },
       )

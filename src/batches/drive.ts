@@ -13,6 +13,7 @@ import type { Job } from "../scheduler/scheduler.ts"
 import { isDiskFault } from "./disk-faults.ts"
 import type { Ledger } from "./ledger.ts"
 import type { PartitionRunner } from "./run-partition.ts"
+import { runsUnderWay } from "./runs-under-way.ts"
 
 /** Objects looked at per transaction: one of two million ids would block the event loop for seconds (architecture.md §4). */
 const MEMBERSHIP_SLICE = 10_000
@@ -29,7 +30,7 @@ const MIN_PARTITION_ROWS = 500
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   ledger: Ledger
-  runner: Pick<PartitionRunner, "run">
+  runner: Pick<PartitionRunner, "run" | "mostAtOnce">
   /** False while no Python environment is there: work waits visibly instead of failing. */
   ready: () => boolean
   partitionRows: number
@@ -43,6 +44,7 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
   const faults = new Map<number, number>()
   /** Runs, and until when they are passed by. */
   const putOff = new Map<string, number>()
+  const underWay = runsUnderWay()
   let planning: Promise<void> | null = null
   let again = false
   let stopped = false
@@ -118,7 +120,10 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
   function job(partition: PartitionRow): Job {
     return {
       name: `${partition.batch_id}/${partition.collection_id}/${partition.partition_id}`,
-      run: (signal) => runner.run(partition, signal),
+      async run(signal) {
+        using _ = underWay.begin(partition, () => runner.mostAtOnce(partition))
+        await runner.run(partition, signal)
+      },
       failed(error) {
         const count = (faults.get(partition.partition_id) ?? 0) + 1
         faults.set(partition.partition_id, count)
@@ -167,7 +172,7 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
       if (stopped || !ready()) return null
       const at = now().getTime()
       for (const [run, until] of putOff) if (until <= at) putOff.delete(run)
-      const partition = ledger.lease([...putOff.keys()])
+      const partition = ledger.lease([...putOff.keys(), ...underWay.full()])
       return partition === null ? null : job(partition)
     },
     async [Symbol.asyncDispose]() {

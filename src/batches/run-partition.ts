@@ -14,6 +14,7 @@ import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { GpuBusy, GpuRefused } from "../scheduler/gpu-leases.ts"
+import { maxConcurrency, shareOf } from "../workers/compute-profile.ts"
 import { EnvironmentGone } from "../workers/environments/plugin-environments.ts"
 import { partitionLimits } from "../workers/partition-limits.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
@@ -45,6 +46,8 @@ interface Deps {
   blobDirectory: (namespace: Namespace, bucketId: string) => string
   /** What steps of resource type API of a namespace's plugins may reach. */
   networkOf: (namespace: Namespace) => Network
+  /** Partitions that may be under way at once, of all batches. */
+  slots: number
   /** Longest silence of a worker over a partition. */
   silenceMs: number
   /** Longest time over one partition, however much the worker reports. */
@@ -191,6 +194,7 @@ export function partitionRunner(deps: Deps) {
             output,
             features: embeddings(plugin),
             asset_roots: assets,
+            concurrency: callsLeft(context, partition),
           },
           { ...partitionLimits(deps.silenceMs, deps.wallMs), signal },
         )
@@ -200,8 +204,8 @@ export function partitionRunner(deps: Deps) {
           return { kind: "output", directory: taken }
         }
         if (workerFoundDiskFull(reply.error) && (await roomIsShort(deps.dataDir))) throw new Error(reply.error.message)
-        // What cannot be imported now cannot be imported for the next rows either.
-        return { kind: "failed", error: reply.error, run: reply.error.error_type === "dependency" }
+        // What cannot be imported, or asked, now cannot be for the next rows either.
+        return { kind: "failed", error: reply.error, run: ["dependency", "network"].includes(reply.error.error_type) }
       } catch (error) {
         permit.poison()
         throw error
@@ -218,6 +222,13 @@ export function partitionRunner(deps: Deps) {
       if (!(error instanceof WorkerDied)) throw error
       return { kind: "died", error }
     }
+  }
+
+  /** Of what the plugin allows its whole run, this partition's share; null where it does not say. */
+  function callsLeft({ plugin }: PartitionRun, { batch_id, collection_id }: PartitionRow): number | null {
+    const most = maxConcurrency(plugin.manifest.compute_profile)
+    if (most === null) return null
+    return shareOf(most, Math.min(deps.slots, metadata.read.partitions.openCount(batch_id, collection_id)))
   }
 
   async function settleFailure(
@@ -333,6 +344,11 @@ export function partitionRunner(deps: Deps) {
     run,
     /** Rows that failed alone count anew: somebody says that it can go on. */
     forgetDeaths,
+    /** Partitions of this one's run that may be under way at once; null: as many as there are slots. */
+    mostAtOnce(partition: PartitionRow): number | null {
+      const context = prepare(partition)
+      return "error_type" in context ? null : maxConcurrency(context.plugin.manifest.compute_profile)
+    },
     /** Rows under way in workers, per collection of a batch. */
     rowsInProgress(batchId: string, collectionId?: string): number {
       let rows = 0

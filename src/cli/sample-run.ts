@@ -92,6 +92,7 @@ export async function checkSampleRun(
       input,
       output,
       features,
+      concurrency: null,
       asset_roots: { [SAMPLE_BUCKET]: sample.assetRoot },
     },
     { ...python.partitionLimits, signal: python.signal },

@@ -4,6 +4,7 @@ import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { declaresGpu, gpuDemand } from "../scheduler/gpu-demand.ts"
 import type { GpuLeases } from "../scheduler/gpu-leases.ts"
+import { actorMemoryBytes } from "../workers/compute-profile.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import type { DeploymentLogs, LogLine } from "./deployment-logs.ts"
 import { RunningRevision } from "./revision.ts"
@@ -55,6 +56,7 @@ export function revisionStart({ starter, gpus, networkOf, idleMs, logs, log }: D
                   return lease
                 },
           onCallFrame: replica.onCallFrame,
+          memoryBytes: actorMemoryBytes(profile),
           network: profile.resource_type === "api" ? networkOf(namespace) : { mode: "none" },
           onLog({ stream, text, call }) {
             const requestId = replica.requestOf(call)

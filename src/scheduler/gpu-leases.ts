@@ -79,6 +79,8 @@ interface Deps {
   reclaim: () => void
   /** Milliseconds on a clock that never goes back. */
   now: () => number
+  /** On a machine without GPUs a lease is refused; else it is null, and the worker computes on the CPU. */
+  refuseWithout?: boolean
   log: Log
   pollMs?: number
   sampleMs?: number
@@ -105,7 +107,15 @@ interface Waiting {
   told: boolean
 }
 
-export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs = SAMPLE_MS }: Deps) {
+export function gpuLeases({
+  probe,
+  reclaim,
+  now,
+  refuseWithout = false,
+  log,
+  pollMs = POLL_MS,
+  sampleMs = SAMPLE_MS,
+}: Deps) {
   const held = new Set<Held>()
   const waiting = new Set<Waiting>()
   const peaks = new Map<string, number>()
@@ -224,7 +234,8 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
       const leave = () => waiting.delete(ask)
       if (devices.length === 0) {
         leave()
-        ask.resolve(null)
+        if (refuseWithout) ask.reject(new GpuRefused(arithmetic(ask.demand, devices, true)))
+        else ask.resolve(null)
         continue
       }
       const { realtime, key } = ask.demand
@@ -316,6 +327,9 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
         const leased = `${mebibytes(leasedMib)} leased${holders === "" ? "" : ` (${holders})`}`
         return `${device.uuid} (${device.name}): ${mebibytes(device.totalMib)} - ${leased} - ${mebibytes(othersMib)} used by others = ${mebibytes(freeMib)} free`
       })
+    if (devices.length === 0) {
+      return `${demand.holder} needs ${wants}. This machine has no GPU, and MIXPEEK_GPU_FALLBACK=refuse lets nothing compute on the CPU instead.`
+    }
     const end = never
       ? "No device of this machine is so large."
       : "End a deployment that holds one, declare less, or wait until a worker ends."
@@ -324,7 +338,7 @@ export function gpuLeases({ probe, reclaim, now, log, pollMs = POLL_MS, sampleMs
 
   return {
     /**
-     * Null on a machine without GPUs: the worker then computes on the CPU.
+     * Null on a machine without GPUs, unless that is refused: the worker then computes on the CPU.
      * @throws GpuRefused; GpuBusy for a batch, after a moment; or the signal's reason
      */
     lease(demand: GpuDemand, signal?: AbortSignal): Promise<GpuLease | null> {

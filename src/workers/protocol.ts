@@ -41,7 +41,7 @@ function orNull<T extends z.ZodType>(schema: T) {
 }
 
 export const WorkerFailure = z.object({
-  error_type: z.enum(["dependency", "validation", "runtime", "resource"]),
+  error_type: z.enum(["dependency", "validation", "runtime", "network", "resource"]),
   exception: name,
   message: prose,
   traceback,
@@ -171,6 +171,8 @@ export const ToWorker = z.discriminatedUnion("type", [
     content_flags: jsonObject,
     feature_extractor_name: name,
     version: name,
+    /** Most threads that call processors of resource type API at once. */
+    call_threads: z.int().positive().optional(),
   }),
   z.object({
     type: z.literal("run_partition"),
@@ -182,6 +184,8 @@ export const ToWorker = z.discriminatedUnion("type", [
     output: path,
     features: z.array(z.object({ feature_name: name, embedding_dim: z.int().positive() })),
     asset_roots: z.record(z.string(), path),
+    /** Calls at once of an API step that are left to this worker; null: as many as it has by itself. */
+    concurrency: z.int().positive().nullable(),
   }),
   z.object({ type: z.literal("construct_realtime") }),
   z.object({ type: z.literal("predict"), request: z.unknown() }),

@@ -68,6 +68,8 @@ export interface StartOptions {
   readonly network?: Network
   /** Lends it a GPU, once there is room; null, or nothing lent: it sees none and computes on the CPU. */
   readonly gpu?: ((signal?: AbortSignal) => Promise<LentGpu | null>) | null
+  /** Most memory it gets, where that is less than the setting; null: the setting. */
+  readonly memoryBytes?: number | null
   /** Batches leave the processors to whoever answers in realtime. */
   readonly yields?: boolean
 }
@@ -115,13 +117,15 @@ export function workerStarter(deps: Deps) {
       const scratch = join(own, "home")
       const exchange = join(own, "exchange")
       const threads = options.threads ?? 1
+      const limits = limitsOf(deps.limits, options.memoryBytes ?? null)
       let group: WorkerGroup | null = null
       try {
         for (const directory of [scratch, exchange]) await mkdir(directory, { recursive: true, mode: 0o700 })
-        group = deps.cgroups?.create(`worker-${crypto.randomUUID()}`, deps.limits) ?? null
-        // It imports them where nothing confines it: never what came with a plugin.
+        group = deps.cgroups?.create(`worker-${crypto.randomUUID()}`, limits) ?? null
+        // It imports them where nothing confines it: never what came with a plugin. A fork's libraries have the one thread that
+        // they were loaded with.
         const launcher =
-          packages.warm === null
+          packages.warm === null || threads > 1
             ? null
             : await launchers.get({
                 interpreter,
@@ -139,7 +143,7 @@ export function workerStarter(deps: Deps) {
             writable: [],
             devices: gpu === null ? [] : gpuNodes(gpu.uuid),
             hidden: [await realpath(deps.dataDir)],
-            limits: deps.limits,
+            limits,
             network: options.network ?? { mode: "none" },
             ...deps.isolationLimits,
           },
@@ -149,6 +153,7 @@ export function workerStarter(deps: Deps) {
           sitePackages,
           threads,
           yields: options.yields ?? false,
+          gpu: options.gpu == null ? "none" : gpu === null ? "absent" : "leased",
           environment: { CUDA_VISIBLE_DEVICES: gpu?.uuid ?? "" },
           log,
           ...(options.onLog === undefined ? {} : { onLog: options.onLog }),
@@ -178,6 +183,11 @@ export function workerStarter(deps: Deps) {
     /** Ends what is warm, and with it every worker that still lives. */
     [Symbol.asyncDispose]: () => launchers[Symbol.asyncDispose](),
   }
+}
+
+function limitsOf(limits: WorkerLimits, memoryBytes: number | null): WorkerLimits {
+  if (memoryBytes === null || memoryBytes >= limits.memoryBytes) return limits
+  return { ...limits, memoryBytes, memorySetBy: "actor_memory_gb of its compute_profile" }
 }
 
 export type WorkerStarter = ReturnType<typeof workerStarter>

@@ -8,6 +8,8 @@ import { scratchUse } from "./scratch-use.ts"
 export interface WorkerLimits {
   /** Anonymous and shared memory that is resident; of private memory the kernel refuses what is past it. */
   readonly memoryBytes: number
+  /** What it comes from, for messages; the setting when it is absent. */
+  readonly memorySetBy?: string
   readonly threads: number
   /** Of the worker's own directories together. */
   readonly scratchBytes: number
@@ -19,6 +21,8 @@ export interface WorkerLimits {
   /** What it prints during one request; a line counts 64 bytes more than it has. */
   readonly logBytes: number
 }
+
+export const MEMORY_SETTING = "MIXPEEK_WORKER_MEMORY_MB"
 
 export interface Watch {
   /** A request begins: processor time counts from here. */
@@ -100,13 +104,13 @@ function usedBytes(status: string): number {
   return (value("RssAnon") + value("RssShmem") + value("VmPTE")) * KIBIBYTE
 }
 
-function memoryFlaw(pid: number, { memoryBytes, threads }: WorkerLimits): string | null {
+function memoryFlaw(pid: number, { memoryBytes, memorySetBy = MEMORY_SETTING, threads }: WorkerLimits): string | null {
   const status = memoryStatus(pid)
   // It has just ended, which is noticed elsewhere.
   if (status === null) return null
   const used = usedBytes(status)
   if (used > memoryBytes) {
-    return `it used ${inMebibytes(used)} of memory, more than its ${inMebibytes(memoryBytes)} (MIXPEEK_WORKER_MEMORY_MB)`
+    return `it used ${inMebibytes(used)} of memory, more than its ${inMebibytes(memoryBytes)} (${memorySetBy})`
   }
   const running = Number(/^Threads:\s*(\d+)/m.exec(status)?.[1] ?? 0)
   return running > threads ? `it ran ${running} threads, more than its ${threads} (MIXPEEK_WORKER_THREADS)` : null

@@ -25,7 +25,7 @@ import {
   type WorkerRequest,
 } from "./protocol.ts"
 import { spawnProcess } from "./spawned-process.ts"
-import { residentBytes, watchWorker } from "./watchdog.ts"
+import { MEMORY_SETTING, residentBytes, watchWorker } from "./watchdog.ts"
 import { WorkerDied, type WorkerExit } from "./worker-died.ts"
 import { type RequestOptions, superviseProcess, type WorkerProcess } from "./worker-process.ts"
 
@@ -64,6 +64,8 @@ export interface WorkerOptions {
   onCallFrame?(id: number, kind: number, payload: Uint8Array): void
   /** Threads of the numeric libraries, 1 by default. */
   readonly threads?: number
+  /** Told with its facts; "none" by default. */
+  readonly gpu?: IsolationFacts["gpu"]
   /** The processors are others' first. */
   readonly yields?: boolean
   /** Aborts the start; a started worker is ended with `end`. */
@@ -210,7 +212,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       pid: worker.pid,
       python,
       isolation: policy.level,
-      isolationFacts: options.group == null ? facts : { ...facts, memory: "cgroup" },
+      isolationFacts: { ...facts, gpu: options.gpu ?? "none", ...(options.group == null ? {} : { memory: "cgroup" }) },
       exchange,
       record: worker.record,
       get alive() {
@@ -248,7 +250,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 function memoryLimit({ group, confinement }: WorkerOptions): string | null {
   if (group?.ranOutOfMemory() !== true) return null
   const mebibytes = Math.ceil(confinement.limits.memoryBytes / 1024 ** 2)
-  return `it used more than its ${mebibytes} MiB of memory (MIXPEEK_WORKER_MEMORY_MB)`
+  return `it used more than its ${mebibytes} MiB of memory (${confinement.limits.memorySetBy ?? MEMORY_SETTING})`
 }
 
 /** @throws LockDownRefused, WorkerDied */
@@ -298,8 +300,24 @@ function workerEnvironment(scratch: string, { threads = 1, environment = {} }: W
   }
 }
 
+/** torch and Arrow go by the first as well; numexpr has two. Rayon: tokenizers and others in Rust. */
+const THREAD_VARIABLES = [
+  "OMP_NUM_THREADS",
+  "OPENBLAS_NUM_THREADS",
+  "MKL_NUM_THREADS",
+  "BLIS_NUM_THREADS",
+  "VECLIB_MAXIMUM_THREADS",
+  "NUMEXPR_NUM_THREADS",
+  "NUMEXPR_MAX_THREADS",
+  "POLARS_MAX_THREADS",
+  "RAYON_NUM_THREADS",
+  "OPENCV_FOR_THREADS_NUM",
+  "NUMBA_NUM_THREADS",
+  "TF_NUM_INTRAOP_THREADS",
+] as const
+
 /** Numeric libraries read these when they are loaded. */
 export function threadCounts(threads: number): Record<string, string> {
   const count = String(threads)
-  return { OMP_NUM_THREADS: count, OPENBLAS_NUM_THREADS: count, MKL_NUM_THREADS: count }
+  return Object.fromEntries(THREAD_VARIABLES.map((name) => [name, count]))
 }

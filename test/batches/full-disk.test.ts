@@ -47,6 +47,7 @@ function drive(refusals: Record<string, number>, runFails = 0, failure: Error = 
       },
     } as unknown as Ledger,
     runner: {
+      mostAtOnce: () => null,
       async run() {
         if (++runs <= runFails) throw failure
         state = "done"

@@ -86,6 +86,24 @@ test("a machine without GPUs leases nothing: the worker computes on the CPU", as
   expect(await own.leases.fits(demand("a", 800))).toBe(true)
 })
 
+test("or refuses there what asks for one, batches too, where nothing is to compute on the CPU", async () => {
+  using leases = gpuLeases({
+    probe: async () => [],
+    reclaim: () => undefined,
+    now: () => 0,
+    refuseWithout: true,
+    log: createLog("silent"),
+  })
+  for (const realtime of [true, false]) {
+    const asked = leases.lease({ ...demand("a", 8), realtime })
+    expect(asked).rejects.toThrow(GpuRefused)
+    expect(asked).rejects.toThrow(
+      "a needs 8,192 MiB of GPU memory (gpu_memory_gb of its compute_profile). This machine has no GPU",
+    )
+    await asked.catch(() => undefined)
+  }
+})
+
 test("workers share a device by what they declare", async () => {
   using own = machine(24)
   for (const holder of ["a", "b", "c"]) expect((await held(own.leases.lease(demand(holder, 8)))).uuid).toBe("GPU-0")

@@ -11,6 +11,7 @@ const PARTITION: WorkerRequest = {
   output: "o",
   features: [],
   asset_roots: {},
+  concurrency: null,
 }
 
 test("many requests in flight get their own answers, in whatever order those come", async () => {

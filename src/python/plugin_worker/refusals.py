@@ -73,7 +73,7 @@ def _limit_of(error: BaseException) -> str | None:
 
     if isinstance(error, MemoryError):
         mebibytes = resource.getrlimit(resource.RLIMIT_DATA)[0] >> 20
-        return f"This worker may use {mebibytes} MiB of memory (MIXPEEK_WORKER_MEMORY_MB); work on fewer rows at once."
+        return f"This worker may use {mebibytes} MiB of memory (MIXPEEK_WORKER_MEMORY_MB, or actor_memory_gb of its compute_profile); work on fewer rows at once."
     if not isinstance(error, OSError):
         return None
     if error.errno == errno.EMFILE:

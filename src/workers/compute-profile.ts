@@ -1,0 +1,31 @@
+/** What a manifest's `compute_profile` asks for. The worker that read it has checked it; it is still what an author wrote. */
+
+type Profile = Readonly<Record<string, unknown>> | null
+
+const GIBIBYTE = 1024 ** 3
+/** As in `python/plugin_worker/limits.py`. */
+const MOST_CALLS = 256
+/** Of the threads that a worker may have, the part that calls a processor: what it starts itself needs some as well. */
+const CALLING_PART = 4
+
+/** Calls of its processors that a run may have under way at once, in all of its workers; null: it does not say. */
+export function maxConcurrency(profile: Profile): number | null {
+  const value = profile?.max_concurrency
+  return typeof value === "number" && Number.isInteger(value) && value >= 1 ? Math.min(value, MOST_CALLS) : null
+}
+
+/** Of those, what one of `workers` workers may have, whose number is no greater. */
+export function shareOf(concurrency: number, workers: number): number {
+  return Math.max(1, Math.floor(concurrency / Math.max(1, Math.min(workers, concurrency))))
+}
+
+/** Memory of one worker in bytes; null: it does not say. */
+export function actorMemoryBytes(profile: Profile): number | null {
+  const value = profile?.actor_memory_gb
+  return typeof value === "number" && value > 0 ? Math.floor(value * GIBIBYTE) : null
+}
+
+/** Calls of processors without `async` that one worker may have under way, where it may have so many threads. */
+export function callThreads(threads: number): number {
+  return Math.max(1, Math.floor(threads / CALLING_PART))
+}
