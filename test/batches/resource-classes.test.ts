@@ -152,6 +152,32 @@ batch["label"] = [urllib.request.urlopen("http://${here}/", data=text.encode()).
   },
 )
 
+test.skipIf(REACHED !== "full" && REACHED !== "standard")(
+  "as many calls as a worker's threads may make reach the service at the same time",
+  async () => {
+    let inside = 0
+    const all = Promise.withResolvers<void>()
+    await using service = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      async fetch() {
+        inside += 1
+        if (inside === 64) all.resolve()
+        await all.promise
+        return new Response("met")
+      },
+    })
+    const here = `127.0.0.1:${service.port}`
+    await strict.call("PATCH", "/v1/namespaces/default", { body: { egress_allowlist: [here] } })
+    const call = `import urllib.request
+batch["label"] = urllib.request.urlopen("http://${here}/", timeout=20).read().decode()`
+    const profile = '{"batch_size": 1, "max_concurrency": 256, "actor_memory_gb": 1}'
+    const { batch, labels } = await run(strict, "meets", { call, resource: "API", profile }, numbered(64))
+    expect(batch).toMatchObject({ status: "COMPLETED" })
+    expect(labels).toEqual(Array(64).fill("met"))
+  },
+)
+
 test("a plugin with a GPU step computes on the CPU of a machine without one, and its run says so", async () => {
   const call = 'batch["label"] = os.environ.get("CUDA_VISIBLE_DEVICES")'
   const { batch, labels } = await run(appliance, "wants_gpu", { call, resource: "GPU" }, ["a"])

@@ -15,13 +15,13 @@ from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from plugin_worker.egress_allowlist import Allowlist, literal
+from plugin_worker.limits import PROXY_CONNECTIONS
 
 HEAD_BYTES: Final = 16 * 1024
 _HEAD_SECONDS: Final = 30.0
 _DIAL_SECONDS: Final = 10.0
 # Neither side says a word for so long: the connection is given up.
 _IDLE_SECONDS: Final = 600.0
-_CONNECTIONS: Final = 64
 _CHUNK: Final = 64 * 1024
 # Of the request to the proxy, and of one hop only (RFC 9110 7.6.1).
 _OWN_HEADERS: Final = ("proxy-", "connection", "keep-alive", "te:", "trailer", "upgrade")
@@ -41,7 +41,7 @@ class EgressProxy:
     def __init__(self, allowlist: Allowlist, token: str | None) -> None:
         self._allowlist = allowlist
         self._token = token
-        self._places = threading.BoundedSemaphore(_CONNECTIONS)
+        self._places = threading.BoundedSemaphore(PROXY_CONNECTIONS)
 
     def serve(self, listener: socket.socket) -> NoReturn:
         while True:

@@ -5,11 +5,12 @@ The loop stands still between calls of a step; clients that a processor keeps st
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from plugin_worker.limits import PROGRESS_SECONDS
+from plugin_worker.limits import CALL_STACK, PROGRESS_SECONDS
 
 T = TypeVar("T")
 
@@ -60,7 +61,11 @@ class EventLoop:
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="step", initializer=_give_loop)
-        future = self._pool.submit(function, *arguments)
+        usual = threading.stack_size(CALL_STACK)
+        try:
+            future = self._pool.submit(function, *arguments)
+        finally:
+            threading.stack_size(usual)
         self._in_threads.add(future)
         future.add_done_callback(self._in_threads.discard)
         return await asyncio.wrap_future(future)

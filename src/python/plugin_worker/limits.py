@@ -46,6 +46,8 @@ API_CALLS: Final = 8
 MOST_CALLS: Final = 256
 # Batches under way or done while an earlier one is not: what they returned is held until it is its turn.
 API_CALLS_AHEAD: Final = 64
+# Of a thread that calls a processor: the 8 MiB of the system would be a good part of a worker's memory.
+CALL_STACK: Final = 2 * MIB
 # Of a call that fails since the service does not answer. Waits are drawn from 0 to the base, doubled each time, up to the cap.
 API_TRIES: Final = 6
 API_WAIT_SECONDS: Final = 120.0
@@ -66,7 +68,9 @@ PROGRESS_SECONDS: Final = 0.5
 WRITTEN_FILE: Final = 8 * 1024 * MIB
 # Libraries map their files and close them; a worker with all of the base packages holds fewer than twenty.
 LEAST_OPEN_FILES: Final = 32
-# The egress proxy holds two buffers of 64 KiB for each of its 64 connections.
+# As many as calls of an API step. The egress proxy has two threads for each of them, with a buffer of 64 KiB in each.
+PROXY_CONNECTIONS: Final = MOST_CALLS
+PROXY_STACK: Final = 256 * 1024
 PROXY_MEMORY: Final = 256 * MIB
 # Python with numpy, pandas and pyarrow needs about 150 MiB of data; less than this is a mistake in a setting.
 LEAST_MEMORY: Final = 256 * MIB

@@ -15,12 +15,12 @@ from typing import Final, NoReturn
 
 from plugin_worker.egress_allowlist import Allowlist
 from plugin_worker.interpreter_paths import DEVICES, NETWORK_PATHS, SYSTEM_PATHS, interpreter_paths
-from plugin_worker.limits import LEAST_OPEN_FILES, PROXY_MEMORY
+from plugin_worker.limits import LEAST_OPEN_FILES, PROXY_CONNECTIONS, PROXY_MEMORY, PROXY_STACK
 
 _PROXY_PORT: Final = 3128
 _SIOCSIFFLAGS: Final = 0x8914
 _IFF_UP: Final = 1
-_BACKLOG: Final = 64
+_BACKLOG: Final = PROXY_CONNECTIONS
 
 
 class Proxy:
@@ -93,6 +93,8 @@ def _serve(allowlist: Allowlist, token: str | None, listener: Callable[[], socke
     from plugin_worker.egress_proxy import EgressProxy
 
     _confine()
+    # What the system gives a thread by itself, 8 MiB, would be all of its memory at 16 connections.
+    threading.stack_size(PROXY_STACK)
     # Landlock binds the threads that come after it.
     threading.Thread(target=_end_with, args=(life,), daemon=True).start()
     EgressProxy(allowlist, token).serve(listener())
@@ -111,7 +113,7 @@ def _confine() -> None:
         ruleset.grant_devices(DEVICES)
         ruleset.restrict()
     privileges.clear_capabilities()
-    privileges.limit_resources(PROXY_MEMORY, LEAST_OPEN_FILES + 256)
+    privileges.limit_resources(PROXY_MEMORY, LEAST_OPEN_FILES + 2 * PROXY_CONNECTIONS)
     load_filter(truncation_is_confined=abi == 0 or abi >= TRUNCATE_ABI, sockets="server")
 
 
