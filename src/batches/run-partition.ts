@@ -204,8 +204,8 @@ export function partitionRunner(deps: Deps) {
           return { kind: "output", directory: taken }
         }
         if (workerFoundDiskFull(reply.error) && (await roomIsShort(deps.dataDir))) throw new Error(reply.error.message)
-        // What cannot be imported, or asked, now cannot be for the next rows either.
-        return { kind: "failed", error: reply.error, run: ["dependency", "network"].includes(reply.error.error_type) }
+        // What cannot be imported now cannot be imported for the next rows either.
+        return { kind: "failed", error: reply.error, run: reply.error.error_type === "dependency" }
       } catch (error) {
         permit.poison()
         throw error
@@ -239,6 +239,12 @@ export function partitionRunner(deps: Deps) {
   ): Promise<void> {
     if (outcome.kind === "busy") deps.onBusy(partition.batch_id, partition.collection_id)
     if (outcome.kind === "aborted" || outcome.kind === "busy") {
+      ledger.release(partition)
+      return
+    }
+    if (outcome.kind === "failed" && outcome.error.error_type === "network") {
+      // An API step gave its service up: the rows are as good as before, and wait until it is back.
+      deps.hold(partition.batch_id, `${outcome.error.stage}: ${outcome.error.message}`)
       ledger.release(partition)
       return
     }

@@ -5,6 +5,7 @@ import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import { REACHED } from "../support/isolation.ts"
 import { type PluginFiles, textPlugin, upload } from "../support/plugins.ts"
+import { batchOnce, bucketWith, collectionOver, trigger } from "./support.ts"
 
 interface Declared {
   readonly call: string
@@ -33,48 +34,40 @@ function plugin(name: string, { call, resource = "CPU", profile, async = false }
   )
 }
 
-/** A bucket with these texts, in a batch by the plugin: the batch, its labels in the order of the texts, its errors. */
-async function run(appliance: TestAppliance, name: string, declared: Declared, texts: readonly string[]) {
+/** A batch over these texts by the plugin, under way; `ended` waits for it: its labels are in the order of the texts. */
+async function begin(appliance: TestAppliance, name: string, declared: Declared, texts: readonly string[]) {
   const published = await upload(appliance, plugin(name, declared), { name })
   if (published.status !== 200) throw new Error(published.text)
-  const { body: bucket } = await appliance.call("POST", "/v1/buckets", {
-    body: { bucket_name: name, bucket_schema: { properties: { text: { type: "text" } } } },
-  })
-  await appliance.call("POST", `/v1/buckets/${bucket.bucket_id}/objects/batch`, {
-    body: { objects: texts.map((data) => ({ blobs: [{ property: "text", type: "text", data }] })) },
-  })
-  const { body: collection } = await appliance.call("POST", "/v1/collections", {
-    body: {
-      collection_name: name,
-      source: { type: "bucket", bucket_ids: [bucket.bucket_id] },
-      feature_extractor: { feature_extractor_name: name, version: "1.0.0" },
-    },
-  })
-  const { body } = await appliance.call("POST", `/v1/buckets/${bucket.bucket_id}/batches/trigger`, {
-    body: { collection_ids: [collection.collection_id] },
-  })
-  const batch = await waitForBatch(appliance, bucket.bucket_id, body.batch_id)
-  const path = `/v1/collections/${collection.collection_id}/documents/list`
-  const documents = await appliance.call("POST", path, { body: { limit: 1000 } })
-  const errors = await appliance.call(
-    "GET",
-    `/v1/buckets/${bucket.bucket_id}/batches/${body.batch_id}/failed-documents`,
-  )
-  return {
-    batch,
-    labels: documents.body.results.map(({ label }: { label: string }) => label) as string[],
-    errors: errors.body.failed_documents as { error: string; error_type: string }[],
+  const bucket = await bucketWith(appliance, texts)
+  const collection = await collectionOver(appliance, bucket, name)
+  const path = await trigger(appliance, bucket, collection)
+  const ended = async () => {
+    const batch = await waitForBatch(appliance, bucket, path.split("/").at(-1) ?? "")
+    const { body } = await appliance.call("POST", `/v1/collections/${collection}/documents/list`, {
+      body: { limit: 1000 },
+    })
+    const errors = await appliance.call("GET", `${path}/failed-documents`)
+    return {
+      batch,
+      labels: body.results.map(({ label }: { label: string }) => label) as string[],
+      errors: errors.body.failed_documents as { error: string; error_type: string }[],
+    }
   }
+  return { path, ended }
 }
+
+const run = async (...of: Parameters<typeof begin>) => (await begin(...of)).ended()
 
 const numbered = (count: number) => Array.from({ length: count }, (_, index) => `text ${index}`)
 
 let appliance: TestAppliance
-/** Refuses what needs a GPU, and has one worker. */
+/** Refuses what needs a GPU, has one worker, and scans nothing. */
 let strict: TestAppliance
 beforeAll(async () => {
   appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "16", MIXPEEK_WORKERS: "2" } })
-  strict = await startTestAppliance({ environment: { MIXPEEK_GPU_FALLBACK: "refuse", MIXPEEK_WORKERS: "1" } })
+  strict = await startTestAppliance({
+    environment: { MIXPEEK_GPU_FALLBACK: "refuse", MIXPEEK_WORKERS: "1", MIXPEEK_SCAN: "0" },
+  })
 })
 afterAll(async () => {
   await appliance[Symbol.asyncDispose]()
@@ -175,6 +168,34 @@ batch["label"] = urllib.request.urlopen("http://${here}/", timeout=20).read().de
     const { batch, labels } = await run(strict, "meets", { call, resource: "API", profile }, numbered(64))
     expect(batch).toMatchObject({ status: "COMPLETED" })
     expect(labels).toEqual(Array(64).fill("met"))
+  },
+)
+
+test.skipIf(REACHED !== "full" && REACHED !== "standard")(
+  "a batch whose service stays away is held with its rows, and goes on when it is back",
+  async () => {
+    let back = false
+    await using service = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => (back ? new Response("fine") : new Response("away", { status: 503 })),
+    })
+    const here = `127.0.0.1:${service.port}`
+    await strict.call("PATCH", "/v1/namespaces/default", { body: { egress_allowlist: [here] } })
+    // Ten minutes and 32 failures are no test's: here it is given up at once.
+    const call = `import urllib.request
+from plugin_worker import call_pace
+call_pace.OUTAGE_FAILURES, call_pace.OUTAGE_SECONDS = 1, 0.0
+batch["label"] = urllib.request.urlopen("http://${here}/").read().decode()`
+    const { path, ended } = await begin(strict, "waits", { call, resource: "API" }, numbered(20))
+    const held = await batchOnce(strict, path, (batch) => batch.status === "SUSPENDED")
+    expect(held.lifecycle_reason).toMatch(/^held: step MyProcessor: HTTP Error 503: Service Unavailable\nTried once/)
+    expect(held).toMatchObject({ rows_done: 0, rows_failed: 0 })
+    back = true
+    await strict.call("POST", `${path}/resume`)
+    const { batch, labels } = await ended()
+    expect(batch).toMatchObject({ status: "COMPLETED", rows_done: 20, rows_failed: 0 })
+    expect(labels).toEqual(Array(20).fill("fine"))
   },
 )
 

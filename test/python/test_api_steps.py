@@ -318,7 +318,7 @@ class Trying(unittest.TestCase):
         self.assertEqual(self.failed(outcomes), dict.fromkeys(range(64 * 8), "network"))
         self.assertLess(len(self.calls), 8 * 6 + 8 * 3)
 
-    def test_a_service_that_is_not_there_for_ten_minutes_ends_the_run(self) -> None:
+    def test_a_service_that_is_not_there_for_ten_minutes_is_given_up(self) -> None:
         async def call(_: list[int]) -> str:
             raise ConnectionRefusedError("down")
 

@@ -147,6 +147,7 @@ class ApiCalls:
             wait = self._pace.failed(found, tried, began)
             network = replace(failure, error_type="network", message=f"{failure.message}\n{_story(tried, wait, waited)}")
             if self._pace.is_given_up:
+                self._pace.begin_anew()
                 raise RequestFailed(network) from error
             if tried >= tries or waited + wait > API_WAIT_SECONDS:
                 return Outcome(places, None, network)

@@ -100,6 +100,11 @@ class CallPace:
                 self._allowed = max(1, self._allowed // 2)
         return wait
 
+    def begin_anew(self) -> None:
+        """Somebody says that the service is back: what failed before is no sign."""
+        self._failures = 0
+        self._not_before = self._clock()
+
     @property
     def is_out(self) -> bool:
         """So many calls failed and none went well that it cannot be the rows' doing."""

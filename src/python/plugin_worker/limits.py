@@ -56,7 +56,7 @@ RETRY_CAP_SECONDS: Final = 30.0
 # Calls that fail so, one after another: more than it takes to find the one row that a service fails of (6 tries of the batch, one
 # of each half of 16,384 rows, 6 of the row).
 OUTAGE_FAILURES: Final = 32
-# A step whose service was not there for so long ends the run, which can be repeated.
+# A step whose service was not there for so long has its batch held, until somebody resumes it.
 OUTAGE_SECONDS: Final = 600.0
 
 # A batch of realtime calls: more would keep the first ones waiting for the last.
