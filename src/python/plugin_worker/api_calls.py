@@ -85,6 +85,8 @@ class ApiCalls:
     ) -> Iterator[Outcome]:
         """In the order of `batches`. Raises RequestFailed when going on is futile."""
         self._pace.allow(at_once)
+        if self._pace.is_given_up:
+            self._pace.begin_anew()
         jobs = (partial(self._isolated, places, take) for places in batches)
         ahead = max(API_CALLS_AHEAD, 2 * at_once)
         try:
@@ -147,7 +149,6 @@ class ApiCalls:
             wait = self._pace.failed(found, tried, began)
             network = replace(failure, error_type="network", message=f"{failure.message}\n{_story(tried, wait, waited)}")
             if self._pace.is_given_up:
-                self._pace.begin_anew()
                 raise RequestFailed(network) from error
             if tried >= tries or waited + wait > API_WAIT_SECONDS:
                 return Outcome(places, None, network)

@@ -60,10 +60,10 @@ class EventLoop:
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="step", initializer=_give_loop)
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="step")
         usual = threading.stack_size(CALL_STACK)
         try:
-            future = self._pool.submit(function, *arguments)
+            future = self._pool.submit(_with_loop, function, *arguments)
         finally:
             threading.stack_size(usual)
         self._in_threads.add(future)
@@ -96,9 +96,13 @@ def is_async(service: Any) -> bool:
     return inspect.iscoroutinefunction(service) or inspect.iscoroutinefunction(getattr(type(service), "__call__", None))
 
 
-def _give_loop() -> None:
-    # asyncio.get_event_loop() of a processor works here as it does in the main thread.
-    asyncio.set_event_loop(asyncio.new_event_loop())
+def _with_loop(function: Callable[..., T], *arguments: Any) -> T:
+    """As in the main thread, asyncio.get_event_loop() finds one, though asyncio.run of an earlier call has taken it away."""
+    try:
+        asyncio.get_event_loop()
+    except RuntimeError:
+        asyncio.set_event_loop(asyncio.new_event_loop())
+    return function(*arguments)
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:
