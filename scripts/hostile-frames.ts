@@ -49,6 +49,8 @@ const HONEST: readonly unknown[] = [
   { type: "parameters_invalid", errors: [{ location: ["a", 0], message: "m", type: "t" }] },
   { type: "steps_built", steps: [{ name: "s", resource_type: "cpu", condition: null }] },
   { type: "progress", partition: "p", attempt: 1, rows: 2 },
+  { type: "step_progress", partition: "p", attempt: 1, index: 0, step: "s", rows: 2, rows_failed: 1, seconds: 0.5 },
+  { type: "actor_progress", partition: "p", attempt: 1, message: "m", done: 1, total: null },
   {
     type: "partition_done",
     partition: "p",

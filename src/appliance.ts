@@ -10,6 +10,7 @@ import { pluginArchives } from "./archives/plugin-archives.ts"
 import { DEFAULT_ARCHIVE_LIMITS, unpackArchive } from "./archives/reader.ts"
 import { batchRunning } from "./batches/batch-running.ts"
 import { batches } from "./batches/batches.ts"
+import { batchEvents } from "./batches/events.ts"
 import { tasks } from "./batches/tasks.ts"
 import { blobFiles } from "./buckets/blob-files.ts"
 import { bucketUploads } from "./buckets/bucket-uploads.ts"
@@ -283,8 +284,9 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     suspension: running.suspension,
     now,
     pluginById: registry.get,
-    rowsInProgress: running.rowsInProgress,
     rowsPerPartition: running.rowsPerPartition,
+    progress: running.progress,
+    logs: running.logs,
     onSubmitted: running.planSoon,
     onChanged: running.onChanged,
     onRetried: running.onRetried,
@@ -292,6 +294,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     onSuspended: running.onSuspended,
     onResumed: running.onResumed,
   })
+  const following = batchEvents({ metadata, progress: running.progress, log })
   const namespaceDomain = namespaces({
     metadata,
     quotas: limits,
@@ -357,6 +360,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     }),
     documents: collectionDocuments({ metadata, documents, dataDir, signUrl: urls.sign, now }),
     batches: batchDomain,
+    batchEvents: following,
     tasks: tasks({
       metadata,
       confinement: namespaceDomain.confinement,
@@ -369,6 +373,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   const front = inferenceFront({ log, ...askers, namespaces: namespaceDomain, endpoint: live.endpoint })
   const server = serveHttp(app.fetch, front, config.host, config.port)
   starting.defer(() => server.stop(config.shutdownGraceMs))
+  // Before the server stops: it waits for its answers, and these have no end.
+  starting.use(following)
   if (config.publicUrl === null) url = server.url
   lock.announce(server.url)
   rolling.recover()

@@ -4,9 +4,11 @@ import type { GpuLeases } from "../scheduler/gpu-leases.ts"
 import { scheduler } from "../scheduler/scheduler.ts"
 import { callThreads } from "../workers/compute-profile.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
+import { batchLogs } from "./batch-logs.ts"
 import { batchWorkers } from "./batch-workers.ts"
 import { batchDrive } from "./drive.ts"
 import { ledger } from "./ledger.ts"
+import { batchProgress } from "./progress.ts"
 import { partitionRunner } from "./run-partition.ts"
 import { suspension } from "./suspension.ts"
 
@@ -17,7 +19,17 @@ type RunnerDeps = Parameters<typeof partitionRunner>[0]
 interface Deps
   extends Omit<
     RunnerDeps,
-    "ledger" | "workers" | "silenceMs" | "wallMs" | "slots" | "outputBytes" | "onRunFailed" | "onBusy" | "hold"
+    | "ledger"
+    | "workers"
+    | "silenceMs"
+    | "wallMs"
+    | "slots"
+    | "outputBytes"
+    | "onRunFailed"
+    | "onBusy"
+    | "hold"
+    | "progress"
+    | "onLine"
   > {
   starter: Pick<WorkerStarter, "start" | "current">
   gpus: Pick<GpuLeases, "lease" | "wantedByOthers">
@@ -35,7 +47,9 @@ interface Deps
 export function batchRunning(deps: Deps) {
   const { metadata, starter, config, now, log } = deps
   const abort = (...path: string[]) => slots.abort((name) => name.startsWith(`${path.join("/")}/`))
-  const book = ledger({ metadata, workersPerNamespace: config.quotas.workers, onStopped: abort, now, log })
+  const logs = batchLogs(now)
+  const progress = batchProgress(() => performance.now())
+  const book = ledger({ metadata, workersPerNamespace: config.quotas.workers, onStopped: abort, progress, now, log })
   book.recover()
   const suspended = suspension({ metadata, now, log })
   const workers = batchWorkers({
@@ -48,6 +62,8 @@ export function batchRunning(deps: Deps) {
   const runner = partitionRunner({
     ...deps,
     ledger: book,
+    progress,
+    onLine: logs.add,
     workers,
     silenceMs: config.partitionDeadlineMs,
     wallMs: config.partitionWallMs,
@@ -82,7 +98,8 @@ export function batchRunning(deps: Deps) {
   return {
     ledger: book,
     suspension: suspended,
-    rowsInProgress: runner.rowsInProgress,
+    progress,
+    logs,
     rowsPerPartition: drive.rowsPerPartition,
 
     /** Partitions wait that the ledger had not before. */

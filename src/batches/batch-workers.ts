@@ -2,6 +2,7 @@ import type { Log } from "../log.ts"
 import { declaresGpu, gpuDemand } from "../scheduler/gpu-demand.ts"
 import type { GpuLease, GpuLeases } from "../scheduler/gpu-leases.ts"
 import { actorMemoryBytes } from "../workers/compute-profile.ts"
+import type { OutputLine } from "../workers/output.ts"
 import { type WorkerPermit, workerPool } from "../workers/pool.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import type { Worker } from "../workers/worker.ts"
@@ -27,19 +28,23 @@ interface Deps {
   log: Log
 }
 
+type OnLine = (line: Pick<OutputLine, "stream" | "text">) => void
+
 /** Workers with their steps built, lent per partition; see `workerKey` for what shares one. */
 export function batchWorkers({ starter, gpus, threads, callThreads, log }: Deps) {
-  const specs = new Map<string, BatchWorkerSpec>()
+  const specs = new Map<string, { readonly spec: BatchWorkerSpec; readonly onLine: OnLine }>()
   const pool = workerPool({
     start: (key, signal) => {
-      const spec = specs.get(key)
-      if (spec === undefined) throw new Error(`no worker was asked for under ${key}`)
-      return start(key, spec, signal)
+      const asked = specs.get(key)
+      if (asked === undefined) throw new Error(`no worker was asked for under ${key}`)
+      return start(key, asked.spec, asked.onLine, signal)
     },
     maxIdleMs: MAX_IDLE_MS,
     now: () => performance.now(),
   })
 
+  /** Who reads what a worker prints: the batch that it was lent to last. */
+  const readers = new WeakMap<Worker, { onLine: OnLine }>()
   const leases = new WeakMap<Worker, GpuLease>()
   const known = new WeakSet<Worker>()
 
@@ -47,10 +52,10 @@ export function batchWorkers({ starter, gpus, threads, callThreads, log }: Deps)
   const learned = new Map<string, Needs>()
 
   /** Which steps there are is known when they are built, and what a worker may do is fixed before: it may take two starts. */
-  async function start(key: string, spec: BatchWorkerSpec, signal: AbortSignal): Promise<Worker> {
+  async function start(key: string, spec: BatchWorkerSpec, onLine: OnLine, signal: AbortSignal): Promise<Worker> {
     let granted = learned.get(key) ?? { network: false, gpu: declaresGpu(spec.plugin) }
     for (let starts = 1; ; starts++) {
-      const { worker, needs } = await startWith(key, spec, granted, signal)
+      const { worker, needs } = await startWith(key, spec, granted, onLine, signal)
       if (learned.size >= MAX_KNOWN_KEYS) learned.clear()
       learned.set(key, needs)
       // Steps that are other ones each time they are built never get the network.
@@ -64,9 +69,11 @@ export function batchWorkers({ starter, gpus, threads, callThreads, log }: Deps)
     key: string,
     { namespace, plugin, config, datasetSize, blobDirectories, network }: BatchWorkerSpec,
     granted: Needs,
+    onLine: OnLine,
     signal: AbortSignal,
   ): Promise<{ worker: Worker; needs: Needs }> {
     let lease: GpuLease | null = null
+    const reader = { onLine }
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId })
     const worker = await starter.start(plugin, {
       signal,
@@ -82,8 +89,12 @@ export function batchWorkers({ starter, gpus, threads, callThreads, log }: Deps)
       yields: true,
       threads,
       memoryBytes: actorMemoryBytes(plugin.manifest.compute_profile),
-      onLog: ({ stream, text }) => output.debug({ event: "plugin_output", stream, text }, "plugin output"),
+      onLog: (line) => {
+        output.debug({ event: "plugin_output", stream: line.stream, text: line.text }, "plugin output")
+        reader.onLine(line)
+      },
     })
+    readers.set(worker, reader)
     if (lease !== null) leases.set(worker, lease)
     try {
       const reply = await worker.request(
@@ -113,14 +124,16 @@ export function batchWorkers({ starter, gpus, threads, callThreads, log }: Deps)
   const endIdleWithGpu = () => pool.endIdle({ longerThanMs: 0, matching: (key) => learned.get(key)?.gpu === true })
 
   return {
-    /** @throws StepsNotBuilt, WorkerDied, ApplianceError (no environment), or the signal's reason */
-    async acquire(spec: BatchWorkerSpec, signal: AbortSignal): Promise<WorkerPermit> {
+    /** What the worker prints from now on goes to `onLine`. @throws StepsNotBuilt, WorkerDied, ApplianceError (no environment), or the signal's reason */
+    async acquire(spec: BatchWorkerSpec, onLine: OnLine, signal: AbortSignal): Promise<WorkerPermit> {
       const key = workerKey(spec)
       // It would be busy again before anybody saw it idle.
       if (learned.get(key)?.gpu === true && gpus.wantedByOthers(`${key}/batch`)) await endIdleWithGpu()
-      specs.set(key, spec)
+      specs.set(key, { spec, onLine })
       try {
         const permit = await pool.acquire(key, signal)
+        const reader = readers.get(permit.worker)
+        if (reader !== undefined) reader.onLine = onLine
         // One that comes again has worked; what it was lent first is not known yet to be what it needs.
         if (known.has(permit.worker)) leases.get(permit.worker)?.worked()
         known.add(permit.worker)

@@ -1,4 +1,6 @@
 import type {
+  BatchLogs as BatchLogsAnswer,
+  BatchLogsQuery,
   BatchModel,
   CreateBatch,
   FailedDocuments,
@@ -19,8 +21,9 @@ import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { Remember } from "../organizations/idempotency.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import type { BatchLogs } from "./batch-logs.ts"
 import type { Ledger } from "./ledger.ts"
-import { batchModel, MAX_ANSWERED_IDS } from "./model.ts"
+import { batchModel, type LiveProgress, MAX_ANSWERED_IDS } from "./model.ts"
 import { batchRetry } from "./retry.ts"
 import { failedDocuments } from "./row-errors.ts"
 import { isLive } from "./states.ts"
@@ -34,7 +37,8 @@ interface Deps {
   suspension: Pick<Suspension, "pause" | "resume">
   now: () => Date
   pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
-  rowsInProgress: (batchId: string, collectionId: string) => number
+  progress: LiveProgress
+  logs: Pick<BatchLogs, "read" | "forget">
   /** A batch was submitted: plan and run it. */
   onSubmitted: () => void
   /** How a batch is scheduled has changed. */
@@ -76,7 +80,8 @@ export function batches(deps: Deps) {
       runs: read.batches.runs(batch.batch_id),
       objectIds: batch.object_count <= MAX_ANSWERED_IDS ? read.batches.objectIds(batch.batch_id, MAX_ANSWERED_IDS) : [],
       errorSummary: read.rowErrors.summary(batch.batch_id),
-      underWay: (collectionId) => deps.rowsInProgress(batch.batch_id, collectionId),
+      steps: read.batches.steps(batch.batch_id),
+      live: deps.progress,
     })
   const retry = batchRetry(deps)
   const { targets, checkObjects, draft, submitted, triggered } = submission(deps)
@@ -282,6 +287,16 @@ export function batches(deps: Deps) {
         }
         tx.write.batches.erase(batchId)
       })
+      deps.logs.forget(batchId)
+    },
+
+    /** What its workers printed. */
+    logs(namespace: Namespace, bucketIdentifier: string, batchId: string, query: BatchLogsQuery): BatchLogsAnswer {
+      find(namespace, batchId, bucketIdentifier)
+      // Tier 0 is all there is while sources are buckets.
+      const named = query.collection_id === undefined ? null : [query.collection_id]
+      const logs = (query.tier_num ?? 0) > 0 ? [] : deps.logs.read(batchId, query.limit, named)
+      return { batch_id: batchId, logs }
     },
 
     /** A batch that has ended already stays as it ended. */

@@ -9,6 +9,7 @@ import type { PartitionRange, PartitionRow } from "../metadata/partitions.ts"
 import type { PartRow } from "../metadata/parts.ts"
 import { ANY_ROW_ERROR } from "../metadata/row-errors.ts"
 import { failuresOver } from "./failure-policy.ts"
+import type { BatchProgress } from "./progress.ts"
 import type { RowInput } from "./rows.ts"
 import { type BatchState, NEXT, statesBefore } from "./states.ts"
 
@@ -49,11 +50,13 @@ interface Deps {
   workersPerNamespace: number | null
   /** The rest of a batch is not run: its workers end. */
   onStopped: (batchId: string) => void
+  /** What a partition's rows came to is also told here: what its steps did, and that it is counted now. */
+  progress: Pick<BatchProgress, "stepsOf" | "committed">
   now: () => Date
   log: Log
 }
 
-export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: Deps) {
+export function ledger({ metadata, workersPerNamespace, onStopped, progress, now, log }: Deps) {
   /** By namespace: which lease was its last. Who waits longest comes next; after a restart all are alike. */
   const turns = new Map<string, number>()
   let leases = 0
@@ -187,10 +190,14 @@ export function ledger({ metadata, workersPerNamespace, onStopped, now, log }: D
         }
         const documents = part?.document_rows ?? 0
         tx.write.batches.addCounts(batchId, collectionId, { done, failed: faults.length, skipped, documents })
+        for (const [index, step] of progress.stepsOf(partition.partition_id)) {
+          tx.write.batches.addStep(batchId, collectionId, index, step)
+        }
         stopped = faults.length > 0 && stopForFailures(tx, batchId, at)
         if (!stopped) settle(tx, batchId, collectionId, at)
         return true
       })
+      if (committed) progress.committed(partition.partition_id, batchId, done + faults.length)
       if (stopped) onStopped(batchId)
       return committed
     },

@@ -1,9 +1,10 @@
-import type { BatchModel } from "../contract/batches.ts"
+import type { BatchEvent, BatchModel } from "../contract/batches.ts"
 import { TASK_STATUSES, type TaskStatus } from "../contract/tasks.ts"
 import { IsolationFacts } from "../isolation-facts.ts"
-import type { BatchRow, RunRow } from "../metadata/batches.ts"
+import type { BatchRow, BatchStepRow, RunRow } from "../metadata/batches.ts"
 import { readPolicy } from "./failure-policy.ts"
 import type { RunError } from "./ledger.ts"
+import type { BatchProgress } from "./progress.ts"
 
 /** `object_ids` is answered up to this many (api.md §5). */
 export const MAX_ANSWERED_IDS = 1000
@@ -17,18 +18,17 @@ export interface BatchFacts {
   readonly runs: readonly RunRow[]
   readonly objectIds: readonly string[]
   readonly errorSummary: readonly { readonly exception: string; readonly count: number }[]
-  /** Rows that workers report and no commit counts yet, per collection. */
-  readonly underWay: (collectionId: string) => number
+  /** What they did in the partitions that are committed. */
+  readonly steps: readonly BatchStepRow[]
+  readonly live: LiveProgress
 }
 
-export function batchModel({ batch, runs, objectIds, errorSummary, underWay }: BatchFacts): BatchModel {
+/** What workers report and no commit counts yet. */
+export type LiveProgress = Pick<BatchProgress, "rowsInProgress" | "stepsInProgress" | "rowsPerSecond" | "told">
+
+export function batchModel({ batch, runs, objectIds, errorSummary, steps, live }: BatchFacts): BatchModel {
   const total = (key: "rows_in" | "rows_done" | "rows_failed" | "rows_skipped" | "documents_written") =>
     runs.reduce((sum, run) => sum + run[key], 0)
-  const expected = batch.object_count * runs.length
-  const settled = total("rows_done") + total("rows_failed") + total("rows_skipped")
-  const working = runs.reduce((sum, run) => sum + (run.finished_at === null ? underWay(run.collection_id) : 0), 0)
-  const processed = Math.min(settled + working, expected)
-  const finished = batch.finished_at !== null
   return {
     batch_id: batch.batch_id,
     bucket_id: batch.bucket_id,
@@ -57,12 +57,7 @@ export function batchModel({ batch, runs, objectIds, errorSummary, underWay }: B
     max_deploy_resubmits: 0,
     retry_count: batch.retry,
     documents_written: total("documents_written"),
-    progress: {
-      processed,
-      total: expected,
-      percent: expected === 0 ? (finished ? 100 : 0) : Math.round((processed / expected) * 10_000) / 100,
-      errors: total("rows_failed"),
-    },
+    progress: progressModel({ batch, runs, steps, live }),
     failed_object_count: total("rows_failed"),
     isolation: runs.find((run) => run.isolation !== null)?.isolation ?? null,
     isolation_facts: isolationFacts(runs.find((run) => run.isolation !== null)),
@@ -75,6 +70,72 @@ export function batchModel({ batch, runs, objectIds, errorSummary, underWay }: B
     submitted_at: batch.submitted_at,
     completed_at: batch.finished_at,
   }
+}
+
+/** The changing part of the model, for who follows a batch. */
+export function batchEvent(facts: Pick<BatchFacts, "batch" | "runs" | "steps" | "live">): BatchEvent {
+  const { batch, runs } = facts
+  const total = (key: "rows_in" | "rows_done" | "rows_failed" | "rows_skipped" | "documents_written") =>
+    runs.reduce((sum, run) => sum + run[key], 0)
+  return {
+    batch_id: batch.batch_id,
+    status: taskStatus(batch.status),
+    lifecycle_reason: batch.lifecycle_reason,
+    error: batch.error,
+    progress: progressModel(facts),
+    documents_written: total("documents_written"),
+    rows_in: total("rows_in"),
+    rows_done: total("rows_done"),
+    rows_failed: total("rows_failed"),
+    rows_skipped: total("rows_skipped"),
+  }
+}
+
+function progressModel({
+  batch,
+  runs,
+  steps,
+  live,
+}: Pick<BatchFacts, "batch" | "runs" | "steps" | "live">): BatchModel["progress"] {
+  const { batch_id: id, finished_at: finished } = batch
+  const sum = (count: (run: RunRow) => number) => runs.reduce((all, run) => all + count(run), 0)
+  const total = batch.object_count * runs.length
+  const settled = sum((run) => run.rows_done + run.rows_failed + run.rows_skipped)
+  const working = sum((run) => (run.finished_at === null ? live.rowsInProgress(id, run.collection_id) : 0))
+  const processed = Math.min(settled + working, total)
+  const rate = batch.status === "IN_PROGRESS" ? live.rowsPerSecond(id) : 0
+  const { message, counts } = live.told(id)
+  return {
+    processed,
+    total,
+    percent: total === 0 ? (finished === null ? 0 : 100) : Math.round((processed / total) * 10_000) / 100,
+    errors: sum((run) => run.rows_failed),
+    rows_per_second: rate,
+    eta_seconds: rate === 0 ? null : Math.ceil((total - processed) / rate),
+    message,
+    reported: counts,
+    steps: stepModels(steps, finished === null ? live.stepsInProgress(id) : []),
+  }
+}
+
+/** Each step once, what is committed and what is under way together. */
+function stepModels(committed: readonly BatchStepRow[], underWay: readonly BatchStepRow[]) {
+  const steps = new Map<string, BatchStepRow>()
+  for (const row of [...committed, ...underWay]) {
+    const key = `${row.collection_id}/${String(row.step_index).padStart(2, "0")}`
+    const known = steps.get(key)
+    const add = (what: "rows" | "rows_failed" | "seconds") => (known?.[what] ?? 0) + row[what]
+    steps.set(key, { ...row, rows: add("rows"), rows_failed: add("rows_failed"), seconds: add("seconds") })
+  }
+  return [...steps]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([, { collection_id, step, rows, rows_failed, seconds }]) => ({
+      collection_id,
+      step,
+      rows,
+      rows_failed,
+      seconds: Math.round(seconds * 1000) / 1000,
+    }))
 }
 
 function tier(batch: BatchRow, runs: readonly RunRow[]): BatchModel["tier_tasks"][number] {

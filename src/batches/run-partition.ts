@@ -5,6 +5,7 @@
 import { mkdir, mkdtemp, realpath, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { ExtractorConfig } from "../collections/extractor.ts"
+import type { BatchLogLine } from "../contract/batches.ts"
 import type { Documents } from "../documents/process.ts"
 import type { Network } from "../egress.ts"
 import { parseFilter } from "../filtering.ts"
@@ -16,6 +17,7 @@ import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { GpuBusy, GpuRefused } from "../scheduler/gpu-leases.ts"
 import { maxConcurrency, shareOf } from "../workers/compute-profile.ts"
 import { EnvironmentGone } from "../workers/environments/plugin-environments.ts"
+import type { OutputLine } from "../workers/output.ts"
 import { partitionLimits } from "../workers/partition-limits.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
@@ -26,6 +28,7 @@ import { inputPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
 import { ownFaults, partitionCommit } from "./partition-commit.ts"
 import { embeddings, missingPlugin, type PartitionRun } from "./partition-context.ts"
+import type { BatchProgress } from "./progress.ts"
 import { rowInputs, type WrittenRows, writeRows } from "./rows.ts"
 import { halves } from "./split.ts"
 import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
@@ -38,6 +41,7 @@ const LATE_BREAKER_DEATHS = 100
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   ledger: Ledger
+  progress: Pick<BatchProgress, "begin" | "hear" | "end">
   documents: Documents
   workers: Pick<BatchWorkers, "acquire">
   dataDir: string
@@ -54,6 +58,8 @@ interface Deps {
   wallMs: number
   /** Result files of one partition together. */
   outputBytes: number
+  /** Its worker printed it. */
+  onLine: (batchId: string, line: Omit<BatchLogLine, "time">) => void
   /** There is no room on a GPU for a run now. */
   onBusy: (batchId: string, collectionId: string) => void
   /** A run failed as a whole: its other workers end. */
@@ -65,9 +71,7 @@ interface Deps {
 }
 
 export function partitionRunner(deps: Deps) {
-  const { metadata, ledger, log } = deps
-  /** Rows that workers have reported and no commit has counted yet, per partition: progress only. */
-  const inProgress = new Map<number, { batchId: string; collectionId: string; rows: number }>()
+  const { metadata, ledger, progress, log } = deps
   /** Single rows that killed their worker, per run, since the last commit with a row done. */
   const deaths = new Map<string, number>()
   /** Partitions of one row whose worker was killed once: a row is blamed for the second time only. */
@@ -107,7 +111,7 @@ export function partitionRunner(deps: Deps) {
         })
       } else await commit(context, partition, rows, outcome.directory, directory)
     } finally {
-      inProgress.delete(partition.partition_id)
+      progress.end(partition.partition_id)
       await rm(directory, { recursive: true, force: true })
     }
   }
@@ -159,7 +163,9 @@ export function partitionRunner(deps: Deps) {
       network: deps.networkOf(namespace),
     }
     try {
-      using permit = await deps.workers.acquire(spec, signal)
+      const onLine = ({ stream, text: message }: Pick<OutputLine, "stream" | "text">) =>
+        deps.onLine(run.batch_id, { collection_id: run.collection_id, plugin_id: run.plugin_id, stream, message })
+      using permit = await deps.workers.acquire(spec, onLine, signal)
       const { worker } = permit
       // A worker reaches its own exchange directory and no other partition's files: input moves in, output moves out.
       const exchange = await mkdtemp(join(worker.exchange, "partition-"))
@@ -179,10 +185,10 @@ export function partitionRunner(deps: Deps) {
           }),
         )
       }
-      const stopListening = worker.onProgress((progress) => {
-        if (progress.partition !== String(partition.partition_id) || progress.attempt !== partition.attempt) return
-        const { batch_id: batchId, collection_id: collectionId } = partition
-        inProgress.set(partition.partition_id, { batchId, collectionId, rows: Math.min(progress.rows, rows.rows) })
+      progress.begin(partition, rows.rows)
+      const stopListening = worker.onProgress((event) => {
+        if (event.partition !== String(partition.partition_id) || event.attempt !== partition.attempt) return
+        progress.hear(partition.partition_id, event)
       })
       try {
         const reply = await worker.request(
@@ -354,15 +360,6 @@ export function partitionRunner(deps: Deps) {
     mostAtOnce(partition: PartitionRow): number | null {
       const context = prepare(partition)
       return "error_type" in context ? null : maxConcurrency(context.plugin.manifest.compute_profile)
-    },
-    /** Rows under way in workers, per collection of a batch. */
-    rowsInProgress(batchId: string, collectionId?: string): number {
-      let rows = 0
-      for (const entry of inProgress.values()) {
-        if (entry.batchId === batchId && (collectionId === undefined || entry.collectionId === collectionId))
-          rows += entry.rows
-      }
-      return rows
     },
   }
 }

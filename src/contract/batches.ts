@@ -131,6 +131,31 @@ const Tier = z.looseObject({
   errors: z.array(BatchError),
 })
 
+export const BatchProgress = z
+  .object({
+    processed: z.int(),
+    total: z.int(),
+    percent: z.number(),
+    errors: z.int(),
+    rows_per_second: z.number().openapi({ description: "Of the last half minute" }),
+    eta_seconds: z.int().nullable().openapi({ description: "null when it is not known" }),
+    message: z.string().nullable().openapi({ description: "What a processor said last by progress_actor" }),
+    reported: z
+      .object({ done: z.number().nullable(), total: z.number().nullable() })
+      .nullable()
+      .openapi({ description: "What processors counted by progress_actor" }),
+    steps: z.array(
+      z.object({
+        collection_id: z.string(),
+        step: z.string(),
+        rows: z.int(),
+        rows_failed: z.int(),
+        seconds: z.number(),
+      }),
+    ),
+  })
+  .openapi("BatchProgress")
+
 export const BatchModel = z
   .object({
     batch_id: z.string(),
@@ -158,7 +183,7 @@ export const BatchModel = z
     /** How often failed rows were run again. */
     retry_count: z.int(),
     documents_written: z.int(),
-    progress: z.object({ processed: z.int(), total: z.int(), percent: z.number(), errors: z.int() }),
+    progress: BatchProgress,
     failed_object_count: z.int(),
     isolation: z.string().nullable(),
     isolation_facts: IsolationFacts.nullable(),
@@ -170,6 +195,42 @@ export const BatchModel = z
   })
   .openapi("BatchModel")
 export type BatchModel = z.output<typeof BatchModel>
+
+/** The data of the events `progress` and `end`. */
+export const BatchEvent = BatchModel.pick({
+  batch_id: true,
+  status: true,
+  lifecycle_reason: true,
+  error: true,
+  progress: true,
+  documents_written: true,
+  rows_in: true,
+  rows_done: true,
+  rows_failed: true,
+  rows_skipped: true,
+}).openapi("BatchEvent")
+export type BatchEvent = z.output<typeof BatchEvent>
+
+export const BatchLogLine = z
+  .object({
+    time: z.string(),
+    collection_id: z.string(),
+    plugin_id: z.string(),
+    stream: z.enum(["stdout", "stderr"]),
+    message: z.string(),
+  })
+  .openapi("BatchLogLine")
+export type BatchLogLine = z.output<typeof BatchLogLine>
+
+export const BatchLogsQuery = z.object({
+  tier_num: z.coerce.number().int().min(0).max(100).optional(),
+  collection_id: z.string().max(128).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+})
+export type BatchLogsQuery = z.output<typeof BatchLogsQuery>
+
+export const BatchLogs = z.object({ batch_id: z.string(), logs: z.array(BatchLogLine) }).openapi("BatchLogsResponse")
+export type BatchLogs = z.output<typeof BatchLogs>
 
 export const ListBatchesResponse = z
   .object({ results: z.array(BatchModel), total_count: z.int() })

@@ -106,6 +106,26 @@ export const FromWorker = z.discriminatedUnion("type", [
       .max(10_000),
   }),
   z.object({ type: z.literal("progress"), partition: name, attempt, rows: count }),
+  /** Of one step, from the partition's begin on. */
+  z.object({
+    type: z.literal("step_progress"),
+    partition: name,
+    attempt,
+    index: z.int().min(0).max(31),
+    step: z.string().max(128),
+    rows: count,
+    rows_failed: count,
+    seconds: z.number().min(0).max(1e9),
+  }),
+  /** What processors say by `progress_actor`, from the partition's begin on. */
+  z.object({
+    type: z.literal("actor_progress"),
+    partition: name,
+    attempt,
+    message: z.string().max(400).nullable(),
+    done: z.number().nullable(),
+    total: z.number().nullable(),
+  }),
   z.object({
     type: z.literal("partition_done"),
     partition: name,
@@ -212,8 +232,8 @@ export type Failed = Extract<FromWorker, { type: "failed" }>
 export type ReplyTo<T extends WorkerRequest["type"]> =
   | Extract<FromWorker, { type: (typeof REPLY_TYPES)[T][number] }>
   | Failed
-export type WorkerEvent = Extract<FromWorker, { type: "hello" | "progress" }>
-export type Progress = Extract<FromWorker, { type: "progress" }>
+export type Progress = Extract<FromWorker, { type: "progress" | "step_progress" | "actor_progress" }>
+export type WorkerEvent = Extract<FromWorker, { type: "hello" }> | Progress
 
 /** The worker said something the protocol does not know. The worker is not to be trusted with anything more. */
 export class ProtocolBreach extends Error {
@@ -252,6 +272,8 @@ export function isEvent(message: FromWorker): message is WorkerEvent {
   switch (message.type) {
     case "hello":
     case "progress":
+    case "step_progress":
+    case "actor_progress":
       return true
     case "locked_down":
     case "loaded":

@@ -165,7 +165,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     overLimit: () => memoryLimit(options),
     ...(options.onCallFrame === undefined ? {} : { onCallFrame: options.onCallFrame }),
     onEvent(event) {
-      if (event.type === "progress") {
+      if (event.type !== "hello") {
         for (const handler of handlers) handler(event)
         return
       }

@@ -1,7 +1,9 @@
 /** The ledger on a real database, without a server and without workers: what a batch's rows go through. */
 
+import { batchLogs } from "../../src/batches/batch-logs.ts"
 import { batches } from "../../src/batches/batches.ts"
 import { ledger } from "../../src/batches/ledger.ts"
+import { batchProgress } from "../../src/batches/progress.ts"
 import type { BatchState } from "../../src/batches/states.ts"
 import { suspension } from "../../src/batches/suspension.ts"
 import type { CreateBatch } from "../../src/contract/batches.ts"
@@ -19,7 +21,9 @@ export function openLedger() {
   let seconds = 0
   const now = () => new Date(Date.UTC(2026, 0, 10, 12, 0, seconds++))
   const log = createLog("silent")
-  const book = ledger({ metadata, workersPerNamespace: null, onStopped: (id) => void stopped.push(id), now, log })
+  const progress = batchProgress(() => performance.now())
+  const onStopped = (id: string) => void stopped.push(id)
+  const book = ledger({ metadata, workersPerNamespace: null, onStopped, progress, now, log })
   const suspended = suspension({ metadata, now, log })
   // Only what is fixed of it at submit is looked at.
   const plugin = { codeHash: "0".repeat(64) } as RegisteredPlugin
@@ -29,8 +33,9 @@ export function openLedger() {
     suspension: suspended,
     now,
     pluginById: () => plugin,
-    rowsInProgress: () => 0,
     rowsPerPartition: () => 2,
+    progress,
+    logs: batchLogs(now),
     onSubmitted: nothing,
     onRetried: nothing,
     onChanged: nothing,
@@ -106,6 +111,7 @@ export function openLedger() {
     draft,
     start,
     stopped,
+    progress,
     now,
     row: (batchId: string) => {
       const batch = metadata.read.batches.byId(batchId)

@@ -25,7 +25,6 @@ test("operations of the public API that are not built yet answer 501, never 404"
     ["POST", "/v1/models/uploads"],
     ["GET", "/v1/namespaces/default/plugins/available"],
     ["GET", "/v1/namespaces/default/models"],
-    ["GET", "/v1/buckets/b/batches/x/logs"],
   ] as const) {
     const answer = await appliance.call(method, path)
     expect([path, answer.status, answer.body.error.type]).toEqual([path, 501, "NotEnabledError"])

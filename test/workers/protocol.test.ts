@@ -74,6 +74,18 @@ const HOSTILE: [string, string][] = [
   ["very deep nesting", `{"type":"predicted","response":${"[".repeat(500_000)}${"]".repeat(500_000)}}`],
   ["more values than any answer", JSON.stringify({ type: "predicted", response: Array(1_000_001).fill(1) })],
   ["a negative count", '{"type":"progress","partition":"p","attempt":1,"rows":-1}'],
+  [
+    "a step beyond those that are told of",
+    '{"type":"step_progress","partition":"p","attempt":1,"index":32,"step":"s","rows":1,"rows_failed":0,"seconds":1}',
+  ],
+  [
+    "seconds without end",
+    '{"type":"step_progress","partition":"p","attempt":1,"index":0,"step":"s","rows":1,"rows_failed":0,"seconds":1e999}',
+  ],
+  [
+    "a count that is none",
+    '{"type":"actor_progress","partition":"p","attempt":1,"message":null,"done":"5","total":null}',
+  ],
   ["a count beyond integers", '{"type":"progress","partition":"p","attempt":1,"rows":1e300}'],
   ["a path for a vector's file", done({ emb: "../../secrets.key" })],
   [

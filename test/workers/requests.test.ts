@@ -47,7 +47,7 @@ test("a request that hangs ends the worker at its deadline, and everything else 
 test("a worker that reports progress may take longer than its allowed silence; one that stops may not", async () => {
   await using fake = await startFake()
   const seen: number[] = []
-  const off = fake.worker.onProgress(({ rows }) => seen.push(rows))
+  const off = fake.worker.onProgress((event) => event.type === "progress" && seen.push(event.rows))
   const request = (times: number) =>
     fake.worker.request({ type: "predict", request: { do: "slow_progress", times } }, { silenceMs: 1_000 })
   expect(await request(30)).toMatchObject({ type: "predicted" })

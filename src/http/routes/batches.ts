@@ -1,7 +1,10 @@
 import { createRoute, z } from "@hono/zod-openapi"
 import type { Batches } from "../../batches/batches.ts"
+import type { BatchEvents } from "../../batches/events.ts"
 import {
   AddObjects,
+  BatchLogs,
+  BatchLogsQuery,
   BatchModel,
   BatchRemoved,
   CreateBatch,
@@ -20,10 +23,12 @@ import { TaskModel } from "../../contract/tasks.ts"
 import type { Idempotency } from "../../organizations/idempotency.ts"
 import type { Namespaces } from "../../organizations/namespaces.ts"
 import type { App } from "../app.ts"
+import { eventStream } from "../event-stream.ts"
 import { createOnce, ERRORS, json, jsonRequest, NamespacedCreate, NamespaceHeader, namespaceOf } from "../route.ts"
 
 interface Deps {
   batches: Batches
+  batchEvents: BatchEvents
   namespaces: Namespaces
   idempotency: Idempotency
 }
@@ -135,6 +140,56 @@ const remove = createRoute({
   request: { headers, params: BatchParams },
   responses: { 200: { description: "Deleted", content: json(BatchRemoved) }, ...ERRORS },
 })
+const logs = createRoute({
+  method: "get",
+  path: `${path}/{batch_id}/logs`,
+  tags,
+  summary: "What the batch's workers printed, oldest first",
+  request: { headers, params: BatchParams, query: BatchLogsQuery },
+  responses: { 200: { description: "The newest lines", content: json(BatchLogs) }, ...ERRORS },
+})
+const events = createRoute({
+  method: "get",
+  path: `${path}/{batch_id}/events`,
+  tags,
+  summary: "Follow a batch by server-sent events: progress as it changes, then end",
+  request: {
+    headers: NamespaceHeader.extend({ "last-event-id": z.string().max(1000).optional() }),
+    params: BatchParams,
+  },
+  responses: {
+    200: {
+      description: "Events `progress` and, at last, `end`; the data of each is a BatchEvent",
+      content: { "text/event-stream": { schema: z.string() } },
+    },
+    ...ERRORS,
+  },
+})
+const IdParams = z.object({ batch_id: z.string().min(1).max(128) })
+const getById = createRoute({
+  method: "get",
+  path: "/v1/batches/{batch_id}",
+  tags,
+  summary: "Get a batch of the namespace",
+  request: { headers, params: IdParams },
+  responses: found,
+})
+const listAll = createRoute({
+  method: "post",
+  path: "/v1/batches/list",
+  tags,
+  summary: "List the namespace's batches, newest first",
+  request: { headers, body: jsonRequest(ListBatches) },
+  responses: { 200: { description: "Batches", content: json(ListBatchesResponse) }, ...ERRORS },
+})
+const cancelById = createRoute({
+  method: "post",
+  path: "/v1/batches/{batch_id}/cancel",
+  tags,
+  summary: "Cancel a batch of the namespace",
+  request: { headers, params: IdParams },
+  responses: tasked,
+})
 const failedDocuments = createRoute({
   method: "get",
   path: `${path}/{batch_id}/failed-documents`,
@@ -144,7 +199,7 @@ const failedDocuments = createRoute({
   responses: { 200: { description: "Row errors", content: json(FailedDocuments) }, ...ERRORS },
 })
 
-export function batchRoutes(app: App, { batches, namespaces, idempotency }: Deps): void {
+export function batchRoutes(app: App, { batches, batchEvents, namespaces, idempotency }: Deps): void {
   app.openapi(trigger, async (c) => {
     const namespace = namespaceOf(c, namespaces)
     const bucket = c.req.valid("param").bucket_identifier
@@ -199,6 +254,21 @@ export function batchRoutes(app: App, { batches, namespaces, idempotency }: Deps
     const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
     return c.json(batches.failedDocuments(namespaceOf(c, namespaces), bucket, id, c.req.valid("query")), 200)
   })
+  app.openapi(logs, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    return c.json(batches.logs(namespaceOf(c, namespaces), bucket, id, c.req.valid("query")), 200)
+  })
+  app.openapi(events, (c) => {
+    const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
+    const namespace = namespaceOf(c, namespaces)
+    batches.get(namespace, bucket, id)
+    return eventStream(c, (signal) => batchEvents.follow(namespace.namespaceId, id, signal))
+  })
+  app.openapi(listAll, (c) => c.json(batches.list(namespaceOf(c, namespaces), null, c.req.valid("json")), 200))
+  app.openapi(getById, (c) => c.json(batches.get(namespaceOf(c, namespaces), null, c.req.valid("param").batch_id), 200))
+  app.openapi(cancelById, (c) =>
+    c.json(batches.cancel(namespaceOf(c, namespaces), null, c.req.valid("param").batch_id), 200),
+  )
   app.openapi(get, (c) => {
     const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
     return c.json(batches.get(namespaceOf(c, namespaces), bucket, id), 200)

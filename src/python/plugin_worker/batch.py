@@ -6,8 +6,7 @@ missing module, no memory, a processor that cannot be built) fails the partition
 """
 
 import gc
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,6 @@ from plugin_worker.features import Feature
 from plugin_worker.limits import (
     CHAINED_SLICE_ROWS,
     LIST_CELL,
-    PROGRESS_SECONDS,
     SLICE_ROWS,
     SLICE_ROWS_AT_LEAST,
     SLICE_VECTORS,
@@ -31,6 +29,7 @@ from plugin_worker.manifest import Manifest
 from plugin_worker.output_rows import OutputRows
 from plugin_worker.partition_input import FrameBuilder, Slice, read_slices
 from plugin_worker.partition_output import OutputBlock, PartitionFiles
+from plugin_worker.partition_progress import PartitionProgress, Report
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.step_run import Piece, SliceRows, StepRun, join
 from plugin_worker.steps import BuiltPipeline, Step
@@ -72,7 +71,7 @@ def run_partition(
     manifest: Manifest,
     plugin: Plugin,
     calls: StepCalls,
-    report_progress: Callable[[int], None],
+    report_progress: Report,
 ) -> dict[str, Any]:
     """Counts and files for the reply. Raises RequestFailed when the partition as a whole cannot go on."""
     if int(pd.__version__.split(".")[0]) < 3:
@@ -83,16 +82,19 @@ def run_partition(
     inputs = _schema_fields(manifest.input_schema)
     builder = FrameBuilder(inputs)
     outputs = OutputRows(request.features, inputs, _schema_fields(manifest.output_schema))
-    progress = _Progress(report_progress)
-    calls.begin_partition(request.concurrency, lambda: progress.add(0))
     rows_in = 0
-    with PartitionFiles(request.output, request.features) as files:
+    with (
+        PartitionProgress(report_progress, [step.name for step in steps]) as progress,
+        PartitionFiles(request.output, request.features) as files,
+    ):
+        calls.begin_partition(request.concurrency, lambda: progress.add(0))
         for rows in read_slices(request.input, _slice_rows(request.features, len(pipeline.steps))):
             progress.begin(rows_in)
             errors: dict[int, Failure] = {}
             blocks = _run_slice(rows, builder, steps, outputs, plugin, calls, errors, progress)
             files.write_slice(rows.row_ids, blocks, errors)
             rows_in += len(rows.rows)
+        progress.finish()
     return {
         "rows_in": rows_in,
         "rows_failed": files.rows_failed,
@@ -109,15 +111,15 @@ def _run_slice(
     plugin: Plugin,
     calls: StepCalls,
     errors: dict[int, Failure],
-    progress: "_Progress",
+    progress: PartitionProgress,
 ) -> list[OutputBlock]:
     frame = builder.frame(rows)
     origins = list(range(len(rows.rows)))
     outputs.begin(rows, frame, errors)
     run = StepRun(plugin, calls, SliceRows(rows.column("document_id"), rows.column("mime_type"), rows.line_bytes), errors)
-    for step in steps[:-1]:
+    for index, step in enumerate(steps[:-1]):
         pieces: list[Piece] = []
-        for piece in run.pieces(step, frame, origins):
+        for piece in progress.of_step(index, run.pieces(step, frame, origins), errors):
             progress.add(0)
             if piece.origins:
                 pieces.append(piece)
@@ -130,7 +132,7 @@ def _run_slice(
     if not steps:
         return [outputs.block(frame, origins, handled=False)]
     blocks: list[OutputBlock] = []
-    for piece in run.pieces(steps[-1], frame, origins):
+    for piece in progress.of_step(len(steps) - 1, run.pieces(steps[-1], frame, origins), errors):
         blocks.append(outputs.block(piece.frame, piece.origins, piece.handled))
         progress.add(len(set(piece.origins)))
     return blocks
@@ -154,22 +156,3 @@ def _slice_rows(features: Sequence[Feature], steps: int) -> int:
 def _schema_fields(schema: dict[str, Any] | None) -> tuple[str, ...]:
     properties = (schema or {}).get("properties")
     return tuple(properties) if isinstance(properties, dict) else ()
-
-
-class _Progress:
-    """Rows through the last step, told at most twice a second, also while earlier steps work and the number stands."""
-
-    def __init__(self, report: Callable[[int], None]) -> None:
-        self._report = report
-        self._last = time.monotonic()
-        self._rows = 0
-
-    def begin(self, rows_before: int) -> None:
-        self._rows = rows_before
-
-    def add(self, rows: int) -> None:
-        self._rows += rows
-        now = time.monotonic()
-        if now - self._last >= PROGRESS_SECONDS:
-            self._last = now
-            self._report(self._rows)

@@ -63,6 +63,10 @@ OUTAGE_SECONDS: Final = 600.0
 MAX_BATCH_CALLS: Final = 256
 
 PROGRESS_SECONDS: Final = 0.5
+# The appliance takes an event of at most 1024 bytes and ends a worker over a larger one.
+PROGRESS_MESSAGE: Final = 700
+# Of a plugin with more, the first ones are told of.
+PROGRESS_STEPS: Final = 32
 
 # Of a locked-down worker. The appliance takes results of 2 GiB of scalars, and vectors by their declared size.
 WRITTEN_FILE: Final = 8 * 1024 * MIB

@@ -85,7 +85,7 @@ class Session:
             self._read_manifest(),
             self.plugin,
             self._calls,
-            lambda rows: send_event({"type": "progress", **identity, "rows": rows}),
+            lambda event: send_event({**event, **identity}),
         )
         return {"type": "partition_done", **identity, **done}
 

@@ -1,5 +1,5 @@
 import { expect } from "bun:test"
-import { badRequest, type Entry, HIDDEN, invalid, LONG, notFound } from "./entry.ts"
+import { badRequest, type Entry, HIDDEN, invalid, LONG, notFound, OWN } from "./entry.ts"
 import { batchEnd, type Fixtures, freshDraft, freshObject } from "./fixtures.ts"
 
 const path = "/v1/buckets/{bucket_identifier}/batches"
@@ -15,13 +15,14 @@ const ofEnded = async (f: Fixtures) => {
 }
 /** A batch of one row may end before it can be paused: then another. */
 const ofSuspended = async (f: Fixtures) => {
-  for (;;) {
+  const { key, namespaceId: namespace, bucketId, make } = f.ours
+  for (let tries = 0; tries < 20; tries++) {
     const call = await ofDraft(f)
-    const address = `/v1/buckets/${f.ours.bucketId}/batches/${call.path.batch_id}`
-    await f.ours.make("POST", `${address}/submit`)
-    if ((await f.appliance.call("POST", `${address}/pause`, { namespace: f.ours.namespaceId })).status === 200)
-      return call
+    const address = `/v1/buckets/${bucketId}/batches/${call.path.batch_id}`
+    await make("POST", `${address}/submit`)
+    if ((await f.appliance.call("POST", `${address}/pause`, { key, namespace })).status === 200) return call
   }
+  throw new Error("every batch ended before it was paused")
 }
 const unknownBucket = notFound("an unknown bucket", { path: { bucket_identifier: "bkt_unknown" } })
 const unknownBatch = notFound("an unknown batch", { path: { batch_id: "btch_unknown" } })
@@ -203,6 +204,65 @@ export const batches: readonly Entry[] = [
     ],
     foreign: HIDDEN,
     malformed: "json",
+  },
+  {
+    operation: `GET ${one}/logs`,
+    request: (f) => ({ ...ofOurs(f), query: "limit=10&tier_num=0" }),
+    answers: { what: "lines that its workers printed", body: ({ ours }) => ({ batch_id: ours.batchId, logs: [] }) },
+    refuses: [unknownBucket, unknownBatch, invalid("a limit over 1000", { query: "limit=1001" })],
+    foreign: HIDDEN,
+    malformed: [longBatch, invalid("a tier that is no number", { query: "tier_num=first" })],
+  },
+  {
+    operation: `GET ${one}/events`,
+    request: (f) => ({ ...ofOurs(f), headers: { "Last-Event-ID": "7" } }),
+    answers: {
+      what: "its state and its end, for a batch that has ended",
+      check: ({ text, headers }, { ours }) => {
+        expect(headers.get("Content-Type")).toContain("text/event-stream")
+        expect(text.match(/^event: \w+$/gm)).toEqual(["event: progress", "event: end"])
+        expect(text).toContain(`"batch_id":"${ours.batchId}","status":"COMPLETED"`)
+      },
+    },
+    refuses: [unknownBucket, unknownBatch],
+    foreign: HIDDEN,
+    malformed: [longBatch],
+  },
+  {
+    operation: "GET /v1/batches/{batch_id}",
+    request: ({ ours }) => ({ path: { batch_id: ours.batchId } }),
+    answers: { what: "the batch", body: (f) => ({ ...model(f), batch_id: f.ours.batchId, status: "COMPLETED" }) },
+    refuses: [unknownBatch],
+    foreign: HIDDEN,
+    malformed: [longBatch],
+  },
+  {
+    operation: "POST /v1/batches/list",
+    request: () => ({ body: { status: "COMPLETED", limit: 1000 } }),
+    answers: {
+      what: "the namespace's batches of that status",
+      body: ({ ours }) => ({
+        results: expect.arrayContaining([expect.objectContaining({ batch_id: ours.batchId, status: "COMPLETED" })]),
+        total_count: expect.any(Number),
+      }),
+    },
+    refuses: [invalid("a status with two L", { body: { status: "CANCELLED" } })],
+    foreign: OWN,
+    malformed: "json",
+  },
+  {
+    operation: "POST /v1/batches/{batch_id}/cancel",
+    request: async (f) => ({ path: { batch_id: await freshDraft(f) } }),
+    answers: {
+      what: "the task, and the batch is CANCELED",
+      body: task,
+      check: async (_, { ours }, call) => {
+        expect((await ours.make("GET", `/v1/batches/${call.path?.batch_id}`)).body.status).toBe("CANCELED")
+      },
+    },
+    refuses: [unknownBatch, longBatch],
+    foreign: HIDDEN,
+    malformed: "none",
   },
   {
     operation: `GET ${one}`,

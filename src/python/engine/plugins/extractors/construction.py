@@ -3,6 +3,8 @@
 import inspect
 from typing import Any
 
+from engine.plugins.extractors.progress import ProgressActor
+
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -18,7 +20,7 @@ def construct_service(service_class: Any, config: Any) -> Any:
         return service_class(config)
     keywords: dict[str, Any] = {}
     if _takes(parameters, "progress_actor"):
-        keywords["progress_actor"] = None
+        keywords["progress_actor"] = ProgressActor()
     if _takes(parameters, "config"):
         return service_class(config=config, **keywords)
     if config is None and all(_is_optional(p) for p in parameters.values()):
