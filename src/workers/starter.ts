@@ -122,15 +122,14 @@ export function workerStarter(deps: Deps) {
       try {
         for (const directory of [scratch, exchange]) await mkdir(directory, { recursive: true, mode: 0o700 })
         group = deps.cgroups?.create(`worker-${crypto.randomUUID()}`, limits) ?? null
-        // It imports them where nothing confines it: never what came with a plugin. A fork's libraries have the one thread that
-        // they were loaded with.
+        // It imports them where nothing confines it: never what came with a plugin.
         const launcher =
-          packages.warm === null || threads > 1
+          packages.warm === null
             ? null
             : await launchers.get({
                 interpreter,
                 sitePackages: packages.warm,
-                environment: { PATH: "/usr/bin:/bin", LANG: "C.UTF-8", ...threadCounts(threads) },
+                environment: { PATH: "/usr/bin:/bin", LANG: "C.UTF-8", ...threadCounts(1) },
               })
         const worker = await startWorker({
           interpreter,

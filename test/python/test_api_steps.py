@@ -2,6 +2,7 @@
 
 import asyncio
 import email.message
+import threading
 import unittest
 import urllib.error
 from email.utils import format_datetime
@@ -177,6 +178,42 @@ class A:
                 fields = worker.run(rows(10)).fields
                 self.assertEqual([row["a"] for row in fields], [None if n == 7 else f"{n}!" for n in range(10)])
                 self.assertEqual([row["b"] for row in fields], [None if n == 7 else str(n) for n in range(10)])
+
+    def test_the_helpers_keep_the_places_of_items_and_leave_out_those_that_failed(self) -> None:
+        from shared.plugins.sdk import concurrent_api_calls, parallel_io
+
+        inside = most = 0
+
+        async def call(item: int) -> int:
+            nonlocal inside, most
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.01 if item % 2 else 0)
+            inside -= 1
+            if item == 3:
+                raise asyncio.CancelledError
+            if item == 5:
+                raise ValueError
+            return item * 10
+
+        expected = [None if item in (3, 5) else item * 10 for item in range(20)]
+        with self.assertLogs("shared.plugins.sdk", "WARNING"):
+            self.assertEqual(concurrent_api_calls(range(20), call, max_concurrent=4), expected)
+        self.assertEqual(most, 4)
+        self.assertEqual(concurrent_api_calls([], call), [])
+
+        threads: set[int] = set()
+
+        def process(item: int) -> int:
+            threads.add(threading.get_ident())
+            if item == 7:
+                raise SystemExit
+            return item * 10
+
+        with self.assertLogs("shared.plugins.sdk", "WARNING"):
+            done = parallel_io(range(300), process, max_workers=100_000)
+        self.assertEqual(done, {item: item * 10 for item in range(300) if item != 7})
+        self.assertLessEqual(len(threads), 64)
 
     def test_what_ends_the_partition_waits_for_calls_that_are_under_way(self) -> None:
         body = """

@@ -54,7 +54,9 @@ class Session:
     def build_steps(self, request: Message) -> Message:
         from plugin_worker.api_calls import StepCalls
         from plugin_worker.steps import ExtractorRequest, build_pipeline
+        from plugin_worker.thread_pools import use_share_of_cores
 
+        use_share_of_cores()
         manifest = self._read_manifest()
         with plugin_code("build_steps", self.plugin):
             self._pipeline = build_pipeline(

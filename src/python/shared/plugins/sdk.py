@@ -13,16 +13,19 @@ __all__ = ["concurrent_api_calls", "download_asset", "open_asset", "parallel_io"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# A worker that runs more threads than it may is ended, and several calls of an API step may be here at once.
+_MOST_THREADS = 64
+
 _log = logging.getLogger("shared.plugins.sdk")
 
 
 def parallel_io(items: Iterable[Item], process_fn: Callable[[Item], Result], max_workers: int = 8) -> dict[int, Result]:
-    """`process_fn(item)` in up to `max_workers` threads: index of the item to its result. Items that raised are absent."""
+    """`process_fn(item)` in up to `max_workers` threads, 64 at most: index of the item to its result. Items that raised are absent."""
     work = list(items)
     results: dict[int, Result] = {}
     if not work:
         return results
-    with ThreadPoolExecutor(max_workers=max(1, min(max_workers, len(work)))) as threads:
+    with ThreadPoolExecutor(max_workers=max(1, min(max_workers, len(work), _MOST_THREADS))) as threads:
         pending = [threads.submit(process_fn, item) for item in work]
         for index, future in enumerate(pending):
             error = future.exception()
@@ -46,7 +49,8 @@ def concurrent_api_calls(
             async with permits:
                 try:
                     return await async_fn(item)
-                except Exception as error:
+                except (Exception, asyncio.CancelledError) as error:
+                    # A client that gives up may cancel its own task.
                     _log.warning("concurrent_api_calls: item %d failed: %s: %s", index, type(error).__name__, error)
                     return None
 
