@@ -12,6 +12,9 @@ import { batchProgress } from "./progress.ts"
 import { partitionRunner } from "./run-partition.ts"
 import { suspension } from "./suspension.ts"
 
+/** Fewer rows than this are not worth a worker's hop. */
+const MIN_PARTITION_ROWS = 500
+
 /** How often work that waits for a Python environment looks whether there is one now. */
 const READY_CHECK_MS = 5000
 
@@ -49,7 +52,18 @@ export function batchRunning(deps: Deps) {
   const abort = (...path: string[]) => slots.abort((name) => name.startsWith(`${path.join("/")}/`))
   const logs = batchLogs(now)
   const progress = batchProgress(() => performance.now())
-  const book = ledger({ metadata, workersPerNamespace: config.quotas.workers, onStopped: abort, progress, now, log })
+  /** Enough partitions to keep all workers busy and progress fine, none larger than the setting. */
+  const rowsPerPartition = (rows: number) =>
+    Math.min(config.partitionRows, Math.max(MIN_PARTITION_ROWS, Math.ceil(rows / (config.workers * 4))))
+  const book = ledger({
+    metadata,
+    workersPerNamespace: config.quotas.workers,
+    rowsPerPartition,
+    onStopped: abort,
+    progress,
+    now,
+    log,
+  })
   book.recover()
   const suspended = suspension({ metadata, now, log })
   const workers = batchWorkers({
@@ -81,8 +95,6 @@ export function batchRunning(deps: Deps) {
     ledger: book,
     runner,
     ready: () => ready,
-    partitionRows: config.partitionRows,
-    workers: config.workers,
     wakeScheduler: () => slots.wake(),
     log,
     now,
@@ -100,7 +112,7 @@ export function batchRunning(deps: Deps) {
     suspension: suspended,
     progress,
     logs,
-    rowsPerPartition: drive.rowsPerPartition,
+    rowsPerPartition,
 
     /** Partitions wait that the ledger had not before. */
     onRetried(batchId: string): void {

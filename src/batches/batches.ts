@@ -14,7 +14,7 @@ import type {
 } from "../contract/batches.ts"
 import type { TriggerCollection, TriggerCollectionResponse } from "../contract/collections.ts"
 import type { TaskModel } from "../contract/tasks.ts"
-import { ApplianceError, invalid, notFound } from "../errors.ts"
+import { ApplianceError, notFound } from "../errors.ts"
 import { parseFilter } from "../filtering.ts"
 import type { BatchRow } from "../metadata/batches.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
@@ -22,6 +22,7 @@ import type { Remember } from "../organizations/idempotency.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { BatchLogs } from "./batch-logs.ts"
+import { collectionTrigger } from "./collection-trigger.ts"
 import type { Ledger } from "./ledger.ts"
 import { batchModel, type LiveProgress, MAX_ANSWERED_IDS } from "./model.ts"
 import { batchRetry } from "./retry.ts"
@@ -84,7 +85,8 @@ export function batches(deps: Deps) {
       live: deps.progress,
     })
   const retry = batchRetry(deps)
-  const { targets, checkObjects, draft, submitted, triggered } = submission(deps)
+  const { targets, checkObjects, draft, submitted, triggered, recomputed } = submission(deps)
+  const triggerOf = collectionTrigger({ triggered, recomputed })
 
   const stored = (tx: Transaction, namespace: Namespace, batchId: string): BatchRow =>
     find(namespace, batchId, null, tx.read)
@@ -171,66 +173,17 @@ export function batches(deps: Deps) {
       return answer
     },
 
-    /** One batch per source bucket of the collection. */
+    /** One batch per source bucket of the collection, or one over the documents of its source collections. */
     triggerCollection(
       namespace: Namespace,
       identifier: string,
       request: TriggerCollection,
       remember: Remember,
     ): TriggerCollectionResponse {
-      const collection = metadata.read.collections.get(namespace.namespaceId, identifier)
-      if (collection === undefined) throw notFound("collection", identifier)
-      if (request.include_collections != null && request.include_collections.length > 0) {
-        throw invalid("This collection's source is a bucket.", [
-          {
-            type: "unsupported",
-            location: ["body", "include_collections"],
-            message: "names no source of this collection",
-          },
-        ])
-      }
-      const filters = request.source_filters?.filters ?? request.source_filters ?? null
-      parseFilter(filters)
-      const sources = metadata.read.collections
-        .buckets(collection.collection_id)
-        .filter((bucketId) => metadata.read.buckets.get(namespace.namespaceId, bucketId) !== undefined)
-      if (sources.length === 0) {
-        throw new ApplianceError("BadRequestError", "The bucket that this collection reads was deleted.", {
-          details: { collection_id: collection.collection_id },
-        })
-      }
-      const included = request.include_buckets?.map((bucket) => bucketOf(namespace, bucket).bucket_id) ?? sources
-      const foreign = included.find((bucketId) => !sources.includes(bucketId))
-      if (foreign !== undefined) {
-        throw new ApplianceError("BadRequestError", `Bucket '${foreign}' is not a source of this collection.`)
-      }
       const answer = metadata.transact((tx) => {
-        const made = included.map((bucketId) => {
-          const own = request.object_ids == null ? null : tx.read.objects.present(bucketId, request.object_ids)
-          if (own !== null && own.length === 0) return null
-          return triggered(tx, namespace, bucketId, {
-            collection_ids: [collection.collection_id],
-            failure_policy: request.failure_policy,
-            priority: request.priority,
-            max_concurrency: request.max_concurrency,
-            ...(own === null ? {} : { object_ids: own }),
-            ...(filters === null ? {} : { filters: filters as Record<string, unknown> }),
-          })
-        })
-        const batchRows = made.filter((batch) => batch !== null)
-        const first = batchRows[0]
-        if (first === undefined || first.task_id === null) throw notFound("object", request.object_ids?.[0] ?? "")
-        const response: TriggerCollectionResponse = {
-          batch_id: first.batch_id,
-          batch_ids: batchRows.map((batch) => batch.batch_id),
-          task_id: first.task_id,
-          collection_id: collection.collection_id,
-          total_tiers: 1,
-          message: `Batch ${batchRows.map((batch) => batch.batch_id).join(", ")} is queued.`,
-          source_bucket_ids: included,
-          object_count:
-            request.object_ids == null ? null : batchRows.reduce((sum, batch) => sum + batch.object_count, 0),
-        }
+        const collection = tx.read.collections.get(namespace.namespaceId, identifier)
+        if (collection === undefined) throw notFound("collection", identifier)
+        const response = triggerOf(tx, namespace, collection, request)
         remember(tx, response)
         return response
       })

@@ -24,8 +24,6 @@ const FAULT_BACKOFF_MS = 1000
 const MAX_BACKOFF_MS = 30_000
 /** A run that waits for a GPU asks again so often. */
 const PUT_OFF_MS = 3_000
-/** Fewer rows than this are not worth a worker's hop. */
-const MIN_PARTITION_ROWS = 500
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
@@ -33,14 +31,12 @@ interface Deps {
   runner: Pick<PartitionRunner, "run" | "mostAtOnce">
   /** False while no Python environment is there: work waits visibly instead of failing. */
   ready: () => boolean
-  partitionRows: number
-  workers: number
   wakeScheduler: () => void
   log: Log
   now: () => Date
 }
 
-export function batchDrive({ metadata, ledger, runner, ready, partitionRows, workers, wakeScheduler, log, now }: Deps) {
+export function batchDrive({ metadata, ledger, runner, ready, wakeScheduler, log, now }: Deps) {
   const faults = new Map<number, number>()
   /** Runs, and until when they are passed by. */
   const putOff = new Map<string, number>()
@@ -48,10 +44,6 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
   let planning: Promise<void> | null = null
   let again = false
   let stopped = false
-
-  /** Enough partitions to keep all workers busy and progress fine, none larger than the setting. */
-  const rowsPerPartition = (objects: number) =>
-    Math.min(partitionRows, Math.max(MIN_PARTITION_ROWS, Math.ceil(objects / (workers * 4))))
 
   async function plan(): Promise<void> {
     for (const batch of metadata.read.batches.waiting()) {
@@ -72,7 +64,7 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
   async function planBatch(batch: BatchRow): Promise<void> {
     if (batch.status === "QUEUED" && !ledger.plan(batch.batch_id)) return
     if (batch.membership === "bucket") await fillMembership(batch)
-    ledger.start(batch.batch_id, rowsPerPartition)
+    ledger.start(batch.batch_id)
     wakeScheduler()
   }
 
@@ -161,7 +153,6 @@ export function batchDrive({ metadata, ledger, runner, ready, partitionRows, wor
   return {
     /** Something was submitted, or the appliance has just started. */
     planSoon,
-    rowsPerPartition,
     /** What it needs is not free now: others go on, and it comes again. */
     putOff(batchId: string, collectionId: string): void {
       putOff.set(`${batchId}/${collectionId}`, now().getTime() + PUT_OFF_MS)

@@ -51,7 +51,7 @@ const SYSTEM_COLUMNS = new Set([
 ])
 
 /** Field names that say a kind of blob (python-surface.md §3.1). */
-const TYPE_NAMES: Readonly<Record<string, RegExp>> = {
+export const TYPE_NAMES: Readonly<Record<string, RegExp>> = {
   text: /^text\//,
   image: /^image\//,
   video: /^video\//,

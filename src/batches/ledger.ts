@@ -3,11 +3,13 @@
  * In = done + failed + skipped, per partition, run and batch, whatever happens.
  */
 import type { Log } from "../log.ts"
-import type { RunRow } from "../metadata/batches.ts"
+import type { BatchRow, RunRow } from "../metadata/batches.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { PartitionRange, PartitionRow } from "../metadata/partitions.ts"
 import type { PartRow } from "../metadata/parts.ts"
 import { ANY_ROW_ERROR } from "../metadata/row-errors.ts"
+import type { RunSource } from "../metadata/run-sources.ts"
+import { jointStatus, runsAbove } from "./chain.ts"
 import { failuresOver } from "./failure-policy.ts"
 import type { BatchProgress } from "./progress.ts"
 import type { RowInput } from "./rows.ts"
@@ -25,6 +27,8 @@ export interface RunError {
 export interface RowFault {
   readonly ordinal: number
   readonly object_id: string
+  /** Where the row is a document: its id. */
+  readonly source_document_id?: string
   readonly error_type: string
   readonly exception: string
   readonly message: string
@@ -42,7 +46,12 @@ export interface Commit {
   readonly faults: readonly RowFault[]
   readonly done: number
   readonly skipped: number
+  /** Parts that the commit rests on, with their dead files as they were looked at; undefined was gone. */
+  readonly restsOn?: ReadonlyMap<string, string | null | undefined>
 }
+
+/** `stale`: what the commit rests on has changed since it was looked at; `lost`: the lease was. Nothing is written then. */
+export type Committed = "committed" | "lost" | "stale"
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
@@ -52,11 +61,13 @@ interface Deps {
   onStopped: (batchId: string) => void
   /** What a partition's rows came to is also told here: what its steps did, and that it is counted now. */
   progress: Pick<BatchProgress, "stepsOf" | "committed">
+  /** How many rows a partition has in a run of so many. */
+  rowsPerPartition: (rows: number) => number
   now: () => Date
   log: Log
 }
 
-export function ledger({ metadata, workersPerNamespace, onStopped, progress, now, log }: Deps) {
+export function ledger({ metadata, workersPerNamespace, rowsPerPartition, onStopped, progress, now, log }: Deps) {
   /** By namespace: which lease was its last. Who waits longest comes next; after a restart all are alike. */
   const turns = new Map<string, number>()
   let leases = 0
@@ -80,9 +91,11 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
 
   /** Of a batch that ends early: what no run has done is skipped. */
   const endRuns = (tx: Transaction, batchId: string, status: BatchState, error: string | null, at: string) => {
-    for (const { collection_id: collectionId } of tx.read.batches.runs(batchId)) {
+    for (const { collection_id: collectionId, ...run } of tx.read.batches.runs(batchId)) {
       stopRun(tx, batchId, collectionId, at)
       tx.write.batches.finishRun(batchId, collectionId, status, error, at)
+      if (run.tier > 0 && run.task_id !== null && run.finished_at === null)
+        tx.write.tasks.move(run.task_id, status, null, at)
     }
     logEnd(tx, batchId, status)
   }
@@ -96,22 +109,27 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
   /** Ends a run when none of its partitions is open, and the batch when none of its runs is. */
   const settle = (tx: Transaction, batchId: string, collectionId: string, at: string) => {
     const run = tx.read.batches.run(batchId, collectionId)
-    if (run !== undefined && run.finished_at === null && tx.read.partitions.openCount(batchId, collectionId) === 0) {
-      const status = run.rows_failed === 0 ? "COMPLETED" : run.rows_done === 0 ? "FAILED" : "COMPLETED_WITH_ERRORS"
-      tx.write.batches.finishRun(batchId, collectionId, status, null, at)
-    }
+    if (run === undefined || run.finished_at !== null || tx.read.partitions.openCount(batchId, collectionId) > 0) return
+    // In a retry, what it reads may still get more.
+    if (runsAbove(run, tx.read.batches.runs(batchId)).some((source) => source.finished_at === null)) return
+    tx.write.batches.finishRun(batchId, collectionId, endOf(run), null, at)
     settleBatch(tx, batchId, at)
   }
 
+  /** After a run has ended: what reads it begins, its tier's task ends with the tier, and the batch with all. */
   const settleBatch = (tx: Transaction, batchId: string, at: string) => {
+    while (beginNext(tx, batchId, at)) {
+      // Each may be what another waits for.
+    }
     const runs = tx.read.batches.runs(batchId)
+    for (const own of Map.groupBy(runs, (run) => run.tier).values()) {
+      const [{ tier, task_id: taskId } = { tier: 0, task_id: null }] = own
+      if (tier === 0 || taskId === null || own.some((run) => run.finished_at === null)) continue
+      if (own.some((run) => run.finished_at === at)) tx.write.tasks.move(taskId, jointStatus(own), null, at)
+    }
     if (runs.some((run) => run.finished_at === null)) return
-    const statuses = new Set(runs.map((run) => run.status as BatchState))
-    const status = statuses.size === 1 ? ([...statuses][0] ?? "COMPLETED") : "COMPLETED_WITH_ERRORS"
-    const failed = runs.find((run) => run.error !== null)
-    const reason = failed?.error == null ? null : (JSON.parse(failed.error) as RunError).message
-    const error = reason ?? (status === "FAILED" ? allRowsFailed(tx, batchId) : null)
-    if (finish(tx, batchId, status, error, at)) logEnd(tx, batchId, status)
+    const status = jointStatus(runs)
+    if (finish(tx, batchId, status, firstError(tx, runs), at)) logEnd(tx, batchId, status)
   }
 
   /** Whether the batch ended because more rows failed than its failure policy allows. */
@@ -123,13 +141,6 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
     return true
   }
 
-  const allRowsFailed = (tx: Transaction, batchId: string): string | null => {
-    const [first] = tx.read.rowErrors.list(batchId, ANY_ROW_ERROR, 1, 0, false)
-    return first === undefined
-      ? null
-      : `All ${tx.read.rowErrors.count(batchId, ANY_ROW_ERROR)} rows failed; the first: ${first.exception}: ${first.message}`
-  }
-
   /** What waits or runs of a run ends; rows that a retry had opened have failed as before. */
   const stopRun = (tx: Transaction, batchId: string, collectionId: string, at: string) => {
     tx.write.partitions.cancelOpen(batchId, collectionId, at)
@@ -137,17 +148,75 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
     if (failed > 0) tx.write.batches.addCounts(batchId, collectionId, { done: 0, failed, skipped: 0, documents: 0 })
   }
 
-  const failRun = (
+  /**
+   * Begins a run whose sources in the batch have all ended, once the batch has started; false when there is none. What
+   * could not be made cannot be read: the run of a source that failed fails too.
+   */
+  const beginNext = (tx: Transaction, batchId: string, at: string): boolean => {
+    const batch = tx.read.batches.byId(batchId)
+    const runs = tx.read.batches.runs(batchId)
+    const started = batch?.status === "IN_PROGRESS" || runs.some((run) => run.started_at !== null)
+    const next = runs.find(
+      (run) =>
+        run.started_at === null &&
+        run.finished_at === null &&
+        runsAbove(run, runs).every((source) => source.finished_at !== null),
+    )
+    if (batch === undefined || batch.finished_at !== null || !started || next === undefined) return false
+    const lost = runsAbove(next, runs).find((run) => run.status === "FAILED" || run.status === "CANCELED")
+    if (lost !== undefined) {
+      const how = lost.status === "FAILED" ? "failed" : "was ended"
+      const message = `Its source, collection '${lost.collection_id}', ${how} in this batch.`
+      endRun(tx, next, "FAILED", { ...dependencyError(message), timestamp: at }, at)
+    } else begin(tx, batch, next, at)
+    return true
+  }
+
+  /** Fixes the run's rows and cuts them into partitions; a run that failed at submit, or has no rows, ends. */
+  const begin = (tx: Transaction, batch: BatchRow, run: RunRow, at: string) => {
+    const { batch_id: batchId, collection_id: collectionId } = run
+    if (run.source !== null && run.tier > 0) {
+      const { collection_ids: sources }: RunSource = JSON.parse(run.source)
+      tx.write.runSources.fix(batchId, collectionId, sources, batchId)
+    }
+    const rows = run.source === null ? batch.object_count : tx.read.runSources.total(batchId, collectionId)
+    tx.write.batches.beginRun(batchId, collectionId, rows, at)
+    if (run.tier > 0 && run.task_id !== null) tx.write.tasks.move(run.task_id, "IN_PROGRESS", null, at)
+    if (run.error !== null)
+      return endRun(tx, run, "FAILED", { ...(JSON.parse(run.error) as RunError), timestamp: at }, at)
+    // What it has from before a retry keeps its ordinals: only the rest is new.
+    insertFirstPass(tx, run, run.rows_in, rows, rowsPerPartition(rows))
+    if (tx.read.partitions.openCount(batchId, collectionId) === 0) {
+      tx.write.batches.finishRun(batchId, collectionId, endOf(run), null, at)
+    }
+  }
+
+  const endRun = (
     tx: Transaction,
-    batchId: string,
-    collectionId: string,
-    error: Omit<RunError, "timestamp">,
+    { batch_id: batchId, collection_id: collectionId }: Pick<RunRow, "batch_id" | "collection_id">,
+    status: "FAILED" | "CANCELED",
+    error: RunError | null,
     at: string,
   ) => {
     stopRun(tx, batchId, collectionId, at)
-    const detail: RunError = { ...error, timestamp: at }
-    tx.write.batches.finishRun(batchId, collectionId, "FAILED", JSON.stringify(detail), at)
-    settleBatch(tx, batchId, at)
+    tx.write.batches.finishRun(batchId, collectionId, status, error === null ? null : JSON.stringify(error), at)
+  }
+
+  /** Of the lowest tier that failed: those above it fail for want of it. */
+  const firstError = (tx: Transaction, runs: readonly RunRow[]): string | null => {
+    const failed = runs.find((run) => run.error !== null || run.status === "FAILED")
+    if (failed === undefined) return null
+    return failed.error === null ? allRowsFailed(tx, failed) : (JSON.parse(failed.error) as RunError).message
+  }
+
+  const allRowsFailed = (
+    tx: Transaction,
+    { batch_id: batchId, collection_id: collectionId }: RunRow,
+  ): string | null => {
+    const [first] = tx.read.rowErrors.list(batchId, { ...ANY_ROW_ERROR, collectionId }, 1, 0, false)
+    return first === undefined
+      ? null
+      : `All ${tx.read.rowErrors.count(batchId, { ...ANY_ROW_ERROR, collectionId })} rows failed; the first: ${first.exception}: ${first.message}`
   }
 
   return {
@@ -163,14 +232,17 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
       })
     },
 
-    /** The one commit point. False when the lease was lost meanwhile: then nothing of it becomes visible. */
-    commit(partition: PartitionRow, { code, part, superseded, faults, done, skipped }: Commit): boolean {
+    /** The one commit point: unless it answers `committed`, nothing of it becomes visible. */
+    commit(partition: PartitionRow, { code, part, superseded, faults, done, skipped, restsOn }: Commit): Committed {
       const at = now().toISOString()
       const { batch_id: batchId, collection_id: collectionId } = partition
       let stopped = false
-      const committed = metadata.transact((tx) => {
+      const committed = metadata.transact((tx): Committed => {
+        for (const [partId, deadFile] of restsOn ?? []) {
+          if (tx.read.parts.deadFile(partId) !== deadFile) return "stale"
+        }
         const counts = { rows_done: done, rows_failed: faults.length, rows_skipped: skipped }
-        if (!tx.write.partitions.finish(partition.partition_id, partition.attempt, counts, at)) return false
+        if (!tx.write.partitions.finish(partition.partition_id, partition.attempt, counts, at)) return "lost"
         if (part !== null) tx.write.parts.insert(part)
         for (const dead of superseded) tx.write.parts.supersede(dead.part_id, dead.dead_file, dead.dead_rows)
         const { first_ordinal: first, end_ordinal: end, retry } = partition
@@ -178,6 +250,7 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
         for (const { input, ...fault } of faults) {
           const row = {
             ...fault,
+            source_document_id: fault.source_document_id ?? null,
             batch_id: batchId,
             collection_id: collectionId,
             attempt: partition.attempt,
@@ -188,16 +261,17 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
           }
           tx.write.rowErrors.insert(row, input?.text ?? null)
         }
-        const documents = part?.document_rows ?? 0
+        const dead = superseded.find(({ part_id: id }) => id === part?.part_id)?.dead_rows ?? 0
+        const documents = (part?.document_rows ?? 0) - dead
         tx.write.batches.addCounts(batchId, collectionId, { done, failed: faults.length, skipped, documents })
         for (const [index, step] of progress.stepsOf(partition.partition_id)) {
           tx.write.batches.addStep(batchId, collectionId, index, step)
         }
         stopped = faults.length > 0 && stopForFailures(tx, batchId, at)
         if (!stopped) settle(tx, batchId, collectionId, at)
-        return true
+        return "committed"
       })
-      if (committed) progress.committed(partition.partition_id, batchId, done + faults.length)
+      if (committed === "committed") progress.committed(partition.partition_id, batchId, done + faults.length)
       if (stopped) onStopped(batchId)
       return committed
     },
@@ -223,7 +297,11 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
 
     /** What cannot go on at all: the rest of the run is skipped, the reason stands on the run. */
     failRun(batchId: string, collectionId: string, error: Omit<RunError, "timestamp">): void {
-      metadata.transact((tx) => failRun(tx, batchId, collectionId, error, now().toISOString()))
+      const at = now().toISOString()
+      metadata.transact((tx) => {
+        endRun(tx, { batch_id: batchId, collection_id: collectionId }, "FAILED", { ...error, timestamp: at }, at)
+        settleBatch(tx, batchId, at)
+      })
     },
 
     /** False when the batch had ended already. */
@@ -241,8 +319,7 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
     cancelRun(batchId: string, collectionId: string): void {
       const at = now().toISOString()
       metadata.transact((tx) => {
-        stopRun(tx, batchId, collectionId, at)
-        tx.write.batches.finishRun(batchId, collectionId, "CANCELED", null, at)
+        endRun(tx, { batch_id: batchId, collection_id: collectionId }, "CANCELED", null, at)
         settleBatch(tx, batchId, at)
       })
     },
@@ -251,25 +328,14 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
     plan: (batchId: string): boolean =>
       metadata.transact((tx) => move(tx, batchId, "QUEUED", "PENDING", now().toISOString())),
 
-    /** Cuts the members into partitions for every run and starts the batch; a run that failed at submit stays failed. */
-    start(batchId: string, partitionRows: (objects: number) => number): void {
+    /** Starts the batch: the runs that read nothing of it begin, the others after what they read. */
+    start(batchId: string): void {
       const at = now().toISOString()
       metadata.transact((tx) => {
         const batch = tx.read.batches.byId(batchId)
         if (batch === undefined || !move(tx, batchId, "PENDING", "IN_PROGRESS", at)) return
-        const size = partitionRows(batch.object_count)
         log.info({ event: "batch_started", batch_id: batchId, objects: batch.object_count }, "batch started")
-        for (const run of tx.read.batches.runs(batchId)) {
-          if (run.finished_at !== null) continue
-          if (run.error !== null) {
-            tx.write.batches.beginRun(batchId, run.collection_id, batch.object_count, at)
-            failRun(tx, batchId, run.collection_id, JSON.parse(run.error) as RunError, at)
-            continue
-          }
-          tx.write.batches.beginRun(batchId, run.collection_id, batch.object_count, at)
-          insertFirstPass(tx, run, batch.object_count, size)
-          settle(tx, batchId, run.collection_id, at)
-        }
+        settleBatch(tx, batchId, at)
       })
     },
 
@@ -282,11 +348,16 @@ export function ledger({ metadata, workersPerNamespace, onStopped, progress, now
 
 export type Ledger = ReturnType<typeof ledger>
 
-/** Partitions over all members of the batch. */
-export function insertFirstPass(tx: Transaction, run: RunRow, objects: number, size: number): void {
-  const { batch_id, collection_id } = run
-  for (let first = 0; first < objects; first += size) {
-    const end = Math.min(first + size, objects)
+/** Partitions over the run's rows from `from` on. */
+export function insertFirstPass(
+  tx: Transaction,
+  { batch_id, collection_id }: Pick<RunRow, "batch_id" | "collection_id">,
+  from: number,
+  rows: number,
+  size: number,
+): void {
+  for (let first = from; first < rows; first += size) {
+    const end = Math.min(first + size, rows)
     tx.write.partitions.insert({
       batch_id,
       collection_id,
@@ -299,6 +370,15 @@ export function insertFirstPass(tx: Transaction, run: RunRow, objects: number, s
       suspect: 0,
     })
   }
+}
+
+export function dependencyError(message: string): Omit<RunError, "timestamp"> {
+  return { error_type: "dependency", message, traceback: null, stage: null }
+}
+
+/** How a run ends whose every row has an outcome. */
+function endOf(run: Pick<RunRow, "rows_done" | "rows_failed">): BatchState {
+  return run.rows_failed === 0 ? "COMPLETED" : run.rows_done === 0 ? "FAILED" : "COMPLETED_WITH_ERRORS"
 }
 
 function totals(runs: readonly RunRow[]) {

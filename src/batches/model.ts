@@ -2,6 +2,8 @@ import type { BatchEvent, BatchModel } from "../contract/batches.ts"
 import { TASK_STATUSES, type TaskStatus } from "../contract/tasks.ts"
 import { IsolationFacts } from "../isolation-facts.ts"
 import type { BatchRow, BatchStepRow, RunRow } from "../metadata/batches.ts"
+import type { RunSource } from "../metadata/run-sources.ts"
+import { jointStatus } from "./chain.ts"
 import { readPolicy } from "./failure-policy.ts"
 import type { RunError } from "./ledger.ts"
 import type { BatchProgress } from "./progress.ts"
@@ -29,6 +31,7 @@ export type LiveProgress = Pick<BatchProgress, "rowsInProgress" | "stepsInProgre
 export function batchModel({ batch, runs, objectIds, errorSummary, steps, live }: BatchFacts): BatchModel {
   const total = (key: "rows_in" | "rows_done" | "rows_failed" | "rows_skipped" | "documents_written") =>
     runs.reduce((sum, run) => sum + run[key], 0)
+  const tiers = [...Map.groupBy(runs, (run) => run.tier).values()]
   return {
     batch_id: batch.batch_id,
     bucket_id: batch.bucket_id,
@@ -47,12 +50,13 @@ export function batchModel({ batch, runs, objectIds, errorSummary, steps, live }
       errorSummary.length === 0
         ? null
         : Object.fromEntries(errorSummary.map(({ exception, count }) => [exception, count])),
-    type: "BUCKET",
+    type: batch.type,
     task_id: batch.task_id,
     metadata: JSON.parse(batch.metadata),
-    tier_tasks: runs.length === 0 ? [] : [tier(batch, runs)],
-    current_tier: runs.length === 0 ? null : 0,
-    total_tiers: 1,
+    tier_tasks: tiers.map((own, index) => tier(batch, own, tiers[index - 1]?.[0]?.task_id ?? null)),
+    current_tier: currentTier(runs),
+    total_tiers: Math.max(1, tiers.length),
+    dag_tiers: runs.length === 0 ? null : tiers.map((own) => own.map((run) => run.collection_id)),
     max_node_death_resubmits: 0,
     max_deploy_resubmits: 0,
     retry_count: batch.retry,
@@ -99,7 +103,9 @@ function progressModel({
 }: Pick<BatchFacts, "batch" | "runs" | "steps" | "live">): BatchModel["progress"] {
   const { batch_id: id, finished_at: finished } = batch
   const sum = (count: (run: RunRow) => number) => runs.reduce((all, run) => all + count(run), 0)
-  const total = batch.object_count * runs.length
+  // What reads documents of this batch has no number before it begins.
+  const total = sum((run) => (run.source === null && run.started_at === null ? batch.object_count : run.rows_in))
+  const unknown = runs.some((run) => run.source !== null && run.started_at === null)
   const settled = sum((run) => run.rows_done + run.rows_failed + run.rows_skipped)
   const working = sum((run) => (run.finished_at === null ? live.rowsInProgress(id, run.collection_id) : 0))
   const processed = Math.min(settled + working, total)
@@ -111,7 +117,7 @@ function progressModel({
     percent: total === 0 ? (finished === null ? 0 : 100) : Math.round((processed / total) * 10_000) / 100,
     errors: sum((run) => run.rows_failed),
     rows_per_second: rate,
-    eta_seconds: rate === 0 ? null : Math.ceil((total - processed) / rate),
+    eta_seconds: rate === 0 || unknown ? null : Math.ceil((total - processed) / rate),
     message,
     reported: counts,
     steps: stepModels(steps, finished === null ? live.stepsInProgress(id) : []),
@@ -138,14 +144,33 @@ function stepModels(committed: readonly BatchStepRow[], underWay: readonly Batch
     }))
 }
 
-function tier(batch: BatchRow, runs: readonly RunRow[]): BatchModel["tier_tasks"][number] {
+/** The lowest tier that has not ended; the last one once all have. */
+function currentTier(runs: readonly RunRow[]): number | null {
+  const open = runs.filter((run) => run.finished_at === null).map((run) => run.tier)
+  if (open.length > 0) return Math.min(...open)
+  return runs.length === 0 ? null : Math.max(...runs.map((run) => run.tier))
+}
+
+/** `runs` are of one tier. */
+function tier(batch: BatchRow, runs: readonly RunRow[], parentTaskId: string | null): BatchModel["tier_tasks"][number] {
   const errors = runs.flatMap(runErrors)
+  const num = runs[0]?.tier ?? 0
+  const sources = new Set(runs.flatMap((run) => (run.source === null ? [] : sourceOf(run).collection_ids)))
+  const started = num === 0 ? batch.submitted_at : earliest(runs.map((run) => run.started_at))
+  const ended = runs.every((run) => run.finished_at !== null)
+    ? (runs
+        .map((run) => run.finished_at ?? "")
+        .sort()
+        .at(-1) ?? null)
+    : null
   return {
-    tier_num: 0,
-    task_id: batch.task_id,
-    status: taskStatus(batch.status),
+    tier_num: num,
+    task_id: runs[0]?.task_id ?? batch.task_id,
+    status: taskStatus(tierStatus(batch, runs, num)),
     collection_ids: runs.map((run) => run.collection_id),
-    source_type: "bucket",
+    source_type: runs.every((run) => run.source === null) ? "bucket" : "collection",
+    source_collection_ids: sources.size === 0 ? null : [...sources],
+    parent_task_id: parentTaskId,
     extractor_jobs: runs.map((run) => ({
       extractor_type: run.plugin_id,
       collection_ids: [run.collection_id],
@@ -166,12 +191,26 @@ function tier(batch: BatchRow, runs: readonly RunRow[]): BatchModel["tier_tasks"
       isolation: run.isolation,
       isolation_facts: isolationFacts(run),
     })),
-    started_at: batch.submitted_at,
-    completed_at: batch.finished_at,
-    duration_ms: duration(batch.submitted_at, batch.finished_at),
+    started_at: started,
+    completed_at: ended,
+    duration_ms: duration(started, ended),
     documents_written: runs.reduce((sum, run) => sum + run.documents_written, 0),
     errors,
   }
+}
+
+function tierStatus(batch: BatchRow, runs: readonly RunRow[], num: number): string {
+  if (runs.every((run) => run.finished_at !== null)) return jointStatus(runs)
+  // A tier that waits for the one above it does, whatever the batch is at.
+  return num === 0 || runs.some((run) => run.started_at !== null) ? batch.status : "PENDING"
+}
+
+function sourceOf(run: RunRow): RunSource {
+  return JSON.parse(run.source ?? "{}")
+}
+
+function earliest(times: readonly (string | null)[]): string | null {
+  return times.filter((time) => time !== null).sort()[0] ?? null
 }
 
 function isolationFacts(run: RunRow | undefined): IsolationFacts | null {

@@ -8,10 +8,13 @@ import type { Documents } from "../documents/process.ts"
 import { newId } from "../identifiers.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
+import type { PartRow } from "../metadata/parts.ts"
+import type { RunSource } from "../metadata/run-sources.ts"
 import { collectOutput, HostileOutput } from "./collect.ts"
+import { documentInputs, lookAtSources, type SourcesNow } from "./document-rows.ts"
 import type { Ledger, RowFault } from "./ledger.ts"
-import { embeddings, type PartitionRun } from "./partition-context.ts"
-import { rowInputs, type WrittenRows } from "./rows.ts"
+import { embeddings, type PartitionRun, partRef } from "./partition-context.ts"
+import { type RowInput, rowInputs, type WrittenRows } from "./rows.ts"
 
 /** Outputs per input row that a plugin may emit on average over a partition (chunking). */
 const OUTPUTS_PER_ROW = 1000
@@ -19,7 +22,7 @@ const OUTPUTS_PER_ROW = 1000
 interface Deps {
   metadata: Pick<Metadata, "read">
   ledger: Pick<Ledger, "commit">
-  documents: Pick<Documents, "writePart" | "findSuperseded">
+  documents: Pick<Documents, "writePart" | "findSuperseded" | "writeRows">
   dataDir: string
   /** Result files of one partition together. */
   outputBytes: number
@@ -33,7 +36,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
    * Commits what the worker left in `output`; `spool` is the partition's own directory. Answers how many rows are done.
    * @throws HostileOutput when the files are not what they must be: nothing is committed then
    */
-  async function commit(
+  async function commitOutput(
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
@@ -66,59 +69,113 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
       created_at: now().toISOString(),
     })
     if (!written.ok) throw new HostileOutput(written.reason)
-    const inputs = await rowInputs(metadata.read, context.plan, partition, rows, failedRows)
+    const inputs = await inputsOf(context, partition, rows, failedRows, spool)
     const faults = collected.failures.map(({ row, ...failure }) => ({
       ...failure,
-      ordinal: row,
-      object_id: rows.objectIds.get(row) ?? "",
+      ...identityOf(rows, row),
       input: inputs.get(row) ?? null,
     }))
-    await oneByOne(run.collection_id, async () => {
-      const superseded = await findSuperseded(context, rows, failedRows)
-      ledger.commit(partition, {
-        code: run,
-        part:
-          written.rows_out === 0
-            ? null
-            : {
-                part_id: partId,
-                collection_id: run.collection_id,
-                batch_id: run.batch_id,
-                plugin_id: run.plugin_id,
-                code_hash: run.code_hash,
-                file,
-                features: JSON.stringify(features.map((feature, index) => ({ ...feature, file_index: index }))),
-                document_rows: written.rows_out,
-                dead_file: null,
-                dead_rows: 0,
-                size_bytes: written.bytes,
-                created_at: now().toISOString(),
-              },
-        superseded,
-        faults: [...faults, ...ownFaults(rows)],
-        done: written.rows_done,
-        skipped: rows.skipped,
-      })
-    })
+    const part: Omit<PartRow, "seq"> | null =
+      written.rows_out === 0
+        ? null
+        : {
+            part_id: partId,
+            collection_id: run.collection_id,
+            batch_id: run.batch_id,
+            plugin_id: run.plugin_id,
+            code_hash: run.code_hash,
+            file,
+            features: JSON.stringify(features.map((feature, index) => ({ ...feature, file_index: index }))),
+            document_rows: written.rows_out,
+            dead_file: null,
+            dead_rows: 0,
+            size_bytes: written.bytes,
+            created_at: now().toISOString(),
+          }
+    await settle(context, partition, rows, { part, faults, done: written.rows_done, failedRows })
     return written.rows_done
   }
 
-  /** A newer run of the same plugin over an object replaces the documents that older batches made of it. */
-  async function findSuperseded({ run }: PartitionRun, rows: WrittenRows, failedRows: readonly number[]) {
+  /** What the plugin was given of rows that failed; `spool` is the partition's own directory. */
+  function inputsOf(
+    context: PartitionRun,
+    partition: PartitionRow,
+    rows: WrittenRows,
+    ordinals: readonly number[],
+    spool: string,
+  ): Promise<Map<number, RowInput>> {
+    return rows.chain === null
+      ? rowInputs(metadata.read, context.plan, partition, rows, ordinals)
+      : documentInputs({ metadata, documents, dataDir, now }, context, partition, ordinals, spool)
+  }
+
+  /** No row reached a worker; of documents, what was made of those that live no more goes all the same. */
+  async function commitNothing(context: PartitionRun, partition: PartitionRow, rows: WrittenRows): Promise<void> {
+    await settle(context, partition, rows, { part: null, faults: [], done: 0, failedRows: [] })
+  }
+
+  interface Settled {
+    readonly part: Omit<PartRow, "seq"> | null
+    readonly faults: readonly RowFault[]
+    readonly done: number
+    readonly failedRows: readonly number[]
+  }
+
+  async function settle(context: PartitionRun, partition: PartitionRow, rows: WrittenRows, settled: Settled) {
+    const { part, done, failedRows } = settled
+    const faults = [...settled.faults, ...ownFaults(rows)]
+    await oneByOne(context.run.collection_id, async () => {
+      for (;;) {
+        const chain = await lookAtSources(metadata.read, dataDir, partition, rows)
+        const superseded = await findSuperseded(context, partition, rows, settled, chain)
+        // A source that died since the row was written has been done again: what was made of it before is not kept.
+        const stale = chain === null ? 0 : countWithout(chain.staleRows, failedRows)
+        const committed = ledger.commit(partition, {
+          code: context.run,
+          part,
+          superseded,
+          faults,
+          done: done - stale,
+          skipped: rows.skipped + stale,
+          ...(chain === null ? {} : { restsOn: chain.deadFiles }),
+        })
+        if (committed !== "stale") return
+      }
+    })
+  }
+
+  /** A newer run of the same plugin over an object or document replaces what older batches made of it. */
+  async function findSuperseded(
+    { run }: PartitionRun,
+    partition: PartitionRow,
+    rows: WrittenRows,
+    { part, failedRows }: Settled,
+    chain: SourcesNow | null,
+  ) {
     const older = metadata.read.parts
       .ofCollection(run.collection_id)
-      .filter((part) => part.batch_id !== run.batch_id && part.plugin_id === run.plugin_id)
-    if (older.length === 0) return []
+      .filter((other) => other.batch_id !== run.batch_id && other.plugin_id === run.plugin_id)
+    const ref = (row: Parameters<typeof partRef>[1]) => partRef(dataDir, row)
+    if (older.length === 0 && (chain === null || chain.staleRows.length === 0)) return []
+    const source: RunSource | null = run.source === null ? null : JSON.parse(run.source)
     const found = await documents.findSuperseded({
-      parts: older.map((part) => ({
-        part_id: part.part_id,
-        path: join(dataDir, part.file),
-        ...(part.dead_file === null ? {} : { dead_file: join(dataDir, part.dead_file) }),
-        features: JSON.parse(part.features),
-        rows: part.document_rows,
-      })),
+      parts: older.map(ref),
       lineage: rows.lineage,
       failed_rows: [...failedRows],
+      ...(chain === null || source === null
+        ? {}
+        : {
+            chain: {
+              sources: chain.sources.map((row) => ({ part: ref(row), first_ordinal: row.first_ordinal })),
+              first_ordinal: partition.first_ordinal,
+              end_ordinal: partition.end_ordinal,
+              stale_rows: [...chain.staleRows],
+              living: metadata.read.collections
+                .sources(run.collection_id)
+                .flatMap((id) => metadata.read.parts.ofCollection(id).map(ref)),
+              own: part === null ? null : ref(part),
+            },
+          }),
     })
     return found.map((dead) => ({ ...dead, dead_file: dead.dead_file.slice(dataDir.length + 1) }))
   }
@@ -134,14 +191,15 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     }
   }
 
-  return commit
+  return { commitOutput, commitNothing, inputsOf }
 }
 
 /** Rows that never reached the worker because their object cannot be an input. */
 export function ownFaults(rows: WrittenRows): RowFault[] {
-  return rows.failed.map(({ ordinal, object_id, message }) => ({
+  return rows.failed.map(({ ordinal, object_id, document_id: documentId, message }) => ({
     ordinal,
     object_id,
+    ...(documentId === undefined ? {} : { source_document_id: documentId }),
     error_type: "validation",
     exception: "InputError",
     message,
@@ -149,4 +207,19 @@ export function ownFaults(rows: WrittenRows): RowFault[] {
     stage: "input",
     input: null,
   }))
+}
+
+/** Which object, and which document of it, a row is. */
+export function identityOf(rows: WrittenRows, ordinal: number) {
+  const documentId = rows.chain?.documentIds.get(ordinal)
+  return {
+    ordinal,
+    object_id: rows.objectIds.get(ordinal) ?? "",
+    ...(documentId === undefined ? {} : { source_document_id: documentId }),
+  }
+}
+
+function countWithout(rows: readonly number[], without: readonly number[]): number {
+  const left = new Set(without)
+  return rows.filter((row) => !left.has(row)).length
 }

@@ -1,10 +1,13 @@
 /** What one attempt at a partition works with, and why it may be missing. */
+import { join } from "node:path"
 import type { ExtractorConfig } from "../collections/extractor.ts"
+import type { PartRef } from "../documents/process.ts"
 import type { RunRow } from "../metadata/batches.ts"
+import type { PartRow } from "../metadata/parts.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { InputPlan } from "./inputs.ts"
-import type { RunError } from "./ledger.ts"
+import { dependencyError, type RunError } from "./ledger.ts"
 
 export interface PartitionRun {
   readonly run: RunRow
@@ -14,6 +17,20 @@ export interface PartitionRun {
   readonly config: ExtractorConfig
 }
 
+/** A part as the documents process takes it. */
+export function partRef(
+  dataDir: string,
+  part: Pick<PartRow, "part_id" | "file" | "dead_file" | "features" | "document_rows">,
+): PartRef {
+  return {
+    part_id: part.part_id,
+    path: join(dataDir, part.file),
+    ...(part.dead_file === null ? {} : { dead_file: join(dataDir, part.dead_file) }),
+    features: JSON.parse(part.features),
+    rows: part.document_rows,
+  }
+}
+
 export function embeddings(plugin: RegisteredPlugin) {
   return plugin.manifest.features
     .filter((feature) => feature.feature_type === "embedding")
@@ -21,5 +38,5 @@ export function embeddings(plugin: RegisteredPlugin) {
 }
 
 export function missingPlugin(id: string, what: string): Omit<RunError, "timestamp"> {
-  return { error_type: "dependency", message: `'${id}' ${what}.`, traceback: null, stage: null }
+  return dependencyError(`'${id}' ${what}.`)
 }

@@ -10,6 +10,7 @@ import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { RetrySelection } from "../metadata/row-errors.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { runsBelow } from "./chain.ts"
 import { insertFirstPass, type RunError } from "./ledger.ts"
 import { taskStatus } from "./model.ts"
 import { isTerminal, RETRIABLE } from "./states.ts"
@@ -52,7 +53,10 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
       const { retries, skipped } = selected(tx, namespace, batch, request)
       const at = now().toISOString()
       const reopened = retries.length > 0 && tx.write.batches.reopen(batch.batch_id, RETRIABLE, at)
-      if (reopened) for (const retry of retries) reopenRun(tx, batch, retry, at)
+      if (reopened) {
+        for (const retry of retries) reopenRun(tx, batch, retry, at)
+        awaitSources(tx, namespace, batch, retries)
+      }
       if (reopened && batch.task_id !== null) tx.write.tasks.move(batch.task_id, "IN_PROGRESS", null, at)
       const rows = retries.reduce((sum, { failed, unprocessed }) => sum + failed + unprocessed, 0)
       return {
@@ -99,8 +103,7 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
       const uncut = run.status === "FAILED" && first.partitions === 0
       const untried = run.status !== "FAILED" ? 0 : uncut ? run.rows_skipped : first.rows
       const all = found.rows + found.exhausted + found.lasting + untried
-      // All runs are of tier 0 while sources are buckets.
-      if (request.tier_nums != null && !request.tier_nums.includes(0)) {
+      if (request.tier_nums != null && !request.tier_nums.includes(run.tier)) {
         leave("tier", all, "The tier is not one of 'tier_nums'.")
         continue
       }
@@ -149,6 +152,19 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
     }
   }
 
+  /** What reads a run that runs again waits for it, and takes the documents that are new. */
+  function awaitSources(tx: Transaction, namespace: Namespace, batch: BatchRow, retries: readonly RunRetry[]): void {
+    const again = retries.map(({ run }) => run.collection_id)
+    for (const run of runsBelow(again, tx.read.batches.runs(batch.batch_id))) {
+      const code = codeNow(tx, namespace, run)
+      if (!("reason" in code)) tx.write.batches.awaitRun(run.batch_id, run.collection_id, code)
+    }
+    for (const run of tx.read.batches.runs(batch.batch_id)) {
+      if (run.tier === 0 || run.task_id === null || run.finished_at !== null) continue
+      tx.write.tasks.move(run.task_id, run.started_at === null ? "PENDING" : "IN_PROGRESS", null, now().toISOString())
+    }
+  }
+
   function reopenRun(tx: Transaction, batch: BatchRow, retry: RunRetry, at: string): void {
     const { run, code, selection, unprocessed, uncut } = retry
     const number = batch.retry + 1
@@ -156,7 +172,7 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
     if (failed > 0) {
       tx.write.partitions.insertOpen(run.batch_id, run.collection_id, number, rowsPerPartition(failed))
     }
-    if (uncut) insertFirstPass(tx, run, batch.object_count, rowsPerPartition(batch.object_count))
+    if (uncut) insertFirstPass(tx, run, 0, run.rows_in, rowsPerPartition(run.rows_in))
     else if (unprocessed > 0) tx.write.partitions.reopen(run.batch_id, run.collection_id)
     tx.write.batches.reopenRun(run.batch_id, run.collection_id, { failed, skipped: unprocessed }, code, at)
   }

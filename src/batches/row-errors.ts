@@ -12,16 +12,13 @@ export function failedDocuments(
   query: FailedDocumentsQuery,
 ): FailedDocuments {
   const { limit, offset } = query
-  // Tier 0 is all there is while sources are buckets.
-  if ((query.tier_num ?? 0) > 0) {
-    return { batch_id: batchId, failed_documents: [], total: 0, limit, offset, next_offset: null }
-  }
   const filter = {
     collectionId: query.collection_id ?? null,
     errorType: query.error_type ?? null,
     exception: query.exception ?? null,
     objectId: query.object_id ?? null,
     ordinal: query.row ?? null,
+    tier: query.tier_num ?? null,
   }
   const withInput = query.include_input ?? query.row !== undefined
   const errors: FailedDocuments["failed_documents"] = []
@@ -39,6 +36,7 @@ export function failedDocuments(
 function listed(error: ListedRowError, withInput: boolean): FailedDocuments["failed_documents"][number] {
   return {
     object_id: error.object_id,
+    ...(error.source_document_id === null ? {} : { source_document_id: error.source_document_id }),
     collection_id: error.collection_id,
     row: error.ordinal,
     error: error.message,

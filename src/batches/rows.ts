@@ -5,6 +5,7 @@ import type { StoredBlob } from "../buckets/stored-blob.ts"
 import type { PartitionObject } from "../metadata/objects.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
+import type { RunSourceRow } from "../metadata/run-sources.ts"
 import { documentId } from "./document-id.ts"
 import { type InputPlan, prepareRow, type SourceObject } from "./inputs.ts"
 
@@ -12,8 +13,8 @@ import { type InputPlan, prepareRow, type SourceObject } from "./inputs.ts"
 const ROWS_PER_TURN = 500
 
 /** Of one failed row and of a partition's together; what is larger is known by its size alone. */
-const INPUT_BYTES = 256 * 1024
-const PARTITION_INPUT_BYTES = 32 * 1024 ** 2
+export const INPUT_BYTES = 256 * 1024
+export const PARTITION_INPUT_BYTES = 32 * 1024 ** 2
 
 export interface WrittenRows {
   /** Taken before the first object was read. */
@@ -24,9 +25,19 @@ export interface WrittenRows {
   readonly lineage: string
   readonly rows: number
   readonly objectIds: ReadonlyMap<number, string>
+  /** Of a run over documents: what the rows were read from, and each row's document. */
+  readonly chain: {
+    readonly sources: readonly RunSourceRow[]
+    readonly documentIds: ReadonlyMap<number, string>
+  } | null
   /** Objects that are gone or that the collection's source filter leaves out. */
   readonly skipped: number
-  readonly failed: readonly { readonly ordinal: number; readonly object_id: string; readonly message: string }[]
+  readonly failed: readonly {
+    readonly ordinal: number
+    readonly object_id: string
+    readonly document_id?: string
+    readonly message: string
+  }[]
 }
 
 /** Writes a partition's rows into `directory` (created), memory bounded by the slice that is in flight. */
@@ -76,7 +87,7 @@ export async function writeRows(
     await inputFile.close()
     await lineageFile.close()
   }
-  return { readAt, input, lineage, rows: objectIds.size, objectIds, skipped, failed }
+  return { readAt, input, lineage, rows: objectIds.size, objectIds, chain: null, skipped, failed }
 }
 
 /** A row as the plugin was given it. */

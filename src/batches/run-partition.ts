@@ -5,6 +5,7 @@
 import { mkdir, mkdtemp, realpath, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { ExtractorConfig } from "../collections/extractor.ts"
+import { rootBuckets } from "../collections/sources.ts"
 import type { BatchLogLine } from "../contract/batches.ts"
 import type { Documents } from "../documents/process.ts"
 import type { Network } from "../egress.ts"
@@ -24,12 +25,13 @@ import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers } from "./batch-workers.ts"
 import { HostileOutput } from "./collect.ts"
 import { roomIsShort, workerFoundDiskFull } from "./disk-faults.ts"
+import { writeDocumentRows } from "./document-rows.ts"
 import { inputPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
-import { ownFaults, partitionCommit } from "./partition-commit.ts"
+import { identityOf, ownFaults, partitionCommit } from "./partition-commit.ts"
 import { embeddings, missingPlugin, type PartitionRun } from "./partition-context.ts"
 import type { BatchProgress } from "./progress.ts"
-import { rowInputs, type WrittenRows, writeRows } from "./rows.ts"
+import { type WrittenRows, writeRows } from "./rows.ts"
 import { halves } from "./split.ts"
 import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
 
@@ -76,7 +78,7 @@ export function partitionRunner(deps: Deps) {
   const deaths = new Map<string, number>()
   /** Partitions of one row whose worker was killed once: a row is blamed for the second time only. */
   const suspects = new Set<number>()
-  const commitOutput = partitionCommit(deps)
+  const { commitOutput, commitNothing, inputsOf } = partitionCommit(deps)
 
   const spool = (partition: PartitionRow) =>
     join(deps.dataDir, "spool", `${partition.partition_id}-${partition.attempt}`)
@@ -94,22 +96,17 @@ export function partitionRunner(deps: Deps) {
     }
     const directory = spool(partition)
     try {
-      const rows = await writeRows(metadata.read, context.plan, partition, directory, deps.now)
+      const rows =
+        context.run.source === null
+          ? await writeRows(metadata.read, context.plan, partition, directory, deps.now)
+          : await writeDocumentRows(deps, context, partition, directory)
       const outcome = rows.rows === 0 ? null : await work(context, partition, rows, directory, signal)
       if (outcome !== null && outcome.kind !== "output") {
         await settleFailure(context, partition, rows, outcome)
         return
       }
-      if (outcome === null) {
-        ledger.commit(partition, {
-          code: context.run,
-          part: null,
-          superseded: [],
-          faults: ownFaults(rows),
-          done: 0,
-          skipped: rows.skipped,
-        })
-      } else await commit(context, partition, rows, outcome.directory, directory)
+      if (outcome === null) await commitNothing(context, partition, rows)
+      else await commit(context, partition, rows, outcome.directory, directory)
     } finally {
       progress.end(partition.partition_id)
       await rm(directory, { recursive: true, force: true })
@@ -278,17 +275,17 @@ export function partitionRunner(deps: Deps) {
 
   /** The row stands alone: it failed. A batch of which such rows are all that comes is held, the others as they are. */
   async function failAlone(
-    { run, plan }: PartitionRun,
+    context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
-    fault: Omit<RowFault, "ordinal" | "object_id" | "input">,
+    fault: Omit<RowFault, "ordinal" | "object_id" | "source_document_id" | "input">,
   ): Promise<void> {
+    const { run } = context
     const { batch_id: batchId, collection_id: collectionId } = partition
-    const inputs = await rowInputs(metadata.read, plan, partition, rows, [...rows.objectIds.keys()])
-    const faults = [...rows.objectIds].map(([ordinal, object_id]) => ({
+    const inputs = await inputsOf(context, partition, rows, [...rows.objectIds.keys()], spool(partition))
+    const faults = [...rows.objectIds.keys()].map((ordinal) => ({
       ...fault,
-      ordinal,
-      object_id,
+      ...identityOf(rows, ordinal),
       input: inputs.get(ordinal) ?? null,
     }))
     ledger.commit(partition, {
@@ -366,10 +363,11 @@ export function partitionRunner(deps: Deps) {
 
 export type PartitionRunner = ReturnType<typeof partitionRunner>
 
-/** By bucket. Made when they are not there: a folder that came later could not be granted to a worker that lives. */
+/** By bucket of the root objects. Made when they are not there: a folder that came later could not be granted to a worker that lives. */
 async function assetRoots(deps: Deps, { run, namespace }: PartitionRun): Promise<Record<string, string>> {
   const roots: Record<string, string> = {}
-  for (const bucketId of deps.metadata.read.collections.buckets(run.collection_id)) {
+  const collection = deps.metadata.read.collections.get(namespace.namespaceId, run.collection_id)
+  for (const bucketId of collection === undefined ? [] : rootBuckets(collection)) {
     const directory = deps.blobDirectory(namespace, bucketId)
     await mkdir(directory, { recursive: true, mode: 0o700 })
     roots[bucketId] = await realpath(directory)

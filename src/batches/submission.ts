@@ -8,9 +8,12 @@ import { newId } from "../identifiers.ts"
 import type { BatchRow, RunRow } from "../metadata/batches.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
+import type { RunSource } from "../metadata/run-sources.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { chainFrom, type PlannedRun } from "./chain.ts"
 import { storedPolicy } from "./failure-policy.ts"
+import { dependencyError } from "./ledger.ts"
 import { missingPlugin } from "./partition-context.ts"
 
 interface Deps {
@@ -44,9 +47,12 @@ export function submission({ now, pluginById }: Deps) {
       const collection = read.collections.get(namespace.namespaceId, identifier)
       if (collection === undefined) throw notFound("collection", identifier)
       if (!read.collections.buckets(collection.collection_id).includes(bucketId)) {
+        const chained = read.collections.sources(collection.collection_id).length > 0
         throw new ApplianceError(
           "BadRequestError",
-          `Collection '${identifier}' does not have this bucket as its source.`,
+          chained
+            ? `Collection '${identifier}' reads collections and runs after them: name those, or trigger it by POST /v1/collections/${collection.collection_id}/trigger.`
+            : `Collection '${identifier}' does not have this bucket as its source.`,
           {
             details: { bucket_id: bucketId, collection_id: collection.collection_id },
           },
@@ -80,6 +86,7 @@ export function submission({ now, pluginById }: Deps) {
       batch_id: newId("btch"),
       namespace_id: namespace.namespaceId,
       bucket_id: bucketId,
+      type: "BUCKET",
       batch_name: request.batch_name ?? null,
       status: "DRAFT",
       membership,
@@ -107,7 +114,6 @@ export function submission({ now, pluginById }: Deps) {
 
   /** DRAFT → QUEUED: fixes collections, plugin versions, parameters and the end of the membership. */
   const submitted = (tx: Transaction, namespace: Namespace, batch: BatchRow, request: SubmitBatch): string => {
-    const at = now().toISOString()
     const collectionIds = request.collection_ids ?? null
     const named =
       collectionIds ?? (batch.collection_ids === null ? null : (JSON.parse(batch.collection_ids) as string[]))
@@ -115,17 +121,29 @@ export function submission({ now, pluginById }: Deps) {
     if (batch.membership === "explicit" && batch.object_count === 0) {
       throw new ApplianceError("BadRequestError", "The batch has no objects; add some before you submit it.")
     }
-    const taskId = newId("task")
-    const ids = [...new Set(collections.map((collection) => collection.collection_id))]
-    if (
-      !tx.write.batches.submit(
-        batch.batch_id,
-        taskId,
-        JSON.stringify(ids),
-        tx.read.objects.lastSeq(batch.bucket_id),
-        at,
-      )
-    ) {
+    const stranded = named === null ? tx.read.collections.stranded(namespace.namespaceId, batch.bucket_id) : []
+    const first = collections.map((collection) => ({ collection, tier: 0, source: null }))
+    return queued(tx, namespace, batch, chainFrom(tx.read, first, stranded), request)
+  }
+
+  /** Fixes the runs, with a task for the batch and one for each tier below its first. */
+  const queued = (
+    tx: Transaction,
+    namespace: Namespace,
+    batch: BatchRow,
+    chain: readonly PlannedRun[],
+    request: SubmitBatch,
+  ): string => {
+    const at = now().toISOString()
+    const ids = chain.map(({ collection }) => collection.collection_id)
+    const tiers = [...Map.groupBy(chain, ({ tier }) => tier)].map(([tier, runs]) => ({
+      tier,
+      runs,
+      taskId: newId("task"),
+    }))
+    const taskId = tiers[0]?.taskId ?? newId("task")
+    const lastSeq = batch.type === "BUCKET" ? tx.read.objects.lastSeq(batch.bucket_id) : 0
+    if (!tx.write.batches.submit(batch.batch_id, taskId, JSON.stringify(ids), lastSeq, at)) {
       throw new ApplianceError("BadRequestError", `The batch is ${batch.status}, not DRAFT.`)
     }
     tx.write.batches.govern(
@@ -134,36 +152,51 @@ export function submission({ now, pluginById }: Deps) {
       request.priority ?? batch.priority,
       request.max_concurrency ?? batch.max_concurrency,
     )
-    for (const id of ids) {
-      const collection = collections.find((row) => row.collection_id === id)
-      if (collection !== undefined) tx.write.batches.insertRun(runOf(namespace, batch.batch_id, collection, at))
+    for (const [index, { tier, runs, taskId: ownTask }] of tiers.entries()) {
+      for (const run of runs) tx.write.batches.insertRun(runOf(namespace, batch.batch_id, run, ownTask, at))
+      tx.write.tasks.insert({
+        task_id: ownTask,
+        internal_id: namespace.internalId,
+        namespace_id: namespace.namespaceId,
+        task_type: "api_buckets_batches_process",
+        status: index === 0 ? "QUEUED" : "PENDING",
+        inputs: JSON.stringify([batch.batch_id]),
+        outputs: JSON.stringify(index === 0 ? ids : runs.map(({ collection }) => collection.collection_id)),
+        additional_data: JSON.stringify({
+          batch_id: batch.batch_id,
+          bucket_id: batch.bucket_id,
+          job_id: ownTask,
+          ...(index === 0 ? {} : { tier_num: tier, parent_task_id: tiers[index - 1]?.taskId }),
+        }),
+        error: null,
+        created_at: at,
+        updated_at: at,
+      })
     }
-    tx.write.tasks.insert({
-      task_id: taskId,
-      internal_id: namespace.internalId,
-      namespace_id: namespace.namespaceId,
-      task_type: "api_buckets_batches_process",
-      status: "QUEUED",
-      inputs: JSON.stringify([batch.batch_id]),
-      outputs: JSON.stringify(ids),
-      additional_data: JSON.stringify({ batch_id: batch.batch_id, bucket_id: batch.bucket_id, job_id: taskId }),
-      error: null,
-      created_at: at,
-      updated_at: at,
-    })
     return taskId
   }
 
-  const runOf = (namespace: Namespace, batchId: string, collection: CollectionRow, at: string): RunRow => {
+  const runOf = (
+    namespace: Namespace,
+    batchId: string,
+    { collection, tier, source }: PlannedRun,
+    taskId: string,
+    at: string,
+  ): RunRow => {
     const plugin = pluginById(namespace, collection.plugin_id)
     const gone =
       plugin === null
-        ? { ...missingPlugin(collection.plugin_id, "is not registered in this namespace any more"), timestamp: at }
-        : null
+        ? missingPlugin(collection.plugin_id, "is not registered in this namespace any more")
+        : source?.collection_ids.length === 0
+          ? dependencyError("Every collection that it reads was deleted. Create it anew over others, or delete it.")
+          : null
     const extractor: { version: string } = JSON.parse(collection.feature_extractor)
     return {
       batch_id: batchId,
       collection_id: collection.collection_id,
+      tier,
+      source: source === null ? null : JSON.stringify(source),
+      task_id: taskId,
       plugin_id: collection.plugin_id,
       plugin_version: extractor.version,
       code_hash: plugin?.codeHash ?? "",
@@ -177,9 +210,31 @@ export function submission({ now, pluginById }: Deps) {
       rows_failed: 0,
       rows_skipped: 0,
       documents_written: 0,
-      error: gone === null ? null : JSON.stringify(gone),
+      error: gone === null ? null : JSON.stringify({ ...gone, timestamp: at }),
       started_at: null,
       finished_at: null,
+    }
+  }
+
+  /**
+   * A batch over the living documents of collections that `collection` reads, created and submitted in one transaction.
+   * `filters` are the caller's, beside the collection's own. Answers how many documents live there.
+   */
+  const recomputed = (
+    tx: Transaction,
+    namespace: Namespace,
+    bucketId: string,
+    collection: CollectionRow,
+    source: RunSource,
+    request: SubmitBatch,
+  ): { batch: BatchRow; documents: number } => {
+    const batch: BatchRow = { ...draft(namespace, bucketId, {}, "explicit"), type: "COLLECTION" }
+    tx.write.batches.insert(batch)
+    queued(tx, namespace, batch, chainFrom(tx.read, [{ collection, tier: 0, source }]), request)
+    tx.write.runSources.fix(batch.batch_id, collection.collection_id, source.collection_ids, null)
+    return {
+      batch: stored(tx, namespace, batch.batch_id),
+      documents: source.collection_ids.reduce((sum, id) => sum + tx.read.parts.documentCount(id), 0),
     }
   }
 
@@ -207,5 +262,7 @@ export function submission({ now, pluginById }: Deps) {
     return batch
   }
 
-  return { targets, checkObjects, draft, submitted, triggered }
+  return { targets, checkObjects, draft, submitted, triggered, recomputed }
 }
+
+export type Submission = ReturnType<typeof submission>

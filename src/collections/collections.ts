@@ -20,6 +20,7 @@ import {
   vectorIndexes,
 } from "./extractor.ts"
 import { type Field, schemaFields } from "./schemas.ts"
+import { resolvedSource, rootBuckets, sourceLineage } from "./sources.ts"
 
 export type ParameterCheck =
   | { readonly valid: true }
@@ -50,10 +51,15 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
     return row
   }
   const model = (row: CollectionRow) =>
-    answer(row, metadata.read.parts.documentCount(row.collection_id), bucketSchemas(row))
+    answer(
+      row,
+      metadata.read.parts.documentCount(row.collection_id),
+      bucketSchemas(row),
+      sourceLineage(metadata.read, row),
+    )
   const bucketSchemas = (row: CollectionRow): Record<string, unknown> =>
     Object.fromEntries(
-      metadata.read.collections.buckets(row.collection_id).flatMap((id) => {
+      rootBuckets(row).flatMap((id) => {
         const bucket = metadata.read.buckets.get(row.namespace_id, id)
         return bucket === undefined ? [] : [[id, JSON.parse(bucket.bucket_schema)]]
       }),
@@ -79,11 +85,7 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
       const name = request.collection_name ?? request.name
       if (name == null) throw missing("collection_name")
       refuseApplications(request)
-      const bucketIds = sourceBuckets(request.source).map((identifier) => {
-        const bucket = metadata.read.buckets.get(namespace.namespaceId, identifier)
-        if (bucket === undefined) throw notFound("bucket", identifier)
-        return bucket.bucket_id
-      })
+      resolvedSource(metadata.read, namespace, name, request.source)
       const { config, plugin } = extractorConfig(oneExtractor(request), (pluginName, version) =>
         findPlugin(namespace, pluginName, version),
       )
@@ -91,23 +93,18 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
       const at = now().toISOString()
       return metadata.transact((tx) => {
         refuseTaken(tx.read.collections.get(namespace.namespaceId, name), name)
-        const fields = bucketFields(
-          bucketIds.map((id) => tx.read.buckets.get(namespace.namespaceId, id)?.bucket_schema ?? "{}"),
-        )
+        // Again: what it reads may have been deleted while the plugin looked at its parameters.
+        const source = resolvedSource(tx.read, namespace, name, request.source)
         const row: CollectionRow = {
           collection_id: newId("col"),
           namespace_id: namespace.namespaceId,
           collection_name: name,
           description: request.description ?? null,
-          source: JSON.stringify({
-            type: "bucket",
-            bucket_ids: [...new Set(bucketIds)],
-            ...(request.source.source_filters == null ? {} : { source_filters: request.source.source_filters }),
-          }),
+          source: JSON.stringify(source.stored),
           feature_extractor: JSON.stringify(config),
           plugin_id: plugin.pluginId,
-          input_schema: JSON.stringify({ properties: fields }),
-          output_schema: JSON.stringify({ properties: outputFields(config, plugin, fields) }),
+          input_schema: JSON.stringify({ properties: source.fields }),
+          output_schema: JSON.stringify({ properties: outputFields(config, plugin, source.fields) }),
           vector_indexes: JSON.stringify(vectorIndexes(plugin)),
           enabled: request.enabled === false ? 0 : 1,
           metadata: request.metadata == null ? null : JSON.stringify(request.metadata),
@@ -119,8 +116,8 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
           created_at: at,
           updated_at: at,
         }
-        tx.write.collections.insert(row, [...new Set(bucketIds)])
-        const created = answer(row, 0, bucketSchemas(row))
+        tx.write.collections.insert(row, source)
+        const created = answer(row, 0, bucketSchemas(row), sourceLineage(tx.read, row))
         remember(tx, created)
         return created
       })
@@ -133,6 +130,11 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
     async update(namespace: Namespace, identifier: string, changes: UpdateCollection): Promise<CollectionModel> {
       const { collection_id: id, feature_extractor: stored } = find(namespace, identifier)
       refuseApplications(changes)
+      if (changes.source != null) {
+        throw invalid("The source of a collection cannot change; create another collection.", [
+          { type: "immutable", location: ["body", "source"], message: "cannot change" },
+        ])
+      }
       refuseOtherExtractor(stored, changes.feature_extractor ?? null)
       const moved =
         changes.feature_extractor?.version == null ? null : movedExtractor(stored, changes.feature_extractor.version)
@@ -174,7 +176,7 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
           updated_at: now().toISOString(),
         }
         tx.write.collections.update(changed)
-        return answer(changed, tx.read.parts.documentCount(id), bucketSchemas(changed))
+        return answer(changed, tx.read.parts.documentCount(id), bucketSchemas(changed), sourceLineage(tx.read, changed))
       })
     },
 
@@ -256,29 +258,6 @@ function oneExtractor(request: CreateCollection): FeatureExtractor {
   return only
 }
 
-function sourceBuckets(source: CreateCollection["source"]): string[] {
-  if (source.type !== "bucket") {
-    throw new ApplianceError(
-      "NotEnabledError",
-      `A collection over a ${source.type} is not offered by this version yet; use a bucket.`,
-    )
-  }
-  const ids = source.bucket_ids ?? (source.bucket_id == null ? [] : [source.bucket_id])
-  if (ids.length > 0) return ids
-  throw invalid("source names no bucket.", [
-    { type: "missing", location: ["body", "source", "bucket_ids"], message: "is required" },
-  ])
-}
-
-function bucketFields(schemas: readonly string[]): Record<string, Field> {
-  const merged: Record<string, Field> = {}
-  for (const schema of schemas) {
-    const { properties = {} }: { properties?: Record<string, Field> } = JSON.parse(schema)
-    for (const [name, { type }] of Object.entries(properties)) merged[name] ??= { type }
-  }
-  return merged
-}
-
 function outputFields(
   config: ExtractorConfig,
   plugin: RegisteredPlugin,
@@ -324,7 +303,12 @@ function movedExtractor(stored: string, version: string): ExtractorConfig {
   return { ...config, version }
 }
 
-function answer(row: CollectionRow, documentCount: number, schemas: Record<string, unknown>): CollectionModel {
+function answer(
+  row: CollectionRow,
+  documentCount: number,
+  schemas: Record<string, unknown>,
+  lineage: CollectionModel["source_lineage"],
+): CollectionModel {
   const applications: Pick<CollectionModel, "taxonomy_applications" | "cluster_applications" | "alert_applications"> =
     JSON.parse(row.applications)
   const indexes: VectorIndex[] = JSON.parse(row.vector_indexes)
@@ -337,7 +321,7 @@ function answer(row: CollectionRow, documentCount: number, schemas: Record<strin
     feature_extractor: answeredExtractor(JSON.parse(row.feature_extractor)),
     source: JSON.parse(row.source),
     source_bucket_schemas: schemas,
-    source_lineage: [],
+    source_lineage: lineage,
     vector_indexes: indexes.map(({ name, description, feature_uri, dimensions, distance }) => ({
       name,
       description,

@@ -1,13 +1,20 @@
 import { join } from "node:path"
 import { downloadUrl, type SignUrl } from "../buckets/object-answer.ts"
 import { assetUrl } from "../buckets/stored-blob.ts"
-import type { DocumentModel, ListDocuments, ListDocumentsResponse } from "../contract/documents.ts"
+import type {
+  DocumentLineage,
+  DocumentModel,
+  ListDocuments,
+  ListDocumentsResponse,
+  ObjectDocuments,
+} from "../contract/documents.ts"
 import { type Page, paginationOf } from "../contract/pagination.ts"
 import type { Documents, PartRef, StoredDocument } from "../documents/process.ts"
 import { notFound } from "../errors.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
+import { documentModel, lineageOf, type Presign } from "./document-answer.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read">
@@ -64,7 +71,7 @@ export function collectionDocuments({ metadata, documents, dataDir, signUrl, now
         groupBy: request.group_by ?? null,
       })
       const signed = request.return_presigned_urls === true || request.return_url === true
-      const shape = (document: StoredDocument) => model(namespace, collectionId, document, signed ? presign : null)
+      const shape = (document: StoredDocument) => documentModel(namespace, document, signed ? presign : null)
       const pagination = paginationOf(page, answer.total ?? null, answer.next_cursor ?? null)
       if (request.group_by == null) return { results: answer.documents.map(shape), pagination }
       return {
@@ -87,92 +94,83 @@ export function collectionDocuments({ metadata, documents, dataDir, signUrl, now
         returnVectors: options.returnVectors,
       })
       if (document === null) throw notFound("document", documentId)
-      return model(namespace, collectionId, document, options.presigned ? presign : null)
+      return documentModel(namespace, document, options.presigned ? presign : null)
+    },
+
+    /** Where a document comes from, and what was made of it in the collections that read its own. */
+    async lineage(namespace: Namespace, identifier: string, documentId: string): Promise<DocumentLineage> {
+      const { collection_id: collectionId } = find(namespace, identifier)
+      const document = await documents.get({ parts: partsOf(collectionId), documentId })
+      if (document === null) throw notFound("document", documentId)
+      const parts = metadata.read.collections.readersOf(collectionId).flatMap((reader) => partsOf(reader.collection_id))
+      const made = await documents.list({
+        parts,
+        // By the object first, letter by letter: that is what a part's row groups are told apart by.
+        filters: {
+          AND: [
+            { field: "object_id", operator: "eq", value: document.object_id },
+            { field: "source_document_id", operator: "eq", value: document.document_id },
+          ],
+          case_sensitive: true,
+        },
+        limit: MAX_CHILDREN,
+        includeTotal: true,
+      })
+      const { source_type, source_object_id, source_document_id, source_collection_id, ...own } = lineageOf(document)
+      return {
+        document_id: document.document_id,
+        collection_id: collectionId,
+        feature_extractor_id: document.plugin_id,
+        created_at: document.created_at,
+        source_type,
+        source_object_id,
+        source_document_id,
+        source_collection_id,
+        ...own,
+        children: made.documents.map((child) => ({
+          document_id: child.document_id,
+          collection_id: child.collection_id,
+          feature_extractor_id: child.plugin_id,
+        })),
+        child_count: made.total ?? made.documents.length,
+      }
+    },
+
+    /** Everything that was made of an object, in all collections or in those named, oldest part first. */
+    async ofObject(
+      namespace: Namespace,
+      objectId: string,
+      collectionIdentifiers: readonly string[] | null,
+      page: Page,
+    ): Promise<ObjectDocuments> {
+      const collections =
+        collectionIdentifiers === null
+          ? metadata.read.collections.list(namespace.namespaceId)
+          : collectionIdentifiers.map((identifier) => find(namespace, identifier))
+      const bucketId = metadata.read.objects.bucketOf(namespace.namespaceId, objectId)
+      const ids = [...new Set(collections.map((collection) => collection.collection_id))]
+      const found = await documents.list({
+        parts: ids.flatMap(partsOf),
+        filters: { AND: [{ field: "object_id", operator: "eq", value: objectId }], case_sensitive: true },
+        limit: page.limit,
+        offset: page.offset,
+        cursor: page.cursor,
+        includeTotal: true,
+      })
+      // What was made of a deleted object may still be there.
+      if (bucketId === null && (found.total ?? 0) === 0) throw notFound("object", objectId)
+      return {
+        object_id: objectId,
+        bucket_id: bucketId,
+        results: found.documents.map((document) => documentModel(namespace, document, null)),
+        total_count: found.total ?? found.documents.length,
+        pagination: paginationOf(page, found.total ?? null, found.next_cursor ?? null),
+      }
     },
   }
 }
 
-type Presign = (url: string, bucketId: string) => string | null
+/** Of what was made of one document; the count says how many there are. */
+const MAX_CHILDREN = 100
 
 export type CollectionDocuments = ReturnType<typeof collectionDocuments>
-
-const BLOB_TYPES: readonly (readonly [RegExp, "video" | "image" | "audio" | "text" | "pdf"])[] = [
-  [/^video\//, "video"],
-  [/^image\//, "image"],
-  [/^audio\//, "audio"],
-  [/^text\//, "text"],
-  [/^application\/pdf$/, "pdf"],
-]
-
-interface SourceBlob {
-  blob_id?: string
-  property?: string
-  url?: string
-  details?: { filename?: string | null; size_bytes?: number | null; mime_type?: string | null; hash?: string | null }
-}
-
-/**
- * Feature fields at the root; what the appliance itself says of a document stands over a plugin's field of the same name.
- * Lineage is given at the root and under `_internal`, as the two generations of the docs have it (api.md §4.3).
- */
-function model(
-  namespace: Namespace,
-  collectionId: string,
-  document: StoredDocument,
-  presign: Presign | null,
-): DocumentModel {
-  const source = document.source as { bucket_id?: string; blobs?: SourceBlob[] }
-  const blobs = (source.blobs ?? []).filter((blob) => typeof blob.url === "string")
-  const references = blobs.map((blob) => blobReference(blob, source.bucket_id ?? "", presign))
-  const primary = source.blobs?.[0]?.details
-  const lineage = {
-    root_object_id: document.object_id,
-    root_bucket_id: source.bucket_id ?? null,
-    source_type: "bucket",
-    source_object_id: document.object_id,
-  }
-  return {
-    ...document.fields,
-    ...document.vectors,
-    document_id: document.document_id,
-    collection_id: collectionId,
-    object_id: document.object_id,
-    ...lineage,
-    source_blobs: references,
-    document_blobs: references,
-    created_at: document.created_at,
-    _internal: {
-      internal_id: namespace.internalId,
-      namespace_id: namespace.namespaceId,
-      document_id: document.document_id,
-      collection_id: collectionId,
-      created_at: document.created_at,
-      updated_at: document.created_at,
-      lineage: { ...lineage, path: `${source.bucket_id ?? ""}/${document.object_id}`, chain: [] },
-      processing: { plugin_id: document.plugin_id, output_index: document.output_index },
-      source_blobs: source.blobs ?? [],
-      source_details: [{ type: "bucket", source_id: source.bucket_id ?? "" }],
-      mime_type: primary?.mime_type ?? null,
-      size_bytes: primary?.size_bytes ?? null,
-      content_hash: primary?.hash ?? null,
-    },
-  }
-}
-
-function blobReference(blob: SourceBlob, bucketId: string, presign: Presign | null) {
-  const url = blob.url ?? ""
-  const mime = blob.details?.mime_type ?? ""
-  const signed = presign === null ? null : presign(url, bucketId)
-  return {
-    field: blob.property ?? "",
-    role: "source" as const,
-    type: BLOB_TYPES.find(([pattern]) => pattern.test(mime))?.[1] ?? ("other" as const),
-    url,
-    ...(blob.details?.filename == null ? {} : { filename: blob.details.filename }),
-    ...(blob.details?.size_bytes == null ? {} : { size_bytes: blob.details.size_bytes }),
-    ...(mime === "" ? {} : { content_type: mime }),
-    ...(blob.details?.hash == null ? {} : { checksum: blob.details.hash }),
-    ...(blob.blob_id === undefined ? {} : { source_blob_id: blob.blob_id }),
-    ...(signed === null ? {} : { presigned_url: signed }),
-  }
-}

@@ -78,6 +78,7 @@ export const UpdateCollection = z
     enabled: z.boolean().nullish(),
     metadata: FreeObject.nullish(),
     taxonomy_applications: Applications.taxonomy_applications,
+    source: z.unknown().optional().openapi({ description: "Cannot change; refused" }),
     feature_extractor: FeatureExtractor.pick({ feature_extractor_name: true, version: true })
       .partial()
       .loose()
@@ -185,7 +186,9 @@ export const TriggerCollectionResponse = z
     total_tiers: z.int(),
     message: z.string(),
     source_bucket_ids: z.array(z.string()),
+    source_collection_ids: z.array(z.string()).nullable(),
     object_count: z.int().nullable(),
+    document_count: z.int().nullable(),
   })
   .openapi("TriggerCollectionResponse")
 export type TriggerCollectionResponse = z.output<typeof TriggerCollectionResponse>

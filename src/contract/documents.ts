@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi"
-import { Filters, FlagQuery, ListBody, Pagination, SearchQuery, Sort } from "./pagination.ts"
+import { Filters, FlagQuery, ListBody, Pagination, PagingQuery, SearchQuery, Sort } from "./pagination.ts"
 
 export const ListDocuments = ListBody.extend({
   return_url: z.boolean().nullish(),
@@ -73,3 +73,56 @@ export const ListDocumentsResponse = z
   })
   .openapi("ListDocumentsResponse")
 export type ListDocumentsResponse = z.output<typeof ListDocumentsResponse>
+
+const LineageStep = z.object({
+  collection_id: z.string(),
+  feature_extractor_id: z.string(),
+  document_id: z.string(),
+  timestamp: z.string(),
+})
+
+export const DocumentLineage = z
+  .looseObject({
+    document_id: z.string(),
+    collection_id: z.string(),
+    feature_extractor_id: z.string(),
+    created_at: z.string(),
+    root_object_id: z.string(),
+    root_bucket_id: z.string().nullable(),
+    source_type: z.enum(["bucket", "collection"]),
+    source_object_id: z.string().nullable(),
+    source_document_id: z.string().nullable(),
+    source_collection_id: z.string().nullable(),
+    path: z.string().openapi({ description: "bucket/object, then collection/document for each step" }),
+    chain: z
+      .array(LineageStep)
+      .openapi({ description: "Documents between the object and this one, the object's first" }),
+    children: z
+      .array(z.object({ document_id: z.string(), collection_id: z.string(), feature_extractor_id: z.string() }))
+      .openapi({ description: "Up to 100 documents that were made of this one" }),
+    child_count: z.int(),
+  })
+  .openapi("DocumentLineage")
+export type DocumentLineage = z.output<typeof DocumentLineage>
+
+/** One value or a list of them, under either spelling. */
+const CollectionIds = z
+  .union([z.array(z.string().min(1).max(128)).max(100), z.string().min(1).max(128)])
+  .transform((ids) => (typeof ids === "string" ? [ids] : ids))
+  .optional()
+
+export const ObjectDocumentsQuery = PagingQuery.extend({
+  collection_ids: CollectionIds,
+  "collection_ids[]": CollectionIds,
+})
+
+export const ObjectDocuments = z
+  .looseObject({
+    object_id: z.string(),
+    bucket_id: z.string().nullable(),
+    results: z.array(DocumentModel),
+    total_count: z.int(),
+    pagination: Pagination,
+  })
+  .openapi("ObjectDocuments")
+export type ObjectDocuments = z.output<typeof ObjectDocuments>

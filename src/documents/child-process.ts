@@ -38,6 +38,7 @@ const REPLIES = {
   open: "ready",
   write_part: "part_written",
   find_superseded: "superseded",
+  write_rows: "rows_written",
   list: "page",
   get: "found",
   count: "counted",

@@ -21,6 +21,7 @@ import {
 import { countDocuments, getDocument, listDocuments } from "./query.ts"
 import { findSuperseded } from "./superseded.ts"
 import { writePart } from "./write-part.ts"
+import { writeRows } from "./write-rows.ts"
 
 const CHANNEL_FD = 3
 
@@ -81,8 +82,19 @@ function requestHandler(): (payload: Uint8Array) => Promise<string> {
       case "find_superseded": {
         guard(message.lineage)
         guardParts(message.parts, guard)
+        const { sources = [], living = [], own = null } = message.chain ?? {}
+        guardParts([...sources.map(({ part }) => part), ...living, ...(own === null ? [] : [own])], guard)
         const parts = await findSuperseded(database, message, settings.write_deadline_ms)
         return JSON.stringify({ type: "superseded", parts })
+      }
+      case "write_rows": {
+        for (const path of [message.input, message.lineage]) guard(path)
+        guardParts(
+          message.sources.map(({ part }) => part),
+          guard,
+        )
+        const written = await writeRows(database, message, settings.write_deadline_ms)
+        return JSON.stringify({ type: "rows_written", ...written } satisfies FromDocuments)
       }
       case "list": {
         guardParts(message.parts, guard)

@@ -14,6 +14,7 @@ export interface Position {
 /** A document whose JSON stays text: it goes into the answer as it is stored. */
 export interface RawDocument {
   readonly document_id: string
+  readonly collection_id: string
   readonly object_id: string
   readonly output_index: number
   readonly plugin_id: string
@@ -103,15 +104,15 @@ function branch(parts: readonly PartRef[], cluster: readonly Position[], paramet
   const low = Math.min(...places)
   const high = Math.max(...places)
   const scattered = high - low + 1 > places.length
-  return `SELECT ${part} AS part, file_row_number::INTEGER AS position, document_id, object_id, output_index, plugin_id,
-      created_at, fields, source, missing_vectors
+  return `SELECT ${part} AS part, file_row_number::INTEGER AS position, document_id, collection_id, object_id, output_index,
+      plugin_id, created_at, fields, source, missing_vectors
     FROM read_parquet(${parameters.texts([scalarsFile(ref.path)])}, hive_partitioning = false)
     WHERE file_row_number BETWEEN ${low} AND ${high}
       ${scattered ? `AND list_contains(${parameters.numbers(places)}, file_row_number::DOUBLE)` : ""}`
 }
 
 /** Vector files, opened when first needed. */
-function openPartVectors(parts: readonly PartRef[]) {
+export function openPartVectors(parts: readonly PartRef[]) {
   const open = new Map<string, VectorFile>()
   return {
     async of(part: number, position: number, missing: readonly string[]): Promise<Record<string, number[]>> {

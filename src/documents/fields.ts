@@ -17,7 +17,6 @@ const ROOT_COLUMNS: ReadonlyMap<string, string> = new Map([
   ["collection_id", "collection_id"],
   ["object_id", "object_id"],
   ["root_object_id", "object_id"],
-  ["source_object_id", "object_id"],
   ["created_at", "created_at"],
 ])
 
@@ -27,13 +26,15 @@ const INTERNAL_COLUMNS: ReadonlyMap<string, string> = new Map([
   ["created_at", "created_at"],
   ["updated_at", "created_at"],
   ["lineage.root_object_id", "object_id"],
-  ["lineage.source_object_id", "object_id"],
   ["processing.plugin_id", "plugin_id"],
 ])
 
 /** Parts of `_internal` that a document's source block holds elsewhere. */
 const INTERNAL_SOURCE: readonly (readonly [string, string])[] = [
   ["lineage.root_bucket_id", "bucket_id"],
+  ["lineage.source_document_id", "document_id"],
+  ["lineage.source_collection_id", "collection_id"],
+  ["lineage.chain", "chain"],
   ["source_blobs", "blobs"],
   ["mime_type", "blobs.0.details.mime_type"],
   ["size_bytes", "blobs.0.details.size_bytes"],
@@ -42,10 +43,24 @@ const INTERNAL_SOURCE: readonly (readonly [string, string])[] = [
 
 const INTERNAL = "_internal."
 
+/** What a document was made of: its source block names a document where that was one. */
+const FROM_DOCUMENT = "json_extract(source, '/document_id') IS NOT NULL"
+const DIRECT_SOURCE: ReadonlyMap<string, { readonly column: string; readonly sql: string }> = new Map([
+  ["source_type", { column: "source", sql: `CASE WHEN ${FROM_DOCUMENT} THEN 'collection' ELSE 'bucket' END` }],
+  ["source_object_id", { column: "source", sql: `CASE WHEN ${FROM_DOCUMENT} THEN NULL ELSE object_id END` }],
+])
+
 /** `path` is dotted; a part that is a number also counts into a list, from 0. */
 export function fieldAt(path: string, parameters: Parameters): Field {
   const column = path.startsWith(INTERNAL) ? INTERNAL_COLUMNS.get(path.slice(INTERNAL.length)) : ROOT_COLUMNS.get(path)
   if (column !== undefined) return { column, kind: "text", sql: column }
+  const direct = DIRECT_SOURCE.get(
+    path.startsWith(`${INTERNAL}lineage.`) ? path.slice(`${INTERNAL}lineage.`.length) : path,
+  )
+  if (direct !== undefined) return { column: direct.column, kind: "text", sql: direct.sql }
+  if (path === "source_document_id" || path === "source_collection_id") {
+    return json("source", path.slice("source_".length), parameters)
+  }
   if (path === "root_bucket_id") return json("source", "bucket_id", parameters)
   if (path === "source_blobs" || path === "document_blobs") return json("source", "blobs", parameters)
   if (!path.startsWith(INTERNAL)) return json("fields", path, parameters)

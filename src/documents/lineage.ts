@@ -12,7 +12,7 @@ const PIECE_BYTES = 4 * 1024 ** 2
 const MIN_LINE_BYTES = 64 * 1024
 
 /**
- * Leaves the temporary tables `lineage (row, object_id, passthrough, source, bytes)` and `failed (row)` of the rows that a
+ * Leaves the temporary tables `lineage (row, object_id, source_document_id, passthrough, source, bytes)` and `failed (row)` of the rows that a
  * worker was asked, which the appliance wrote itself.
  * @throws OutputTooLarge when the file has more than `maxBytes`
  */
@@ -27,7 +27,7 @@ export async function loadLineage(
     throw new OutputTooLarge(`The rows' lineage has ${size} bytes; at most ${maxBytes} are taken at once.`)
   }
   await session.rows(
-    `CREATE TEMP TABLE lineage ("row" BIGINT, object_id VARCHAR, passthrough VARCHAR, source VARCHAR, bytes BIGINT)`,
+    `CREATE TEMP TABLE lineage ("row" BIGINT, object_id VARCHAR, source_document_id VARCHAR, passthrough VARCHAR, source VARCHAR, bytes BIGINT)`,
   )
   if (size <= PIECE_BYTES) await addLines(session, { path, bytes: size })
   else {
@@ -48,11 +48,11 @@ async function addLines(session: Session, { path, bytes }: Piece): Promise<void>
   await session.rows(
     `INSERT INTO lineage
      SELECT *, strlen(passthrough) + strlen(source) FROM (
-       SELECT "row", object_id, coalesce(passthrough, '{}')::VARCHAR AS passthrough,
+       SELECT "row", object_id, source_document_id, coalesce(passthrough, '{}')::VARCHAR AS passthrough,
          coalesce(source, '{}')::VARCHAR AS source
        FROM read_json(${parameters.text(path)}, format = 'newline_delimited',
          maximum_object_size = ${Math.max(MIN_LINE_BYTES, bytes + 1)},
-         columns = {row: 'BIGINT', object_id: 'VARCHAR', passthrough: 'JSON', source: 'JSON'}))`,
+         columns = {row: 'BIGINT', object_id: 'VARCHAR', source_document_id: 'VARCHAR', passthrough: 'JSON', source: 'JSON'}))`,
     parameters,
   )
 }

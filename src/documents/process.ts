@@ -14,10 +14,12 @@ import type {
   GetRequest,
   ListRequest,
   ReplyTo,
+  RowsWritten,
   StoredDocument,
   SupersededPart,
   WritePartAnswer,
   WritePartRequest,
+  WriteRowsRequest,
 } from "./protocol.ts"
 
 export type {
@@ -27,10 +29,14 @@ export type {
   GetRequest,
   ListRequest,
   PartRef,
+  RowPlan,
+  RowsWritten,
+  SourcePart,
   StoredDocument,
   SupersededPart,
   WritePartAnswer,
   WritePartRequest,
+  WriteRowsRequest,
 } from "./protocol.ts"
 
 export interface DocumentsOptions {
@@ -67,6 +73,8 @@ export interface Documents extends AsyncDisposable {
    */
   writePart(request: WritePartRequest): Promise<WritePartAnswer>
   findSuperseded(request: FindSupersededRequest): Promise<SupersededPart[]>
+  /** Writes documents as rows that a plugin reads. @throws ApplianceError ValidationError for filters, TimeoutError */
+  writeRows(request: WriteRowsRequest): Promise<RowsWritten>
   /** @throws ApplianceError ValidationError for filters, sort or cursor that cannot be understood, TimeoutError */
   list(request: ListRequest): Promise<DocumentPage>
   get(request: GetRequest): Promise<StoredDocument | null>
@@ -213,6 +221,15 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
     async findSuperseded(request) {
       try {
         return (await write({ type: "find_superseded", ...request })).parts
+      } catch (error) {
+        if (!(error instanceof DocumentsDied)) throw error
+        throw new DocumentsUnavailable("Documents are being restarted. Try again.", error)
+      }
+    },
+    async writeRows(request) {
+      try {
+        const { type: _type, ...written } = await write({ type: "write_rows", ...request })
+        return written
       } catch (error) {
         if (!(error instanceof DocumentsDied)) throw error
         throw new DocumentsUnavailable("Documents are being restarted. Try again.", error)

@@ -43,7 +43,7 @@ export type PartRef = Readonly<z.input<typeof PartRef>>
 
 const WritePart = z.object({
   type: z.literal("write_part"),
-  /** JSON lines that the appliance wrote: `{row, object_id, passthrough, source}`. */
+  /** JSON lines that the appliance wrote: `{row, object_id, source_document_id?, passthrough, source}`. */
   lineage: Path,
   /** The appliance's copy of the worker's `scalars.parquet`: hostile. */
   scalars: Path,
@@ -70,13 +70,81 @@ const WritePart = z.object({
 })
 export type WritePartRequest = Omit<z.input<typeof WritePart>, "type">
 
+/** A part among those that a run reads, at its place in the run's ordinals. */
+const SourcePart = z.object({ part: PartRef, first_ordinal: z.int().min(0) })
+export type SourcePart = z.input<typeof SourcePart>
+
+const range = { first_ordinal: z.int().min(0), end_ordinal: z.int().min(0) }
+
 const FindSuperseded = z.object({
   type: z.literal("find_superseded"),
   parts: z.array(PartRef),
   lineage: Path,
   failed_rows: Rows.optional(),
+  /** Of a run over documents. */
+  chain: z
+    .object({
+      /** What the rows came from, as it is now; what is gone is left out. */
+      sources: z.array(SourcePart),
+      ...range,
+      /** Rows whose document has died since they were written. */
+      stale_rows: Rows,
+      /** All that the source collections hold now. */
+      living: z.array(PartRef),
+      /** The part that the rows became; null when they became none. */
+      own: PartRef.nullable(),
+    })
+    .optional(),
 })
 export type FindSupersededRequest = Omit<z.input<typeof FindSuperseded>, "type">
+
+const MAX_NAMES = 10_000
+const Name = z.string().min(1).max(256)
+
+/** How documents become rows of a plugin (batches/inputs.ts says the same of objects). */
+const RowPlan = z.object({
+  collection_id: Id,
+  plugin_id: Id,
+  plugin_version: Id,
+  code_hash: Id,
+  inputs: z
+    .array(
+      z.object({
+        name: Name,
+        /** Dotted, when the input is mapped. */
+        path: Name.nullable(),
+        /** In place of everything, when the key is there. */
+        literal: z.unknown().optional(),
+        fallback: z.unknown().optional(),
+        /** RE2; the kind of file that the input's name says. */
+        mime_pattern: z.string().max(256).nullable(),
+      }),
+    )
+    .max(MAX_NAMES),
+  /** RE2; files that the plugin takes. */
+  mime_patterns: z.array(z.string().max(256)).max(MAX_NAMES),
+  /** Targets are distinct. */
+  passthrough: z
+    .array(z.object({ source_path: Name, target_path: Name, default: z.unknown().optional(), required: z.boolean() }))
+    .max(MAX_NAMES),
+  include_all_source_fields: z.boolean(),
+})
+export type RowPlan = z.input<typeof RowPlan>
+
+const WriteRows = z.object({
+  type: z.literal("write_rows"),
+  sources: z.array(SourcePart),
+  ...range,
+  /** Of the range, only these; null and absent: all. */
+  ordinals: Rows.nullish(),
+  /** As lists take them; a document passes all. */
+  filters: z.array(z.unknown()).max(100),
+  plan: RowPlan,
+  /** Where the rows go, and their lineage: JSON lines. */
+  input: Path,
+  lineage: Path,
+})
+export type WriteRowsRequest = Omit<z.input<typeof WriteRows>, "type">
 
 const selection = {
   parts: z.array(PartRef),
@@ -131,7 +199,7 @@ const Open = z.object({
 })
 export type OpenMessage = z.output<typeof Open>
 
-export const ToDocuments = z.discriminatedUnion("type", [Open, WritePart, FindSuperseded, List, Get, Count])
+export const ToDocuments = z.discriminatedUnion("type", [Open, WritePart, FindSuperseded, WriteRows, List, Get, Count])
 export type ToDocuments = z.output<typeof ToDocuments>
 export type DocumentsRequest = z.input<typeof ToDocuments>
 
@@ -142,6 +210,7 @@ const JsonObject = z.custom<Record<string, unknown>>(
 
 const StoredDocument = z.object({
   document_id: z.string(),
+  collection_id: z.string(),
   object_id: z.string(),
   output_index: z.int(),
   plugin_id: z.string(),
@@ -171,6 +240,16 @@ const Superseded = z.object({
   type: z.literal("superseded"),
   parts: z.array(z.object({ part_id: z.string(), dead_rows: z.int(), dead_file: z.string() })),
 })
+const RowsWritten = z.object({
+  type: z.literal("rows_written"),
+  /** Aligned: the rows that were written, in order, with their root objects and their documents. */
+  ordinals: Rows,
+  object_ids: z.array(z.string()),
+  document_ids: z.array(z.string()),
+  /** Documents that cannot be a row, and why. */
+  failed: z.array(z.object({ ordinal: z.int(), object_id: z.string(), document_id: z.string(), message: z.string() })),
+})
+export type RowsWritten = Omit<z.output<typeof RowsWritten>, "type">
 const Page = z.object({
   type: z.literal("page"),
   documents: z.array(StoredDocument),
@@ -191,7 +270,7 @@ const Failed = z.object({
   }),
 })
 
-export const FromDocuments = z.union([PartWritten, Superseded, Page, Found, Counted, Ready, Failed])
+export const FromDocuments = z.union([PartWritten, Superseded, RowsWritten, Page, Found, Counted, Ready, Failed])
 export type FromDocuments = z.output<typeof FromDocuments>
 
 export type WritePartAnswer =
@@ -210,6 +289,7 @@ export interface ReplyTypes {
   readonly open: "ready"
   readonly write_part: "part_written"
   readonly find_superseded: "superseded"
+  readonly write_rows: "rows_written"
   readonly list: "page"
   readonly get: "found"
   readonly count: "counted"

@@ -13,6 +13,7 @@ import { loadLineage } from "./lineage.ts"
 import { Parameters } from "./parameters.ts"
 import { scalarsFile, vectorsFile } from "./part-files.ts"
 import type { WritePartAnswer, WritePartRequest } from "./protocol.ts"
+import { documentIdSql } from "./row-json.ts"
 import { copyVectors } from "./vectors.ts"
 
 /**
@@ -102,17 +103,20 @@ async function write(session: Session, request: WritePartRequest, limits: WriteL
 
 /** Leaves the temporary table `part`, slice by slice: a statement's memory goes with the rows it sees, not with the limit. */
 async function joinDocuments(session: Session, request: WritePartRequest, slices: readonly Slice[]): Promise<void> {
-  const { collection_id, plugin_id, plugin_version, code_hash } = request.identity
+  const { collection_id, plugin_id } = request.identity
   for (const [index, { first, last, firstRow, lastRow }] of slices.entries()) {
     const parameters = new Parameters()
-    const [collection, version, code] = [collection_id, plugin_version, code_hash].map((value) =>
-      parameters.text(value),
+    const text = (value: string) => parameters.text(value)
+    const identity = documentIdSql(
+      request.identity,
+      "coalesce(source_document_id, object_id)",
+      "output_index::VARCHAR",
+      text,
     )
-    const identity = `concat_ws(chr(10), ${collection}, object_id, ${version}, ${code}, output_index::VARCHAR)`
     await session.rows(
       `${index === 0 ? "CREATE TEMP TABLE part AS" : "INSERT INTO part"}
-       SELECT position, 'doc_' || left(sha256(${identity}), 24) AS document_id, object_id, ${collection} AS collection_id,
-         ${parameters.text(plugin_id)} AS plugin_id, ${parameters.text(request.created_at)} AS created_at,
+       SELECT position, ${identity} AS document_id, object_id, ${text(collection_id)} AS collection_id,
+         ${text(plugin_id)} AS plugin_id, ${text(request.created_at)} AS created_at,
          output_index, "row", ${MERGED_FIELDS} AS fields, missing_vectors, source
        FROM (
          SELECT *, CASE WHEN starts_with(fields, '{') AND ends_with(fields, '}') THEN fields ELSE trim(fields, ${JSON_SPACE}) END AS own

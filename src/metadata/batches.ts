@@ -4,6 +4,8 @@ export interface BatchRow {
   batch_id: string
   namespace_id: string
   bucket_id: string
+  /** COLLECTION: its first run reads documents, and it has no objects of its own. */
+  type: "BUCKET" | "COLLECTION"
   batch_name: string | null
   status: string
   membership: "explicit" | "bucket"
@@ -36,6 +38,12 @@ export interface BatchRow {
 export interface RunRow {
   batch_id: string
   collection_id: string
+  /** Its place in the chain: it begins when the runs that it reads, of lower tiers, have ended. */
+  tier: number
+  /** JSON of a RunSource; null for a run over the batch's objects. */
+  source: string | null
+  /** The task of its tier. */
+  task_id: string | null
   plugin_id: string
   plugin_version: string
   code_hash: string
@@ -81,7 +89,7 @@ export function batchReader(db: Db) {
   const objectIds = db.prepare<[string, number], { object_id: string }>(
     "SELECT object_id FROM batch_objects WHERE batch_id = ? ORDER BY ordinal LIMIT ?",
   )
-  const runs = db.prepare<[string], RunRow>("SELECT * FROM batch_runs WHERE batch_id = ? ORDER BY collection_id")
+  const runs = db.prepare<[string], RunRow>("SELECT * FROM batch_runs WHERE batch_id = ? ORDER BY tier, collection_id")
   const run = db.prepare<[string, string], RunRow>("SELECT * FROM batch_runs WHERE batch_id = ? AND collection_id = ?")
   const steps = db.prepare<[string], BatchStepRow>(
     `SELECT collection_id, step_index, step, rows, rows_failed, seconds FROM batch_steps WHERE batch_id = ?
@@ -142,11 +150,11 @@ export interface BatchStepRow extends BatchStep {
 
 export function batchWriter(db: Db) {
   const insert = db.prepare<BatchRow>(
-    `INSERT INTO batches (batch_id, namespace_id, bucket_id, batch_name, status, membership, membership_filters,
+    `INSERT INTO batches (batch_id, namespace_id, bucket_id, type, batch_name, status, membership, membership_filters,
        membership_limit, membership_next, membership_end, object_count, collection_ids, metadata, lifecycle_reason,
        suspended_from, failure_policy, priority, max_concurrency, error, task_id, retry, created_at, updated_at, submitted_at,
        finished_at)
-     VALUES (@batch_id, @namespace_id, @bucket_id, @batch_name, @status, @membership, @membership_filters,
+     VALUES (@batch_id, @namespace_id, @bucket_id, @type, @batch_name, @status, @membership, @membership_filters,
        @membership_limit, @membership_next, @membership_end, @object_count, @collection_ids, @metadata, @lifecycle_reason,
        @suspended_from, @failure_policy, @priority, @max_concurrency, @error, @task_id, @retry, @created_at, @updated_at,
        @submitted_at, @finished_at)`,
@@ -192,11 +200,11 @@ export function batchWriter(db: Db) {
        seconds = seconds + excluded.seconds`,
   )
   const insertRun = db.prepare<RunRow>(
-    `INSERT INTO batch_runs (batch_id, collection_id, plugin_id, plugin_version, code_hash, environment, isolation,
+    `INSERT INTO batch_runs (batch_id, collection_id, tier, source, task_id, plugin_id, plugin_version, code_hash, environment, isolation,
        isolation_facts, feature_extractor, status, rows_in, rows_done, rows_failed, rows_skipped, documents_written, error, started_at,
        finished_at)
-     VALUES (@batch_id, @collection_id, @plugin_id, @plugin_version, @code_hash, @environment, @isolation,
-       @isolation_facts, @feature_extractor, @status, @rows_in, @rows_done, @rows_failed, @rows_skipped, @documents_written, @error,
+     VALUES (@batch_id, @collection_id, @tier, @source, @task_id, @plugin_id, @plugin_version, @code_hash, @environment,
+       @isolation, @isolation_facts, @feature_extractor, @status, @rows_in, @rows_done, @rows_failed, @rows_skipped, @documents_written, @error,
        @started_at, @finished_at)`,
   )
   const beginRun = db.prepare<[number, string, string, string]>(
@@ -248,12 +256,19 @@ export function batchWriter(db: Db) {
        started_at = @at, finished_at = NULL
      WHERE batch_id = @batchId AND collection_id = @collectionId AND finished_at IS NOT NULL`,
   )
+  const awaitRun = db.prepare<RunCode & { batchId: string; collectionId: string }>(
+    `UPDATE batch_runs SET status = CASE WHEN finished_at IS NULL THEN status ELSE 'PENDING' END, plugin_id = @plugin_id,
+       plugin_version = @plugin_version, code_hash = @code_hash, feature_extractor = @feature_extractor, error = NULL,
+       started_at = NULL, finished_at = NULL
+     WHERE batch_id = @batchId AND collection_id = @collectionId`,
+  )
   const erase = [
     "row_inputs",
     "row_errors",
     "retried_rows",
     "partitions",
     "batch_steps",
+    "run_sources",
     "batch_runs",
     "batch_objects",
     "batches",
@@ -315,6 +330,9 @@ export function batchWriter(db: Db) {
       code: RunCode,
       at: string,
     ) => void reopenRun.run({ ...code, ...rows, batchId, collectionId, at }),
+    /** It begins when what it reads has ended, in this code, after what it has done. */
+    awaitRun: (batchId: string, collectionId: string, code: RunCode) =>
+      void awaitRun.run({ ...code, batchId, collectionId }),
     erase(batchId: string) {
       for (const statement of erase) statement.run(batchId)
     },

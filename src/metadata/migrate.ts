@@ -8,6 +8,7 @@ import realtime from "./migrations/0006_deployments.sql" with { type: "text" }
 import environmentOfAPlugin from "./migrations/0007_environment_of_a_plugin.sql" with { type: "text" }
 import retriesAndRowInputs from "./migrations/0008_retries_and_row_inputs.sql" with { type: "text" }
 import lifeOfABatch from "./migrations/0009_life_of_a_batch.sql" with { type: "text" }
+import chains from "./migrations/0010_chains.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
 const MIGRATIONS: readonly string[] = [
@@ -20,6 +21,7 @@ const MIGRATIONS: readonly string[] = [
   environmentOfAPlugin,
   retriesAndRowInputs,
   lifeOfABatch,
+  chains,
 ]
 
 /** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */

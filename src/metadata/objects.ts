@@ -57,6 +57,10 @@ export function objectReader(db: Db) {
   const get = db.prepare<[string, string], ObjectRow>(
     `SELECT ${COLUMNS} FROM objects WHERE object_id = ? AND bucket_id = ?`,
   )
+  const bucketOf = db.prepare<[string, string], { bucket_id: string }>(
+    `SELECT o.bucket_id FROM objects o JOIN buckets b USING (bucket_id)
+     WHERE o.object_id = ? AND b.namespace_id = ? AND b.deleted_at IS NULL`,
+  )
   const byUniqueValue = db.prepare<[string, string], ObjectRow>(
     `SELECT ${COLUMNS} FROM objects WHERE bucket_id = ? AND unique_value = ?`,
   )
@@ -106,6 +110,8 @@ export function objectReader(db: Db) {
 
   return {
     get: (bucketId: string, objectId: string) => get.get(objectId, bucketId),
+    /** Null when the namespace has no such object. */
+    bucketOf: (namespaceId: string, objectId: string) => bucketOf.get(objectId, namespaceId)?.bucket_id ?? null,
     byUniqueValue: (bucketId: string, value: string) => byUniqueValue.get(bucketId, value),
     byContent: (bucketId: string, hash: string) => byContent.get(bucketId, hash),
     files: (objectId: string) => files.all(objectId).map((row) => row.sha256),

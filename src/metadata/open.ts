@@ -19,6 +19,7 @@ import { pluginReader, pluginWriter } from "./plugins.ts"
 import { processReader, processWriter } from "./processes.ts"
 import { rowMemory } from "./remembered.ts"
 import { rowErrorReader, rowErrorWriter } from "./row-errors.ts"
+import { runSourceReader, runSourceWriter } from "./run-sources.ts"
 import { taskReader, taskWriter } from "./tasks.ts"
 
 export type Db = Database.Database
@@ -60,6 +61,7 @@ export function openMetadata(path: string, now: () => Date) {
     plugins: pluginReader(db, memory),
     processes: processReader(db),
     rowErrors: rowErrorReader(db),
+    runSources: runSourceReader(db),
     tasks: taskReader(db),
   }
   const write = {
@@ -77,6 +79,7 @@ export function openMetadata(path: string, now: () => Date) {
     plugins: memory.forgetting(pluginWriter(db)),
     processes: processWriter(db),
     rowErrors: rowErrorWriter(db),
+    runSources: runSourceWriter(db),
     tasks: taskWriter(db),
   }
   const tx = { read, write }

@@ -78,7 +78,20 @@ export function partitionReader(db: Db) {
   const openAt = db.prepare<[...OpenRange, number], { ordinal: number }>(
     `SELECT ordinal ${openRows} ORDER BY ordinal LIMIT 1 OFFSET ?`,
   )
+  const openOrdinals = db.prepare<OpenRange, { ordinal: number }>(`SELECT ordinal ${openRows} ORDER BY ordinal`)
   return {
+    /** The rows that a partition of a retry has; null when it has all of its range. */
+    ordinals(partition: PartitionRange): number[] | null {
+      const {
+        batch_id: batchId,
+        collection_id: collectionId,
+        first_ordinal: first,
+        end_ordinal: end,
+        retry,
+      } = partition
+      if (retry === 0) return null
+      return openOrdinals.all(batchId, collectionId, first, end, retry).map((row) => row.ordinal)
+    },
     /** Of the first pass: how many partitions there are, and rows of those that were canceled. */
     firstPass: (batchId: string, collectionId: string) =>
       unprocessed.get(batchId, collectionId) ?? { partitions: 0, rows: 0 },

@@ -23,9 +23,12 @@ export function partReader(db: Db) {
   const count = db.prepare<[string], { count: number }>(
     "SELECT coalesce(sum(document_rows - dead_rows), 0) AS count FROM parts WHERE collection_id = ?",
   )
+  const deadFile = db.prepare<[string], { dead_file: string | null }>("SELECT dead_file FROM parts WHERE part_id = ?")
   const files = db.prepare<[], { file: string; dead_file: string | null }>("SELECT file, dead_file FROM parts")
   return {
     ofCollection: (collectionId: string) => ofCollection.all(collectionId),
+    /** Undefined when the part is gone. */
+    deadFile: (partId: string) => deadFile.get(partId)?.dead_file,
     documentCount: (collectionId: string) => count.get(collectionId)?.count ?? 0,
     /** Every file that a row names; anything else below documents/ is left over. */
     files: () =>

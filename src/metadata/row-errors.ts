@@ -5,6 +5,8 @@ export interface RowErrorRow {
   collection_id: string
   ordinal: number
   object_id: string
+  /** Of a row that is a document: its id. */
+  source_document_id: string | null
   error_type: string
   exception: string
   message: string
@@ -28,6 +30,7 @@ export interface RowErrorFilter {
   readonly exception: string | null
   readonly objectId: string | null
   readonly ordinal: number | null
+  readonly tier: number | null
 }
 
 export const ANY_ROW_ERROR: RowErrorFilter = {
@@ -36,6 +39,7 @@ export const ANY_ROW_ERROR: RowErrorFilter = {
   exception: null,
   objectId: null,
   ordinal: null,
+  tier: null,
 }
 
 /** Which failed rows of a run a retry takes. */
@@ -50,7 +54,9 @@ export interface RetrySelection {
 
 const FILTERED = `e.batch_id = @batchId AND (@collectionId IS NULL OR e.collection_id = @collectionId)
   AND (@errorType IS NULL OR e.error_type = @errorType) AND (@exception IS NULL OR e.exception = @exception)
-  AND (@objectId IS NULL OR e.object_id = @objectId) AND (@ordinal IS NULL OR e.ordinal = @ordinal)`
+  AND (@objectId IS NULL OR e.object_id = @objectId) AND (@ordinal IS NULL OR e.ordinal = @ordinal)
+  AND (@tier IS NULL OR e.collection_id IN (
+    SELECT collection_id FROM batch_runs WHERE batch_id = @batchId AND tier = @tier))`
 /** A row that is being run again has not failed now. */
 const FAILED = `row_errors e LEFT JOIN retried_rows r
   ON r.batch_id = e.batch_id AND r.collection_id = e.collection_id AND r.ordinal = e.ordinal`
@@ -94,10 +100,10 @@ export function rowErrorReader(db: Db) {
 
 export function rowErrorWriter(db: Db) {
   const insert = db.prepare<RowErrorRow>(
-    `INSERT OR REPLACE INTO row_errors (batch_id, collection_id, ordinal, object_id, error_type, exception, message,
-       traceback, stage, attempt, plugin_version, code_hash, input_bytes, created_at)
-     VALUES (@batch_id, @collection_id, @ordinal, @object_id, @error_type, @exception, @message, @traceback, @stage,
-       @attempt, @plugin_version, @code_hash, @input_bytes, @created_at)`,
+    `INSERT OR REPLACE INTO row_errors (batch_id, collection_id, ordinal, object_id, source_document_id, error_type, exception,
+       message, traceback, stage, attempt, plugin_version, code_hash, input_bytes, created_at)
+     VALUES (@batch_id, @collection_id, @ordinal, @object_id, @source_document_id, @error_type, @exception, @message,
+       @traceback, @stage, @attempt, @plugin_version, @code_hash, @input_bytes, @created_at)`,
   )
   const insertInput = db.prepare<[string, string, number, string]>(
     "INSERT OR REPLACE INTO row_inputs (batch_id, collection_id, ordinal, input) VALUES (?, ?, ?, ?)",

@@ -55,8 +55,6 @@ function drive(refusals: Record<string, number>, runFails = 0, failure: Error = 
       },
     },
     ready: () => true,
-    partitionRows: 1000,
-    workers: 1,
     wakeScheduler: () => slots.wake(),
     log,
     now: () => new Date(),

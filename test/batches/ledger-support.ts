@@ -23,7 +23,16 @@ export function openLedger() {
   const log = createLog("silent")
   const progress = batchProgress(() => performance.now())
   const onStopped = (id: string) => void stopped.push(id)
-  const book = ledger({ metadata, workersPerNamespace: null, onStopped, progress, now, log })
+  let size = 2
+  const book = ledger({
+    metadata,
+    workersPerNamespace: null,
+    rowsPerPartition: () => size,
+    onStopped,
+    progress,
+    now,
+    log,
+  })
   const suspended = suspension({ metadata, now, log })
   // Only what is fixed of it at submit is looked at.
   const plugin = { codeHash: "0".repeat(64) } as RegisteredPlugin
@@ -70,7 +79,7 @@ export function openLedger() {
             created_at: at,
             updated_at: at,
           },
-          [bucket.bucket_id],
+          { bucketIds: [bucket.bucket_id], collectionIds: [] },
         ),
       )
     }
@@ -98,7 +107,8 @@ export function openLedger() {
     const id = draft(bucketId, rows, request, namespace)
     made.submit(namespace, bucketId, id, {})
     book.plan(id)
-    book.start(id, () => partitionRows)
+    size = partitionRows
+    book.start(id)
     return id
   }
 
@@ -141,7 +151,7 @@ export function openLedger() {
         })),
         done: partition.rows_in - failed,
         skipped: 0,
-      }),
+      }) === "committed",
     /** All rows of the batch's runs: in, done, failed, skipped. */
     counts: (batchId: string) => {
       const runs = metadata.read.batches.runs(batchId)

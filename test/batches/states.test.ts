@@ -36,7 +36,7 @@ const INTO: Record<BatchState, () => string> = {
   },
   IN_PROGRESS: () => {
     const id = INTO.PENDING()
-    opened.ledger.start(id, () => 2)
+    opened.ledger.start(id)
     return id
   },
   SUSPENDED: () => {
@@ -58,7 +58,7 @@ const INTO: Record<BatchState, () => string> = {
 const MOVES: readonly { readonly what: string; readonly to: BatchState; readonly act: (id: string) => unknown }[] = [
   { what: "submit", to: "QUEUED", act: (id) => submit(id) },
   { what: "plan", to: "PENDING", act: (id) => opened.ledger.plan(id) },
-  { what: "start", to: "IN_PROGRESS", act: (id) => opened.ledger.start(id, () => 2) },
+  { what: "start", to: "IN_PROGRESS", act: (id) => opened.ledger.start(id) },
   { what: "pause", to: "SUSPENDED", act: (id) => opened.suspension.pause(id) },
   { what: "hold", to: "SUSPENDED", act: (id) => opened.suspension.hold(id, "why") },
   { what: "cancel", to: "CANCELED", act: (id) => opened.ledger.cancel(id) },

@@ -210,6 +210,7 @@ test("a partition reads its members in order and shows those that are gone as nu
       batch_id: "btch_x",
       namespace_id: domain.namespace.namespaceId,
       bucket_id: bucketId,
+      type: "BUCKET",
       batch_name: null,
       status: "DRAFT",
       membership: "explicit",

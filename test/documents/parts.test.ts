@@ -52,7 +52,7 @@ test("a part answers its documents with fields, source and vectors under the id 
       .update([IDENTITY.collection_id, object, IDENTITY.plugin_version, IDENTITY.code_hash, index].join("\n"))
       .digest("hex")
       .slice(0, 24)}`
-  const common = { plugin_id: IDENTITY.plugin_id, created_at: CREATED_AT }
+  const common = { collection_id: IDENTITY.collection_id, plugin_id: IDENTITY.plugin_id, created_at: CREATED_AT }
   const source = { bucket_id: "bkt_1", blobs: [] }
   expect(documents).toEqual([
     {

@@ -2,10 +2,13 @@ import { createRoute, z } from "@hono/zod-openapi"
 import type { CollectionDocuments } from "../../collections/documents.ts"
 import {
   DocumentFlags,
+  DocumentLineage,
   DocumentModel,
   ListDocuments,
   ListDocumentsQuery,
   ListDocumentsResponse,
+  ObjectDocuments,
+  ObjectDocumentsQuery,
 } from "../../contract/documents.ts"
 import { pageOf } from "../../contract/pagination.ts"
 import type { Namespaces } from "../../organizations/namespaces.ts"
@@ -48,6 +51,27 @@ const get = createRoute({
   responses: { 200: { description: "The document", content: json(DocumentModel) }, ...ERRORS },
 })
 
+const lineage = createRoute({
+  method: "get",
+  path: `${path}/{document_id}/lineage`,
+  tags,
+  summary: "Where a document comes from, and what was made of it",
+  request: { headers, params: Params.extend({ document_id: z.string().min(1).max(128) }) },
+  responses: { 200: { description: "Lineage", content: json(DocumentLineage) }, ...ERRORS },
+})
+const ofObject = createRoute({
+  method: "get",
+  path: "/v1/objects/{object_identifier}/documents",
+  tags,
+  summary: "The documents that were made of an object, in all collections or in some",
+  request: {
+    headers,
+    params: z.object({ object_identifier: z.string().min(1).max(128) }),
+    query: ObjectDocumentsQuery,
+  },
+  responses: { 200: { description: "Documents", content: json(ObjectDocuments) }, ...ERRORS },
+})
+
 export function documentRoutes(app: App, { documents, namespaces }: Deps): void {
   app.openapi(list, async (c) => {
     const { collection_identifier: identifier } = c.req.valid("param")
@@ -66,6 +90,22 @@ export function documentRoutes(app: App, { documents, namespaces }: Deps): void 
     const { return_vectors, return_presigned_urls } = c.req.valid("query")
     const options = { returnVectors: return_vectors ?? false, presigned: return_presigned_urls ?? false }
     return c.json(await documents.get(namespaceOf(c, namespaces), identifier, id, options), 200)
+  })
+  app.openapi(lineage, async (c) => {
+    const { collection_identifier: identifier, document_id: id } = c.req.valid("param")
+    return c.json(await documents.lineage(namespaceOf(c, namespaces), identifier, id), 200)
+  })
+  app.openapi(ofObject, async (c) => {
+    const { object_identifier: objectId } = c.req.valid("param")
+    const query = c.req.valid("query")
+    const named = [...(query.collection_ids ?? []), ...(query["collection_ids[]"] ?? [])]
+    const answer = await documents.ofObject(
+      namespaceOf(c, namespaces),
+      objectId,
+      named.length === 0 ? null : named,
+      pageOf(query),
+    )
+    return c.json(answer, 200)
   })
 }
 

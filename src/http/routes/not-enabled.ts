@@ -14,8 +14,6 @@ const NOT_ENABLED: readonly (readonly [method: string, path: string])[] = [
   ["delete", "/v1/collections/:collection/documents/batch"],
   ["delete", "/v1/collections/:collection/documents/:document"],
   ["post", "/v1/collections/:collection/documents/aggregate"],
-  ["get", "/v1/collections/:collection/documents/:document/lineage"],
-  ["get", "/v1/objects/:object/documents"],
   ["post", "/v1/buckets/:bucket/objects/aggregate"],
   ["post", "/v1/buckets/:bucket/uploads/batch"],
   ["post", "/v1/buckets/:bucket/uploads/confirm/batch"],

@@ -1,0 +1,149 @@
+/** `POST /v1/collections/{c}/trigger`: a batch of each bucket that the collection reads, or one over its sources' documents. */
+import { rootBuckets } from "../collections/sources.ts"
+import type { TriggerCollection, TriggerCollectionResponse } from "../contract/collections.ts"
+import { ApplianceError, invalid, notFound } from "../errors.ts"
+import { parseFilter } from "../filtering.ts"
+import type { CollectionRow } from "../metadata/collections.ts"
+import type { Transaction } from "../metadata/open.ts"
+import type { Namespace } from "../organizations/namespaces.ts"
+import { ownFilters } from "./chain.ts"
+import type { Submission } from "./submission.ts"
+
+export function collectionTrigger({ triggered, recomputed }: Pick<Submission, "triggered" | "recomputed">) {
+  const tiersOf = (tx: Transaction, batchId: string) =>
+    1 + Math.max(0, ...tx.read.batches.runs(batchId).map((run) => run.tier))
+
+  function ofBuckets(
+    tx: Transaction,
+    namespace: Namespace,
+    collection: CollectionRow,
+    request: TriggerCollection,
+    filters: unknown,
+  ): TriggerCollectionResponse {
+    refuseNamed(request, "include_collections", "a bucket")
+    const sources = livingBuckets(tx, namespace, collection)
+    const included = (request.include_buckets ?? sources).map((identifier) => {
+      const bucket = tx.read.buckets.get(namespace.namespaceId, identifier)
+      if (bucket === undefined) throw notFound("bucket", identifier)
+      return bucket.bucket_id
+    })
+    refuseForeign("Bucket", included, sources)
+    const batches = included.flatMap((bucketId) => {
+      const own = request.object_ids == null ? null : tx.read.objects.present(bucketId, request.object_ids)
+      if (own !== null && own.length === 0) return []
+      return triggered(tx, namespace, bucketId, {
+        collection_ids: [collection.collection_id],
+        ...governed(request),
+        ...(own === null ? {} : { object_ids: own }),
+        ...(filters === null ? {} : { filters: filters as Record<string, unknown> }),
+      })
+    })
+    const [first] = batches
+    if (first === undefined || first.task_id === null) throw notFound("object", request.object_ids?.[0] ?? "")
+    return {
+      batch_id: first.batch_id,
+      batch_ids: batches.map((batch) => batch.batch_id),
+      task_id: first.task_id,
+      collection_id: collection.collection_id,
+      total_tiers: tiersOf(tx, first.batch_id),
+      message: `Batch ${batches.map((batch) => batch.batch_id).join(", ")} is queued.`,
+      source_bucket_ids: included,
+      source_collection_ids: null,
+      object_count: request.object_ids == null ? null : batches.reduce((sum, batch) => sum + batch.object_count, 0),
+      document_count: null,
+    }
+  }
+
+  function ofCollections(
+    tx: Transaction,
+    namespace: Namespace,
+    collection: CollectionRow,
+    request: TriggerCollection,
+    filters: unknown,
+  ): TriggerCollectionResponse {
+    refuseNamed(request, "include_buckets", "a collection")
+    const [bucketId = ""] = livingBuckets(tx, namespace, collection)
+    const sources = tx.read.collections
+      .sources(collection.collection_id)
+      .filter((id) => tx.read.collections.get(namespace.namespaceId, id) !== undefined)
+    if (sources.length === 0) {
+      throw new ApplianceError("BadRequestError", "Every collection that this collection reads was deleted.", {
+        details: { collection_id: collection.collection_id },
+      })
+    }
+    const included = (request.include_collections ?? sources).map((identifier) => {
+      const source = tx.read.collections.get(namespace.namespaceId, identifier)
+      if (source === undefined) throw notFound("collection", identifier)
+      return source.collection_id
+    })
+    refuseForeign("Collection", included, sources)
+    const objects =
+      request.object_ids == null ? [] : [{ field: "root_object_id", operator: "in", value: request.object_ids }]
+    for (const filter of objects) parseFilter(filter)
+    const source = {
+      collection_ids: [...new Set(included)],
+      filters: [...ownFilters(collection), ...(filters === null ? [] : [filters]), ...objects],
+    }
+    const { batch, documents } = recomputed(tx, namespace, bucketId, collection, source, governed(request))
+    return {
+      batch_id: batch.batch_id,
+      batch_ids: [batch.batch_id],
+      task_id: batch.task_id ?? "",
+      collection_id: collection.collection_id,
+      total_tiers: tiersOf(tx, batch.batch_id),
+      message: `Batch ${batch.batch_id} is queued over ${documents} documents.`,
+      source_bucket_ids: [...rootBuckets(collection)],
+      source_collection_ids: [...new Set(included)],
+      object_count: request.object_ids == null ? null : request.object_ids.length,
+      document_count: documents,
+    }
+  }
+
+  /** @throws NotFoundError, BadRequestError, ValidationError: nothing is queued then */
+  return (
+    tx: Transaction,
+    namespace: Namespace,
+    collection: CollectionRow,
+    request: TriggerCollection,
+  ): TriggerCollectionResponse => {
+    const filters = request.source_filters?.filters ?? request.source_filters ?? null
+    parseFilter(filters)
+    if (collection.enabled !== 1) {
+      throw new ApplianceError("BadRequestError", `Collection '${collection.collection_name}' is disabled.`, {
+        details: { collection_id: collection.collection_id },
+      })
+    }
+    const chained = tx.read.collections.sources(collection.collection_id).length > 0
+    return (chained ? ofCollections : ofBuckets)(tx, namespace, collection, request, filters)
+  }
+}
+
+const governed = ({ failure_policy, priority, max_concurrency }: TriggerCollection) => ({
+  failure_policy,
+  priority,
+  max_concurrency,
+})
+
+/** @throws BadRequestError when none is left: what objects hold went with their bucket */
+function livingBuckets(tx: Transaction, namespace: Namespace, collection: CollectionRow): string[] {
+  const living = rootBuckets(collection).filter(
+    (bucketId) => tx.read.buckets.get(namespace.namespaceId, bucketId) !== undefined,
+  )
+  if (living.length > 0) return living
+  throw new ApplianceError("BadRequestError", "The bucket that this collection reads was deleted.", {
+    details: { collection_id: collection.collection_id },
+  })
+}
+
+function refuseNamed(request: TriggerCollection, key: "include_buckets" | "include_collections", source: string): void {
+  if (request[key] == null || request[key].length === 0) return
+  throw invalid(`This collection's source is ${source}.`, [
+    { type: "unsupported", location: ["body", key], message: "names no source of this collection" },
+  ])
+}
+
+function refuseForeign(kind: string, included: readonly string[], sources: readonly string[]): void {
+  const foreign = included.find((id) => !sources.includes(id))
+  if (foreign === undefined) return
+  throw new ApplianceError("BadRequestError", `${kind} '${foreign}' is not a source of this collection.`)
+}

@@ -1,0 +1,445 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { waitForBatch } from "../support/batch.ts"
+import { published, textPlugin, upload } from "../support/plugins.ts"
+
+/** One output for every word of a text, with its place. */
+const CHUNKER = `rows = [
+    {**row, "chunk": word, "place": place}
+    for row in batch.to_dict("records")
+    for place, word in enumerate((row["text"] or "").split())
+]
+if any(row["chunk"] == "unchunkable" for row in rows):
+    raise ValueError("a text that cannot be chunked")
+out = pd.DataFrame(rows)
+out["chunker_embedding"] = [[float(len(row["chunk"]))] * 4 for row in rows]
+return out`
+
+const MEASURE = `if "unmeasurable" in batch["text"].tolist():
+    raise ValueError("a chunk that cannot be measured")
+batch["measure_embedding"] = [[float(len(t))] * 4 for t in batch["text"].tolist()]
+batch["letters"] = [len(t) for t in batch["text"].tolist()]
+batch["same"] = [d == t for d, t in zip(batch["data"].tolist(), batch["text"].tolist())]
+return batch`
+
+interface Site {
+  readonly appliance: TestAppliance
+  bucket(texts: readonly string[]): Promise<string>
+  over(source: Record<string, unknown>, extractor: Record<string, unknown>): Promise<string>
+  run(bucket: string, body?: Record<string, unknown>): Promise<Batch>
+  // biome-ignore lint/suspicious/noExplicitAny: documents have whatever fields their plugin made
+  documents(collection: string, body?: Record<string, unknown>): Promise<any[]>
+}
+// biome-ignore lint/suspicious/noExplicitAny: a test reads what the wire says and asserts on it
+type Batch = any
+
+let count = 0
+
+function site(appliance: TestAppliance): Site {
+  return {
+    appliance,
+    async bucket(texts) {
+      const { body } = await appliance.call("POST", "/v1/buckets", {
+        body: { bucket_name: `bucket_${++count}`, bucket_schema: { properties: { text: { type: "text" } } } },
+      })
+      for (let at = 0; at < texts.length; at += 100) {
+        const objects = texts.slice(at, at + 100).map((text) => ({ text, blobs: [] }))
+        const loaded = await appliance.call("POST", `/v1/buckets/${body.bucket_id}/objects/batch`, {
+          body: { objects },
+        })
+        if (loaded.body.succeeded_count !== objects.length) throw new Error(loaded.text)
+      }
+      return body.bucket_id
+    },
+    async over(source, extractor) {
+      const created = await appliance.call("POST", "/v1/collections", {
+        body: {
+          collection_name: `collection_${++count}`,
+          source,
+          feature_extractor: { version: "1.0.0", ...extractor },
+        },
+      })
+      if (created.status !== 200) throw new Error(created.text)
+      return created.body.collection_id
+    },
+    async run(bucket, body = {}) {
+      const started = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, { body })
+      if (started.status !== 200) throw new Error(started.text)
+      return waitForBatch(appliance, bucket, started.body.batch_id)
+    },
+    async documents(collection, body = {}) {
+      const listed = await appliance.call("POST", `/v1/collections/${collection}/documents/list`, {
+        body: { limit: 1000, ...body },
+      })
+      if (listed.status !== 200) throw new Error(listed.text)
+      return listed.body.results
+    },
+  }
+}
+
+const chunks = { feature_extractor_name: "chunker", include_all_source_fields: true }
+const perChunk = { feature_extractor_name: "measure", input_mappings: { text: "chunk" } }
+const of = (collection: string) => ({ type: "collection", collection_id: collection })
+const inBucket = (bucket: string) => ({ type: "bucket", bucket_ids: [bucket] })
+
+async function publishBoth(appliance: TestAppliance): Promise<void> {
+  await published(appliance, { name: "chunker", call: CHUNKER })
+  await published(appliance, { name: "measure", call: MEASURE })
+}
+
+function counts(part: Batch) {
+  expect(part.rows_in).toBe(part.rows_done + part.rows_failed + part.rows_skipped)
+  return [part.rows_in, part.rows_done, part.rows_failed, part.rows_skipped]
+}
+
+const jobs = (batch: Batch) => batch.tier_tasks.map((tier: Batch) => counts(tier.extractor_jobs[0]))
+
+describe("a chain of collections", () => {
+  let s: Site
+  beforeAll(async () => {
+    s = site(await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "7" } }))
+    await publishBoth(s.appliance)
+  })
+  afterAll(() => s.appliance[Symbol.asyncDispose]())
+
+  test("runs tier by tier in one batch, each over what the one above wrote, down to the object's lineage", async () => {
+    const bucket = await s.bucket(["one two three", "four five"])
+    const first = await s.over(inBucket(bucket), chunks)
+    const second = await s.over(of(first), { ...perChunk, field_passthrough: ["place", "chunk"] })
+    const third = await s.over(of(second), {
+      feature_extractor_name: "measure",
+      input_mappings: { text: "chunk" },
+      include_all_source_fields: true,
+    })
+    const created = await s.appliance.call("GET", `/v1/collections/${third}`)
+    expect(created.body.source).toEqual({
+      type: "collection",
+      collection_id: second,
+      collection_ids: [second],
+      inherited_bucket_ids: [bucket],
+    })
+    expect(created.body.source_lineage.map((entry: Batch) => entry.source_config.type)).toEqual([
+      "bucket",
+      "collection",
+    ])
+    expect(created.body.input_schema.properties).toMatchObject({ place: expect.any(Object) })
+
+    const batch = await s.run(bucket)
+    expect(batch).toMatchObject({
+      status: "COMPLETED",
+      type: "BUCKET",
+      total_tiers: 3,
+      current_tier: 2,
+      dag_tiers: [[first], [second], [third]],
+      progress: { processed: 12, total: 12 },
+    })
+    expect(jobs(batch)).toEqual([
+      [2, 2, 0, 0],
+      [5, 5, 0, 0],
+      [5, 5, 0, 0],
+    ])
+    expect(counts(batch)).toEqual([12, 12, 0, 0])
+    const [top, middle, end] = batch.tier_tasks
+    expect(top).toMatchObject({ source_type: "bucket", source_collection_ids: null, parent_task_id: null })
+    expect(middle).toMatchObject({
+      source_type: "collection",
+      source_collection_ids: [first],
+      parent_task_id: top.task_id,
+      documents_written: 5,
+    })
+    const task = await s.appliance.call("GET", `/v1/tasks/${end.task_id}`)
+    expect(task.body).toMatchObject({ status: "COMPLETED", additional_data: { tier_num: 2, batch_id: batch.batch_id } })
+
+    const made = await s.documents(third)
+    expect(made.map((document) => [document.chunk, document.letters, document.same]).sort()).toEqual([
+      ["five", 4, true],
+      ["four", 4, true],
+      ["one", 3, true],
+      ["three", 5, true],
+      ["two", 3, true],
+    ])
+    const above = new Map((await s.documents(second)).map((document) => [document.document_id, document]))
+    const [sample] = made
+    const parent = above.get(sample.source_document_id)
+    expect(sample).toMatchObject({
+      chunk: parent.chunk,
+      root_object_id: parent.root_object_id,
+      root_bucket_id: bucket,
+      source_type: "collection",
+      source_collection_id: second,
+      source_object_id: null,
+    })
+    const chain = [
+      expect.objectContaining({ collection_id: first, document_id: parent.source_document_id }),
+      expect.objectContaining({ collection_id: second, document_id: parent.document_id }),
+    ]
+    const path = `${bucket}/${sample.root_object_id}/${first}/${parent.source_document_id}/${second}/${parent.document_id}`
+    expect(sample._internal.lineage).toMatchObject({ chain, path, root_object_id: sample.root_object_id })
+    for (const field of ["root_object_id", "_internal.lineage.root_object_id", "source_document_id"]) {
+      const value = field === "source_document_id" ? parent.document_id : sample.root_object_id
+      const passing = made.filter((document) => [document.root_object_id, document.source_document_id].includes(value))
+      const found = await s.documents(third, { filters: { field, operator: "eq", value } })
+      expect([field, found.length]).toEqual([field, passing.length])
+    }
+    expect(await s.documents(third, { filters: { source_type: "bucket" } })).toEqual([])
+
+    const lineage = await s.appliance.call("GET", `/v1/collections/${second}/documents/${parent.document_id}/lineage`)
+    expect(lineage.body).toMatchObject({
+      root_object_id: sample.root_object_id,
+      source_document_id: parent.source_document_id,
+      child_count: 1,
+      children: [{ document_id: sample.document_id, collection_id: third }],
+    })
+    const everything = await s.appliance.call("GET", `/v1/objects/${sample.root_object_id}/documents`)
+    const words = made.filter((document) => document.root_object_id === sample.root_object_id).length
+    expect(everything.body).toMatchObject({ bucket_id: bucket, total_count: 3 * words })
+    const named = await s.appliance.call(
+      "GET",
+      `/v1/objects/${sample.root_object_id}/documents?collection_ids=${third}&limit=1`,
+    )
+    expect(named.body).toMatchObject({ total_count: words, results: [{ collection_id: third }] })
+  })
+
+  test("replaces what it made of an object's chunks when the object has fewer, and nothing of other objects", async () => {
+    const bucket = await s.bucket(["one two three four five six seven eight nine", "left alone"])
+    const first = await s.over(inBucket(bucket), chunks)
+    const second = await s.over(of(first), { ...perChunk, field_passthrough: ["chunk"] })
+    await s.run(bucket)
+    const before = await s.documents(second)
+    expect(before).toHaveLength(11)
+    const objects = await s.appliance.call("POST", `/v1/buckets/${bucket}/objects/list`, {})
+    const [changed] = objects.body.results.filter((object: Batch) => object.text.startsWith("one"))
+    const patched = await s.appliance.call("PATCH", `/v1/buckets/${bucket}/objects/${changed.object_id}`, {
+      body: { text: "one other" },
+    })
+    expect(patched.status).toBe(200)
+    const batch = await s.run(bucket, { object_ids: [changed.object_id] })
+    expect(jobs(batch)).toEqual([
+      [1, 1, 0, 0],
+      [2, 2, 0, 0],
+    ])
+    const after = await s.documents(second)
+    expect(after.map((document) => document.chunk).sort()).toEqual(["alone", "left", "one", "other"])
+    // The first chunk is the same document as before.
+    expect(before.map((document) => document.document_id)).toContain(
+      after.find((document) => document.chunk === "one").document_id,
+    )
+  })
+
+  test("is recomputed by a trigger over what lives above it; one over a filter leaves the rest alone", async () => {
+    const bucket = await s.bucket(["one two", "three four five"])
+    const first = await s.over(inBucket(bucket), chunks)
+    await s.run(bucket)
+    // Once more: the first batch's documents are dead now, and keep their places.
+    await s.run(bucket)
+    const second = await s.over(
+      { ...of(first), source_filters: { filters: { field: "chunk", operator: "ne", value: "five" } } },
+      { ...perChunk, field_passthrough: ["chunk"] },
+    )
+    const third = await s.over(of(second), { ...perChunk, field_passthrough: ["chunk"] })
+    const trigger = async (body: Record<string, unknown>) => {
+      const {
+        status,
+        body: answer,
+        text,
+      } = await s.appliance.call("POST", `/v1/collections/${second}/trigger`, { body })
+      if (status !== 202) throw new Error(text)
+      return { answer, batch: await waitForBatch(s.appliance, bucket, answer.batch_id) }
+    }
+    const { answer, batch } = await trigger({})
+    expect(answer).toMatchObject({ source_collection_ids: [first], document_count: 5, total_tiers: 2 })
+    expect(batch).toMatchObject({ status: "COMPLETED", type: "COLLECTION", bucket_id: bucket })
+    expect(batch.tier_tasks[0]).toMatchObject({ source_type: "collection", source_collection_ids: [first] })
+    expect(jobs(batch)).toEqual([
+      [5, 4, 0, 1],
+      [4, 4, 0, 0],
+    ])
+    const words = async (collection: string) => (await s.documents(collection)).map((document) => document.chunk).sort()
+    expect(await words(second)).toEqual(["four", "one", "three", "two"])
+    expect(await words(third)).toEqual(["four", "one", "three", "two"])
+    const before = new Map((await s.documents(second)).map((document) => [document.chunk, document.created_at]))
+    const partial = await trigger({ source_filters: { field: "chunk", operator: "in", value: ["one", "five"] } })
+    expect(jobs(partial.batch)[0]).toEqual([5, 1, 0, 4])
+    const after = await s.documents(second)
+    expect(await words(second)).toEqual(["four", "one", "three", "two"])
+    const renewed = after.filter((document) => before.get(document.chunk) !== document.created_at)
+    expect(renewed.map((document) => document.chunk)).toEqual(["one"])
+    const object = after[0].root_object_id
+    const byObject = await trigger({ object_ids: [object], include_collections: [first] })
+    expect(byObject.answer.object_count).toBe(1)
+    expect(jobs(byObject.batch)[0][1]).toBe(after.filter((document) => document.root_object_id === object).length)
+    const foreign = await s.appliance.call("POST", `/v1/collections/${second}/trigger`, {
+      body: { include_collections: [third] },
+    })
+    expect(foreign.status).toBe(400)
+  })
+
+  test("goes on with what there is when rows fail above, and stops visibly when the run above fails", async () => {
+    const bucket = await s.bucket(["one two", "un unmeasurable", "unchunkable"])
+    const first = await s.over(inBucket(bucket), chunks)
+    const second = await s.over(of(first), perChunk)
+    const batch = await s.run(bucket)
+    expect(batch.status).toBe("COMPLETED_WITH_ERRORS")
+    expect(jobs(batch)).toEqual([
+      [3, 2, 1, 0],
+      [4, 3, 1, 0],
+    ])
+    const failed = await s.appliance.call(
+      "GET",
+      `/v1/buckets/${bucket}/batches/${batch.batch_id}/failed-documents?tier_num=1`,
+    )
+    const [culprit] = await s.documents(first, { filters: { chunk: "unmeasurable" } })
+    expect(failed.body.failed_documents).toEqual([
+      expect.objectContaining({
+        collection_id: second,
+        object_id: culprit.root_object_id,
+        source_document_id: culprit.document_id,
+      }),
+    ])
+    const hopeless = await s.bucket(["unchunkable"])
+    const top = await s.over(inBucket(hopeless), chunks)
+    const below = await s.over(of(top), perChunk)
+    const lowest = await s.over(of(below), perChunk)
+    const stopped = await s.run(hopeless)
+    expect(stopped).toMatchObject({ status: "FAILED", error: expect.stringContaining("cannot be chunked") })
+    expect(stopped.tier_tasks.map((tier: Batch) => [tier.status, tier.errors[0]?.error_type])).toEqual([
+      ["FAILED", undefined],
+      ["FAILED", "dependency"],
+      ["FAILED", "dependency"],
+    ])
+    expect(stopped.tier_tasks[2].errors[0].message).toContain(below)
+    expect(await s.documents(lowest)).toEqual([])
+  })
+
+  test("gives a vector to the input that names it, and files of the root object as they are", async () => {
+    await published(s.appliance, {
+      name: "reader",
+      call: `batch["reader_embedding"] = [[1.0] * 4] * len(batch)
+batch["seen"] = [list(v) if v is not None else None for v in batch["text"].tolist()]
+batch["url"] = batch["source_url"]
+batch["size"] = [len(open_asset(u).read()) if u else None for u in batch["source_url"].tolist()]
+batch["mime"] = batch["mime_type"]
+return batch`,
+    })
+    const created = await s.appliance.call("POST", "/v1/buckets", {
+      body: {
+        bucket_name: `bucket_${++count}`,
+        bucket_schema: { properties: { text: { type: "text" }, file: { type: "image" } } },
+      },
+    })
+    const bucket = created.body.bucket_id
+    const png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    const loaded = await s.appliance.call("POST", `/v1/buckets/${bucket}/objects`, {
+      body: { text: "one two", blobs: [{ property: "file", type: "image", data: { base64: png } }] },
+    })
+    if (loaded.status !== 200) throw new Error(loaded.text)
+    const first = await s.over(inBucket(bucket), chunks)
+    const second = await s.over(of(first), {
+      feature_extractor_name: "reader",
+      input_mappings: { text: "chunker_embedding" },
+    })
+    const batch = await s.run(bucket)
+    if (batch.status !== "COMPLETED") throw new Error(JSON.stringify(batch))
+    const made = await s.documents(second)
+    expect(made.map((document) => document.seen)).toEqual([
+      [3, 3, 3, 3],
+      [3, 3, 3, 3],
+    ])
+    for (const document of made) {
+      expect(document.url).toMatch(/^s3:\/\//)
+      expect(document.mime).toBe("image/png")
+      expect(document.source_blobs).toHaveLength(1)
+    }
+  })
+
+  test("is refused over nothing, over itself, too deep, and without what it reads", async () => {
+    const bucket = await s.bucket(["one"])
+    const create = (name: string, source: Record<string, unknown>) =>
+      s.appliance.call("POST", "/v1/collections", {
+        body: { collection_name: name, source, feature_extractor: { ...perChunk, version: "1.0.0" } },
+      })
+    expect((await create("unknown_source", of("col_unknown"))).status).toBe(404)
+    const itself = await create("itself_source", of("itself_source"))
+    expect(itself.status).toBe(422)
+    expect(itself.body.error.message).toContain("would read itself")
+    let last = await s.over(inBucket(bucket), chunks)
+    const [top] = [last]
+    for (let tier = 1; tier < 16; tier++) last = await s.over(of(last), perChunk)
+    const deeper = await create("one_too_deep", of(last))
+    expect(deeper.status).toBe(422)
+    expect(deeper.body.error.message).toContain("16")
+    const cycle = await s.appliance.call("PATCH", `/v1/collections/${top}`, { body: { source: of(last) } })
+    expect(cycle.status).toBe(422)
+    const alone = await s.appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, {
+      body: { collection_ids: [last] },
+    })
+    expect(alone.status).toBe(400)
+    expect(alone.body.error.message).toContain("/trigger")
+  })
+
+  test("whose source was deleted fails in the batch and says why", async () => {
+    const bucket = await s.bucket(["one"])
+    await s.over(inBucket(bucket), chunks)
+    const gone = await s.over(inBucket(bucket), chunks)
+    const stranded = await s.over(of(gone), perChunk)
+    expect((await s.appliance.call("DELETE", `/v1/collections/${gone}`)).status).toBe(200)
+    const batch = await s.run(bucket)
+    expect(batch.status).toBe("COMPLETED_WITH_ERRORS")
+    expect(batch.tier_tasks[1]).toMatchObject({
+      status: "FAILED",
+      collection_ids: [stranded],
+      errors: [{ error_type: "dependency" }],
+    })
+    const trigger = await s.appliance.call("POST", `/v1/collections/${stranded}/trigger`, { body: {} })
+    expect(trigger.status).toBe(400)
+    expect(trigger.body.error.message).toContain("deleted")
+  })
+})
+
+describe("documents of chunks", () => {
+  test("have the same ids whatever the partitions, and after a kill in the middle of the second tier", async () => {
+    const texts = Array.from({ length: 40 }, (_, index) => `alpha${index} beta${index} gamma${index}`)
+    const made: string[][] = []
+    for (const rows of ["7", "1000"]) {
+      const gate = join("/tmp", `chains-${crypto.randomUUID()}`)
+      await using appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: rows } })
+      const s = site(appliance)
+      await published(appliance, { name: "chunker", call: CHUNKER })
+      const slow = MEASURE.replace("return batch", 'time.sleep(0.15 if batch["place"].max() == 2 else 0)\nreturn batch')
+      await published(appliance, { name: "measure", call: slow })
+      const bucket = await s.bucket(texts)
+      const first = await s.over(inBucket(bucket), chunks)
+      const second = await s.over(of(first), { ...perChunk, include_all_source_fields: true })
+      const started = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, { body: {} })
+      const path = `/v1/buckets/${bucket}/batches/${started.body.batch_id}`
+      if (rows === "7") {
+        await eventually(async () => {
+          const { body } = await appliance.call("GET", path)
+          const job = body.tier_tasks[1].extractor_jobs[0]
+          return job.rows_done > 0 && job.rows_done < job.rows_in ? job : null
+        }, 30_000)
+        await appliance.kill()
+        await appliance.start()
+      }
+      const batch = await waitForBatch(appliance, bucket, started.body.batch_id)
+      expect(batch.status).toBe("COMPLETED")
+      expect(jobs(batch)).toEqual([
+        [40, 40, 0, 0],
+        [120, 120, 0, 0],
+      ])
+      expect(batch.documents_written).toBe(240)
+      const documents = await s.documents(second)
+      expect(new Set(documents.map((document) => document.chunk)).size).toBe(120)
+      const parents = new Map((await s.documents(first)).map((document) => [document.document_id, document]))
+      const places = documents.map((document) => {
+        const parent = parents.get(document.source_document_id)
+        return `${document.chunk} ${document.place} ${parent._internal.processing.output_index} ${parent.chunk}`
+      })
+      made.push(places.sort())
+      writeFileSync(gate, "")
+    }
+    expect(made[0]).toEqual(made[1] ?? [])
+  })
+})
