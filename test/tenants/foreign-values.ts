@@ -28,6 +28,8 @@ export const IN_PATH: Readonly<Record<string, Values>> = {
 export const IN_QUERY: Readonly<Record<string, Values>> = {
   collection_id: (victim) => [victim.collectionId],
   object_id: (victim) => [victim.objectId],
+  collection_ids: (victim) => [victim.collectionId, victim.collectionName],
+  "collection_ids[]": (victim) => [victim.collectionId, victim.collectionName],
   search: (victim) => [victim.bucketName, victim.mark],
   request_id: (victim) => [victim.mark],
 }

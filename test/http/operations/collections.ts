@@ -47,6 +47,12 @@ export const collections: readonly Entry[] = [
         return withBody(f, { feature_extractor: { ...one, parameters: { threshold: 2 } } })
       }),
       notFound("an unknown bucket", (f) => withBody(f, { source: { type: "bucket", bucket_ids: ["bkt_unknown"] } })),
+      notFound("an unknown source collection", (f) =>
+        withBody(f, { source: { type: "collection", collection_ids: ["col_unknown"] } }),
+      ),
+      invalid("a collection that reads itself", (f) =>
+        withBody(f, { collection_name: "reads itself", source: { type: "collection", collection_id: "reads itself" } }),
+      ),
       notFound("an unknown extractor", (f) =>
         withBody(f, { feature_extractor: { feature_extractor_name: "unknown", version: "1.0.0" } }),
       ),
@@ -100,6 +106,7 @@ export const collections: readonly Entry[] = [
     refuses: [
       unknown,
       invalid("a name that is too short", { body: { collection_name: "a" } }),
+      invalid("another source", { body: { source: { type: "collection", collection_id: "col_other" } } }),
       notFound("an unknown version", { body: { feature_extractor: { version: "9.9.9" } } }),
       conflict("a taken name", ({ ours }) => ({ body: { collection_name: ours.collectionName } })),
     ],

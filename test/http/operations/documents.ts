@@ -72,4 +72,53 @@ export const documents: readonly Entry[] = [
     foreign: HIDDEN,
     malformed: [invalid("an over-long document", { path: { document_id: LONG } })],
   },
+  {
+    operation: `GET ${path}/{document_id}/lineage`,
+    request: ({ ours }) => ({
+      path: { collection_identifier: ours.collectionId, document_id: ours.documentId },
+    }),
+    answers: {
+      what: "where the document comes from",
+      body: ({ ours }) => ({
+        document_id: ours.documentId,
+        collection_id: ours.collectionId,
+        root_object_id: ours.objectId,
+        root_bucket_id: ours.bucketId,
+        source_type: "bucket",
+        source_object_id: ours.objectId,
+        source_document_id: null,
+        path: `${ours.bucketId}/${ours.objectId}`,
+        chain: [],
+        children: expect.any(Array),
+        child_count: expect.any(Number),
+      }),
+    },
+    refuses: [unknown, notFound("an unknown document", { path: { document_id: "doc_unknown" } })],
+    foreign: HIDDEN,
+    malformed: [invalid("an over-long document", { path: { document_id: LONG } })],
+  },
+  {
+    operation: "GET /v1/objects/{object_identifier}/documents",
+    request: ({ ours }) => ({
+      path: { object_identifier: ours.objectId },
+      query: `collection_ids=${ours.collectionId}&limit=10`,
+    }),
+    answers: {
+      what: "the documents that were made of the object",
+      body: (f) => ({
+        object_id: f.ours.objectId,
+        bucket_id: f.ours.bucketId,
+        results: expect.arrayContaining([expect.objectContaining(document(f))]),
+        total_count: expect.any(Number),
+        pagination: expect.any(Object),
+      }),
+    },
+    refuses: [
+      notFound("an unknown object", { path: { object_identifier: "obj_unknown" } }),
+      notFound("an unknown collection", { query: "collection_ids[]=col_unknown" }),
+      invalid("a limit of 0", { query: "limit=0" }),
+    ],
+    foreign: HIDDEN,
+    malformed: [invalid("an over-long object", { path: { object_identifier: LONG } })],
+  },
 ]
