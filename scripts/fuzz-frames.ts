@@ -35,6 +35,7 @@ const REQUESTS: readonly WorkerRequest[] = [
     features: [],
     asset_roots: {},
     concurrency: null,
+    call_seconds: null,
   },
   { type: "construct_realtime" },
   { type: "predict", request: null },

@@ -16,7 +16,7 @@ import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { GpuBusy, GpuRefused } from "../scheduler/gpu-leases.ts"
-import { maxConcurrency, shareOf } from "../workers/compute-profile.ts"
+import { callSeconds, maxConcurrency, shareOf } from "../workers/compute-profile.ts"
 import { EnvironmentGone } from "../workers/environments/plugin-environments.ts"
 import type { OutputLine } from "../workers/output.ts"
 import { partitionLimits } from "../workers/partition-limits.ts"
@@ -198,6 +198,7 @@ export function partitionRunner(deps: Deps) {
             features: embeddings(plugin),
             asset_roots: assets,
             concurrency: callsLeft(context, partition),
+            call_seconds: callSeconds(deps.silenceMs),
           },
           { ...partitionLimits(deps.silenceMs, deps.wallMs), signal },
         )

@@ -93,6 +93,7 @@ export async function checkSampleRun(
       output,
       features,
       concurrency: null,
+      call_seconds: null,
       asset_roots: { [SAMPLE_BUCKET]: sample.assetRoot },
     },
     { ...python.partitionLimits, signal: python.signal },

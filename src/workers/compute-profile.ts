@@ -7,6 +7,8 @@ const GIBIBYTE = 1024 ** 3
 const MOST_CALLS = 256
 /** Of the threads that a worker may have, the part that calls a processor: what it starts itself needs some as well. */
 const CALLING_PART = 4
+/** Of the silence that ends a worker. */
+const CALL_PART = 0.75
 
 /** Calls of its processors that a run may have under way at once, in all of its workers; null: it does not say. */
 export function maxConcurrency(profile: Profile): number | null {
@@ -17,6 +19,11 @@ export function maxConcurrency(profile: Profile): number | null {
 /** Of those, what one of `workers` workers may have, whose number is no greater. */
 export function shareOf(concurrency: number, workers: number): number {
   return Math.max(1, Math.floor(concurrency / Math.max(1, Math.min(workers, concurrency))))
+}
+
+/** That a call which is awaited may take: it fails alone, before its worker is ended for its silence. */
+export function callSeconds(silenceMs: number): number {
+  return (silenceMs * CALL_PART) / 1000
 }
 
 /** Memory of one worker in bytes; null: it does not say. */

@@ -206,6 +206,8 @@ export const ToWorker = z.discriminatedUnion("type", [
     asset_roots: z.record(z.string(), path),
     /** Calls at once of an API step that are left to this worker; null: as many as it has by itself. */
     concurrency: z.int().positive().nullable(),
+    /** That one of its calls may await something; null: for ever. */
+    call_seconds: z.number().positive().nullable(),
   }),
   z.object({ type: z.literal("construct_realtime") }),
   z.object({ type: z.literal("predict"), request: z.unknown() }),

@@ -129,6 +129,7 @@ class WorkerProcess:
         features: list[tuple[str, int]] | None = None,
         asset_roots: dict[str, str] | None = None,
         concurrency: int | None = None,
+        call_seconds: float | None = None,
     ) -> "Result":
         """run_partition over `rows`, which get `__row` and `document_id` when they lack them."""
         work = os.path.join(self.directory, "work")
@@ -148,6 +149,7 @@ class WorkerProcess:
                 "features": [{"feature_name": name, "embedding_dim": size} for name, size in features or []],
                 "asset_roots": asset_roots or {},
                 "concurrency": concurrency,
+                "call_seconds": call_seconds,
             }
         )
         return Result(reply, target, features or [])

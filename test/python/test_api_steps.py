@@ -215,6 +215,27 @@ class A:
         self.assertEqual(done, {item: item * 10 for item in range(300) if item != 7})
         self.assertLessEqual(len(threads), 64)
 
+    def test_a_call_that_awaits_for_too_long_is_canceled_and_tried_again_while_its_worker_lives(self) -> None:
+        body = """
+tried = {}
+class P:
+    async def __call__(self, batch):
+        first = batch["data"][0]
+        tried[first] = tried.get(first, 0) + 1
+        if first == "3" and tried[first] == 1:
+            try:
+                await asyncio.sleep(600)
+            finally:
+                print("canceled")
+        batch["tried"] = tried[first]
+        return batch
+"""
+        with WorkerProcess(api_plugin(body, profile="compute_profile = {'batch_size': 1}\n")) as worker:
+            worker.build()
+            result = worker.run(rows(10), call_seconds=0.2)
+            self.assertEqual(worker.printed(), "canceled\n")
+        self.assertEqual([fields["tried"] for fields in result.fields], [1, 1, 1, 2, 1, 1, 1, 1, 1, 1])
+
     def test_what_ends_the_partition_waits_for_calls_that_are_under_way(self) -> None:
         body = """
 done = []

@@ -12,6 +12,7 @@ const PARTITION: WorkerRequest = {
   features: [],
   asset_roots: {},
   concurrency: null,
+  call_seconds: null,
 }
 
 test("many requests in flight get their own answers, in whatever order those come", async () => {

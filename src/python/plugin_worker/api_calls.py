@@ -34,11 +34,16 @@ class StepCalls:
         self._loop = EventLoop(threads)
         self._api: dict[int, ApiCalls] = {}
         self._most = MOST_CALLS
+        self._seconds: float | None = None
         self._beat: Callable[[], None] = lambda: None
 
-    def begin_partition(self, most: int | None, beat: Callable[[], None]) -> None:
-        """`most`: calls at once that are left to this worker; None: as many as a step has. `beat`: it waits, and is well."""
+    def begin_partition(self, most: int | None, seconds: float | None, beat: Callable[[], None]) -> None:
+        """`most`: calls at once that are left to this worker; None: as many as a step has. `beat`: it waits, and is well.
+
+        `seconds`: how long a call of an API step may await something before it is a time-out; None: for ever.
+        """
         self._most = most or MOST_CALLS
+        self._seconds = seconds
         self._beat = beat
 
     def value(self, result: Any) -> Any:
@@ -55,7 +60,7 @@ class StepCalls:
         at_once = api.prepared(min(step.calls, self._most))
         rows = min(step.batch_rows, -(-len(places) // at_once)) if step.spreads else step.batch_rows
         cut = [places[start:stop] for start, stop in batches(max(1, rows))]
-        return api.outcomes(cut, take, at_once, self._beat)
+        return api.outcomes(cut, take, at_once, self._beat, self._seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,18 @@ class ApiCalls:
         # Built and not in a call.
         self._idle: list[Any] = []
         self._is_async = False
+        self._seconds: float | None = None
 
     def outcomes(
-        self, batches: Sequence[Places], take: Callable[[Places], pd.DataFrame], at_once: int, beat: Callable[[], None]
+        self,
+        batches: Sequence[Places],
+        take: Callable[[Places], pd.DataFrame],
+        at_once: int,
+        beat: Callable[[], None],
+        seconds: float | None = None,
     ) -> Iterator[Outcome]:
         """In the order of `batches`. Raises RequestFailed when going on is futile."""
+        self._seconds = seconds
         self._pace.allow(at_once)
         if self._pace.is_given_up:
             self._pace.begin_anew()
@@ -160,7 +172,7 @@ class ApiCalls:
         service = self._step.service() if self._is_async else self._instance()
         try:
             if self._is_async:
-                return await service(batch), None
+                return await self._loop.within(self._seconds, service(batch)), None
             result, error = await self._loop.in_thread(_value_of, service, batch)
             return (await result if error is None and isawaitable(result) else result), error
         except BaseException as error:

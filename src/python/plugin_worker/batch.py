@@ -51,6 +51,8 @@ class PartitionRequest:
     asset_roots: dict[str, str]
     # Calls at once of an API step; None: as many as it has.
     concurrency: int | None
+    # That a call of one may await something; None: for ever.
+    call_seconds: float | None
 
     @staticmethod
     def parse(message: dict[str, Any]) -> "PartitionRequest":
@@ -62,6 +64,7 @@ class PartitionRequest:
             features=tuple(Feature(item["feature_name"], item["embedding_dim"]) for item in message["features"]),
             asset_roots=dict(message.get("asset_roots") or {}),
             concurrency=message.get("concurrency"),
+            call_seconds=message.get("call_seconds"),
         )
 
 
@@ -87,7 +90,7 @@ def run_partition(
         PartitionProgress(report_progress, [step.name for step in steps]) as progress,
         PartitionFiles(request.output, request.features) as files,
     ):
-        calls.begin_partition(request.concurrency, lambda: progress.add(0))
+        calls.begin_partition(request.concurrency, request.call_seconds, lambda: progress.add(0))
         for rows in read_slices(request.input, _slice_rows(request.features, len(pipeline.steps))):
             progress.begin(rows_in)
             errors: dict[int, Failure] = {}

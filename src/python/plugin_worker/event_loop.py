@@ -70,6 +70,32 @@ class EventLoop:
         future.add_done_callback(self._in_threads.discard)
         return await asyncio.wrap_future(future)
 
+    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """Its result. Raises what it raises, TimeoutError when it was canceled for taking longer.
+
+        Not by asyncio.wait_for, which makes a task of it: one that raises SystemExit would end the loop.
+        """
+        task = asyncio.current_task()
+        if seconds is None or task is None:
+            return await awaitable
+        late: list[bool] = []
+
+        def cancel() -> None:
+            late.append(True)
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(seconds, cancel)
+        try:
+            return await awaitable
+        except asyncio.CancelledError as error:
+            if not late or self.ending:
+                raise
+            if hasattr(task, "uncancel"):
+                task.uncancel()
+            raise TimeoutError(f"The call had not ended after {seconds:g} s.") from error
+        finally:
+            timer.cancel()
+
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
