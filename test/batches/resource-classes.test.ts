@@ -1,5 +1,5 @@
 /** What a resource class and a `compute_profile` give a batch: calls at once, partitions at once, memory, threads, a GPU or none. */
-import { afterAll, beforeAll, expect, test } from "bun:test"
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { availableParallelism } from "node:os"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
@@ -145,29 +145,46 @@ batch["label"] = [urllib.request.urlopen("http://${here}/", data=text.encode()).
   },
 )
 
-test.skipIf(REACHED !== "full" && REACHED !== "standard")(
-  "as many calls as a worker's threads may make reach the service at the same time",
-  async () => {
-    let inside = 0
-    const all = Promise.withResolvers<void>()
-    await using service = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      async fetch() {
-        inside += 1
-        if (inside === 64) all.resolve()
-        await all.promise
-        return new Response("met")
-      },
-    })
-    const here = `127.0.0.1:${service.port}`
-    await strict.call("PATCH", "/v1/namespaces/default", { body: { egress_allowlist: [here] } })
-    const call = `import urllib.request
+const THROUGH_PROXY = (here: string) => `from base64 import b64encode
+from urllib.parse import urlsplit
+proxy = urlsplit(os.environ["http_proxy"])
+own = b64encode(f"worker:{proxy.password}".encode()).decode()
+reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port)
+writer.write(f"GET http://${here}/ HTTP/1.1\\r\\nHost: ${here}\\r\\nProxy-Authorization: Basic {own}\\r\\n\\r\\n".encode())
+batch["label"] = (await reader.read()).decode()[-3:]
+writer.close()`
+
+describe.skipIf(REACHED !== "full" && REACHED !== "standard")(
+  "so many calls reach the service at the same time",
+  () => {
+    test.each([
+      { how: "threads", calls: 64, async: false },
+      { how: "loop", calls: 200, async: true },
+    ])("$calls by $how", async ({ how, calls, async }) => {
+      let inside = 0
+      const all = Promise.withResolvers<void>()
+      await using service = Bun.serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        async fetch() {
+          inside += 1
+          if (inside === calls) all.resolve()
+          await all.promise
+          return new Response("met")
+        },
+      })
+      const here = `127.0.0.1:${service.port}`
+      await strict.call("PATCH", "/v1/namespaces/default", { body: { egress_allowlist: [here] } })
+      const call = async
+        ? THROUGH_PROXY(here)
+        : `import urllib.request
 batch["label"] = urllib.request.urlopen("http://${here}/", timeout=20).read().decode()`
-    const profile = '{"batch_size": 1, "max_concurrency": 256, "actor_memory_gb": 1}'
-    const { batch, labels } = await run(strict, "meets", { call, resource: "API", profile }, numbered(64))
-    expect(batch).toMatchObject({ status: "COMPLETED" })
-    expect(labels).toEqual(Array(64).fill("met"))
+      const profile = '{"batch_size": 1, "max_concurrency": 256, "actor_memory_gb": 1}'
+      const declared = { call, resource: "API", profile, async } as const
+      const { batch, labels } = await run(strict, `meets_${how}`, declared, numbered(calls))
+      expect(batch).toMatchObject({ status: "COMPLETED" })
+      expect(labels).toEqual(Array(calls).fill("met"))
+    })
   },
 )
 

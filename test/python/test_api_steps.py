@@ -2,6 +2,7 @@
 
 import asyncio
 import email.message
+import random
 import threading
 import unittest
 import urllib.error
@@ -444,6 +445,32 @@ class Trying(unittest.TestCase):
         after = most_by_call[8:]
         self.assertEqual(max(after[:4]), 4, "half as many")
         self.assertEqual(max(after), 8, "and one more after each round that went well")
+
+
+    def test_whatever_fails_and_in_whatever_order_calls_end_each_row_has_one_outcome_in_its_place(self) -> None:
+        for seed in range(40):
+            chance = random.Random(seed)
+            count, rows_per_call, at_once = chance.randint(1, 300), chance.choice((1, 3, 16, 64)), chance.choice((1, 2, 8, 40))
+            poison = set(chance.sample(range(count), count // 20))
+            succeeded: list[int] = []
+
+            async def call(batch: list[int]) -> list[int]:
+                for _ in range(chance.randint(0, 5)):
+                    await asyncio.sleep(0)
+                if chance.random() < 0.05:
+                    raise chance.choice((HttpError(503), HttpError(429, **{"Retry-After": "2"}), ConnectionResetError()))
+                if poison.intersection(batch):
+                    raise ValueError
+                succeeded.extend(batch)
+                return batch
+
+            with self.subTest(seed):
+                outcomes = self.outcomes(call, count, rows_per_call, at_once)
+                self.assertEqual([place for one in outcomes for place in one.places], list(range(count)))
+                self.assertEqual(self.failed(outcomes), dict.fromkeys(poison, "runtime"))
+                self.assertEqual(sorted(succeeded), [row for row in range(count) if row not in poison])
+                for one in outcomes:
+                    self.assertIn(one.result, (None, list(one.places)))
 
 
 class Transience(unittest.TestCase):

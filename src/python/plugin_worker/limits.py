@@ -72,9 +72,10 @@ PROGRESS_STEPS: Final = 32
 WRITTEN_FILE: Final = 8 * 1024 * MIB
 # Libraries map their files and close them; a worker with all of the base packages holds fewer than twenty.
 LEAST_OPEN_FILES: Final = 32
-# As many as calls of an API step. The egress proxy has two threads for each of them, with a buffer of 64 KiB in each.
+# As many as calls of an API step. The egress proxy has two threads for each of them, with a buffer of 64 KiB and, on many cores, an
+# arena of the allocator in each.
 PROXY_CONNECTIONS: Final = MOST_CALLS
 PROXY_STACK: Final = 256 * 1024
-PROXY_MEMORY: Final = 256 * MIB
+PROXY_MEMORY: Final = 512 * MIB
 # Python with numpy, pandas and pyarrow needs about 150 MiB of data; less than this is a mistake in a setting.
 LEAST_MEMORY: Final = 256 * MIB
