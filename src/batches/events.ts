@@ -14,6 +14,8 @@ const LOOK_MS = 500
 const HEARTBEAT_MS = 5_000
 /** Of one namespace: each holds a connection. */
 const MAX_FOLLOWERS = 64
+/** Of all: each batch that is followed is two looks a second, at some 0.2 ms. */
+const MAX_FOLLOWERS_TOGETHER = 512
 const RETRY_AFTER_SECONDS = 5
 
 /** Null: nothing has changed, the connection lives. */
@@ -127,15 +129,10 @@ export function batchEvents({ metadata, progress, log }: Deps) {
      */
     follow(namespaceId: string, batchId: string, signal: AbortSignal): AsyncIterable<Followed> {
       const count = followers.get(namespaceId) ?? 0
-      if (count >= MAX_FOLLOWERS) {
-        throw new ApplianceError(
-          "TooManyRequestsError",
-          `The namespace follows ${MAX_FOLLOWERS} batches already; close one of these streams, or ask for the batch itself.`,
-          {
-            details: { limit: MAX_FOLLOWERS, retry_after: RETRY_AFTER_SECONDS },
-            headers: { "Retry-After": String(RETRY_AFTER_SECONDS) },
-          },
-        )
+      if (count >= MAX_FOLLOWERS) throw tooMany(`The namespace follows ${MAX_FOLLOWERS} batches`, MAX_FOLLOWERS)
+      const together = [...followers.values()].reduce((sum, each) => sum + each, 0)
+      if (together >= MAX_FOLLOWERS_TOGETHER) {
+        throw tooMany(`The appliance has ${MAX_FOLLOWERS_TOGETHER} followers of batches`, MAX_FOLLOWERS_TOGETHER)
       }
       followers.set(namespaceId, count + 1)
       return counted(follow(batchId, signal), () => {
@@ -156,6 +153,17 @@ export function batchEvents({ metadata, progress, log }: Deps) {
 }
 
 export type BatchEvents = ReturnType<typeof batchEvents>
+
+function tooMany(what: string, limit: number): ApplianceError {
+  return new ApplianceError(
+    "TooManyRequestsError",
+    `${what} already; close one of these streams, or ask for the batch itself.`,
+    {
+      details: { limit, retry_after: RETRY_AFTER_SECONDS },
+      headers: { "Retry-After": String(RETRY_AFTER_SECONDS) },
+    },
+  )
+}
 
 async function* counted<T>(items: AsyncIterable<T>, done: () => void): AsyncGenerator<T> {
   try {

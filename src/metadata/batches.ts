@@ -66,8 +66,8 @@ export interface RunRow {
 /** What of a run says which code its rows run in. */
 export type RunCode = Pick<RunRow, "plugin_id" | "plugin_version" | "code_hash" | "feature_extractor">
 
-/** As the index `batches_live` has it. */
-const LIVE = "('QUEUED', 'PENDING', 'IN_PROGRESS', 'SUSPENDED')"
+/** As the index `batches_live` has it: a query for some of these states names all of them too, or it is not used. */
+export const LIVE = "('QUEUED', 'PENDING', 'IN_PROGRESS', 'SUSPENDED')"
 
 export function batchReader(db: Db) {
   const get = db.prepare<[string, string], BatchRow>("SELECT * FROM batches WHERE namespace_id = ? AND batch_id = ?")
@@ -77,7 +77,8 @@ export function batchReader(db: Db) {
     namespace: listing(db, "namespace_id"),
   }
   const waiting = db.prepare<[], BatchRow>(
-    "SELECT * FROM batches WHERE status IN ('QUEUED', 'PENDING') ORDER BY priority DESC, submitted_at, batch_id",
+    `SELECT * FROM batches WHERE status IN ${LIVE} AND status IN ('QUEUED', 'PENDING')
+     ORDER BY priority DESC, submitted_at, batch_id`,
   )
   const liveOf = db.prepare<[string], { batch_id: string }>(
     `SELECT DISTINCT b.batch_id FROM batches b LEFT JOIN batch_runs r USING (batch_id)

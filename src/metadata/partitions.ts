@@ -1,3 +1,4 @@
+import { LIVE } from "./batches.ts"
 import type { Db } from "./open.ts"
 
 export interface PartitionRow {
@@ -59,7 +60,7 @@ export function partitionReader(db: Db) {
          WHERE w.batch_id = b.batch_id AND w.state = 'pending'
            AND w.batch_id || '/' || w.collection_id NOT IN (SELECT value FROM json_each(@putOff))
          ORDER BY w.first_ordinal, w.partition_id LIMIT 1)
-     WHERE b.status = 'IN_PROGRESS'
+     WHERE b.status IN ${LIVE} AND b.status = 'IN_PROGRESS'
        AND coalesce(busy.leases, 0) < coalesce(json_extract(n.quotas, '$.workers'), @workers, 9e9)
        AND coalesce(u.leases, 0) < coalesce(b.max_concurrency, 9e9)
      ORDER BY coalesce(busy.leases, 0), coalesce(turn, 0), b.priority DESC, b.submitted_at, b.batch_id LIMIT 1`,

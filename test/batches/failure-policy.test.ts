@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
+import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { documentIds } from "../support/batch.ts"
 import { published } from "../support/plugins.ts"
 import { leased, openLedger } from "./ledger-support.ts"
@@ -75,6 +77,7 @@ return batch`,
     expect(counts(ended)).toEqual([2000, 497, 3, 1500])
     expect(await documentIds(appliance, collection)).toHaveLength(497)
     expect(ended.failure_policy).toEqual({ stop_after: 2 })
+    await eventually(async () => readdirSync(join(appliance.dataDir, "spool")).every((name) => name === "duckdb"), 5000)
   })
 
   test("it is taken in each spelling wherever a batch begins, a submit goes over the draft, and anything else is 422", async () => {
