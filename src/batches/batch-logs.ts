@@ -17,8 +17,8 @@ export function batchLogs(now: () => Date) {
     },
 
     /** Oldest first, the newest `limit` of those of the named collections. */
-    read: (batchId: string, limit: number, collectionIds: readonly string[] | null): BatchLogLine[] =>
-      logs.read(batchId, limit, (line) => collectionIds === null || collectionIds.includes(line.collection_id)),
+    read: (batchId: string, limit: number, collectionIds: readonly string[]): BatchLogLine[] =>
+      logs.read(batchId, limit, (line) => collectionIds.includes(line.collection_id)),
 
     forget: logs.forget,
   }

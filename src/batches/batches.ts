@@ -246,9 +246,12 @@ export function batches(deps: Deps) {
     /** What its workers printed. */
     logs(namespace: Namespace, bucketIdentifier: string, batchId: string, query: BatchLogsQuery): BatchLogsAnswer {
       find(namespace, batchId, bucketIdentifier)
-      // Tier 0 is all there is while sources are buckets.
-      const named = query.collection_id === undefined ? null : [query.collection_id]
-      const logs = (query.tier_num ?? 0) > 0 ? [] : deps.logs.read(batchId, query.limit, named)
+      const { tier_num: tier, collection_id: collectionId } = query
+      const runs = metadata.read.batches
+        .runs(batchId)
+        .filter((run) => (tier ?? run.tier) === run.tier && (collectionId ?? run.collection_id) === run.collection_id)
+        .map((run) => run.collection_id)
+      const logs = deps.logs.read(batchId, query.limit, runs)
       return { batch_id: batchId, logs }
     },
 

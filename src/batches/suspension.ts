@@ -47,8 +47,15 @@ export function suspension({ metadata, now, log }: Deps) {
 
 export type Suspension = ReturnType<typeof suspension>
 
-/** The task behind a batch has its status. */
+/** The task behind a batch has its status, and so have those of its tiers that are under way. */
 function taskFollows(tx: Transaction, batchId: string, at: string): void {
   const batch = tx.read.batches.byId(batchId)
-  if (batch?.task_id != null) tx.write.tasks.move(batch.task_id, batch.status, batch.error, at)
+  if (batch === undefined) return
+  const tiers = tx.read.batches
+    .runs(batchId)
+    .filter((run) => run.started_at !== null && run.finished_at === null)
+    .map((run) => run.task_id)
+  for (const taskId of new Set([batch.task_id, ...tiers])) {
+    if (taskId !== null) tx.write.tasks.move(taskId, batch.status, batch.error, at)
+  }
 }

@@ -133,6 +133,28 @@ test("a commit that comes while its batch is suspended counts, and the last one 
 
 const draft = () => opened.draft(opened.source(), 4)
 
+test("the task of a tier that is under way is suspended and resumed with the batch, one that has not begun stays", () => {
+  const id = INTO.IN_PROGRESS()
+  const [first] = opened.metadata.read.batches.runs(id)
+  const task = opened.metadata.read.tasks.get(opened.namespace.internalId, null, String(opened.row(id).task_id))
+  if (first === undefined || task === undefined) throw new Error("no run")
+  const others = opened.metadata.read.collections.list(opened.namespace.namespaceId).slice(0, 2)
+  opened.metadata.transact((tx) => {
+    for (const [index, { collection_id }] of others.entries()) {
+      const task_id = `${id}_tier_${index + 1}`
+      tx.write.tasks.insert({ ...task, task_id, status: index === 0 ? "IN_PROGRESS" : "QUEUED" })
+      const started_at = index === 0 ? first.started_at : null
+      tx.write.batches.insertRun({ ...first, collection_id, tier: index + 1, task_id, started_at })
+    }
+  })
+  const statuses = () =>
+    [1, 2].map((tier) => opened.metadata.read.tasks.get(task.internal_id, null, `${id}_tier_${tier}`)?.status)
+  opened.suspension.pause(id)
+  expect(statuses()).toEqual(["SUSPENDED", "QUEUED"])
+  opened.suspension.resume(id)
+  expect(statuses()).toEqual(["IN_PROGRESS", "QUEUED"])
+})
+
 function submit(id: string) {
   return opened.batches.submit(opened.namespace, opened.row(id).bucket_id, id, {})
 }
