@@ -14,7 +14,13 @@ from support import MANIFEST, WorkerProcess, plugin_of
 
 import pandas as pd
 
-from engine.plugins.extractors.pipeline import RowCondition
+from engine.plugins.extractors.pipeline import (
+    PipelineDefinition,
+    ResourceType,
+    RowCondition,
+    StepDefinition,
+    build_pipeline_steps,
+)
 from plugin_worker.api_calls import ApiCalls, Outcome
 from plugin_worker.call_pace import CallPace
 from plugin_worker.event_loop import EventLoop
@@ -179,6 +185,17 @@ class A:
                 fields = worker.run(rows(10)).fields
                 self.assertEqual([row["a"] for row in fields], [None if n == 7 else f"{n}!" for n in range(10)])
                 self.assertEqual([row["b"] for row in fields], [None if n == 7 else str(n) for n in range(10)])
+
+    def test_a_step_that_an_author_calls_in_a_test_awaits_its_processor(self) -> None:
+        class Processor:
+            async def __call__(self, batch: pd.DataFrame) -> pd.DataFrame:
+                await asyncio.sleep(0)
+                return batch.assign(n=len(batch))
+
+        audio = StepDefinition(Processor, ResourceType.API, None, RowCondition.IS_AUDIO)
+        steps = build_pipeline_steps(PipelineDefinition("p", "1", [StepDefinition(Processor), audio]))
+        batch = pd.DataFrame({"mime_type": ["audio/wav", "text/plain"]})
+        self.assertEqual([step(batch)["n"].tolist() for step in steps], [[2, 2], [1, None]])
 
     def test_the_helpers_keep_the_places_of_items_and_leave_out_those_that_failed(self) -> None:
         from shared.plugins.sdk import concurrent_api_calls, parallel_io

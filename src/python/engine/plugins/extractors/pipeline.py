@@ -4,9 +4,11 @@
 processor when rows first reach it and keeps it: a model is loaded once per worker, and never for rows that do not come.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from inspect import isawaitable
 from typing import Any
 
 from engine.plugins.extractors.conditions import RowCondition
@@ -86,16 +88,16 @@ class PipelineStep:
     def __call__(self, batch: Any) -> Any:
         """`batch` with the step's columns added; rows that do not match keep their place and get None in them."""
         if self.condition is RowCondition.ALWAYS or "mime_type" not in batch.columns:
-            return self.service()(batch)
+            return self._called(batch)
         matching = [self.condition.matches(value) for value in batch["mime_type"].tolist()]
         if all(matching):
-            return self.service()(batch) if matching else batch
+            return self._called(batch) if matching else batch
         if not any(matching):
             return batch
         import pandas as pd
 
         places = [place for place, matches in enumerate(matching) if matches]
-        handled = self.service()(batch.iloc[places].reset_index(drop=True))
+        handled = self._called(batch.iloc[places].reset_index(drop=True))
         if len(handled) != len(places):
             raise ValueError(f"{self.name} returned {len(handled)} rows for {len(places)}.")
         joined = batch.reset_index(drop=True)
@@ -106,8 +108,16 @@ class PipelineStep:
             joined[column] = pd.Series(cells, dtype=object)
         return joined
 
+    def _called(self, batch: Any) -> Any:
+        result = self.service()(batch)
+        return asyncio.run(_awaited(result)) if isawaitable(result) else result
+
     def __repr__(self) -> str:
         return f"PipelineStep({self.name}, {self.resource_type.value}, {self.condition.value})"
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
+    return await result
 
 
 def build_pipeline_steps(pipeline: PipelineDefinition) -> list[PipelineStep]:
