@@ -86,3 +86,15 @@ test("a draft cannot be paused, and a batch paused right after its submit runs w
   const ended = await waitForBatch(appliance, bucket, draft.body.batch_id)
   expect(ended).toMatchObject({ status: "COMPLETED", rows_in: 30, rows_done: 30 })
 })
+
+test("a suspended batch ends when its collection is deleted, or its bucket", async () => {
+  for (const deleted of ["collection", "bucket"]) {
+    const bucket = await bucketWith(appliance, words(5))
+    const collection = await collectionOver(appliance, bucket, "never_done")
+    const path = await trigger(appliance, bucket, collection)
+    const { body } = await appliance.call("POST", `${path}/pause`)
+    const address = deleted === "bucket" ? `/v1/buckets/${bucket}` : `/v1/collections/${collection}`
+    expect((await appliance.call("DELETE", address)).status).toBeLessThan(300)
+    await eventually(async () => (await task(body.task_id)) === "CANCELED", 10_000)
+  }
+})

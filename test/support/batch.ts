@@ -62,6 +62,7 @@ export async function loadTexts(appliance: TestAppliance, rows: number): Promise
 export async function waitForBatch(appliance: TestAppliance, bucket: string, batchId: string, deadlineMs = 180_000) {
   return eventually(async () => {
     const { body } = await appliance.call("GET", `/v1/buckets/${bucket}/batches/${batchId}`)
+    if (body?.lifecycle_reason?.startsWith("held: ")) throw new Error(`the batch is ${body.lifecycle_reason}`)
     return TERMINAL.includes(body?.status) ? body : null
   }, deadlineMs)
 }
