@@ -189,6 +189,14 @@ class WorkerProcess:
         shutil.rmtree(self.directory)
 
 
+class HttpError(Exception):
+    """As clients raise it: with the response."""
+
+    def __init__(self, status: int, **headers: str) -> None:
+        super().__init__(f"HTTP {status}")
+        self.response = type("Response", (), {"status_code": status, "headers": headers})()
+
+
 class Result:
     """The reply to run_partition and what its files hold."""
 
