@@ -35,7 +35,7 @@ export async function writeDocumentRows(
   const readAt = deps.now().toISOString()
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const input = join(directory, "input.jsonl")
-  const lineage = join(directory, "lineage.jsonl")
+  const lineage = join(directory, "lineage.tsv")
   const { written, sources } = await ask(deps, context, partition, deps.metadata.read.partitions.ordinals(partition), {
     input,
     lineage,
@@ -72,7 +72,7 @@ export async function documentInputs(
   for (let at = 0; at < ordinals.length; at += ROWS_AT_ONCE) {
     const files = {
       input: join(directory, `again-${at}.jsonl`),
-      lineage: join(directory, `again-${at}.lineage.jsonl`),
+      lineage: join(directory, `again-${at}.lineage.tsv`),
     }
     await ask(deps, context, partition, ordinals.slice(at, at + ROWS_AT_ONCE), files)
     for await (const line of createInterface({

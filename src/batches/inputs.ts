@@ -5,6 +5,7 @@
 import type { StoredBlob } from "../buckets/stored-blob.ts"
 import type { ExtractorConfig, InputMapping } from "../collections/extractor.ts"
 import { payloadPath } from "../collections/extractor.ts"
+import type { LineageRow } from "../documents/lineage-line.ts"
 import { type Filter, matches, valueAt } from "../filtering.ts"
 import type { Manifest } from "../workers/protocol.ts"
 
@@ -30,7 +31,7 @@ export interface InputPlan {
 }
 
 export type Prepared =
-  | { readonly kind: "row"; readonly row: Record<string, unknown>; readonly lineage: Record<string, unknown> }
+  | { readonly kind: "row"; readonly row: Record<string, unknown>; readonly lineage: LineageRow }
   | { readonly kind: "skipped" }
   | { readonly kind: "failed"; readonly message: string }
 

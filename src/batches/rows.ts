@@ -2,6 +2,7 @@ import { type FileHandle, mkdir, open } from "node:fs/promises"
 import { join } from "node:path"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import type { StoredBlob } from "../buckets/stored-blob.ts"
+import { lineageLine } from "../documents/lineage-line.ts"
 import type { PartitionObject } from "../metadata/objects.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
@@ -21,7 +22,7 @@ export interface WrittenRows {
   readonly readAt: string
   /** The worker's input, JSON lines. */
   readonly input: string
-  /** The appliance's own account of the same rows, JSON lines; no worker sees it. */
+  /** The appliance's own account of the same rows, a `lineageLine` each; no worker sees it. */
   readonly lineage: string
   readonly rows: number
   readonly objectIds: ReadonlyMap<number, string>
@@ -51,7 +52,7 @@ export async function writeRows(
   const readAt = now().toISOString()
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const input = join(directory, "input.jsonl")
-  const lineage = join(directory, "lineage.jsonl")
+  const lineage = join(directory, "lineage.tsv")
   const inputFile = await open(input, "wx", 0o600)
   const lineageFile = await open(lineage, "wx", 0o600)
   const objectIds = new Map<number, string>()
@@ -75,7 +76,7 @@ export async function writeRows(
         } else {
           objectIds.set(object.ordinal, object.object_id)
           rows += `${JSON.stringify(prepared.row)}\n`
-          lineages += `${JSON.stringify(prepared.lineage)}\n`
+          lineages += lineageLine(prepared.lineage)
         }
       }
       more = slice.length === ROWS_PER_TURN

@@ -1,20 +1,15 @@
-import { rm, stat } from "node:fs/promises"
+import { stat } from "node:fs/promises"
 import type { Session } from "./database.ts"
 import { OutputTooLarge } from "./hostile-output.ts"
 import { Parameters } from "./parameters.ts"
-import { type Piece, splitLines } from "./split-lines.ts"
+
+/** DuckDB takes no buffer that is smaller. */
+const MIN_BUFFER_BYTES = 64 * 1024
 
 /**
- * Lines that DuckDB is given at once, in bytes. Its JSON reader keeps several times the text that it is at, in no way that
- * its options bound: 25 lines of 1 MB ran out of 256 MiB in most tries, whatever line size it was told.
- */
-const PIECE_BYTES = 4 * 1024 ** 2
-const MIN_LINE_BYTES = 64 * 1024
-
-/**
- * Leaves the temporary tables `lineage (row, object_id, source_document_id, passthrough, source, bytes)` and `failed (row)` of the rows that a
- * worker was asked, which the appliance wrote itself.
- * @throws OutputTooLarge when the file has more than `maxBytes`
+ * Leaves the temporary tables `lineage (row, object_id, source_document_id, passthrough, source, bytes)`, in the order of
+ * the file, and `failed (row)` of the rows that a worker was asked, which the appliance wrote itself as `lineageLine` does.
+ * @throws OutputTooLarge when the file has more than `maxBytes`: it is held as a whole
  */
 export async function loadLineage(
   session: Session,
@@ -26,35 +21,19 @@ export async function loadLineage(
   if (size > maxBytes) {
     throw new OutputTooLarge(`The rows' lineage has ${size} bytes; at most ${maxBytes} are taken at once.`)
   }
-  await session.rows(
-    `CREATE TEMP TABLE lineage ("row" BIGINT, object_id VARCHAR, source_document_id VARCHAR, passthrough VARCHAR, source VARCHAR, bytes BIGINT)`,
-  )
-  if (size <= PIECE_BYTES) await addLines(session, { path, bytes: size })
-  else {
-    for await (const piece of splitLines(path, PIECE_BYTES)) {
-      try {
-        await addLines(session, piece)
-      } finally {
-        await rm(piece.path, { force: true })
-      }
-    }
-  }
-  return addFailed(session, failedRows)
-}
-
-async function addLines(session: Session, { path, bytes }: Piece): Promise<void> {
   const parameters = new Parameters()
-  // No line is longer than its piece.
+  // No line is longer than the file. Without threads: a partition is less than one of them is given at least.
+  const buffer = Math.max(MIN_BUFFER_BYTES, size + 1)
   await session.rows(
-    `INSERT INTO lineage
-     SELECT *, strlen(passthrough) + strlen(source) FROM (
-       SELECT "row", object_id, source_document_id, coalesce(passthrough, '{}')::VARCHAR AS passthrough,
-         coalesce(source, '{}')::VARCHAR AS source
-       FROM read_json(${parameters.text(path)}, format = 'newline_delimited',
-         maximum_object_size = ${Math.max(MIN_LINE_BYTES, bytes + 1)},
-         columns = {row: 'BIGINT', object_id: 'VARCHAR', source_document_id: 'VARCHAR', passthrough: 'JSON', source: 'JSON'}))`,
+    `CREATE TEMP TABLE lineage AS
+     SELECT *, strlen(passthrough) + strlen(source) AS bytes
+     FROM read_csv(${parameters.text(path)}, auto_detect = false, header = false, delim = chr(9), quote = '', escape = '',
+       max_line_size = ${buffer}, buffer_size = ${buffer}, parallel = false,
+       columns = {row: 'BIGINT', object_id: 'VARCHAR', source_document_id: 'VARCHAR', passthrough: 'VARCHAR',
+         source: 'VARCHAR'})`,
     parameters,
   )
+  return addFailed(session, failedRows)
 }
 
 async function addFailed(session: Session, failedRows: readonly number[]) {

@@ -43,7 +43,7 @@ export type PartRef = Readonly<z.input<typeof PartRef>>
 
 const WritePart = z.object({
   type: z.literal("write_part"),
-  /** JSON lines that the appliance wrote: `{row, object_id, source_document_id?, passthrough, source}`. */
+  /** Lines that the appliance wrote (`lineage-line.ts`). */
   lineage: Path,
   /** The appliance's copy of the worker's `scalars.parquet`: hostile. */
   scalars: Path,
@@ -140,7 +140,7 @@ const WriteRows = z.object({
   /** As lists take them; a document passes all. */
   filters: z.array(z.unknown()).max(100),
   plan: RowPlan,
-  /** Where the rows go, and their lineage: JSON lines. */
+  /** Where the rows go, JSON lines, and their lineage (`lineage-line.ts`). */
   input: Path,
   lineage: Path,
 })

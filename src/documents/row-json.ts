@@ -1,5 +1,5 @@
 /**
- * A document as the row that a plugin reads and as the lineage beside it, both as JSON text made in SQL: the same filling
+ * A document as the row that a plugin reads and as the lineage beside it, both as text made in SQL: the same filling
  * rules as for objects (batches/inputs.ts), over the document's fields, its vectors, and the files of its root object.
  */
 import { quote } from "./database.ts"
@@ -101,9 +101,9 @@ interface Place {
 /** A plugin that declares no input reads `data`: a text of the document, if it has one by that name. */
 const TEXT_ALONE: readonly Input[] = [{ name: "text", path: null, fallback: null, mime_pattern: null }]
 
-/** A line must not be broken by what a plugin may have put between its JSON's tokens. */
-const MINIFIED =
-  "CASE WHEN contains(fields, chr(10)) OR contains(fields, chr(13)) THEN json(fields)::VARCHAR ELSE fields END"
+/** Neither a line nor a column of one must be broken by what a plugin may have put between its JSON's tokens. */
+const MINIFIED = `CASE WHEN ${[9, 10, 13].map((space) => `contains(fields, chr(${space}))`).join(" OR ")}
+    THEN json(fields)::VARCHAR ELSE fields END`
 
 /** As JSON text; NULL where it is absent or null. */
 function fieldJson(path: string, parameters: Parameters): string {
@@ -178,9 +178,8 @@ function lineageText(
     member("collection_id", "to_json(collection_id)::VARCHAR"),
     `'"chain":' || coalesce(left(${chain}, length(${chain}) - 1) || ',', '[') || ${step} || ']'`,
   ].join(" || ',' || ")
-  return `'{"row":' || ordinal::VARCHAR || ',"object_id":' || to_json(object_id)::VARCHAR
-    || ',"source_document_id":' || to_json(document_id)::VARCHAR
-    || ',"passthrough":' || ${passthrough} || ',"source":{' || ${source} || '}}'`
+  // As `lineageLine`.
+  return `concat_ws(chr(9), ordinal, object_id, document_id, ${passthrough}, '{' || ${source} || '}')`
 }
 
 /** What makes a document what it is (batches/document-id.ts computes the same). */

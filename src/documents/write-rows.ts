@@ -167,7 +167,7 @@ function vectorNames({ plan, sources }: WriteRowsRequest): string[] {
   )
 }
 
-/** One text a line, as it is: JSON has no line break of its own. */
+/** One text a line, as it is: there is no line break in it. */
 async function copyLines(session: Session, column: "line" | "lineage", path: string): Promise<void> {
   await session.rows(
     `COPY (SELECT ${column} FROM asked WHERE problem IS NULL ORDER BY ordinal) TO ${quote(path)}

@@ -90,7 +90,7 @@ test("a part answers its documents with fields, source and vectors under the id 
 })
 
 test("a plugin's fields stand over passthrough key by key, and its null and its nested objects replace", async () => {
-  const passthrough = { "a/b~c": 1, nested: { kept: true }, gone: "x", "": "empty", $: 1, ü: '\u0001"\\' }
+  const passthrough = { "a/b~c": 1, nested: { kept: true }, gone: "x", "": "empty", $: 1, ü: '\u0001"\\\t\r\n\u2028' }
   const lineage = await t.writeLineage([
     { row: 0, object_id: "o", passthrough },
     { row: 1, object_id: "p", passthrough },
@@ -115,6 +115,37 @@ test("a plugin's fields stand over passthrough key by key, and its null and its 
     passthrough,
     { a: 1 },
   ])
+})
+
+test("documents become rows and their lineage, whatever stands between a plugin's tokens", async () => {
+  const first = t.request(
+    await t.writeLineage([{ row: 0, object_id: "obj_a" }]),
+    await t.writeScalars([{ row: 0, fields: '{\t"a" :\n[1,\r\t2] }' }]),
+  )
+  expect(await t.documents.writePart(first)).toMatchObject({ ok: true })
+  const part = { part_id: "p", path: first.part, features: [], rows: 1 }
+  const [document] = (await t.documents.list({ parts: [part], limit: 1 })).documents
+  const input = t.spool("input.jsonl")
+  const lineage = t.spool("lineage.tsv")
+  const { collection_id, plugin_id, plugin_version, code_hash } = IDENTITY
+  const written = await t.documents.writeRows({
+    sources: [{ part, first_ordinal: 7 }],
+    first_ordinal: 7,
+    end_ordinal: 8,
+    filters: [],
+    plan: {
+      ...{ collection_id, plugin_id, plugin_version, code_hash },
+      ...{ inputs: [], mime_patterns: [], passthrough: [], include_all_source_fields: true },
+    },
+    input,
+    lineage,
+  })
+  expect(written).toMatchObject({ ordinals: [7], object_ids: ["obj_a"], document_ids: [document?.document_id] })
+  const next = t.request(lineage, await t.writeScalars([{ row: 7, fields: '{"b":3}' }]))
+  expect(await t.documents.writePart(next)).toMatchObject({ ok: true, rows_done: 1 })
+  const { documents } = await t.documents.list({ parts: [{ ...part, path: next.part }], limit: 1 })
+  expect(documents[0]).toMatchObject({ object_id: "obj_a", fields: { a: [1, 2], b: 3 } })
+  expect(documents[0]?.source).toMatchObject({ document_id: document?.document_id })
 })
 
 test("the same request written twice leaves the same bytes and no other file", async () => {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
+import { lineageLine } from "../../src/documents/lineage-line.ts"
 import { type Documents, type PartRef, startDocuments } from "../../src/documents/process.ts"
 import type { WritePartAnswer, WritePartRequest } from "../../src/documents/protocol.ts"
 import { createLog } from "../../src/log.ts"
@@ -70,9 +71,9 @@ export async function startTestDocuments(
     sql,
     spool,
     async writeLineage(rows) {
-      const path = spool("lineage.jsonl")
+      const path = spool("lineage.tsv")
       const full = rows.map((row) => ({ passthrough: {}, source: { bucket_id: "bkt_1" }, ...row }))
-      await writeFile(path, full.map((row) => `${JSON.stringify(row)}\n`).join(""))
+      await writeFile(path, full.map(lineageLine).join(""))
       return path
     },
     async writeScalars(rows) {
