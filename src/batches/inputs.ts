@@ -51,6 +51,15 @@ const SYSTEM_COLUMNS = new Set([
   "source_url",
 ])
 
+/** A blob of which no byte and no name told anything (an address, say) is what its type says. */
+const MIME_OF_TYPE: Partial<Record<string, string>> = {
+  text: "text/plain",
+  image: "image/*",
+  audio: "audio/*",
+  video: "video/*",
+  pdf: "application/pdf",
+}
+
 /** Field names that say a kind of blob (python-surface.md §3.1). */
 export const TYPE_NAMES: Readonly<Record<string, RegExp>> = {
   text: /^text\//,
@@ -116,7 +125,8 @@ export function prepareRow(plan: InputPlan, object: SourceObject, documentId: st
   row.blob_id = primary?.blob_id ?? null
   row.blob_property = primary?.property ?? null
   row.blob_type = primary?.type ?? null
-  row.mime_type = primary?.details.mime_type ?? null
+  // Of the blob that the row is about: it decides which steps handle the row.
+  row.mime_type = primary === null ? null : mimeOf(primary)
   row.size_bytes = primary === null || isInline(primary) ? 0 : (primary.details.size_bytes ?? 0)
   row.data = primary === null ? null : blobValue(primary)
   // Text in a field of the object, without a blob: as good as an inline text blob.
@@ -164,7 +174,13 @@ function inputValue(plan: InputPlan, object: SourceObject, record: Record<string
 
 /** A text input takes text, never the reference of a file that calls itself text. */
 function fits(blob: StoredBlob, type: string, pattern: RegExp): boolean {
-  return pattern.test(blob.details.mime_type ?? "") && (type !== "text" || isInline(blob))
+  return pattern.test(mimeOf(blob) ?? "") && (type !== "text" || isInline(blob))
+}
+
+/** As the bytes or the sender said. `type` stays what the schema calls it, and decides only where nothing else does. */
+function mimeOf(blob: StoredBlob): string | null {
+  const { mime_type: mime } = blob.details
+  return mime === null || mime === "application/octet-stream" ? (MIME_OF_TYPE[blob.type] ?? mime) : mime
 }
 
 /** The blob that an input maps to, in schema order; else the first of a supported type; else the first. */

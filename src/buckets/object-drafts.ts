@@ -13,7 +13,7 @@ import type { BucketUploadRow } from "../metadata/bucket-uploads.ts"
 import type { BucketRow } from "../metadata/buckets.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import { sha256 } from "../sha256.ts"
-import { blobContent } from "./blob-data.ts"
+import { blobContent, inlineMime, textOf } from "./blob-data.ts"
 import { HEAD_BYTES, mimeOfName, mimeType } from "./mime.ts"
 import { fieldType, isTextType, type SchemaField, typesAgree, valueProblem } from "./schema.ts"
 import { assetUrl, type StoredBlob } from "./stored-blob.ts"
@@ -141,7 +141,7 @@ async function prepareBlob(
   }
   const stored = async (sha256: string, bytes: number, claim: string | null, filename: string | null) => {
     const head = await deps.blobs.head(namespace, bucket.bucketId, sha256, HEAD_BYTES)
-    const details = { filename, size_bytes: bytes, mime_type: mimeType(head, claim, filename), hash: sha256 }
+    const details = { filename, size_bytes: bytes, mime_type: await mimeType(head, claim, filename), hash: sha256 }
     return { ...base, sha256, url: assetUrl(bucket.bucketId, sha256), details }
   }
   if (request.upload_id != null) {
@@ -151,20 +151,33 @@ async function prepareBlob(
     }
     const bytes = await heldSize(deps, namespace, bucket, upload.sha256, hold)
     if (bytes === null) return wrong("upload_id", "gone", `the bytes of '${request.upload_id}' went with its object`)
-    const text =
-      isTextType(type) && bytes <= MAX_INLINE_BYTES / 2
-        ? await readText(deps, namespace, bucket, upload.sha256, bytes)
-        : null
-    if (text !== null) return { ...base, data: text, details: { ...inlineDetails(text), filename: upload.filename } }
+    if (isTextType(type) && bytes <= MAX_INLINE_BYTES / 2) {
+      const read = await textOf(await deps.blobs.head(namespace, bucket.bucketId, upload.sha256, bytes))
+      // What is no text stays a file, of the type that it is.
+      if ("text" in read) {
+        const details = { filename: upload.filename, mime_type: inlineMime(upload.content_type, upload.filename) }
+        return { ...base, data: read.text, details: { ...inlineDetails(read.text), ...details } }
+      }
+    }
     return stored(upload.sha256, bytes, upload.content_type, upload.filename)
   }
-  const content = blobContent(request.data, type)
+  const content = await blobContent(request.data, type)
   switch (content.kind) {
     case "problem":
       return wrong("data", "data", content.message)
     case "value": {
       const problem = declared.type === "object" ? null : valueProblem(content.value, declared, ["data"])
-      return problem ?? { ...base, data: content.value, details: inlineDetails(content.value) }
+      if (problem !== null) return problem
+      const details = inlineDetails(content.value)
+      return {
+        ...base,
+        data: content.value,
+        details: {
+          ...details,
+          filename: content.filename ?? null,
+          mime_type: content.mimeType ?? details.mime_type,
+        },
+      }
     }
     case "bytes": {
       const sha256 = await deps.blobs.land(namespace, bucket.bucketId, content.bytes, hold)
@@ -191,16 +204,6 @@ async function prepareBlob(
 async function heldSize(deps: DraftDeps, namespace: Namespace, bucket: OpenBucket, sha256: string, hold: Hold) {
   hold.add(namespace, bucket.bucketId, sha256)
   return deps.blobs.size(namespace, bucket.bucketId, sha256)
-}
-
-/** Plugins read texts inline, so a text file becomes one; null for what is no UTF-8. */
-async function readText(deps: DraftDeps, namespace: Namespace, bucket: OpenBucket, sha256: string, bytes: number) {
-  const content = await deps.blobs.head(namespace, bucket.bucketId, sha256, bytes)
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(content)
-  } catch {
-    return null
-  }
 }
 
 function inlineDetails(value: unknown): StoredBlob["details"] {

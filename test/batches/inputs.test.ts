@@ -80,6 +80,24 @@ describe("what an input column gets", () => {
     )
   })
 
+  test("the MIME type of the blob it is about decides, not the type that the schema calls it; that only where nothing else does", () => {
+    const typed = (mime: string | null, type: StoredBlob["type"]) => {
+      const { details, ...rest } = blob("file", "image/png", { url: "s3://bkt_1/abc" })
+      return rowOf([{ ...rest, type, details: { ...details, mime_type: mime } }])
+    }
+    expect(typed("application/pdf", "image")).toMatchObject({ mime_type: "application/pdf", blob_type: "image" })
+    expect(typed(null, "image").mime_type).toBe("image/*")
+    expect(typed("application/octet-stream", "pdf").mime_type).toBe("application/pdf")
+    expect(typed("application/octet-stream", "object").mime_type).toBe("application/octet-stream")
+    expect(typed(null, "object").mime_type).toBeNull()
+  })
+
+  test("of several blobs the one that an input maps to is what the row is about", () => {
+    const blobs = [blob("note", "text/plain", { data: "words" }), blob("scan", "image/png", { url: "s3://bkt_1/abc" })]
+    expect(rowOf(blobs, mapped("scan"))).toMatchObject({ mime_type: "image/png", blob_property: "scan" })
+    expect(rowOf(blobs, mapped("note"))).toMatchObject({ mime_type: "text/plain", blob_property: "note" })
+  })
+
   test("a user's field never takes the place of what the appliance says of the row", () => {
     const row = rowOf([blob("text", "text/plain", { data: "words" })], {}, { document_id: "mine", object_id: "mine" })
     expect(row).toMatchObject({ document_id: "doc_1", object_id: "obj_1" })

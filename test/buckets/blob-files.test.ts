@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test"
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { mimeType, sniff } from "../../src/buckets/mime.ts"
 import { byteRange } from "../../src/http/byte-range.ts"
 import { nothing, openDomain, PNG, refusal } from "./support.ts"
 
@@ -83,38 +82,6 @@ test("a download is not found for an unknown hash or a deleted bucket", async ()
   expect((await refusal(() => domain.files.open(bucketId, "0".repeat(64)))).type).toBe("NotFoundError")
   domain.buckets.remove(domain.namespace, bucketId)
   expect((await refusal(() => domain.files.open(bucketId, hash))).type).toBe("NotFoundError")
-})
-
-const latin = (text: string) => new Uint8Array(Buffer.from(text, "latin1"))
-
-test("bytes say what they are before the sender and the file name do", () => {
-  const known: [string, string][] = [
-    ["image/png", "\x89PNG\r\n\x1a\n"],
-    ["image/jpeg", "\xff\xd8\xff\xe0"],
-    ["image/gif", "GIF89a"],
-    ["image/webp", "RIFF\x10\0\0\0WEBPVP8 "],
-    ["image/bmp", "BM\x10\0\0\0\0\0\0\0"],
-    ["audio/wav", "RIFF\x10\0\0\0WAVEfmt "],
-    ["audio/mpeg", "ID3\x04"],
-    ["audio/mpeg", "\xff\xfb\x90\x64"],
-    ["audio/flac", "fLaC\0"],
-    ["audio/ogg", "OggS\0"],
-    ["video/mp4", "\0\0\0\x18ftypisom"],
-    ["video/x-msvideo", "RIFF\x10\0\0\0AVI LIST"],
-    ["video/webm", "\x1a\x45\xdf\xa3\x9f\x42\x82\x84webm"],
-    ["video/x-matroska", "\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska"],
-    ["application/pdf", "%PDF-1.7"],
-    ["application/zip", "PK\x03\x04"],
-  ]
-  for (const [mime, head] of known) {
-    expect(sniff(latin(head))).toBe(mime)
-    expect(mimeType(latin(head), "text/html", "x.txt")).toBe(mime)
-  }
-  expect(sniff(latin("BMW is a car"))).toBeNull()
-  expect(mimeType(latin("hello"), "Text/HTML; charset=x", "a.png")).toBe("text/html")
-  expect(mimeType(latin("hello"), null, "a.CSV")).toBe("text/csv")
-  expect(mimeType(latin("hello"), "application/octet-stream", null)).toBe("application/octet-stream")
-  expect(mimeType(latin("PK\x03\x04"), null, "a.xlsx")).toContain("spreadsheetml")
 })
 
 test("a range is one, is whole when it is none, and is refused past the end", () => {

@@ -76,6 +76,34 @@ test("a text file becomes an inline text, and its bytes go", async () => {
   expect(domain.blobPaths()).toEqual([])
 })
 
+test("an upload is typed by its bytes: a PDF that calls itself a picture, and one that calls itself text", async () => {
+  using domain = openDomain()
+  const { bucket_id: bucketId } = domain.bucket()
+  for (const request of [{}, { filename: "content.txt", content_type: "text/plain", blob_property: null }]) {
+    const pdf = Buffer.from(`%PDF-1.4\n1 0 obj <</Type /Catalog>> endobj\n% ${crypto.randomUUID()}\n`)
+    const upload = reserve(domain, bucketId, request)
+    await send(domain, upload.upload_id, pdf)
+    const { object_id: id } = await confirm(domain, bucketId, upload.upload_id)
+    const [blob] = domain.objects.get(domain.namespace, bucketId, id ?? "", false).blobs ?? []
+    expect(blob).toMatchObject({ type: upload.blob_type, details: { mime_type: "application/pdf" } })
+    expect(blob?.properties.url).toBe(`s3://${bucketId}/${sha256(pdf)}`)
+  }
+})
+
+test("a text file keeps the kind of text that it was declared; one with control characters stays a file", async () => {
+  using domain = openDomain()
+  const { bucket_id: bucketId } = domain.bucket()
+  const mimeOf = async (bytes: Buffer, content_type: string, filename: string) => {
+    const upload = reserve(domain, bucketId, { filename, content_type, blob_property: "content" })
+    await send(domain, upload.upload_id, bytes)
+    const { object_id: id } = await confirm(domain, bucketId, upload.upload_id)
+    const [blob] = domain.objects.get(domain.namespace, bucketId, id ?? "", false).blobs ?? []
+    return [blob?.details.mime_type, blob?.properties.data ?? "a file"]
+  }
+  expect(await mimeOf(Buffer.from("a,b"), "text/csv", "a.csv")).toEqual(["text/csv", "a,b"])
+  expect(await mimeOf(Buffer.from("a\0b"), "text/csv", "a.csv")).toEqual(["application/octet-stream", "a file"])
+})
+
 test("an upload that could not become a blob is refused when it is reserved", async () => {
   using domain = openDomain()
   const { bucket_id: bucketId } = domain.bucket()

@@ -77,6 +77,32 @@ for (const [form, data] of [
   })
 }
 
+test("bytes for a text field are its text and keep the kind of text that was declared; what is no text is refused", async () => {
+  using domain = openDomain()
+  const { bucket_id: bucketId } = domain.bucket()
+  const given = (bytes: string, mime_type?: string) => ({
+    property: "content",
+    type: "text",
+    data: { base64: btoa(bytes), ...(mime_type === undefined ? {} : { mime_type, filename: "a.csv" }) },
+  })
+  const created = await create(domain, bucketId, { blobs: [given("a,b", "text/csv"), given("words")] })
+  expect(
+    created.blobs?.map(({ properties, details }) => [properties.data, details.mime_type, details.filename]),
+  ).toEqual([
+    ["a,b", "text/csv", "a.csv"],
+    ["words", "text/plain", null],
+  ])
+  for (const [bytes, why] of [
+    ["%PDF-1.4 and so on", "is application/pdf, not text"],
+    ["a\0b", "is not text"],
+    ["\xff\xd8\xff\xe0\0\x10JFIF", "is image/jpeg, not text"],
+    ["gr\xfc\xdfe", "is not UTF-8 text"],
+  ] as const) {
+    const error = await refusal(() => create(domain, bucketId, { blobs: [given(bytes, "text/plain")] }))
+    expect(error.message).toContain(why)
+  }
+})
+
 test("numbers, lists and objects are kept as they are for fields that take them", async () => {
   using domain = openDomain()
   const { bucket_id: bucketId } = domain.bucket()
