@@ -1,6 +1,6 @@
 """What this plugin takes, what it gives, and what a collection may set."""
 
-from typing import List, Optional
+from typing import Any, Dict, List, Optional
 
 from pydantic import BaseModel, Field
 
@@ -17,6 +17,12 @@ class DocumentOutput(BaseModel):
     pdf_version: Optional[str]
     page_count: Optional[int] = Field(None, description="Pages of a PDF file")
     encrypted: Optional[bool] = Field(None, description="True when a PDF file is encrypted; then no text is found")
+    pages: Optional[List[Dict[str, Any]]] = Field(
+        None,
+        description="With pypdfium2: number, width, height (in points), rotation, text and blocks of each page; a block has "
+        "its text and its box (left, bottom, right, top, from the lower left corner)",
+    )
+    fonts: Optional[List[str]] = Field(None, description="With pypdfium2: names of the fonts")
     byte_count: Optional[int]
     text_found: Optional[bool] = Field(None, description="False for a scan, or a font whose letters cannot be read")
     character_count: Optional[int]
@@ -29,13 +35,15 @@ class DocumentParams(BaseModel):
 
     excerpt_characters: int = Field(default=500, ge=0, le=10_000, description="Length of the excerpt at most")
     max_characters: int = Field(default=200_000, ge=1, le=5_000_000, description="Text after this many is not read")
+    max_pages: int = Field(default=200, ge=1, le=10_000, description="Pages after this many are not read, but counted")
+    max_blocks: int = Field(default=500, ge=0, le=10_000, description="How many blocks of text to tell the place of")
     max_bytes: int = Field(default=67_108_864, ge=1, le=536_870_912, description="Larger files are row errors")
 
 
 metadata = {
     "feature_extractor_name": "document_features",
     "version": "1.0.0",
-    "description": "Pages and text of PDF and text documents, with an embedding of the words",
+    "description": "Pages, text and layout of PDF and text documents, with an embedding of the words",
     "category": "document",
 }
 

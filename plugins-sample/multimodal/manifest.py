@@ -17,10 +17,13 @@ class MultimodalOutput(BaseModel):
     has_text: bool
     word_count: int
     has_image: bool
-    image_format: Optional[str] = Field(None, description="png, jpeg, gif, bmp or webp")
+    image_format: Optional[str] = Field(None, description="png, jpeg, gif, bmp, webp, tiff, avif, …")
     image_width: Optional[int] = Field(None, description="In pixels")
     image_height: Optional[int] = Field(None, description="In pixels")
-    image_decoded: Optional[bool] = Field(None, description="True when the pixels were read (PNG)")
+    image_decoded: Optional[bool] = Field(None, description="True when the pixels were read: of PNG, or with Pillow")
+    perceptual_hash: Optional[str] = Field(
+        None, description="64 bits as 16 hexadecimal digits; copies of another size or format differ in a few bits"
+    )
     brightness: Optional[float] = Field(None, description="Mean, from 0 (black) to 1 (white)")
     contrast: Optional[float] = Field(None, description="Standard deviation of the brightness")
     mean_color: Optional[str] = Field(None, description="#rrggbb")
@@ -31,7 +34,7 @@ class MultimodalParams(BaseModel):
     """Settings of a collection; what is not set keeps its default."""
 
     text_weight: float = Field(default=0.5, ge=0, le=1, description="0 compares images only, 1 texts only")
-    max_pixels: int = Field(default=4_000_000, ge=1, le=16_000_000, description="Larger images are not decoded")
+    max_pixels: int = Field(default=50_000_000, ge=1, le=200_000_000, description="Larger images are not decoded")
     max_bytes: int = Field(default=67_108_864, ge=1, le=1_073_741_824, description="Larger files are row errors")
 
 

@@ -3,7 +3,9 @@
  * program of its own. They pass the scan.
  */
 import type { FileBindings } from "./binding-records.ts"
+import { Kind } from "./node-kinds.ts"
 import { APPLIANCE, OwnModules } from "./own-modules.ts"
+import { children, nameOf, type PythonTree } from "./python-tree.ts"
 import { linePlaces } from "./source-text.ts"
 import { STANDARD_LIBRARY } from "./standard-library.ts"
 
@@ -32,7 +34,10 @@ const PROGRAM_STARTERS = new Map([
 /** One per module is enough; past this a person reads no more. */
 const MAX_NOTES = 200
 
-/** The first import of each module that is neither the plugin's, nor Python's, nor in `environment`. */
+/** What an import raises where the module is missing. */
+const MISSING = new Set(["ImportError", "ModuleNotFoundError", "Exception"])
+
+/** The first import of each module that is neither the plugin's, nor Python's, nor in `environment`, nor done without. */
 export function unknownImports(files: ReadonlyMap<string, FileBindings>, environment: ReadonlySet<string>): Note[] {
   const own = new OwnModules(new Set(files.keys()))
   const seen = new Set<string>()
@@ -42,7 +47,7 @@ export function unknownImports(files: ReadonlyMap<string, FileBindings>, environ
       const top = module.split(".", 1)[0] ?? module
       if (level > 0 || seen.has(top) || STANDARD_LIBRARY.has(top) || APPLIANCE.has(top)) continue
       const instead = PROGRAM_STARTERS.get(top)
-      if (environment.has(top) && instead === undefined) continue
+      if (instead === undefined && (environment.has(top) || canFail(tree, statement))) continue
       if (own.find("", top) !== null || own.find(OwnModules.packageOf(file, 1), top) !== null) continue
       seen.add(top)
       if (notes.length >= MAX_NOTES) return notes
@@ -56,4 +61,20 @@ export function unknownImports(files: ReadonlyMap<string, FileBindings>, environ
     }
   }
   return notes
+}
+
+/** Whether it stands at the top of a `try` that goes on without the module. */
+function canFail(tree: PythonTree, statement: number): boolean {
+  const block = tree.parent[statement] ?? -1
+  const attempt = tree.parent[block] ?? -1
+  if (tree.kind[attempt] !== Kind.try_statement || block !== attempt + 1) return false
+  return children(tree, attempt)
+    .filter((clause) => tree.kind[clause] === Kind.except_clause)
+    .some((clause) => {
+      const body = children(tree, clause).at(-1) ?? clause
+      // `except:` catches all; else one of the names before the body.
+      if (body === clause + 1) return true
+      for (let node = clause + 1; node < body; node++) if (MISSING.has(nameOf(tree, node))) return true
+      return false
+    })
 }

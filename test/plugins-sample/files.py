@@ -9,6 +9,8 @@ import support  # makes numpy importable
 
 import numpy as np
 
+RANDOM = np.random.default_rng(7)
+
 PNG_KINDS = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
@@ -51,6 +53,22 @@ def _guess(chosen: int, row: list[int], above: list[int], index: int, channels: 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def noise(height: int, width: int, channels: int) -> np.ndarray:
+    return RANDOM.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def picture(seed: int, size: int) -> np.ndarray:
+    """Waves that are the same at every size."""
+    at = (np.arange(size) + 0.5) / size
+    chance = np.random.default_rng(seed)
+    total = np.zeros((size, size))
+    for _ in range(12):
+        across, down, phase, height = chance.uniform(0, 4), chance.uniform(0, 4), chance.uniform(0, 6), chance.uniform(1, 3)
+        total += height * np.cos(2 * np.pi * (across * at[None, :] + down * at[:, None]) + phase)
+    scaled = (total - total.min()) / (total.max() - total.min()) * 255
+    return np.repeat(scaled.round().astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def tone(hertz: float, seconds: float = 0.5, rate: int = 16_000, loudness: float = 0.5) -> np.ndarray:
@@ -134,6 +152,26 @@ def avi(frames: int, frames_a_second: int, width: int, height: int) -> bytes:
     streams = _list(b"strl", _riff(b"strh", stream) + _riff(b"strf", form))
     headers = _list(b"hdrl", _riff(b"avih", main) + streams)
     content = b"AVI " + headers + _list(b"movi", b"")
+    return struct.pack("<4sI", b"RIFF", len(content)) + content
+
+def raw_avi(pictures: np.ndarray, frames_a_second: int) -> bytes:
+    """`pictures`: frames x height x width x 3 bytes of red, green and blue, stored as they are."""
+    count, height, width, _ = pictures.shape
+    row = -(-3 * width // 4) * 4
+    size = row * height
+    main = struct.pack("<14I", 1_000_000 // frames_a_second, 0, 0, 0x10, count, 0, 1, size, width, height, 0, 0, 0, 0)
+    stream = struct.pack("<4s4sIHHIIIIIIII4H", b"vids", b"DIB ", 0, 0, 0, 0, 1, frames_a_second, 0, count, size, 0, 0, 0, 0, width, height)
+    form = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, size, 0, 0, 0, 0)
+    headers = _list(b"hdrl", _riff(b"avih", main) + _list(b"strl", _riff(b"strh", stream) + _riff(b"strf", form)))
+    frames = b""
+    index = b""
+    for picture in pictures:
+        # From the lowest row up, blue before green before red, each row filled up to whole words.
+        rows = np.zeros((height, row), np.uint8)
+        rows[:, : 3 * width] = picture[::-1, :, ::-1].reshape(height, -1)
+        index += struct.pack("<4sIII", b"00db", 0x10, 4 + len(frames), size)
+        frames += _riff(b"00db", rows.tobytes())
+    content = b"AVI " + headers + _list(b"movi", frames) + _riff(b"idx1", index)
     return struct.pack("<4sI", b"RIFF", len(content)) + content
 
 

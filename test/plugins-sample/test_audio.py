@@ -85,12 +85,26 @@ class Audio(unittest.TestCase):
             self.assertEqual(describe(data)["format"], name)
         self.assertEqual(describe(b"\xff\xfb\x90\0")["format"], "mp3")
 
-    def test_senseless_headers_are_not_decoded(self) -> None:
+    def test_a_damaged_header_is_an_error_that_says_so(self) -> None:
         whole = wav(tone(440, 0.01))
-        for at, value in ((22, b"\0\0"), (24, bytes(4)), (24, b"\xff\xff\xff\xff"), (34, b"\x07\0"), (20, b"\x55\0")):
-            damaged = whole[:at] + value + whole[at + len(value) :]
-            row = describe(damaged)
-            self.assertEqual((row["format"], row["decoded"]), ("wav", False), (at, value))
+        for at, value in ((22, b"\0\0"), (24, bytes(4)), (24, b"\xff\xff\xff\xff"), (34, b"\x07\0"), (34, b"\0\0")):
+            with self.assertRaisesRegex(ValueError, "the WAV file is damaged: it claims"):
+                describe(whole[:at] + value + whole[at + len(value) :])
+        for cut, missing in ((14, "header"), (36, "sound")):
+            with self.assertRaisesRegex(ValueError, f"the WAV file is damaged: it has no {missing}"):
+                describe(whole[:cut])
+
+    def test_sound_that_is_cut_short_is_read_as_far_as_it_goes(self) -> None:
+        whole = wav(tone(440, 1.0))
+        self.assertEqual(describe(whole[: len(whole) // 2])["duration_seconds"], 0.4993)
+
+    def test_a_coding_that_is_not_read_has_its_figures(self) -> None:
+        whole = wav(tone(440, 0.5, rate=8_000), rate=8_000, bits=8)
+        for coding, bits in ((0x55, 0), (0x11, 4), (7, 8)):
+            other = whole[:20] + struct.pack("<H", coding) + whole[22:34] + struct.pack("<H", bits) + whole[36:]
+            row = describe(other)
+            self.assertEqual((row["format"], row["decoded"], row["duration_seconds"]), ("wav", False, 0.5))
+            self.assertEqual(row["bits_per_sample"], bits or None)
             self.assertIsNotNone(row[PLUGIN.embedding])
 
 

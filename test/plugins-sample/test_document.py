@@ -70,6 +70,11 @@ class Document(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "neither a PDF file nor text.*89 50 4e 47"):
             describe(b"\x89PNG\r\n\x1a\n\0")
 
+    def test_a_pdf_without_a_page_or_a_text_is_damaged(self) -> None:
+        for data in (b"%PDF-1.4\n", b"%PDF-1.7\n1 0 obj <</Type /Catalog>> endobj\n"):
+            with self.assertRaisesRegex(ValueError, "the PDF file is damaged"):
+                describe(data)
+
     def test_hostile_streams_end_soon(self) -> None:
         hostile = [
             zlib.compress(bytes(200_000_000)),
@@ -84,11 +89,11 @@ class Document(unittest.TestCase):
         head = b"1 0 obj <</Filter /FlateDecode>>\nstream\n"
         for body in hostile:
             started = time.process_time()
-            describe(b"%PDF-1.4\n" + head + body + b"\nendstream endobj")
+            describe(b"%PDF-1.4\n/Type /Page " + head + body + b"\nendstream endobj")
             self.assertLess(time.process_time() - started, 10)
         for raw in (b"stream\n" * 500_000, b"/Type /Pages /Count 1 " * 100_000, b"/Type" + b" " * 3_000_000):
             started = time.process_time()
-            describe(b"%PDF-1.4\n" + raw)
+            describe(b"%PDF-1.4\n/Type /Page " + raw)
             self.assertLess(time.process_time() - started, 10)
 
     def test_one_word_makes_a_unit_vector(self) -> None:

@@ -27,8 +27,10 @@ FORBIDDEN_MODULES = set(
     "subprocess ctypes pty fcntl resource multiprocessing threading socket commands popen2 pickle marshal shelve "
     "importlib os sys".split()
 )
+# Beside what every worker has those that a template uses where its requirements.txt names them.
+OPTIONAL = {"document": "pypdfium2", "image": "pillow", "multimodal": "pillow", "video": "av"}
 LIBRARIES = set(
-    "base64 binascii collections contextlib dataclasses itertools math pathlib re struct typing unicodedata zlib "
+    "PIL av pypdfium2 base64 binascii collections contextlib dataclasses io itertools math pathlib re struct typing unicodedata zlib "
     "numpy pandas pydantic engine shared pytest types".split()
 )
 
@@ -89,6 +91,15 @@ class Templates(unittest.TestCase):
                 result = plugin.run([{**plugin.manifest.example_input, "mime_type": mime_type}])
                 size = plugin.manifest.features[0]["embedding_dim"]
                 self.assertEqual(result["my_extractor_embedding"][0].shape, (size,))
+
+    def test_requirements_are_there_to_be_taken_in_and_none_is_needed(self) -> None:
+        for category in CATEGORIES:
+            path = SAMPLES / category / "requirements.txt"
+            self.assertEqual(path.exists(), category in OPTIONAL, category)
+            if path.exists():
+                lines = path.read_text(encoding="utf-8").splitlines()
+                self.assertTrue(all(line.startswith("# ") for line in lines), category)
+                self.assertRegex(lines[-1], f"^# {OPTIONAL[category]}>=")
 
     def test_the_description_is_one_literal_that_occurs_nowhere_else(self) -> None:
         for category in CATEGORIES:

@@ -14,14 +14,18 @@ export function sitePackages(): string {
 export async function runUnittests(
   directory: string,
   topLevel: string,
+  { pattern = "test*.py", environment = {} }: { pattern?: string; environment?: Record<string, string> } = {},
 ): Promise<{ ran: number; code: number; report: string }> {
-  const child = Bun.spawn(["python3", "-B", "-m", "unittest", "discover", "-b", "-s", directory, "-t", topLevel], {
-    cwd: topLevel,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { ...process.env, MIXPEEK_TEST_SITE_PACKAGES: sitePackages() },
-  })
+  const child = Bun.spawn(
+    ["python3", "-B", "-m", "unittest", "discover", "-b", "-p", pattern, "-s", directory, "-t", topLevel],
+    {
+      cwd: topLevel,
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, MIXPEEK_TEST_SITE_PACKAGES: sitePackages(), ...environment },
+    },
+  )
   const [out, report] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
   const code = await child.exited
   return { ran: Number(/^Ran (\d+) test/m.exec(report)?.[1] ?? 0), code, report: `${out}${report}` }

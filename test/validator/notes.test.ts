@@ -30,6 +30,24 @@ test("an import that the environment lacks passes, and is noted once at its firs
   })
 })
 
+test("an import that the plugin does without is not noted", () => {
+  const attempt = (clause: string) => `try:\n    from unheard import x\n${clause}:\n    x = None\n`
+  const noted = (text: string) => report(text, { environment }).notes.length
+  for (const clause of [
+    "except ImportError",
+    "except ModuleNotFoundError as error",
+    "except (OSError, ImportError)",
+    "except ValueError:\n    x = 1\nexcept Exception",
+    "except",
+  ]) {
+    expect(noted(attempt(clause))).toBe(0)
+  }
+  expect(noted(attempt("except ValueError"))).toBe(1)
+  expect(noted("try:\n    x = 1\nexcept ImportError:\n    import unheard\n")).toBe(1)
+  expect(noted("try:\n    x = 1\nexcept ImportError:\n    x = 2\nelse:\n    import unheard\n")).toBe(1)
+  expect(noted("try:\n    import ffmpeg\nexcept ImportError:\n    ffmpeg = None\n")).toBe(1)
+})
+
 test("the plugin's own modules and the appliance's are no strangers", () => {
   const sources = {
     "manifest.py": "import helpers\nfrom lib.words import x\nfrom . import anything\nimport shared.plugins, engine\n",

@@ -53,7 +53,7 @@ class AudioProcessor:
         return batch
 
     def describe(self, data: Optional[bytes]) -> Dict[str, Any]:
-        """The output columns for the bytes of one audio file. Never raises: what cannot be known is None."""
+        """The output columns for the bytes of one audio file. Raises ValueError for a damaged WAV file."""
         wav = read_wav(data or b"")
         header = read_header(data or b"") if wav is None else _wav_header(wav)
         samples = None if wav is None else wav.samples(self.config.max_seconds * wav.sample_rate)
@@ -70,7 +70,7 @@ class AudioProcessor:
 
 
 def _wav_header(wav: Wav) -> AudioHeader:
-    return AudioHeader("wav", wav.sample_rate, wav.channels, wav.bits, round(wav.frames / wav.sample_rate, 4))
+    return AudioHeader("wav", wav.sample_rate, wav.channels, wav.bits or None, wav.seconds)
 
 
 def _embedding(data: bytes, log_mel: Optional[np.ndarray]) -> Optional[np.ndarray]:

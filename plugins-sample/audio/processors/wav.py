@@ -19,15 +19,24 @@ class Wav:
     channels: int
     bits: int
     encoding: int
+    bytes_a_second: int
     body: memoryview  # the samples as they are stored
 
     @property
     def frames(self) -> int:
-        """Samples of one channel."""
+        """Samples of one channel, of a coding that has them one after the other."""
         return len(self.body) // (self.channels * self.bits // 8)
+
+    @property
+    def seconds(self) -> Optional[float]:
+        if self.encoding in (PCM, FLOAT):
+            return round(self.frames / self.sample_rate, 4)
+        return round(len(self.body) / self.bytes_a_second, 4) if self.bytes_a_second else None
 
     def samples(self, limit_frames: int) -> Optional[np.ndarray]:
         """The first frames as one channel (the mean of all), from -1 to 1; None for a coding that is not PCM."""
+        if self.encoding not in (PCM, FLOAT):
+            return None
         frames = min(self.frames, limit_frames, MOST_SAMPLES // self.channels)
         stored = self.body[: frames * self.channels * self.bits // 8]
         values = _decode(stored, self.bits, self.encoding)
@@ -39,7 +48,7 @@ class Wav:
 
 
 def read_wav(data: bytes) -> Optional[Wav]:
-    """None when this is not a WAV file or its header is cut short or senseless. Never raises.
+    """None when this is not a WAV file. Raises ValueError when its header is cut short or senseless.
 
     A file whose sound is cut short, or that was streamed and so does not know its length, is read as far as it goes.
     """
@@ -55,16 +64,18 @@ def read_wav(data: bytes) -> Optional[Wav]:
         elif name == b"data" and description is not None:
             return _describe(description, body)
         position += 8 + length + length % 2
-    return None
+    raise ValueError(f"the WAV file is damaged: it has no {'header' if description is None else 'sound'}")
 
 
-def _describe(description: memoryview, body: memoryview) -> Optional[Wav]:
-    encoding, channels, sample_rate, _, _, bits = struct.unpack_from("<HHIIHH", description)
+def _describe(description: memoryview, body: memoryview) -> Wav:
+    encoding, channels, sample_rate, bytes_a_second, _, bits = struct.unpack_from("<HHIIHH", description)
     if encoding == EXTENSIBLE and len(description) >= 26:
         encoding = struct.unpack_from("<H", description, 24)[0]
-    if not channels or not 0 < sample_rate <= HIGHEST_SAMPLE_RATE or bits < 8 or bits % 8:
-        return None
-    return Wav(sample_rate, channels, bits, encoding, body)
+    if not channels or not 0 < sample_rate <= HIGHEST_SAMPLE_RATE:
+        raise ValueError(f"the WAV file is damaged: it claims {channels} channels of {sample_rate} samples a second")
+    if encoding in (PCM, FLOAT) and (bits < 8 or bits % 8):
+        raise ValueError(f"the WAV file is damaged: it claims samples of {bits} bits")
+    return Wav(sample_rate, channels, bits, encoding, bytes_a_second, body)
 
 
 def _decode(stored: memoryview, bits: int, encoding: int) -> Optional[np.ndarray]:

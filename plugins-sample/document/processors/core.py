@@ -1,7 +1,7 @@
-"""The extractor: PDF and text documents in; pages, text and an embedding of the text out.
+"""The extractor: PDF and text documents in; pages with text and layout, and an embedding of the text out.
 
-`pdf.py` finds the text of simple PDF files. For scans and unusual fonts put a PDF library's reader in its place and its
-name into the manifest's `dependencies`.
+With pypdfium2 (requirements.txt) PDF files are read with their layout (`pdf_layout.py`); without it `pdf.py` counts pages and
+finds the text of simple files.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,13 @@ import pandas as pd
 
 from .document_bytes import read_document
 from .pdf import Pdf, read_pdf
+from .pdf_layout import Limits, read_layout
 from .word_hashing import WORD, embed_words
 
 EMBEDDING = "document_features_embedding"
+
+# Readers find it within so many bytes, whatever stands before.
+PDF = b"%PDF-"
 
 
 @dataclass
@@ -22,6 +26,8 @@ class DocumentConfig:
 
     excerpt_characters: int = 500
     max_characters: int = 200_000
+    max_pages: int = 200
+    max_blocks: int = 500
     max_bytes: int = 64 * 1024 * 1024
 
 
@@ -44,8 +50,8 @@ class DocumentProcessor:
         return batch
 
     def describe(self, data: Optional[bytes]) -> Dict[str, Any]:
-        """The output columns for the bytes of one document. Raises ValueError when they are neither PDF nor text."""
-        pdf = None if data is None else read_pdf(data, self.config.max_characters)
+        """The output columns for one document. Raises ValueError for a damaged one, and what is neither PDF nor text."""
+        pdf = None if data is None else self._pdf(data)
         text = pdf.text if pdf else _decode_text(data)
         text = None if text is None else text[: self.config.max_characters]
         return {
@@ -59,11 +65,23 @@ class DocumentProcessor:
             "excerpt": None if text is None else text[: self.config.excerpt_characters],
         }
 
+    def _pdf(self, data: bytes) -> Optional[Pdf]:
+        """None when this is not a PDF file."""
+        if PDF not in data[:1024]:
+            return None
+        limits = Limits(self.config.max_pages, self.config.max_characters, self.config.max_blocks)
+        return read_layout(data, limits) or read_pdf(data, self.config.max_characters)
+
 
 def _pdf_columns(pdf: Optional[Pdf]) -> Dict[str, Any]:
-    if pdf is None:
-        return {"pdf_version": None, "page_count": None, "encrypted": None}
-    return {"pdf_version": pdf.version, "page_count": pdf.page_count, "encrypted": pdf.encrypted}
+    known = Pdf(None, None, False, None) if pdf is None else pdf
+    return {
+        "pdf_version": known.version,
+        "page_count": known.page_count,
+        "encrypted": None if pdf is None else known.encrypted,
+        "pages": known.pages,
+        "fonts": known.fonts,
+    }
 
 
 def _decode_text(data: Optional[bytes]) -> Optional[str]:

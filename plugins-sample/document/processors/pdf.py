@@ -1,6 +1,6 @@
 """Reads PDF files far enough to count pages and find text, with zlib and the standard library alone.
 
-Found is text in streams that are plain or compressed with Flate, drawn by the operators Tj, TJ, ' and ", in fonts whose
+Used where pypdfium2 is not installed (`pdf_layout.py`). Found is text in streams that are plain or compressed with Flate, drawn by the operators Tj, TJ, ' and ", in fonts whose
 codes are those of Latin letters. Text in fonts of other codes, and scanned pages, need a PDF library.
 """
 
@@ -8,7 +8,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from itertools import islice
-from typing import Iterator, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from .pdf_text import text_of_stream
 
@@ -33,10 +33,12 @@ class Pdf:
     page_count: Optional[int]
     encrypted: bool
     text: Optional[str]
+    pages: Optional[List[Dict[str, Any]]] = None  # the layout, which `pdf_layout.py` reads
+    fonts: Optional[List[str]] = None
 
 
 def read_pdf(data: bytes, max_characters: int) -> Optional[Pdf]:
-    """None when this is not a PDF file. Never raises; what is damaged is left out."""
+    """None when this is not a PDF file. Raises ValueError for one of which nothing is left; what else is damaged is left out."""
     start = data.find(b"%PDF-", 0, 1024)
     if start < 0:
         return None
@@ -56,6 +58,8 @@ def read_pdf(data: bytes, max_characters: int) -> Optional[Pdf]:
             characters += len(part)
             parts.append(part)
     text = "\n".join(part for part in parts if part).strip()
+    if not (tree or pages or text or encrypted):
+        raise ValueError("the PDF file is damaged: it has no pages")
     return Pdf(
         version.group().decode() if version else None,
         tree or pages or None,  # the tree first: a page that an update replaced is in the file twice

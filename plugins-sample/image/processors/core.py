@@ -1,8 +1,7 @@
-"""The extractor: images in; format, size, colours and an embedding out.
+"""The extractor: images in; format, size, colours, a perceptual hash and an embedding out.
 
-PNG files are decoded (`png.py`) and compared by colour and layout. Of other formats the header is read (`header.py`)
-and only the bytes are compared; `decoded` says which it was. To decode those too, put a library's decoder into
-`_decode` and its name into the manifest's `dependencies`.
+With Pillow (requirements.txt) all common formats are decoded (`pixels.py`), without it PNG files. Of what is not decoded
+only the header is read (`header.py`) and the bytes are compared; `decoded` says which it was.
 """
 
 from dataclasses import dataclass
@@ -14,19 +13,17 @@ import pandas as pd
 from .asset import read_asset
 from .byte_statistics import BINS, byte_entropy, byte_histogram
 from .colors import FIELDS, SHADES, color_histogram, describe_colors, layout
-from .header import read_header
-from .png import decode_png
+from .perceptual_hash import perceptual_hash
+from .pixels import Picture, read_picture
 
 EMBEDDING = "image_features_embedding"
-
-UNKNOWN_COLORS = {"brightness": None, "contrast": None, "mean_color": None, "main_color": None}
 
 
 @dataclass
 class ImageConfig:
     """`ImageParams` of the manifest, as the processor gets them; their limits are checked there."""
 
-    max_pixels: int = 4_000_000
+    max_pixels: int = 50_000_000
     max_bytes: int = 64 * 1024 * 1024
 
 
@@ -45,23 +42,20 @@ class ImageProcessor:
         return batch
 
     def describe(self, data: Optional[bytes]) -> Dict[str, Any]:
-        """The output columns for the bytes of one image. Never raises: what cannot be known is None."""
-        header = read_header(data or b"")
-        pixels = self._decode(data or b"", header.format)
+        """The output columns for the bytes of one image. Raises ValueError when they are damaged."""
+        picture = Picture() if data is None else read_picture(data, self.config.max_pixels)
+        pixels = picture.pixels
         return {
             EMBEDDING: None if data is None else _embedding(data, pixels),
-            "format": header.format,
-            "width": header.width,
-            "height": header.height,
+            "format": picture.format,
+            "width": picture.width,
+            "height": picture.height,
             "byte_count": None if data is None else len(data),
             "byte_entropy": None if data is None else byte_entropy(data),
             "decoded": None if data is None else pixels is not None,
-            **(UNKNOWN_COLORS if pixels is None else describe_colors(pixels)),
+            "perceptual_hash": None if pixels is None else perceptual_hash(pixels),
+            **describe_colors(pixels),
         }
-
-    def _decode(self, data: bytes, image_format: Optional[str]) -> Optional[np.ndarray]:
-        """Height x width x 3 bytes of red, green and blue, or None."""
-        return decode_png(data, self.config.max_pixels) if image_format == "png" else None
 
 
 def _embedding(data: bytes, pixels: Optional[np.ndarray]) -> np.ndarray:

@@ -13,14 +13,16 @@ CHANNELS = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGB_ALPHA: 4}
 def decode_png(data: bytes, max_pixels: int) -> Optional[np.ndarray]:
     """Red, green and blue as an array of height x width x 3 bytes.
 
-    None when the file is damaged, of another kind than the above, or has more than `max_pixels`. Never raises.
+    None when the file is of another kind than the above, or has more than `max_pixels`. Raises ValueError when it is damaged.
     """
     chunks = _chunks(data)
     header = chunks.get(b"IHDR", b"")
     if len(header) != 13:
-        return None
+        raise damaged("its header is missing")
     width, height, depth, kind, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    if depth != 8 or interlaced or kind not in CHANNELS or not 0 < width * height <= max_pixels:
+    if not width * height:
+        raise damaged("it has no pixels")
+    if depth != 8 or interlaced or kind not in CHANNELS or width * height > max_pixels:
         return None
 
     channels = CHANNELS[kind]
@@ -28,16 +30,20 @@ def decode_png(data: bytes, max_pixels: int) -> Optional[np.ndarray]:
     try:
         # The limit stops a file that unpacks to more than its header says.
         raw = zlib.decompressobj().decompress(chunks.get(b"IDAT", b""), height * row_bytes)
-    except zlib.error:
-        return None
+    except zlib.error as error:
+        raise damaged("its pixels cannot be unpacked") from error
     if len(raw) != height * row_bytes:
-        return None
+        raise damaged(f"it has {len(raw)} bytes of pixels in place of {height * row_bytes}")
 
     rows = np.frombuffer(raw, np.uint8).reshape(height, row_bytes)
     if rows[:, 0].max() > 4:
-        return None
+        raise damaged("its rows are coded in a way that does not exist")
     pixels = _unfilter(rows[:, 0], rows[:, 1:].reshape(height, width, channels))
     return _colors(pixels, kind, chunks.get(b"PLTE", b""))
+
+
+def damaged(why: str) -> ValueError:
+    return ValueError(f"the image is damaged: {why}")
 
 
 def _chunks(data: bytes) -> Dict[bytes, bytes]:
@@ -82,11 +88,13 @@ def _paeth(left: np.ndarray, above: np.ndarray, corner: np.ndarray) -> np.ndarra
     )
 
 
-def _colors(pixels: np.ndarray, kind: int, palette: bytes) -> Optional[np.ndarray]:
+def _colors(pixels: np.ndarray, kind: int, palette: bytes) -> np.ndarray:
     if kind in (RGB, RGB_ALPHA):
         return pixels[:, :, :3]
     if kind in (GRAY, GRAY_ALPHA):
         return np.repeat(pixels[:, :, :1], 3, axis=2)
     colors = np.frombuffer(palette[: len(palette) // 3 * 3], np.uint8).reshape(-1, 3)
     index = pixels[:, :, 0]
-    return colors[index] if len(colors) and index.max() < len(colors) else None
+    if index.max() >= len(colors):
+        raise damaged("it uses colours that its palette does not have")
+    return colors[index]

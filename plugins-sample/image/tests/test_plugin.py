@@ -43,10 +43,13 @@ def test_a_row_without_an_image_has_none_in_every_column():
     assert run([None]).drop(columns=["image", "mime_type"]).isna().all(axis=None)
 
 
-def test_bytes_of_no_known_format_are_compared_as_bytes():
-    unknown = run([b"no image at all"]).iloc[0]
-    assert unknown["format"] is None and unknown["decoded"] is False
-    assert len(unknown[EMBEDDING]) == features[0]["embedding_dim"]
+def test_the_example_has_a_perceptual_hash_of_64_bits():
+    assert len(bytes.fromhex(run([example_input["image"]])["perceptual_hash"][0])) == 8
+
+
+def test_a_damaged_image_is_an_error():
+    with pytest.raises(ValueError, match="damaged"):
+        run([b"\x89PNG\r\n\x1a\n and nothing more"])
 
 
 def test_an_empty_image_is_an_error():

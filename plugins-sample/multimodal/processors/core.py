@@ -12,14 +12,13 @@ import pandas as pd
 
 from .asset import read_asset
 from .colors import FIELDS, SHADES, color_histogram, describe_colors, layout
-from .header import read_header
-from .png import decode_png
+from .perceptual_hash import perceptual_hash
+from .pixels import Picture, read_picture
 from .word_hashing import DIMENSIONS, WORD, embed_words
 
 EMBEDDING = "multimodal_features_embedding"
 
 IMAGE_DIMENSIONS = SHADES**3 + FIELDS**2
-UNKNOWN_COLORS = {"brightness": None, "contrast": None, "mean_color": None, "main_color": None}
 
 
 @dataclass
@@ -27,7 +26,7 @@ class MultimodalConfig:
     """`MultimodalParams` of the manifest, as the processor gets them; their limits are checked there."""
 
     text_weight: float = 0.5
-    max_pixels: int = 4_000_000
+    max_pixels: int = 50_000_000
     max_bytes: int = 64 * 1024 * 1024
 
 
@@ -49,20 +48,21 @@ class MultimodalProcessor:
         return batch
 
     def describe(self, text: Any, image: Optional[bytes]) -> Dict[str, Any]:
-        """The output columns for one row. Never raises: what cannot be known is None."""
+        """The output columns for one row. Raises ValueError for a damaged image."""
         words = text if isinstance(text, str) else ""
-        header = read_header(image or b"")
-        pixels = decode_png(image, self.config.max_pixels) if image and header.format == "png" else None
+        picture = Picture() if image is None else read_picture(image, self.config.max_pixels)
+        pixels = picture.pixels
         return {
             EMBEDDING: self._embedding(words, pixels),
             "has_text": bool(words.strip()),
             "word_count": sum(1 for _ in WORD.finditer(words)),
             "has_image": image is not None,
-            "image_format": header.format,
-            "image_width": header.width,
-            "image_height": header.height,
+            "image_format": picture.format,
+            "image_width": picture.width,
+            "image_height": picture.height,
             "image_decoded": None if image is None else pixels is not None,
-            **(UNKNOWN_COLORS if pixels is None else describe_colors(pixels)),
+            "perceptual_hash": None if pixels is None else perceptual_hash(pixels),
+            **describe_colors(pixels),
         }
 
     def _embedding(self, text: str, pixels: Optional[np.ndarray]) -> Optional[np.ndarray]:

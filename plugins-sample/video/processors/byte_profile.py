@@ -7,6 +7,7 @@ from .byte_source import ByteSource
 PLACES = 64
 PLACE_BYTES = 4096
 BINS = 64
+DIMENSIONS = BINS + PLACES
 
 
 def byte_profile(source: ByteSource) -> np.ndarray:

@@ -4,7 +4,7 @@ import base64
 import binascii
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Union
 
 import numpy as np
 
@@ -18,6 +18,11 @@ class ByteSource:
         self._data = data
         self._path = path
         self.size = len(data) if path is None else Path(path).stat().st_size
+
+    @property
+    def whole(self) -> Union[bytes, str]:
+        """For a decoder: the bytes in memory, or the path of the file."""
+        return self._data if self._path is None else self._path
 
     def read(self, offset: int, count: int) -> bytes:
         if offset < 0 or offset >= self.size or count <= 0:

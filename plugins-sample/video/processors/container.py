@@ -7,6 +7,10 @@ from typing import List, Optional
 from .byte_source import ByteSource
 
 
+# Of containers that only a decoder reads.
+BEGINNINGS = (("mpeg", b"\0\0\1\xba"), ("flv", b"FLV\1"), ("asf", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"))
+
+
 @dataclass
 class Track:
     """None means that the file does not say."""
@@ -36,7 +40,7 @@ def four_letters(name: bytes) -> str:
 
 
 def container_format(source: ByteSource) -> Optional[str]:
-    """mp4, quicktime, avi, webm, matroska or mpeg-ts, by the first bytes; None for anything else."""
+    """mp4, quicktime, avi, webm, matroska, mpeg-ts, mpeg, flv or asf, by the first bytes; None for anything else."""
     head = source.read(0, 256)
     if head[4:8] == b"ftyp":
         return "quicktime" if head[8:10] == b"qt" else "mp4"
@@ -48,7 +52,7 @@ def container_format(source: ByteSource) -> Optional[str]:
         return "webm" if b"webm" in head else "matroska"
     if len(head) > 188 and head[0] == 0x47 and head[188] == 0x47:
         return "mpeg-ts"
-    return None
+    return next((name for name, magic in BEGINNINGS if head.startswith(magic)), None)
 
 
 def unpack(layout: str, data: bytes, offset: int = 0) -> Optional[tuple]:

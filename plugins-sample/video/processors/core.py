@@ -1,18 +1,22 @@
-"""The extractor: video files in; container, duration, size, tracks and an embedding of the bytes out.
+"""The extractor: video files in; container, duration, tracks, statistics of frames and an embedding out.
 
-Nothing is decoded: the figures are the file's own (`mp4.py`, `avi.py`). Frames need a decoder: put a library's into
-`describe` and its name into the manifest's `dependencies`.
+The figures are the file's own (`mp4.py`, `avi.py`). With PyAV (requirements.txt) frames spread over the video are decoded
+(`frames.py`, `frame_statistics.py`) and compared; without it only the bytes are, and `decoded` is false.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Optional
 
+import numpy as np
 import pandas as pd
 
 from .avi import read_avi
+from .byte_profile import DIMENSIONS as BYTE_DIMENSIONS
 from .byte_profile import byte_profile
 from .byte_source import ByteSource, open_bytes
 from .container import Container, container_format
+from .frame_statistics import DIMENSIONS, describe_frames, embed_frames
+from .frames import Frames, read_frames
 from .mp4 import read_mp4
 
 EMBEDDING = "video_features_embedding"
@@ -22,6 +26,7 @@ EMBEDDING = "video_features_embedding"
 class VideoConfig:
     """`VideoParams` of the manifest, as the processor gets them; their limits are checked there."""
 
+    max_frames: int = 32
     max_tracks: int = 16
 
 
@@ -43,12 +48,13 @@ class VideoProcessor:
         return batch
 
     def describe(self, source: Optional[ByteSource]) -> Dict[str, Any]:
-        """The output columns for one video file. Never raises: what cannot be known is None."""
+        """The output columns for one video file. Raises ValueError when it is damaged."""
         container = Container() if source is None else _read(source)
+        frames = None if source is None else read_frames(source.whole, container, self.config.max_frames)
         video, audio = container.track("video"), container.track("audio")
         duration = container.duration_seconds or video.duration_seconds
         return {
-            EMBEDDING: None if source is None else byte_profile(source),
+            EMBEDDING: None if source is None else _embedding(source, frames),
             "container": container.format,
             "duration_seconds": duration,
             "width": video.width,
@@ -59,7 +65,19 @@ class VideoProcessor:
             "byte_count": None if source is None else source.size,
             "bits_per_second": round(source.size * 8 / duration) if source is not None and duration else None,
             "tracks": [asdict(track) for track in container.tracks[: self.config.max_tracks]],
+            "decoded": None if source is None else frames is not None,
+            **describe_frames(frames),
         }
+
+
+def _embedding(source: ByteSource, frames: Optional[Frames]) -> np.ndarray:
+    """Frames and bytes have places of their own, so a decoded video never resembles an undecoded one."""
+    vector = np.zeros(DIMENSIONS + BYTE_DIMENSIONS, np.float32)
+    if frames is None:
+        vector[DIMENSIONS:] = byte_profile(source)
+    else:
+        vector[:DIMENSIONS] = embed_frames(frames)
+    return vector
 
 
 def _read(source: ByteSource) -> Container:
