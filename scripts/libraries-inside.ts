@@ -156,6 +156,15 @@ with av.open(buffer) as container:
     assert sum(1 for _ in container.decode(video=0)) == 10
 return av.__version__`,
   },
+  pypdfium2: {
+    requirements: ["pypdfium2"],
+    use: `import pypdfium2
+document = pypdfium2.PdfDocument.new()
+document.new_page(200, 100)
+assert document[0].get_size() == (200, 100) and document[0].get_textpage().count_chars() == 0
+assert document[0].render(scale=1).to_numpy().shape[:2] == (100, 200)
+return str(pypdfium2.PYPDFIUM_INFO)`,
+  },
   // The lower ends of what the workers themselves need (workers/environments/resolution.ts), in place of the base's own.
   oldest_base: {
     requirements: ["numpy==1.24.4", "pandas==2.0.3", "pyarrow==14.0.2", "pydantic==2.5.3", "orjson==3.9.15"],

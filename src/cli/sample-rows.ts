@@ -5,8 +5,9 @@
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
-import { dirname, extname, join, resolve } from "node:path"
+import { basename, dirname, join, resolve } from "node:path"
 import { z } from "zod"
+import { HEAD_BYTES, mimeType } from "../buckets/mime.ts"
 import type { Manifest } from "../workers/protocol.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { sampleMp4, samplePdf, samplePng, sampleWav } from "./sample-media.ts"
@@ -23,27 +24,6 @@ const MIME: Record<Kind, string> = {
   video: "video/mp4",
   audio: "audio/wav",
   document: "application/pdf",
-}
-
-const MIME_OF_EXTENSION: Record<string, string> = {
-  ".png": "image/png",
-  ".jpg": "image/jpeg",
-  ".jpeg": "image/jpeg",
-  ".gif": "image/gif",
-  ".webp": "image/webp",
-  ".bmp": "image/bmp",
-  ".tiff": "image/tiff",
-  ".mp4": "video/mp4",
-  ".mov": "video/quicktime",
-  ".webm": "video/webm",
-  ".mkv": "video/x-matroska",
-  ".avi": "video/x-msvideo",
-  ".wav": "audio/wav",
-  ".mp3": "audio/mpeg",
-  ".flac": "audio/flac",
-  ".ogg": "audio/ogg",
-  ".m4a": "audio/mp4",
-  ".pdf": "application/pdf",
 }
 
 const TEXTS = [
@@ -130,8 +110,9 @@ export async function authorRows(
         if (kind === "text" || typeof value !== "string" || /^[a-z0-9]+:\/\//i.test(value)) continue
         const path = resolve(dirname(sampleFile), value)
         if (!existsSync(path)) throw new CommandFailed(`Row ${index + 1}: '${name}' names ${path}, which is not there.`)
-        values[name] = (await assets.add(await readFile(path))).url
-        if (name === media[0]?.name) mime = MIME_OF_EXTENSION[extname(path).toLowerCase()] ?? null
+        const bytes = await readFile(path)
+        values[name] = (await assets.add(bytes)).url
+        if (name === media[0]?.name) mime = await mimeType(bytes.subarray(0, HEAD_BYTES), null, basename(path))
       }
       for (const { name, type } of inputs) values[name] = typed(values[name] ?? null, type)
       return row(index, values, media[0], assets, mime)

@@ -212,9 +212,9 @@ test("5 sample run: --sample-data takes CSV, with quotes and line breaks, and nu
 
 test("5 sample run: --sample-data takes JSON whose binary fields name files beside it", async () => {
   await using directory = await temporaryDirectory()
-  await writeFile(join(directory.path, "picture.png"), samplePng(0))
+  await writeFile(join(directory.path, "picture.jpg"), samplePng(0))
   const sample = join(directory.path, "rows.json")
-  await writeFile(sample, JSON.stringify([{ image: "picture.png" }]))
+  await writeFile(sample, JSON.stringify([{ image: "picture.jpg" }]))
   const { named } = await check(
     {
       "manifest.py": MANIFEST.replace("text: str", "image: str"),

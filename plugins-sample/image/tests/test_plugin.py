@@ -48,7 +48,7 @@ def test_the_example_has_a_perceptual_hash_of_64_bits():
 
 
 def test_a_damaged_image_is_an_error():
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="damaged|no image that the plugin can read"):
         run([b"\x89PNG\r\n\x1a\n and nothing more"])
 
 
