@@ -36,6 +36,7 @@ const REQUESTS: readonly WorkerRequest[] = [
     asset_roots: {},
     concurrency: null,
     call_seconds: null,
+    batch_rows: null,
   },
   { type: "construct_realtime" },
   { type: "predict", request: null },

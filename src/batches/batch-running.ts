@@ -28,6 +28,7 @@ interface Deps
     | "wallMs"
     | "slots"
     | "outputBytes"
+    | "memoryBytes"
     | "onRunFailed"
     | "onBusy"
     | "hold"
@@ -83,6 +84,7 @@ export function batchRunning(deps: Deps) {
     wallMs: config.partitionWallMs,
     slots: config.workers,
     outputBytes: config.outputBytes,
+    memoryBytes: config.workerLimits.memoryBytes,
     onRunFailed: abort,
     hold(batchId, why) {
       if (suspended.hold(batchId, why)) abort(batchId)

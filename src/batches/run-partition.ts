@@ -23,6 +23,7 @@ import { partitionLimits } from "../workers/partition-limits.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers } from "./batch-workers.ts"
+import { type CallMark, readCallMark } from "./call-mark.ts"
 import { HostileOutput } from "./collect.ts"
 import { roomIsShort, workerFoundDiskFull } from "./disk-faults.ts"
 import { writeDocumentRows } from "./document-rows.ts"
@@ -32,7 +33,7 @@ import { identityOf, ownFaults, partitionCommit } from "./partition-commit.ts"
 import { embeddings, missingPlugin, type PartitionRun } from "./partition-context.ts"
 import type { BatchProgress } from "./progress.ts"
 import { type WrittenRows, writeRows } from "./rows.ts"
-import { halves } from "./split.ts"
+import { continuation, halves } from "./split.ts"
 import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
 
 /** A batch is held when this many rows of a run kill their worker or have their output refused, with nothing done in between. */
@@ -62,6 +63,8 @@ interface Deps {
   outputBytes: number
   /** Its worker printed it. */
   onLine: (batchId: string, line: Omit<BatchLogLine, "time">) => void
+  /** Of each worker. */
+  memoryBytes: number
   /** There is no room on a GPU for a run now. */
   onBusy: (batchId: string, collectionId: string) => void
   /** A run failed as a whole: its other workers end. */
@@ -96,17 +99,22 @@ export function partitionRunner(deps: Deps) {
     }
     const directory = spool(partition)
     try {
+      const batchRows = callRows(context, partition)
       const rows =
         context.run.source === null
           ? await writeRows(metadata.read, context.plan, partition, directory, deps.now)
           : await writeDocumentRows(deps, context, partition, directory)
-      const outcome = rows.rows === 0 ? null : await work(context, partition, rows, directory, signal)
+      const outcome = rows.rows === 0 ? null : await work(context, partition, rows, directory, batchRows, signal)
       if (outcome !== null && outcome.kind !== "output") {
-        await settleFailure(context, partition, rows, outcome)
+        await settleFailure(context, partition, rows, outcome, batchRows)
         return
       }
       if (outcome === null) await commitNothing(context, partition, rows)
-      else await commit(context, partition, rows, outcome.directory, directory)
+      else {
+        const committed = await commit(context, partition, rows, outcome.directory, directory)
+        const sufficed = outcome.batchRows ?? partition.batch_rows
+        if (committed && sufficed !== null) learn(context, sufficed)
+      }
     } finally {
       progress.end(partition.partition_id)
       await rm(directory, { recursive: true, force: true })
@@ -134,10 +142,33 @@ export function partitionRunner(deps: Deps) {
     return { run, plan, plugin, namespace, config }
   }
 
+  /** How many rows a step is given at once, at most: by what memory sufficed for, and one by one after a death. */
+  function callRows({ namespace, run }: PartitionRun, partition: PartitionRow): number | null {
+    if (partition.suspect === 1) return 1
+    const key = { namespace_id: namespace.namespaceId, plugin_id: run.plugin_id, code_hash: run.code_hash }
+    const learned = metadata.read.batchSizes.learned(key, deps.memoryBytes)
+    if (learned === null || partition.batch_rows === null) return learned ?? partition.batch_rows
+    return Math.min(learned, partition.batch_rows)
+  }
+
+  /** Later partitions and batches of the same code begin with that many rows a call. */
+  function learn({ namespace, run }: PartitionRun, rows: number): void {
+    const key = { namespace_id: namespace.namespaceId, plugin_id: run.plugin_id, code_hash: run.code_hash }
+    const known = metadata.read.batchSizes.learned(key, deps.memoryBytes)
+    if (known !== null && known <= rows) return
+    metadata.transact((tx) => tx.write.batchSizes.learn(key, rows, deps.memoryBytes, deps.now().toISOString()))
+    log.info({ event: "batch_size_learned", ...key, batch_rows: rows }, "memory suffices for calls of so many rows")
+  }
+
   type Outcome =
-    | { readonly kind: "output"; readonly directory: string }
-    | { readonly kind: "died"; readonly error: WorkerDied }
-    | { readonly kind: "failed"; readonly error: WorkerFailure; readonly run: boolean }
+    | { readonly kind: "output"; readonly directory: string; readonly batchRows: number | null }
+    | { readonly kind: "died"; readonly error: WorkerDied; readonly call: CallMark | null }
+    | {
+        readonly kind: "failed"
+        readonly error: WorkerFailure
+        readonly run: boolean
+        readonly call: CallMark | null
+      }
     | { readonly kind: "aborted" }
     | { readonly kind: "busy" }
 
@@ -146,10 +177,12 @@ export function partitionRunner(deps: Deps) {
     partition: PartitionRow,
     rows: WrittenRows,
     directory: string,
+    batchRows: number | null,
     signal: AbortSignal,
   ): Promise<Outcome> {
     const { plugin, namespace, config, run } = context
     const assets = await assetRoots(deps, context)
+    let call: CallMark | null = null
     const spec: BatchWorkerSpec = {
       namespace,
       plugin,
@@ -199,32 +232,37 @@ export function partitionRunner(deps: Deps) {
             asset_roots: assets,
             concurrency: callsLeft(context, partition),
             call_seconds: callSeconds(deps.silenceMs),
+            batch_rows: batchRows,
           },
           { ...partitionLimits(deps.silenceMs, deps.wallMs), signal },
         )
         if (reply.type !== "failed") {
           const taken = join(directory, "output")
           await rename(output, taken)
-          return { kind: "output", directory: taken }
+          return { kind: "output", directory: taken, batchRows: reply.batch_rows }
         }
         if (workerFoundDiskFull(reply.error) && (await roomIsShort(deps.dataDir))) throw new Error(reply.error.message)
         // What cannot be imported now cannot be imported for the next rows either.
-        return { kind: "failed", error: reply.error, run: reply.error.error_type === "dependency" }
+        const lasting = reply.error.error_type === "dependency"
+        // What filled its memory may be there still.
+        if (ranOutOfMemory(reply.error)) permit.poison()
+        return { kind: "failed", error: reply.error, run: lasting, call: await readCallMark(output) }
       } catch (error) {
         permit.poison()
+        call = await readCallMark(output)
         throw error
       } finally {
         stopListening()
         await rm(exchange, { recursive: true, force: true })
       }
     } catch (error) {
-      if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true }
+      if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true, call }
       if (signal.aborted) return { kind: "aborted" }
-      if (error instanceof EnvironmentGone) return { kind: "failed", error: gone(error), run: true }
+      if (error instanceof EnvironmentGone) return { kind: "failed", error: gone(error), run: true, call }
       if (error instanceof GpuBusy) return { kind: "busy" }
-      if (error instanceof GpuRefused) return { kind: "failed", error: refusal(error), run: true }
+      if (error instanceof GpuRefused) return { kind: "failed", error: refusal(error), run: true, call }
       if (!(error instanceof WorkerDied)) throw error
-      return { kind: "died", error }
+      return { kind: "died", error, call }
     }
   }
 
@@ -240,6 +278,7 @@ export function partitionRunner(deps: Deps) {
     partition: PartitionRow,
     rows: WrittenRows,
     outcome: Exclude<Outcome, { kind: "output" }>,
+    batchRows: number | null,
   ): Promise<void> {
     if (outcome.kind === "busy") deps.onBusy(partition.batch_id, partition.collection_id)
     if (outcome.kind === "aborted" || outcome.kind === "busy") {
@@ -257,10 +296,11 @@ export function partitionRunner(deps: Deps) {
       fail(partition, { error_type, message, traceback: traceback ?? null, stage: stage ?? null })
       return
     }
-    if (partition.rows_in > 1) {
-      ledger.split(partition, halves(metadata.read, partition))
-      return
-    }
+    const memory = outcome.kind === "died" ? outcome.error.outOfMemory : ranOutOfMemory(outcome.error)
+    const next = continuation(metadata.read, partition, { call: outcome.call, memory, batchRows })
+    if (next.kind === "narrow") ledger.tryWithFewer(partition, next)
+    if (next.kind === "split") ledger.split(partition, next.parts)
+    if (next.kind !== "alone") return
     if (outcome.kind === "died" && othersMayHaveKilled(outcome.error) && !suspects.delete(partition.partition_id)) {
       suspects.add(partition.partition_id)
       ledger.release(partition)
@@ -312,18 +352,20 @@ export function partitionRunner(deps: Deps) {
     for (const key of deaths.keys()) if (key.startsWith(`${batchId}/`)) deaths.delete(key)
   }
 
+  /** False when its output was refused. */
   async function commit(
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
     output: string,
     spooled: string,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { run } = context
     try {
       const done = await commitOutput(context, partition, rows, output, spooled)
       suspects.delete(partition.partition_id)
       if (done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)
+      return true
     } catch (error) {
       if (!(error instanceof HostileOutput)) throw error
       log.warn(
@@ -338,7 +380,7 @@ export function partitionRunner(deps: Deps) {
       // As with a death: the row whose output it is stands alone in the end, the others keep theirs.
       if (partition.rows_in > 1) {
         ledger.split(partition, halves(metadata.read, partition))
-        return
+        return false
       }
       await failAlone(context, partition, rows, {
         error_type: "runtime",
@@ -347,6 +389,7 @@ export function partitionRunner(deps: Deps) {
         traceback: null,
         stage: "commit",
       })
+      return false
     }
   }
 
@@ -383,6 +426,10 @@ function refusal({ name, message }: GpuRefused): WorkerFailure {
 /** As for a library that cannot be imported: the run fails visibly, and is repeated when what is missing is back. */
 function gone({ message }: EnvironmentGone): WorkerFailure {
   return { error_type: "dependency", exception: "EnvironmentGone", message, traceback: "", stage: "start" }
+}
+
+function ranOutOfMemory({ error_type: type, exception }: WorkerFailure): boolean {
+  return type === "resource" && exception.endsWith("MemoryError")
 }
 
 /** The kernel when the machine is short of memory, an administrator, the end of the launcher: they kill whoever works. */

@@ -1,8 +1,50 @@
-/** What a partition that ended its worker is cut into. Cut by its rows: those of a retry may be far apart. */
+/**
+ * How a partition goes on whose worker died or ran out of memory: with fewer rows a call, or cut, until the row stands alone. The
+ * call that it died in is known mostly and cut out at once; where it is not, or where what is said of it cannot be, the partition is
+ * halved. Cut by rows, not by ordinals: those of a retry may be far apart.
+ */
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRange, PartitionRow } from "../metadata/partitions.ts"
+import type { CallMark } from "./call-mark.ts"
 
 type Read = Pick<Metadata["read"], "partitions">
+
+/** A call after so many of its size that went well has rows that are the reason, not its size. */
+const STEADY_CALLS = 2
+
+export interface Death {
+  readonly call: CallMark | null
+  /** Of too little memory. */
+  readonly memory: boolean
+  /** Rows a call had at most; null: as many as the steps take. */
+  readonly batchRows: number | null
+}
+
+export type Continuation =
+  | { readonly kind: "alone" }
+  | { readonly kind: "narrow"; readonly batch_rows: number | null; readonly suspect: 0 | 1 }
+  | { readonly kind: "split"; readonly parts: readonly PartitionRange[] }
+
+export function continuation(
+  read: Read,
+  partition: PartitionRow,
+  { call: told, memory, batchRows }: Death,
+): Continuation {
+  if (partition.rows_in === 1) return { kind: "alone" }
+  const call = told !== null && told.first >= partition.first_ordinal && told.last < partition.end_ordinal ? told : null
+  if (call === null) return { kind: "split", parts: halves(read, partition) }
+  const rows = Math.min(call.rows, batchRows ?? call.rows, partition.rows_in)
+  if (memory && rows > 1) {
+    const fewer = Math.floor(rows / 2)
+    if (call.calls <= STEADY_CALLS) return { kind: "narrow", batch_rows: fewer, suspect: 0 }
+    return { kind: "split", parts: around(read, partition, call, { batch_rows: fewer, suspect: 0 }) }
+  }
+  const parts = around(read, partition, call, { batch_rows: null, suspect: 1 })
+  if (parts.length > 1) return { kind: "split", parts }
+  // All its rows are that one call: they are tried one by one, and after that no such word is taken.
+  if (partition.suspect === 0) return { kind: "narrow", batch_rows: partition.batch_rows, suspect: 1 }
+  return { kind: "split", parts: halves(read, partition) }
+}
 
 /** Of a partition of more than one row. */
 export function halves(read: Read, partition: PartitionRow): PartitionRange[] {
@@ -10,24 +52,31 @@ export function halves(read: Read, partition: PartitionRow): PartitionRange[] {
   return cut(read, partition, [middle])
 }
 
+/** The rows before the call as they were, the call's rows by themselves and otherwise, and those behind it. */
+function around(
+  read: Read,
+  partition: PartitionRow,
+  { first, last }: CallMark,
+  ofCall: Pick<PartitionRange, "batch_rows" | "suspect">,
+): PartitionRange[] {
+  // What went well beside it says nothing of how many rows are too many.
+  const outside = { batch_rows: null, suspect: 0 as const }
+  return cut(read, partition, [first, last + 1]).map((part) => ({
+    ...part,
+    ...(part.first_ordinal === first ? ofCall : outside),
+  }))
+}
+
 /** Its parts between these ordinals, in order, without those that are empty. */
 function cut(read: Read, partition: PartitionRow, ordinals: readonly number[]): PartitionRange[] {
-  const { first_ordinal: first, end_ordinal: end } = partition
+  const { first_ordinal: first, end_ordinal: end, rows_in: all, deaths } = partition
   const bounds = [first, ...ordinals, end]
-  const before = bounds.map((ordinal) =>
-    ordinal === end ? partition.rows_in : read.partitions.rowsBefore(partition, ordinal),
-  )
+  const before = bounds.map((ordinal) => (ordinal === end ? all : read.partitions.rowsBefore(partition, ordinal)))
   return bounds.slice(1).flatMap((until, index) => {
     const rows = (before[index + 1] ?? 0) - (before[index] ?? 0)
     if (rows <= 0) return []
     return [
-      {
-        ...partition,
-        first_ordinal: bounds[index] ?? first,
-        end_ordinal: until,
-        rows_in: rows,
-        deaths: partition.deaths + 1,
-      },
+      { ...partition, first_ordinal: bounds[index] ?? first, end_ordinal: until, rows_in: rows, deaths: deaths + 1 },
     ]
   })
 }

@@ -95,6 +95,7 @@ export async function checkSampleRun(
       concurrency: null,
       call_seconds: null,
       asset_roots: { [SAMPLE_BUCKET]: sample.assetRoot },
+      batch_rows: null,
     },
     { ...python.partitionLimits, signal: python.signal },
   )

@@ -4,6 +4,7 @@
  */
 import Database from "better-sqlite3"
 import { apiKeyReader, apiKeyWriter } from "./api-keys.ts"
+import { batchSizeReader, batchSizeWriter } from "./batch-sizes.ts"
 import { batchReader, batchWriter } from "./batches.ts"
 import { bucketUploadReader, bucketUploadWriter } from "./bucket-uploads.ts"
 import { bucketReader, bucketWriter } from "./buckets.ts"
@@ -49,6 +50,7 @@ export function openMetadata(path: string, now: () => Date) {
   const read = {
     apiKeys: apiKeyReader(db, memory),
     batches: batchReader(db),
+    batchSizes: batchSizeReader(db),
     buckets: bucketReader(db),
     bucketUploads: bucketUploadReader(db),
     collections: collectionReader(db),
@@ -67,6 +69,7 @@ export function openMetadata(path: string, now: () => Date) {
   const write = {
     apiKeys: memory.forgetting(apiKeyWriter(db)),
     batches: batchWriter(db),
+    batchSizes: batchSizeWriter(db),
     buckets: bucketWriter(db),
     bucketUploads: bucketUploadWriter(db),
     collections: collectionWriter(db),

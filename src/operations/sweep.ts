@@ -102,6 +102,7 @@ export function sweeper(deps: Deps) {
         if (collection.namespace_id === id) tx.write.collections.eraseIfUnreferenced(collection.collection_id)
       }
       tx.write.buckets.eraseAll(id)
+      tx.write.batchSizes.removeOf(id)
       tx.write.organizations.eraseNamespace(id)
       tx.write.tasks.finishDeletion(id, now().toISOString())
     })

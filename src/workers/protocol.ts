@@ -134,6 +134,8 @@ export const FromWorker = z.discriminatedUnion("type", [
     rows_failed: count,
     rows_out: count,
     /** File names inside the output directory: never a path the worker chose. */
+    /** Rows a call that sufficed after more ran out of memory; null: nothing of the kind. */
+    batch_rows: orNull(z.int().positive()),
     vectors: jsonObject
       .refine((vectors) => Object.keys(vectors).length <= MAX_FEATURES, { abort: true })
       .pipe(z.record(name, z.string().regex(/^\d{1,4}\.f32$/))),
@@ -208,6 +210,8 @@ export const ToWorker = z.discriminatedUnion("type", [
     concurrency: z.int().positive().nullable(),
     /** That one of its calls may await something; null: for ever. */
     call_seconds: z.number().positive().nullable(),
+    /** Rows a step is given at once, at most; null: as many as it takes. */
+    batch_rows: z.int().positive().nullable(),
   }),
   z.object({ type: z.literal("construct_realtime") }),
   z.object({ type: z.literal("predict"), request: z.unknown() }),

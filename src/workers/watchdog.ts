@@ -38,11 +38,17 @@ const SCRATCH_POLL_MS = 1_000
 const KIBIBYTE = 1024
 const MEBIBYTE = 1024 * KIBIBYTE
 
-/** Calls `exceeded` once, with a sentence, as soon as a limit is passed. Linux only: elsewhere nothing is watched. */
+/** A limit that was passed, as a sentence. */
+interface Flaw {
+  readonly what: string
+  readonly memory: boolean
+}
+
+/** Calls `exceeded` once, with a sentence, as soon as a limit is passed; `memory`: that of memory. Linux only: elsewhere nothing is watched. */
 export function watchWorker(
   pid: number,
   { limits, directories }: { limits: WorkerLimits; directories: readonly string[] },
-  exceeded: (what: string) => void,
+  exceeded: (what: string, memory: boolean) => void,
 ): Watch {
   if (process.platform !== "linux") return { begin: () => undefined, stop: () => undefined }
   let watching = true
@@ -53,15 +59,16 @@ export function watchWorker(
     clearInterval(memory)
     clearTimeout(scratch)
   }
-  const end = (what: string | null) => {
-    if (what === null || !watching) return
+  const end = (flaw: Flaw | null) => {
+    if (flaw === null || !watching) return
     stop()
-    exceeded(what)
+    exceeded(flaw.what, flaw.memory)
   }
   const memory = setInterval(() => end(memoryFlaw(pid, limits)), MEMORY_POLL_MS)
   const lookAtScratch = async () => {
     cpuBefore ??= cpuMs(pid) ?? 0
-    end(cpuFlaw(pid, cpuBefore, limits) ?? (await scratchFlaw(pid, directories, limits)))
+    const what = cpuFlaw(pid, cpuBefore, limits) ?? (await scratchFlaw(pid, directories, limits))
+    end(what === null ? null : { what, memory: false })
     if (watching) scratch = setTimeout(lookAtScratch, SCRATCH_POLL_MS)
   }
   let scratch = setTimeout(lookAtScratch, SCRATCH_POLL_MS)
@@ -104,16 +111,18 @@ function usedBytes(status: string): number {
   return (value("RssAnon") + value("RssShmem") + value("VmPTE")) * KIBIBYTE
 }
 
-function memoryFlaw(pid: number, { memoryBytes, memorySetBy = MEMORY_SETTING, threads }: WorkerLimits): string | null {
+function memoryFlaw(pid: number, { memoryBytes, memorySetBy = MEMORY_SETTING, threads }: WorkerLimits): Flaw | null {
   const status = memoryStatus(pid)
   // It has just ended, which is noticed elsewhere.
   if (status === null) return null
   const used = usedBytes(status)
   if (used > memoryBytes) {
-    return `it used ${inMebibytes(used)} of memory, more than its ${inMebibytes(memoryBytes)} (${memorySetBy})`
+    const what = `it used ${inMebibytes(used)} of memory, more than its ${inMebibytes(memoryBytes)} (${memorySetBy})`
+    return { what, memory: true }
   }
   const running = Number(/^Threads:\s*(\d+)/m.exec(status)?.[1] ?? 0)
-  return running > threads ? `it ran ${running} threads, more than its ${threads} (MIXPEEK_WORKER_THREADS)` : null
+  if (running <= threads) return null
+  return { what: `it ran ${running} threads, more than its ${threads} (MIXPEEK_WORKER_THREADS)`, memory: false }
 }
 
 /** The thread that a process began with may end before the others: its own status tells of no memory then. */

@@ -3,6 +3,8 @@ export interface WorkerExit {
   readonly reason: "ended" | "exit" | "signal" | "deadline" | "limit" | "protocol" | "aborted"
   readonly code: number | null
   readonly signal: string | null
+  /** It used more memory than it may, or than the machine has. */
+  readonly outOfMemory: boolean
   /** One sentence for people. */
   readonly message: string
   /** The last lines of the worker's output, at most 16 KiB: the plugin's words, control characters removed. */
@@ -15,6 +17,7 @@ export class WorkerDied extends Error {
   readonly reason: "exit" | "signal" | "deadline" | "limit" | "protocol" | "aborted"
   readonly code: number | null
   readonly signal: string | null
+  readonly outOfMemory: boolean
   readonly lastOutput: string
 
   constructor(exit: WorkerExit) {
@@ -23,6 +26,7 @@ export class WorkerDied extends Error {
     this.reason = exit.reason === "ended" ? "aborted" : exit.reason
     this.code = exit.code
     this.signal = exit.signal
+    this.outOfMemory = exit.outOfMemory
     this.lastOutput = exit.lastOutput
   }
 }

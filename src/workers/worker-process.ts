@@ -31,8 +31,10 @@ export interface ProcessOptions {
   onPrinted(bytes: number): void
   /** May throw ProtocolBreach. */
   onEvent(event: WorkerEvent): void
-  /** Asked once it is reaped: the limit that the kernel ended it for, in words, or null. */
+  /** Asked once it is reaped: the limit of memory that the kernel ended it for, in words, or null. */
   overLimit?(): string | null
+  /** Asked when it was killed and nobody says why: whether the machine had no memory left. */
+  machineRanOutOfMemory?(): boolean
 }
 
 export interface RequestOptions {
@@ -46,7 +48,11 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-type Fault = { readonly reason: "deadline" | "limit" | "protocol" | "aborted"; readonly message: string }
+type Fault = {
+  readonly reason: "deadline" | "limit" | "protocol" | "aborted"
+  readonly message: string
+  readonly memory?: boolean
+}
 
 export interface WorkerProcess {
   readonly pid: number
@@ -63,7 +69,8 @@ export interface WorkerProcess {
   cancel(id: number): void
   /** Ends the worker within the limits while `task` has not settled; `task` must settle when the worker has exited. */
   limited<T>(what: string, task: Promise<T>, options: RequestOptions): Promise<T>
-  fail(reason: Fault["reason"], message: string): void
+  /** `memory`: it used too much of it. */
+  fail(reason: Fault["reason"], message: string, memory?: boolean): void
   end(): Promise<WorkerExit>
 }
 
@@ -74,6 +81,7 @@ export function superviseProcess({
   onEvent,
   onCallFrame,
   overLimit,
+  machineRanOutOfMemory,
 }: ProcessOptions): WorkerProcess {
   const record = recordProcess(child.pid)
   const heard = new Set<() => void>()
@@ -101,9 +109,9 @@ export function superviseProcess({
     onBreach: (breach) => fail("protocol", `it broke the protocol: ${breach.message}`),
   })
 
-  const fail = (reason: Fault["reason"], message: string) => {
+  const fail = (reason: Fault["reason"], message: string, memory = false) => {
     if (fault !== null || gone !== null) return
-    fault = { reason, message }
+    fault = { reason, message, memory }
     // Where it hangs is what its author needs: it prints its stacks, from a signal handler that asks no Python code.
     if (reason === "deadline" && signalProcess(child.pid, "SIGUSR1")) {
       setTimeout(() => signalGroup(child.pid, "SIGKILL"), STACKS_MS)
@@ -121,12 +129,13 @@ export function superviseProcess({
   const finish = async (): Promise<WorkerExit> => {
     const ended = await child.exited
     const over = fault === null ? overLimit?.() : null
-    if (over != null) fault = { reason: "limit", message: over }
+    if (over != null) fault = { reason: "limit", message: over, memory: true }
+    const outOfMemory = fault?.memory ?? (ended.signal === "SIGKILL" && machineRanOutOfMemory?.() === true)
     signalGroup(child.pid, "SIGKILL")
     // Frames and lines that were sent before the death are still in the pipes.
     await settlesWithin(Promise.all([channel.closed, ...outputs.map((output) => output.done)]), DRAIN_MS)
     const stops = outputs.map((output) => output.stop())
-    const exit = describeExit(ended, { fault, ending, lastOutput: tail.toString() })
+    const exit = describeExit(ended, { fault, ending, outOfMemory, lastOutput: tail.toString() })
     gone = exit
     channel.close(new WorkerDied(exit))
     await Promise.all([channel.closed, ...stops])
@@ -199,9 +208,9 @@ export function superviseProcess({
 
 function describeExit(
   { code, signal }: Ending,
-  { fault, ending, lastOutput }: { fault: Fault | null; ending: boolean; lastOutput: string },
+  { fault, ending, ...facts }: { fault: Fault | null; ending: boolean; outOfMemory: boolean; lastOutput: string },
 ): WorkerExit {
-  const how = { code, signal, lastOutput }
+  const how = { code, signal, ...facts }
   if (fault !== null) return { ...how, reason: fault.reason, message: `The worker was ended: ${fault.message}.` }
   if (ending) return { ...how, reason: "ended", message: "The worker was ended on request." }
   if (signal !== null) return { ...how, reason: "signal", message: `The worker was killed by ${signal}.` }

@@ -1,4 +1,4 @@
-import { realpathSync } from "node:fs"
+import { readFileSync, realpathSync } from "node:fs"
 import type { IsolationFacts } from "../isolation-facts.ts"
 import type { IsolationLevel } from "../isolation-levels.ts"
 import type { Log } from "../log.ts"
@@ -135,6 +135,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let greeted = false
   /** During the request at hand. */
   let printed = 0
+  /** Of the machine, when the request at hand began. */
+  let killsBefore = outOfMemoryKills()
   // Without links: at level full there is nothing left of a link in the data directory that a path could follow.
   const pythonTree = realPath(options.pythonTree)
   const scratch = realPath(options.scratch)
@@ -163,6 +165,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       if (printed > most) worker.fail("limit", `it printed more than ${most} bytes (MIXPEEK_WORKER_LOG_MB)`)
     },
     overLimit: () => memoryLimit(options),
+    machineRanOutOfMemory: () => outOfMemoryKills() > killsBefore,
     ...(options.onCallFrame === undefined ? {} : { onCallFrame: options.onCallFrame }),
     onEvent(event) {
       if (event.type !== "hello") {
@@ -191,7 +194,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const watch = watchWorker(
       worker.pid,
       { limits: options.confinement.limits, directories: [scratch, exchange] },
-      (what) => worker.fail("limit", what),
+      (what, memory) => worker.fail("limit", what, memory),
     )
     void worker.exited.then(watch.stop)
     await expectSuccess(
@@ -220,6 +223,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       },
       request(message, limits) {
         printed = 0
+        killsBefore = outOfMemoryKills()
         watch.begin()
         return worker.request(message, limits)
       },
@@ -251,6 +255,15 @@ function memoryLimit({ group, confinement }: WorkerOptions): string | null {
   if (group?.ranOutOfMemory() !== true) return null
   const mebibytes = Math.ceil(confinement.limits.memoryBytes / 1024 ** 2)
   return `it used more than its ${mebibytes} MiB of memory (${confinement.limits.memorySetBy ?? MEMORY_SETTING})`
+}
+
+/** Processes that the kernel has ended since it started because memory was short, groups' included; 0 where it does not tell. */
+function outOfMemoryKills(): number {
+  try {
+    return Number(/^oom_kill (\d+)$/m.exec(readFileSync("/proc/vmstat", "latin1"))?.[1] ?? 0)
+  } catch {
+    return 0
+  }
 }
 
 /** @throws LockDownRefused, WorkerDied */

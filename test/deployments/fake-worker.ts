@@ -37,7 +37,7 @@ export function fakeRevision(id = "rev_1", memoryBytes = 0, overlaps = false) {
       const exited = Promise.withResolvers<WorkerExit>()
       const end = (reason: WorkerExit["reason"], message: string) => {
         fake.alive = false
-        exited.resolve({ reason, message, code: null, signal: null, lastOutput: "" })
+        exited.resolve({ reason, message, code: null, signal: null, outOfMemory: false, lastOutput: "" })
         return exited.promise
       }
       const fake: FakeWorker = {

@@ -130,6 +130,7 @@ class WorkerProcess:
         asset_roots: dict[str, str] | None = None,
         concurrency: int | None = None,
         call_seconds: float | None = None,
+        batch_rows: int | None = None,
     ) -> "Result":
         """run_partition over `rows`, which get `__row` and `document_id` when they lack them."""
         work = os.path.join(self.directory, "work")
@@ -150,6 +151,7 @@ class WorkerProcess:
                 "asset_roots": asset_roots or {},
                 "concurrency": concurrency,
                 "call_seconds": call_seconds,
+                "batch_rows": batch_rows,
             }
         )
         return Result(reply, target, features or [])

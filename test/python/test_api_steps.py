@@ -248,7 +248,7 @@ done = []
 class P:
     def __call__(self, batch):
         if batch["data"][0] == "0":
-            raise MemoryError
+            import module_of_nowhere
         if batch["data"][0] == "1":
             time.sleep(0.3)
             print("ended")
@@ -258,7 +258,7 @@ class P:
             worker.build()
             reply = worker.run(rows(8)).reply
             printed = worker.printed()
-        self.assertEqual((reply["type"], reply["error"]["error_type"]), ("failed", "resource"))
+        self.assertEqual((reply["type"], reply["error"]["error_type"]), ("failed", "dependency"))
         self.assertIn("ended", printed)
 
 

@@ -237,10 +237,36 @@ def step(batch):
         self.assertEqual((result.reply["type"], error["error_type"]), ("failed", "dependency"))
         self.assertIn("module_of_nowhere", error["message"])
 
-    def test_memory_and_missing_services_and_constructors_fail_the_partition(self) -> None:
+    def test_a_call_that_is_too_large_for_memory_is_halved_and_the_size_that_suffices_is_told(self) -> None:
+        step = "def step(batch):\n    if len(batch) > 100: raise MemoryError\n    batch['n'] = len(batch)\n    return batch\n"
+        result = run(step, texts(*map(str, range(3000))))
+        self.assertEqual((result.reply["rows_failed"], len(result.documents)), (0, 3000))
+        self.assertEqual(result.reply["batch_rows"], 64)
+        self.assertEqual({fields["n"] for fields in result.fields[1024:2944]}, {64})
+
+    def test_a_row_that_is_too_large_alone_is_a_resource_error_and_tells_no_size(self) -> None:
+        step = "def step(batch):\n    if '77' in batch['text'].tolist(): raise MemoryError('no room')\n    batch['ok'] = 1\n    return batch\n"
+        result = run(step, texts(*map(str, range(200))))
+        self.assertEqual({row: error["error_type"] for row, error in result.errors.items()}, {77: "resource"})
+        self.assertIsNone(result.reply["batch_rows"])
+
+    def test_no_call_has_more_rows_than_the_appliance_says(self) -> None:
+        step = "def step(batch):\n    batch['n'] = len(batch)\n    return batch\n"
+        with WorkerProcess(plugin_of(HEAD + step + "\nsteps = [step]\n")) as worker:
+            worker.build()
+            result = worker.run(texts(*map(str, range(100))), batch_rows=7)
+        self.assertEqual({fields["n"] for fields in result.fields}, {7, 2})
+
+    def test_rows_that_fail_often_make_calls_smaller_and_the_result_is_the_same(self) -> None:
+        step = "def step(batch):\n    if any(int(text) % 50 == 3 for text in batch['text']): raise ValueError\n    batch['n'] = len(batch)\n    return batch\n"
+        result = run(step, texts(*map(str, range(4000))))
+        self.assertEqual(sorted(result.errors), list(range(3, 4000, 50)))
+        self.assertEqual(result.rows, [row for row in range(4000) if row % 50 != 3])
+        self.assertLess(max(fields["n"] for fields in result.fields[3000:]), 50)
+
+    def test_missing_services_and_constructors_fail_the_partition(self) -> None:
         service = "from engine.inference.intfloat.multilingual_e5_large_instruct.services import *\n"
         cases = {
-            "def step(batch): raise MemoryError": "resource",
             service + "step = StepDefinition(service_class=E5TextEmbeddingBatch, config=E5Config())": "dependency",
             "class P:\n    def __init__(self, config): raise ValueError('no weights')\nstep = StepDefinition(service_class=P)": "runtime",
         }

@@ -309,8 +309,8 @@ class LockedDown(unittest.TestCase):
         for policy in policies()[:1]:
             with WorkerProcess(plugin_of(bomb), policy={**policy, "memory_bytes": 512 << 20}) as worker:
                 worker.build()
-                reply = worker.run([{"text": "a"}]).reply
-                self.assertEqual(reply["error"]["error_type"], "resource")
+                errors = worker.run([{"text": "a"}]).errors
+                self.assertEqual((errors[0]["exception"], errors[0]["error_type"]), ("MemoryError", "resource"))
 
     def test_a_second_lock_down_and_a_missing_grant_are_refused(self) -> None:
         for policy in policies()[:1]:

@@ -13,6 +13,7 @@ const PARTITION: WorkerRequest = {
   asset_roots: {},
   concurrency: null,
   call_seconds: null,
+  batch_rows: null,
 }
 
 test("many requests in flight get their own answers, in whatever order those come", async () => {

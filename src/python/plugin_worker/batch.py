@@ -7,6 +7,7 @@ missing module, no memory, a processor that cannot be built) fails the partition
 
 import gc
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,13 @@ import pandas as pd
 
 from engine.plugins.extractors.pipeline import RowCondition
 from plugin_worker.api_calls import StepCalls
+from plugin_worker.call_mark import CallMark
+from plugin_worker.call_sizes import CallSizes
 from plugin_worker.dataset import prepared
 from plugin_worker.failures import Failure
 from plugin_worker.features import Feature
 from plugin_worker.limits import (
+    CALLS_PER_SHORT_SLICE,
     CHAINED_SLICE_ROWS,
     LIST_CELL,
     SLICE_ROWS,
@@ -53,6 +57,8 @@ class PartitionRequest:
     concurrency: int | None
     # That a call of one may await something; None: for ever.
     call_seconds: float | None
+    # Rows a step is given at once, at most; None: as many as it takes.
+    batch_rows: int | None
 
     @staticmethod
     def parse(message: dict[str, Any]) -> "PartitionRequest":
@@ -65,6 +71,7 @@ class PartitionRequest:
             asset_roots=dict(message.get("asset_roots") or {}),
             concurrency=message.get("concurrency"),
             call_seconds=message.get("call_seconds"),
+            batch_rows=message.get("batch_rows"),
         )
 
 
@@ -74,6 +81,7 @@ def run_partition(
     manifest: Manifest,
     plugin: Plugin,
     calls: StepCalls,
+    sizes: CallSizes,
     report_progress: Report,
 ) -> dict[str, Any]:
     """Counts and files for the reply. Raises RequestFailed when the partition as a whole cannot go on."""
@@ -86,15 +94,19 @@ def run_partition(
     builder = FrameBuilder(inputs)
     outputs = OutputRows(request.features, inputs, _schema_fields(manifest.output_schema))
     rows_in = 0
+    sizes.begin_partition(request.batch_rows)
+    slice_rows = _slice_rows(request.features, len(pipeline.steps), request.batch_rows)
     with (
         PartitionProgress(report_progress, [step.name for step in steps]) as progress,
         PartitionFiles(request.output, request.features) as files,
+        closing(CallMark(request.output)) as mark,
     ):
         calls.begin_partition(request.concurrency, request.call_seconds, lambda: progress.add(0))
-        for rows in read_slices(request.input, _slice_rows(request.features, len(pipeline.steps))):
+        for rows in read_slices(request.input, slice_rows):
             progress.begin(rows_in)
             errors: dict[int, Failure] = {}
-            blocks = _run_slice(rows, builder, steps, outputs, plugin, calls, errors, progress)
+            blocks = _run_slice(rows, builder, steps, outputs, plugin, calls, sizes, mark, errors, progress)
+            mark.clear()
             files.write_slice(rows.row_ids, blocks, errors)
             rows_in += len(rows.rows)
         progress.finish()
@@ -103,6 +115,7 @@ def run_partition(
         "rows_failed": files.rows_failed,
         "rows_out": files.rows_out,
         "vectors": files.vector_files,
+        "batch_rows": sizes.learned,
     }
 
 
@@ -113,13 +126,16 @@ def _run_slice(
     outputs: OutputRows,
     plugin: Plugin,
     calls: StepCalls,
+    sizes: CallSizes,
+    mark: CallMark,
     errors: dict[int, Failure],
     progress: PartitionProgress,
 ) -> list[OutputBlock]:
     frame = builder.frame(rows)
     origins = list(range(len(rows.rows)))
     outputs.begin(rows, frame, errors)
-    run = StepRun(plugin, calls, SliceRows(rows.column("document_id"), rows.column("mime_type"), rows.line_bytes), errors)
+    known = SliceRows(rows.row_ids, rows.column("document_id"), rows.column("mime_type"), rows.line_bytes)
+    run = StepRun(plugin, calls, sizes, mark, known, errors)
     for index, step in enumerate(steps[:-1]):
         pieces: list[Piece] = []
         for piece in progress.of_step(index, run.pieces(step, frame, origins), errors):
@@ -149,11 +165,12 @@ def _with_prepare(pipeline: BuiltPipeline) -> tuple[Step, ...]:
     return (first, *pipeline.steps)
 
 
-def _slice_rows(features: Sequence[Feature], steps: int) -> int:
-    """How many rows fit in memory at once, by the vectors they may carry."""
+def _slice_rows(features: Sequence[Feature], steps: int, batch_rows: int | None) -> int:
+    """How many rows fit in memory at once, by the vectors they may carry, and by what has sufficed for a call."""
     most, cell = (SLICE_ROWS, VECTOR_CELL) if steps <= 1 else (CHAINED_SLICE_ROWS, LIST_CELL)
     row_vectors = sum(feature.embedding_dim for feature in features) * cell
-    return max(SLICE_ROWS_AT_LEAST, min(most, SLICE_VECTORS // max(1, row_vectors)))
+    fitting = max(SLICE_ROWS_AT_LEAST, min(most, SLICE_VECTORS // max(1, row_vectors)))
+    return fitting if batch_rows is None else min(fitting, batch_rows * CALLS_PER_SHORT_SLICE)
 
 
 def _schema_fields(schema: dict[str, Any] | None) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def failure_of(error: BaseException, stage: str, plugin: Plugin | None) -> Failu
 
 def is_fatal(error: BaseException, plugin: Plugin) -> bool:
     """True when every further row would fail the same way, so that trying them says nothing new."""
-    return isinstance(error, ImportError) or _error_type(error, plugin) in ("dependency", "resource")
+    return isinstance(error, ImportError) or _error_type(error, plugin) == "dependency"
 
 
 def safe_text(error: BaseException) -> str:

@@ -58,6 +58,13 @@ RETRY_CAP_SECONDS: Final = 30.0
 OUTAGE_FAILURES: Final = 32
 # A step whose service was not there for so long has its batch held, until somebody resumes it.
 OUTAGE_SECONDS: Final = 600.0
+# Over which it is told how often the rows of a step fail.
+FAILURE_WINDOW_ROWS: Final = 8_192
+# pandas at work on a batch, before its rows are looked at; and less than anything that looks at a row.
+USUAL_CALL_SECONDS: Final = 200e-6
+LEAST_ROW_SECONDS: Final = 0.1e-6
+# Where memory is short, what waits between two steps is as well.
+CALLS_PER_SHORT_SLICE: Final = 16
 
 # A batch of realtime calls: more would keep the first ones waiting for the last.
 MAX_BATCH_CALLS: Final = 256

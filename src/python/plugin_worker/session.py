@@ -12,6 +12,7 @@ from plugin_worker.protocol import Channel, Frame
 
 if TYPE_CHECKING:
     from plugin_worker.api_calls import StepCalls
+    from plugin_worker.call_sizes import CallSizes
     from plugin_worker.realtime import RealtimeService
     from plugin_worker.overlapping_calls import OverlappingCalls
     from plugin_worker.realtime_calls import RealtimeCalls
@@ -28,6 +29,7 @@ class Session:
         self._manifest: Manifest | None = None
         self._pipeline: BuiltPipeline | None = None
         self._calls: StepCalls | None = None
+        self._sizes: CallSizes | None = None
         self._realtime: RealtimeService | None = None
         self._overlaps = False
         self._lines = CallLines()
@@ -53,6 +55,7 @@ class Session:
 
     def build_steps(self, request: Message) -> Message:
         from plugin_worker.api_calls import StepCalls
+        from plugin_worker.call_sizes import CallSizes
         from plugin_worker.steps import ExtractorRequest, build_pipeline
         from plugin_worker.thread_pools import use_share_of_cores
 
@@ -71,12 +74,13 @@ class Session:
                 content_flags=request.get("content_flags") or {},
             )
         self._calls = StepCalls(self.plugin, request.get("call_threads") or API_CALLS)
+        self._sizes = CallSizes()
         return {"type": "steps_built", "steps": [step.as_message() for step in self._pipeline.steps]}
 
     def run_partition(self, request: Message, send_event: Callable[[Message], None]) -> Message:
         from plugin_worker.batch import PartitionRequest, run_partition
 
-        if self._pipeline is None or self._calls is None:
+        if self._pipeline is None or self._calls is None or self._sizes is None:
             with plugin_code("run_partition", self.plugin):
                 raise InvalidPlugin("The steps of the plugin have not been built yet.")
         partition = PartitionRequest.parse(request)
@@ -87,6 +91,7 @@ class Session:
             self._read_manifest(),
             self.plugin,
             self._calls,
+            self._sizes,
             lambda event: send_event({**event, **identity}),
         )
         return {"type": "partition_done", **identity, **done}

@@ -1,7 +1,9 @@
 """One step over the rows of a slice: condition, batches, and the row that fails found by halving its batch."""
 
-from collections.abc import Callable, Iterator, Sequence
+import gc
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import pandas as pd
 
 from engine.plugins.extractors.pipeline import RowCondition
 from plugin_worker.api_calls import StepCalls
+from plugin_worker.call_mark import CallMark
+from plugin_worker.call_sizes import CallSizes
 from plugin_worker.failures import Failure, RequestFailed, failure_of, is_fatal
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.row_matching import match_rows
@@ -20,6 +24,7 @@ from plugin_worker.tracebacks import clip
 class SliceRows:
     """What a slice knows of its rows by origin."""
 
+    row_ids: list[int]
     document_ids: list[Any]
     mime_types: list[Any]
     line_bytes: list[int]
@@ -34,12 +39,32 @@ class Piece:
     handled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A call ended by an exception. `failure` is told where it is a row's own; `memory`: there was too little of it."""
+
+    failure: Failure | None
+    memory: bool
+
+
 class StepRun:
     """Runs steps on slices; keeps the first failure of each origin in `errors`."""
 
-    def __init__(self, plugin: Plugin, calls: StepCalls, rows: SliceRows, errors: dict[int, Failure]) -> None:
+    def __init__(
+        self,
+        plugin: Plugin,
+        calls: StepCalls,
+        sizes: CallSizes,
+        mark: CallMark,
+        rows: SliceRows,
+        errors: dict[int, Failure],
+    ) -> None:
         self._plugin = plugin
         self._calls = calls
+        self._sizes = sizes
+        self._mark = mark
+        # Rows of the call at hand that were left as errors by an exception.
+        self._raised = 0
         self._rows = rows
         self._errors = errors
 
@@ -52,6 +77,7 @@ class StepRun:
         stage = f"step {step.name}"
         matching, passing = self._split(step, origins)
         seen: set[int] = set()
+        self._mark.clear()
         of_calls = self._api_calls if step.resource_type == "api" else self._calls_in_turn
         for piece in of_calls(step, stage, frame, origins, matching):
             seen.update(piece.origins)
@@ -81,8 +107,10 @@ class StepRun:
     def _calls_in_turn(
         self, step: Step, stage: str, frame: pd.DataFrame, origins: list[int], matching: Sequence[int]
     ) -> Iterator[Piece]:
-        for start, stop in self._batches(step, origins, matching, step.batch_rows):
+        for start, stop in self._batches(step, origins, matching, lambda: self._sizes.rows(step.name, step.batch_rows)):
+            self._raised = 0
             yield from self._call(step, stage, frame, origins, matching[start:stop])
+            self._sizes.count(step.name, stop - start, self._raised)
 
     def _api_calls(
         self, step: Step, stage: str, frame: pd.DataFrame, origins: list[int], matching: Sequence[int]
@@ -94,7 +122,7 @@ class StepRun:
             matching,
             # Copied: batches that are views of one frame are told apart by what is no business of several threads.
             lambda places: _take(frame, places).copy(),
-            lambda rows: self._batches(step, origins, matching, rows),
+            lambda rows: self._batches(step, origins, matching, lambda: self._sizes.at_most(rows)),
         )
         for outcome in outcomes:
             of_call = [origins[place] for place in outcome.places]
@@ -105,39 +133,65 @@ class StepRun:
                 self._errors.setdefault(origin, outcome.failure)
 
     def _batches(
-        self, step: Step, origins: list[int], places: Sequence[int], rows: int
+        self, step: Step, origins: list[int], places: Sequence[int], rows: Callable[[], int]
     ) -> Iterator[tuple[int, int]]:
-        if step.batch_input is None:
-            for start in range(0, len(places), rows):
-                yield start, min(start + rows, len(places))
-            return
-        start, size = 0, 0
-        for index, place in enumerate(places):
-            size += self._rows.line_bytes[origins[place]]
-            if index > start and (index - start >= rows or size > step.batch_input):
-                yield start, index
-                start, size = index, self._rows.line_bytes[origins[place]]
-        if start < len(places):
-            yield start, len(places)
+        """`rows` is asked before each."""
+        start = 0
+        while start < len(places):
+            stop = min(start + rows(), len(places))
+            if step.batch_input is not None:
+                stop = start + self._fitting(step.batch_input, [origins[place] for place in places[start:stop]])
+            yield start, stop
+            start = stop
+
+    def _fitting(self, most_bytes: int, origins: Sequence[int]) -> int:
+        """How many of the first rows fit, one at least."""
+        size = 0
+        for count, origin in enumerate(origins):
+            size += self._rows.line_bytes[origin]
+            if count > 0 and size > most_bytes:
+                return count
+        return len(origins)
 
     def _call(
-        self, step: Step, stage: str, frame: pd.DataFrame, origins: list[int], places: Sequence[int]
-    ) -> Iterator[Piece]:
+        self,
+        step: Step,
+        stage: str,
+        frame: pd.DataFrame,
+        origins: list[int],
+        places: Sequence[int],
+        known_to_fail: bool = False,
+    ) -> Generator[Piece, None, bool]:
+        """Returns whether a row of it was left as an error by an exception.
+
+        A half of a failed call whose other half went well holds the row that fails: it is not called whole once more.
+        """
         try:
             service = step.service()
         except BaseException as error:
             raise RequestFailed(failure_of(error, f"construction of {step.name}", self._plugin)) from error
         batch_origins = [origins[place] for place in places]
-        result, failure = self._result(service, _take(frame, places), stage)
-        if failure is not None and len(places) == 1:
-            self._errors.setdefault(batch_origins[0], failure)
-            return
-        if failure is not None:
-            middle = len(places) // 2
-            yield from self._call(step, stage, frame, origins, places[:middle])
-            yield from self._call(step, stage, frame, origins, places[middle:])
-            return
-        yield from self._matched(step, stage, result, batch_origins)
+        raised = None
+        if not known_to_fail or len(places) == 1:
+            began = perf_counter()
+            result, raised = self._result(service, _take(frame, places), batch_origins, stage)
+            if raised is None:
+                self._sizes.went_well(step.name, len(places), perf_counter() - began)
+                yield from self._matched(step, stage, result, batch_origins)
+                return False
+            if raised.failure is not None:
+                self._errors.setdefault(batch_origins[0], raised.failure)
+                self._raised += 1
+                return True
+        middle = len(places) // 2
+        memory = raised is not None and raised.memory
+        failed = yield from self._call(step, stage, frame, origins, places[:middle])
+        # Too large a call has no row that is to blame.
+        known = not failed and not memory
+        failed |= yield from self._call(step, stage, frame, origins, places[middle:], known)
+        if memory and not failed:
+            self._sizes.memory_sufficed(len(places) - middle)
+        return failed
 
     def _matched(self, step: Step, stage: str, result: Any, batch_origins: list[int]) -> Iterator[Piece]:
         document_ids = [self._rows.document_ids[origin] for origin in batch_origins]
@@ -148,15 +202,26 @@ class StepRun:
             return
         yield Piece(result, matched, handled=True)
 
-    def _result(self, service: Callable[[Any], Any], batch: pd.DataFrame, stage: str) -> tuple[Any, Failure | None]:
+    def _result(
+        self, service: Callable[[Any], Any], batch: pd.DataFrame, batch_origins: Sequence[int], stage: str
+    ) -> tuple[Any, Raised | None]:
         """The one place where an exception of a step, SystemExit and KeyboardInterrupt too, becomes a value."""
+        row_ids = self._rows.row_ids
+        self._mark.begin(row_ids[batch_origins[0]], row_ids[batch_origins[-1]], len(batch_origins))
         try:
             return self._calls.value(service(batch)), None
         except BaseException as error:
-            failure = failure_of(error, stage, self._plugin)
-            if is_fatal(error, self._plugin):
+            fatal = is_fatal(error, self._plugin)
+            memory = isinstance(error, MemoryError)
+            # A traceback costs more than a small call: it is made of the rows that are to have one.
+            alone = len(batch_origins) == 1
+            failure = failure_of(error, stage, self._plugin) if fatal or alone else None
+            if fatal and failure is not None:
                 raise RequestFailed(failure) from error
-            return None, failure
+        if memory:
+            # What the call had reached is in the frames of its traceback, which may hold one another.
+            gc.collect()
+        return None, Raised(failure, memory)
 
     def _fail(self, origin: int, exception: str, message: str, stage: str) -> None:
         self._errors.setdefault(origin, Failure("runtime", exception, clip(message, 2048), "", stage))
