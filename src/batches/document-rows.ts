@@ -11,7 +11,7 @@ import type { Documents, RowPlan } from "../documents/process.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { RunSource, RunSourceRow } from "../metadata/run-sources.ts"
-import { type InputPlan, TYPE_NAMES } from "./inputs.ts"
+import { type InputPlan, MIME_OF_TYPE, TYPE_NAMES } from "./inputs.ts"
 import { type PartitionRun, partRef } from "./partition-context.ts"
 import { INPUT_BYTES, PARTITION_INPUT_BYTES, type RowInput, type WrittenRows } from "./rows.ts"
 
@@ -177,6 +177,9 @@ function rowPlan(plan: InputPlan): RowPlan {
         mime_pattern: filePattern(name),
       }
     }),
+    mime_of_type: Object.fromEntries(
+      Object.entries(MIME_OF_TYPE).flatMap(([type, mime]) => (mime === undefined ? [] : [[type, mime]])),
+    ),
     mime_patterns: plan.inputTypes.flatMap((type) => filePattern(type) ?? []),
     passthrough: [...passthrough.values()],
     include_all_source_fields: plan.config.include_all_source_fields,

@@ -52,7 +52,7 @@ const SYSTEM_COLUMNS = new Set([
 ])
 
 /** A blob of which no byte and no name told anything (an address, say) is what its type says. */
-const MIME_OF_TYPE: Partial<Record<string, string>> = {
+export const MIME_OF_TYPE: Readonly<Partial<Record<string, string>>> = {
   text: "text/plain",
   image: "image/*",
   audio: "audio/*",

@@ -121,6 +121,8 @@ const RowPlan = z.object({
       }),
     )
     .max(MAX_NAMES),
+  /** What a file is of which no byte and no name told anything, by its type. */
+  mime_of_type: z.record(Name, Name),
   /** RE2; files that the plugin takes. */
   mime_patterns: z.array(z.string().max(256)).max(MAX_NAMES),
   /** Targets are distinct. */

@@ -36,7 +36,7 @@ export function rowSql(plan: RowPlan, vectorOf: (name: string) => string | null,
   const byProperty = (property: string) => firstBlob(`json_extract_string(blob, '/property') = ${text(property)}`)
   const byType = (patterns: readonly string[]) =>
     firstBlob(
-      `(${patterns.map((pattern) => `regexp_matches(coalesce(json_extract_string(blob, '/details/mime_type'), ''), ${text(pattern)})`).join(" OR ")})`,
+      `(${patterns.map((pattern) => `regexp_matches(coalesce(${mimeOf("blob", plan)}, ''), ${text(pattern)})`).join(" OR ")})`,
     )
   const fitting = plan.mime_patterns.length === 0 ? null : byType(plan.mime_patterns)
   const blobFor = (input: Input): string => {
@@ -71,6 +71,7 @@ export function rowSql(plan: RowPlan, vectorOf: (name: string) => string | null,
   return {
     values: [
       `${MINIFIED} AS plain`,
+      "json_extract(source, '/chain')::VARCHAR AS chain",
       ...inputs.map((input, index) => `${own(input)} AS value_${index}`),
       ...inputs.map((input, index) => `CASE WHEN value_${index} IS NULL THEN ${blobFor(input)} END AS blob_${index}`),
       ...passed.map(
@@ -114,6 +115,14 @@ function fieldJson(path: string, parameters: Parameters): string {
 const key = (name: string) => quote(`${JSON.stringify(name)}:`)
 const blobText = (path: string) => `coalesce(json_extract(primary_blob, '${path}')::VARCHAR, 'null')`
 
+/** As the bytes or the sender said, else as the blob's type does (batches/inputs.ts). */
+function mimeOf(blob: string, { mime_of_type: ofType }: RowPlan): string {
+  const said = `json_extract_string(${blob}, '/details/mime_type')`
+  const types = Object.entries(ofType).map(([type, mime]) => `WHEN ${quote(type)} THEN ${quote(mime)}`)
+  const byType = types.length === 0 ? "NULL" : `CASE json_extract_string(${blob}, '/type') ${types.join(" ")} END`
+  return `coalesce(nullif(${said}, 'application/octet-stream'), ${byType}, ${said})`
+}
+
 /** The document's fields, and over them what the appliance says: of two equal keys the worker's readers take the last. */
 function rowText(plan: RowPlan, inputs: readonly Input[], text: (value: string) => string): string {
   const members: [name: string, sql: string][] = [
@@ -124,14 +133,17 @@ function rowText(plan: RowPlan, inputs: readonly Input[], text: (value: string) 
       return [input.name, `coalesce(value_${place}, json_extract(blob_${place}, '/url')::VARCHAR, ${fallback})`]
     }),
     ["__row", "ordinal::VARCHAR"],
-    ["document_id", `to_json(${documentIdSql(plan, "document_id", "'0'", text)})::VARCHAR`],
-    ["object_id", "to_json(object_id)::VARCHAR"],
+    ["document_id", quoted(documentIdSql(plan, "document_id", "'0'", text))],
+    ["object_id", quoted("object_id")],
     ["collection_id", `to_json(${text(plan.collection_id)})::VARCHAR`],
     ["feature_extractor_id", `to_json(${text(plan.plugin_id)})::VARCHAR`],
     ["blob_id", blobText("/blob_id")],
     ["blob_property", blobText("/property")],
     ["blob_type", `CASE WHEN primary_text IS NULL THEN ${blobText("/type")} ELSE '"text"' END`],
-    ["mime_type", `CASE WHEN primary_text IS NULL THEN ${blobText("/details/mime_type")} ELSE '"text/plain"' END`],
+    [
+      "mime_type",
+      `CASE WHEN primary_text IS NULL THEN coalesce(to_json(${mimeOf("primary_blob", plan)})::VARCHAR, 'null') ELSE '"text/plain"' END`,
+    ],
     ["size_bytes", `coalesce(nullif(json_extract(primary_blob, '/details/size_bytes')::VARCHAR, 'null'), '0')`],
     ["data", `coalesce(primary_text, ${blobText("/url")})`],
     ["source_url", blobText("/url")],
@@ -164,22 +176,26 @@ function lineageText(
   const kept = (name: string, absent: string) =>
     member(name, `coalesce(json_extract(source, '/${name}')::VARCHAR, '${absent}')`)
   const step = `'{' || ${[
-    member("collection_id", "to_json(collection_id)::VARCHAR"),
-    member("feature_extractor_id", "to_json(plugin_id)::VARCHAR"),
-    member("document_id", "to_json(document_id)::VARCHAR"),
-    member("timestamp", "to_json(created_at)::VARCHAR"),
+    member("collection_id", quoted("collection_id")),
+    member("feature_extractor_id", quoted("plugin_id")),
+    member("document_id", quoted("document_id")),
+    member("timestamp", quoted("created_at")),
   ].join(" || ',' || ")} || '}'`
-  const chain = "json_extract(source, '/chain')::VARCHAR"
-  const source = [
-    kept("bucket_id", "null"),
-    kept("key_prefix", "null"),
-    kept("blobs", "[]"),
-    member("document_id", "to_json(document_id)::VARCHAR"),
-    member("collection_id", "to_json(collection_id)::VARCHAR"),
-    `'"chain":' || coalesce(left(${chain}, length(${chain}) - 1) || ',', '[') || ${step} || ']'`,
+  const own = [
+    member("document_id", quoted("document_id")),
+    member("collection_id", quoted("collection_id")),
+    `'"chain":' || coalesce(left(chain, length(chain) - 1) || ',', '[') || ${step} || ']'`,
   ].join(" || ',' || ")
+  const root = [kept("bucket_id", "null"), kept("key_prefix", "null"), kept("blobs", "[]")].join(" || ',' || ")
+  // A document of an object has in its source what is to be kept, and nothing else.
+  const source = `CASE WHEN chain IS NULL THEN ${opened("source")} ELSE '{' || ${root} || ',' END || ${own} || '}'`
   // As `lineageLine`.
-  return `concat_ws(chr(9), ordinal, object_id, document_id, ${passthrough}, '{' || ${source} || '}')`
+  return `concat_ws(chr(9), ordinal, object_id, document_id, ${passthrough}, ${source})`
+}
+
+/** Of an id or time that the appliance made: nothing in it is to be escaped. */
+function quoted(sql: string): string {
+  return `'"' || ${sql} || '"'`
 }
 
 /** What makes a document what it is (batches/document-id.ts computes the same). */

@@ -39,16 +39,19 @@ export function runSourceReader(db: Db) {
 }
 
 export function runSourceWriter(db: Db) {
-  // Dead documents of a part keep their ordinals: a position is a place in the file.
+  // Dead documents of a part keep their ordinals: a position is a place in the file. What the run has keeps its place.
   const add = db.prepare<{ batchId: string; collectionId: string; sources: string; ofBatch: string | null }>(
-    `INSERT INTO run_sources (batch_id, collection_id, first_ordinal, part_id, document_rows)
-     SELECT @batchId, @collectionId, coalesce(sum(document_rows) OVER (
+    `WITH had AS MATERIALIZED (
+       SELECT part_id, document_rows FROM run_sources WHERE batch_id = @batchId AND collection_id = @collectionId)
+     INSERT INTO run_sources (batch_id, collection_id, first_ordinal, part_id, document_rows)
+     SELECT @batchId, @collectionId, (SELECT coalesce(sum(document_rows), 0) FROM had) + coalesce(sum(document_rows) OVER (
          ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0), part_id, document_rows
      FROM parts
-     WHERE collection_id IN (SELECT value FROM json_each(@sources)) AND (@ofBatch IS NULL OR batch_id = @ofBatch)`,
+     WHERE collection_id IN (SELECT value FROM json_each(@sources)) AND (@ofBatch IS NULL OR batch_id = @ofBatch)
+       AND part_id NOT IN (SELECT part_id FROM had)`,
   )
   return {
-    /** Fixes what the run reads: all parts that the collections have now, or those that `ofBatch` wrote. */
+    /** What the run reads: all parts that the collections have now, or those that `ofBatch` wrote. New ones come last. */
     fix: (batchId: string, collectionId: string, sources: readonly string[], ofBatch: string | null) =>
       void add.run({ batchId, collectionId, sources: JSON.stringify(sources), ofBatch }),
   }

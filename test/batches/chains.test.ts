@@ -311,6 +311,45 @@ describe("a chain of collections", () => {
     expect(await s.documents(lowest)).toEqual([])
   })
 
+  test("takes what a retry above makes, after what it has, and retries its own rows beside", async () => {
+    const bucket = await s.bucket(["one two", "unchunkable row", "un unmeasurable"])
+    const first = await s.over(inBucket(bucket), chunks)
+    const second = await s.over(of(first), { ...perChunk, field_passthrough: ["chunk"] })
+    const third = await s.over(of(second), { ...perChunk, field_passthrough: ["chunk"] })
+    const before = await s.run(bucket)
+    expect(jobs(before)).toEqual([
+      [3, 2, 1, 0],
+      [4, 3, 1, 0],
+      [3, 3, 0, 0],
+    ])
+    const fixed = (call: string) => call.replace(/^if .*:\n {4}raise .*\n/m, "")
+    await published(s.appliance, { name: "chunker", version: "1.1.0", call: fixed(CHUNKER) })
+    await published(s.appliance, { name: "measure", version: "1.1.0", call: fixed(MEASURE) })
+    for (const collection of [first, second, third]) {
+      const moved = await s.appliance.call("PATCH", `/v1/collections/${collection}`, {
+        body: { feature_extractor: { version: "1.1.0" } },
+      })
+      if (moved.status !== 200) throw new Error(moved.text)
+    }
+    const retried = await s.appliance.call("POST", `/v1/buckets/${bucket}/batches/${before.batch_id}/retry`, {
+      body: { retry_mode: "all" },
+    })
+    expect(retried.body).toMatchObject({ retried_rows: 2, status: "IN_PROGRESS" })
+    const batch = await waitForBatch(s.appliance, bucket, before.batch_id)
+    expect(batch.status).toBe("COMPLETED")
+    expect(jobs(batch)).toEqual([
+      [3, 3, 0, 0],
+      [6, 6, 0, 0],
+      [6, 6, 0, 0],
+    ])
+    const words = (await s.documents(third)).map((document) => document.chunk).sort()
+    expect(words).toEqual(["one", "row", "two", "un", "unchunkable", "unmeasurable"])
+    const tasks = await Promise.all(
+      batch.tier_tasks.map((tier: Batch) => s.appliance.call("GET", `/v1/tasks/${tier.task_id}`)),
+    )
+    expect(tasks.map((task) => task.body.status)).toEqual(["COMPLETED", "COMPLETED", "COMPLETED"])
+  })
+
   test("gives a vector to the input that names it, and files of the root object as they are", async () => {
     const files = textPlugin({
       name: "reader",
