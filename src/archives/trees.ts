@@ -14,9 +14,15 @@ export async function treeHash(directory: string): Promise<string> {
     .filter((entry) => !entry.isDirectory())
     .map((entry) => ({ path: join(entry.parentPath, entry.name), isFile: entry.isFile() }))
     .map(({ path, isFile }) => ({ path, isFile, name: relative(directory, path).split(sep).join("/") }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
+  return filesHash(entries)
+}
+
+/** The same of files that lie anywhere, by the names that they have in the tree. */
+export async function filesHash(
+  files: readonly { readonly name: string; readonly path: string; readonly isFile?: boolean }[],
+): Promise<string> {
   const hash = createHash("sha256")
-  for (const { path, isFile, name } of entries) {
+  for (const { path, isFile = true, name } of [...files].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     hash.update(`${name}\0${isFile ? await fileHash(path) : "not a file"}\n`)
   }
   return hash.digest("hex")

@@ -1,4 +1,5 @@
 /** Requests to an appliance, for the commands that need one. */
+import { open } from "node:fs/promises"
 import { z } from "zod"
 import { ConfigError, clientSettings } from "../config.ts"
 import { CommandFailed } from "./command-failed.ts"
@@ -68,6 +69,31 @@ export function apiClient(options: ClientOptions) {
       const parsed = schema.safeParse(answer)
       if (parsed.success) return parsed.data
       throw new CommandFailed(`${baseUrl} does not answer as an appliance: ${method} ${path} gave something else.`)
+    },
+    /** A route below /v1 that takes the namespace as a header. @throws as `call` */
+    async get<T>(schema: z.ZodType<T>, path: string): Promise<T> {
+      const response = await send(baseUrl, `${baseUrl}/v1${path}`, {
+        headers: { Authorization: `Bearer ${apiKey}`, "X-Namespace": namespace },
+      })
+      const answer: unknown = await response.json().catch(() => null)
+      if (!response.ok) throw new ApiError(response.status, ErrorBody.safeParse(answer).data ?? {})
+      const parsed = schema.safeParse(answer)
+      if (parsed.success) return parsed.data
+      throw new CommandFailed(`${baseUrl} does not answer as an appliance: GET ${path} gave something else.`)
+    },
+    /** Streams what a presigned URL of the appliance gives into a new file. @throws as `call` */
+    async download(url: string, path: string, onChunk: (chunk: Uint8Array) => void): Promise<void> {
+      const response = await send(baseUrl, new URL(url, baseUrl).href, {})
+      if (!response.ok) throw new ApiError(response.status, {})
+      const file = await open(path, "wx", 0o600)
+      try {
+        for await (const chunk of response.body ?? []) {
+          onChunk(chunk)
+          await file.appendFile(chunk)
+        }
+      } finally {
+        await file.close()
+      }
     },
     /** Streams a file to a presigned URL. Returns the ETag without its quotes. @throws as `call` */
     async upload(url: string, path: string, onProgress: (sent: number) => void): Promise<string> {

@@ -15,7 +15,14 @@ import {
 /** Declared together, loaded apart: `plugin init` knows no worker, `plugin list` no scanner. */
 export function pluginCommand(): Command {
   const plugin = new Command("plugin").description("make, test, publish and list feature-extractor plugins")
-  for (const command of [initCommand(), testCommand(), publishCommand(), listCommand(), rulesCommand()])
+  for (const command of [
+    initCommand(),
+    testCommand(),
+    publishCommand(),
+    replayCommand(),
+    listCommand(),
+    rulesCommand(),
+  ])
     plugin.addCommand(command)
   return plugin
 }
@@ -73,6 +80,26 @@ function publishCommand(): Command {
     .addOption(JSON_OUTPUT())
     .addOption(LOG_LEVEL())
     .action(async (options) => (await import("./plugin-publish.ts")).pluginPublish(options))
+}
+
+function replayCommand(): Command {
+  return new Command("replay")
+    .description("run one failed row of a batch on this machine, with what the server gave the plugin")
+    .requiredOption("--batch <id>", "the batch")
+    .requiredOption("--row <number>", "the row, as failed-documents has it")
+    .addOption(PLUGIN_PATH())
+    .option("--bucket <id>", "the batch's bucket (default: asked of the server)")
+    .option("--collection <id>", "whose error, where the row failed in several")
+    .addOption(NAMESPACE())
+    .addOption(API_KEY())
+    .addOption(BASE_URL())
+    .addOption(DATA())
+    .addOption(PYTHON())
+    .addOption(INDEX())
+    .addOption(INDEX_CREDENTIALS())
+    .addOption(JSON_OUTPUT())
+    .addOption(LOG_LEVEL())
+    .action(async (options) => (await import("./plugin-replay.ts")).pluginReplay(options))
 }
 
 function rulesCommand(): Command {

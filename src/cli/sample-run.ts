@@ -24,12 +24,13 @@ export async function sampleRows(
   python: LocalPython,
   manifest: Manifest,
   sampleData: string | undefined,
-): Promise<{ rows: Row[]; assetRoot: string }> {
+): Promise<{ rows: Row[]; assetRoots: Record<string, string> }> {
   const assets = sampleAssets(join(python.scratch, "assets"))
-  if (sampleData === undefined) return { rows: await generatedRows(manifest, assets), assetRoot: assets.root }
+  const assetRoots = { [SAMPLE_BUCKET]: assets.root }
+  if (sampleData === undefined) return { rows: await generatedRows(manifest, assets), assetRoots }
   const path = resolve(sampleData)
   const given = await readSampleData(path, python.nativeDirectory)
-  return { rows: await authorRows(given, path, manifest, assets), assetRoot: assets.root }
+  return { rows: await authorRows(given, path, manifest, assets), assetRoots }
 }
 
 export async function checkPipeline(
@@ -37,15 +38,16 @@ export async function checkPipeline(
   { signal }: LocalPython,
   manifest: Manifest,
   rows: number,
+  parameters: Record<string, unknown> = {},
 ): Promise<{ check: Check; callsOut: boolean }> {
   const defaults = await worker.request(
-    { type: "validate_parameters", parameters: {} },
+    { type: "validate_parameters", parameters },
     { deadlineMs: STEPS_DEADLINE_MS, signal },
   )
   const reply = await worker.request(
     {
       type: "build_steps",
-      parameters: defaults.type === "parameters_valid" ? defaults.parameters : {},
+      parameters: defaults.type === "parameters_valid" ? defaults.parameters : parameters,
       dataset_size: rows,
       content_flags: {},
       feature_extractor_name: manifest.feature_extractor_name,
@@ -73,7 +75,7 @@ export async function checkSampleRun(
   worker: Worker,
   python: LocalPython,
   manifest: Manifest,
-  sample: { rows: readonly Row[]; assetRoot: string },
+  sample: { rows: readonly Row[]; assetRoots: Record<string, string> },
 ): Promise<Check> {
   const name = "Sample run"
   const input = join(python.scratch, "input.jsonl")
@@ -94,7 +96,7 @@ export async function checkSampleRun(
       features,
       concurrency: null,
       call_seconds: null,
-      asset_roots: { [SAMPLE_BUCKET]: sample.assetRoot },
+      asset_roots: sample.assetRoots,
       batch_rows: null,
     },
     { ...python.partitionLimits, signal: python.signal },
