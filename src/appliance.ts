@@ -18,6 +18,7 @@ import { buckets } from "./buckets/buckets.ts"
 import { objects } from "./buckets/objects.ts"
 import { collections } from "./collections/collections.ts"
 import { collectionDocuments } from "./collections/documents.ts"
+import { collectionVersions } from "./collections/versions.ts"
 import { type Config, hostEnvironment, networkOf, searchPath } from "./config.ts"
 import { prepareDataDirectory } from "./data-directory.ts"
 import { realtime } from "./deployments/realtime.ts"
@@ -349,6 +350,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
         void batchDomain.trigger(namespace, bucketId, { object_ids: [...objectIds] }, () => {}),
       now,
     }),
+    versions: collectionVersions({ metadata }),
     blobFiles: files,
     bucketUploads: objectUploads,
     collections: collections({

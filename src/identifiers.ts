@@ -63,6 +63,12 @@ export function pluginId(name: string, version: string): string {
   return `${name}_${version.replaceAll(".", "_")}`
 }
 
+/** Back from the id: a version has three numbers. */
+export function pluginOf(id: string): { readonly name: string; readonly version: string } {
+  const parts = id.split("_")
+  return { name: parts.slice(0, -3).join("_"), version: parts.slice(-3).join(".") }
+}
+
 export function featureUri(name: string, version: string, output?: string): string {
   return output === undefined ? `mixpeek://${name}@${version}` : `mixpeek://${name}@${version}/${output}`
 }

@@ -34,7 +34,7 @@ import { taskModel } from "./tasks.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
-  ledger: Pick<Ledger, "cancel">
+  ledger: Pick<Ledger, "cancel" | "endEmpty">
   suspension: Pick<Suspension, "pause" | "resume">
   now: () => Date
   pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
@@ -85,8 +85,8 @@ export function batches(deps: Deps) {
       live: deps.progress,
     })
   const retry = batchRetry(deps)
-  const { targets, checkObjects, draft, submitted, triggered, recomputed } = submission(deps)
-  const triggerOf = collectionTrigger({ triggered, recomputed })
+  const { targets, checkObjects, draft, submitted, triggered, triggeredByChanges, recomputed } = submission(deps)
+  const triggerOf = collectionTrigger({ triggered, triggeredByChanges, recomputed, endEmpty: ledger.endEmpty })
 
   const stored = (tx: Transaction, namespace: Namespace, batchId: string): BatchRow =>
     find(namespace, batchId, null, tx.read)
@@ -173,7 +173,11 @@ export function batches(deps: Deps) {
       return answer
     },
 
-    /** One batch per source bucket of the collection, or one over the documents of its source collections. */
+    /**
+     * One batch per source bucket of the collection, over what is new or changed, over everything (`reembed`) or over
+     * exactly the objects that are named; or one over the documents of its source collections. A batch with nothing to do
+     * has ended when it is answered.
+     */
     triggerCollection(
       namespace: Namespace,
       identifier: string,

@@ -3,13 +3,17 @@ import { rootBuckets } from "../collections/sources.ts"
 import type { TriggerCollection, TriggerCollectionResponse } from "../contract/collections.ts"
 import { ApplianceError, invalid, notFound } from "../errors.ts"
 import { parseFilter } from "../filtering.ts"
+import type { BatchRow } from "../metadata/batches.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Transaction } from "../metadata/open.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import { ownFilters } from "./chain.ts"
+import type { Ledger } from "./ledger.ts"
 import type { Submission } from "./submission.ts"
 
-export function collectionTrigger({ triggered, recomputed }: Pick<Submission, "triggered" | "recomputed">) {
+type Deps = Pick<Submission, "triggered" | "triggeredByChanges" | "recomputed"> & Pick<Ledger, "endEmpty">
+
+export function collectionTrigger({ triggered, triggeredByChanges, recomputed, endEmpty }: Deps) {
   const tiersOf = (tx: Transaction, batchId: string) =>
     1 + Math.max(0, ...tx.read.batches.runs(batchId).map((run) => run.tier))
 
@@ -28,15 +32,21 @@ export function collectionTrigger({ triggered, recomputed }: Pick<Submission, "t
       return bucket.bucket_id
     })
     refuseForeign("Bucket", included, sources)
-    const batches = included.flatMap((bucketId) => {
+    const shared = {
+      collection_ids: [collection.collection_id],
+      ...governed(request),
+      ...(filters === null ? {} : { filters: filters as Record<string, unknown> }),
+    }
+    const batches = included.flatMap((bucketId): BatchRow[] => {
+      if (request.object_ids == null && request.reembed !== true) {
+        const { batch, nothing } = triggeredByChanges(tx, namespace, bucketId, collection, shared)
+        if (!nothing) return [batch]
+        endEmpty(tx, batch.batch_id)
+        return [tx.read.batches.byId(batch.batch_id) ?? batch]
+      }
       const own = request.object_ids == null ? null : tx.read.objects.present(bucketId, request.object_ids)
       if (own !== null && own.length === 0) return []
-      return triggered(tx, namespace, bucketId, {
-        collection_ids: [collection.collection_id],
-        ...governed(request),
-        ...(own === null ? {} : { object_ids: own }),
-        ...(filters === null ? {} : { filters: filters as Record<string, unknown> }),
-      })
+      return [triggered(tx, namespace, bucketId, { ...shared, ...(own === null ? {} : { object_ids: own }) })]
     })
     const [first] = batches
     if (first === undefined || first.task_id === null) throw notFound("object", request.object_ids?.[0] ?? "")
@@ -46,10 +56,12 @@ export function collectionTrigger({ triggered, recomputed }: Pick<Submission, "t
       task_id: first.task_id,
       collection_id: collection.collection_id,
       total_tiers: tiersOf(tx, first.batch_id),
-      message: `Batch ${batches.map((batch) => batch.batch_id).join(", ")} is queued.`,
+      message: messageOf(batches),
       source_bucket_ids: included,
       source_collection_ids: null,
-      object_count: request.object_ids == null ? null : batches.reduce((sum, batch) => sum + batch.object_count, 0),
+      object_count: batches.every((batch) => batch.membership === "explicit" || batch.finished_at !== null)
+        ? batches.reduce((sum, batch) => sum + batch.object_count, 0)
+        : null,
       document_count: null,
     }
   }
@@ -116,6 +128,16 @@ export function collectionTrigger({ triggered, recomputed }: Pick<Submission, "t
     const chained = tx.read.collections.sources(collection.collection_id).length > 0
     return (chained ? ofCollections : ofBuckets)(tx, namespace, collection, request, filters)
   }
+}
+
+function messageOf(made: readonly BatchRow[]): string {
+  const named = (rows: readonly BatchRow[]) => `Batch ${rows.map((batch) => batch.batch_id).join(", ")}`
+  const ended = made.filter((batch) => batch.finished_at !== null)
+  const queued = made.filter((batch) => batch.finished_at === null)
+  return [
+    ...(queued.length === 0 ? [] : [`${named(queued)} is queued.`]),
+    ...(ended.length === 0 ? [] : [`${named(ended)} has ended: nothing is new or changed that no batch has in hand.`]),
+  ].join(" ")
 }
 
 const governed = ({ failure_policy, priority, max_concurrency }: TriggerCollection) => ({

@@ -6,13 +6,14 @@ import { createReadStream } from "node:fs"
 import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
+import { partRef } from "../collections/versions.ts"
 import { readDead } from "../documents/part-files.ts"
 import type { Documents, RowPlan } from "../documents/process.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { RunSource, RunSourceRow } from "../metadata/run-sources.ts"
 import { type InputPlan, MIME_OF_TYPE, TYPE_NAMES } from "./inputs.ts"
-import { type PartitionRun, partRef } from "./partition-context.ts"
+import type { PartitionRun } from "./partition-context.ts"
 import { INPUT_BYTES, PARTITION_INPUT_BYTES, type RowInput, type WrittenRows } from "./rows.ts"
 
 /** Failed rows that are made again together: what they have on disk meanwhile. */
@@ -43,6 +44,7 @@ export async function writeDocumentRows(
   const rows = written.ordinals.length
   return {
     readAt,
+    readAfter: null,
     input,
     lineage,
     rows,

@@ -12,11 +12,10 @@ import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Job } from "../scheduler/scheduler.ts"
 import { isDiskFault } from "./disk-faults.ts"
 import type { Ledger } from "./ledger.ts"
+import { membershipSlice } from "./membership.ts"
 import type { PartitionRunner } from "./run-partition.ts"
 import { runsUnderWay } from "./runs-under-way.ts"
 
-/** Objects looked at per transaction: one of two million ids would block the event loop for seconds (architecture.md §4). */
-const MEMBERSHIP_SLICE = 10_000
 /** A fault of ours (a full disk, a restarting child) gets another attempt; one that stays fails the run. */
 const MAX_FAULTS = 3
 const FAULT_BACKOFF_MS = 1000
@@ -77,15 +76,11 @@ export function batchDrive({ metadata, ledger, runner, ready, wakeScheduler, log
         if (stopped || current === undefined || current.status !== "PENDING") return false
         const room = (current.membership_limit ?? Number.MAX_SAFE_INTEGER) - current.object_count
         if (room <= 0) return false
-        // A slice is bounded by what is looked at, not by what passes: a filter that fits little must not block the loop.
-        const through = tx.read.objects.scanEnd(current.bucket_id, current.membership_next, MEMBERSHIP_SLICE)
-        if (through === null) return false
-        const until = Math.min(through, end)
-        const slice = tx.read.objects.membershipSlice(current.bucket_id, current.membership_next, until, room, filter)
-        const ids = slice.map((object) => object.object_id)
-        const count = tx.write.batches.addMembers(batch.batch_id, current.object_count, ids)
-        tx.write.batches.setMembership(batch.batch_id, until, count)
-        return until < end
+        const slice = membershipSlice(tx.read, current, end, room, filter)
+        if (slice === null) return false
+        const count = tx.write.batches.addMembers(batch.batch_id, current.object_count, slice.objectIds)
+        tx.write.batches.setMembership(batch.batch_id, slice.until, count)
+        return slice.until < end
       })
       if (!more) return
       await nextTurn()

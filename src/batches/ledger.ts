@@ -11,6 +11,7 @@ import { ANY_ROW_ERROR } from "../metadata/row-errors.ts"
 import type { RunSource } from "../metadata/run-sources.ts"
 import { jointStatus, runsAbove } from "./chain.ts"
 import { failuresOver } from "./failure-policy.ts"
+import { recordProcessed } from "./processed.ts"
 import type { BatchProgress } from "./progress.ts"
 import type { RowInput } from "./rows.ts"
 import { type BatchState, NEXT, statesBefore } from "./states.ts"
@@ -106,13 +107,21 @@ export function ledger({ metadata, workersPerNamespace, rowsPerPartition, onStop
       "batch finished",
     )
 
+  /** Nothing of a run is open any more. */
+  const settled = (tx: Transaction, run: RunRow, at: string) => {
+    const status = endOf(run)
+    tx.write.batches.finishRun(run.batch_id, run.collection_id, status, null, at)
+    const batch = tx.read.batches.byId(run.batch_id)
+    if (status !== "FAILED" && batch !== undefined) recordProcessed(tx, batch, run, at)
+  }
+
   /** Ends a run when none of its partitions is open, and the batch when none of its runs is. */
   const settle = (tx: Transaction, batchId: string, collectionId: string, at: string) => {
     const run = tx.read.batches.run(batchId, collectionId)
     if (run === undefined || run.finished_at !== null || tx.read.partitions.openCount(batchId, collectionId) > 0) return
     // In a retry, what it reads may still get more.
     if (runsAbove(run, tx.read.batches.runs(batchId)).some((source) => source.finished_at === null)) return
-    tx.write.batches.finishRun(batchId, collectionId, endOf(run), null, at)
+    settled(tx, run, at)
     settleBatch(tx, batchId, at)
   }
 
@@ -187,7 +196,7 @@ export function ledger({ metadata, workersPerNamespace, rowsPerPartition, onStop
     // What it has from before a retry keeps its ordinals: only the rest is new.
     insertFirstPass(tx, run, run.rows_in, rows, rowsPerPartition(rows))
     if (tx.read.partitions.openCount(batchId, collectionId) === 0) {
-      tx.write.batches.finishRun(batchId, collectionId, endOf(run), null, at)
+      settled(tx, run, at)
     }
   }
 
@@ -217,6 +226,13 @@ export function ledger({ metadata, workersPerNamespace, rowsPerPartition, onStop
     return first === undefined
       ? null
       : `All ${tx.read.rowErrors.count(batchId, { ...ANY_ROW_ERROR, collectionId })} rows failed; the first: ${first.exception}: ${first.message}`
+  }
+
+  const start = (tx: Transaction, batchId: string, at: string) => {
+    const batch = tx.read.batches.byId(batchId)
+    if (batch === undefined || !move(tx, batchId, "PENDING", "IN_PROGRESS", at)) return
+    log.info({ event: "batch_started", batch_id: batchId, objects: batch.object_count }, "batch started")
+    settleBatch(tx, batchId, at)
   }
 
   return {
@@ -329,14 +345,13 @@ export function ledger({ metadata, workersPerNamespace, rowsPerPartition, onStop
       metadata.transact((tx) => move(tx, batchId, "QUEUED", "PENDING", now().toISOString())),
 
     /** Starts the batch: the runs that read nothing of it begin, the others after what they read. */
-    start(batchId: string): void {
+    start: (batchId: string): void => metadata.transact((tx) => start(tx, batchId, now().toISOString())),
+
+    /** A batch that was just submitted over nothing ends in the same transaction. */
+    endEmpty(tx: Transaction, batchId: string): void {
       const at = now().toISOString()
-      metadata.transact((tx) => {
-        const batch = tx.read.batches.byId(batchId)
-        if (batch === undefined || !move(tx, batchId, "PENDING", "IN_PROGRESS", at)) return
-        log.info({ event: "batch_started", batch_id: batchId, objects: batch.object_count }, "batch started")
-        settleBatch(tx, batchId, at)
-      })
+      move(tx, batchId, "QUEUED", "PENDING", at)
+      start(tx, batchId, at)
     },
 
     /** After a kill: what was leased waits again, under its next attempt number. */

@@ -4,6 +4,7 @@
  */
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
+import { partRef } from "../collections/versions.ts"
 import type { Documents } from "../documents/process.ts"
 import { newId } from "../identifiers.ts"
 import type { Metadata } from "../metadata/open.ts"
@@ -13,7 +14,7 @@ import type { RunSource } from "../metadata/run-sources.ts"
 import { collectOutput, HostileOutput } from "./collect.ts"
 import { documentInputs, lookAtSources, type SourcesNow } from "./document-rows.ts"
 import type { Ledger, RowFault } from "./ledger.ts"
-import { embeddings, type PartitionRun, partRef } from "./partition-context.ts"
+import { embeddings, type PartitionRun, storedFeatures } from "./partition-context.ts"
 import { type RowInput, rowInputs, type WrittenRows } from "./rows.ts"
 
 /** Outputs per input row that a plugin may emit on average over a partition (chunking). */
@@ -33,7 +34,8 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
   const committing = new Map<string, Promise<unknown>>()
 
   /**
-   * Commits what the worker left in `output`; `spool` is the partition's own directory. Answers how many rows are done.
+   * Commits what the worker left in `output`; `spool` is the partition's own directory. Answers how many rows are done;
+   * null when nothing was committed because another batch was faster with newer content of an object: rows are read anew.
    * @throws HostileOutput when the files are not what they must be: nothing is committed then
    */
   async function commitOutput(
@@ -42,7 +44,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     rows: WrittenRows,
     output: string,
     spool: string,
-  ): Promise<number> {
+  ): Promise<number | null> {
     const { run, plugin, namespace } = context
     const features = embeddings(plugin)
     const copies = join(spool, "copies")
@@ -85,15 +87,38 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
             plugin_id: run.plugin_id,
             code_hash: run.code_hash,
             file,
-            features: JSON.stringify(features.map((feature, index) => ({ ...feature, file_index: index }))),
+            features: storedFeatures(plugin),
             document_rows: written.rows_out,
             dead_file: null,
             dead_rows: 0,
             size_bytes: written.bytes,
             created_at: now().toISOString(),
           }
-    await settle(context, partition, rows, { part, faults, done: written.rows_done, failedRows })
-    return written.rows_done
+    const committed = await settle(context, partition, rows, { part, faults, done: written.rows_done, failedRows })
+    return committed ? written.rows_done : null
+  }
+
+  /**
+   * Superseding goes by the order of commits, which is that of reading but for batches that run beside each other: one may
+   * have read an object before it changed and commit after another that read it after. Asked only where both happened.
+   */
+  async function isOutdated({ run }: PartitionRun, partition: PartitionRow, rows: WrittenRows): Promise<boolean> {
+    const { readAfter } = rows
+    if (readAfter === null || rows.rows === 0) return false
+    const beside = metadata.read.parts
+      .ofCollection(run.collection_id)
+      .filter((part) => part.seq > readAfter.part && part.batch_id !== run.batch_id && part.plugin_id === run.plugin_id)
+    if (beside.length === 0) return false
+    const { batch_id: batchId, first_ordinal: first, end_ordinal: end } = partition
+    const changed = new Set(metadata.read.objects.changedMembers(batchId, first, end, readAfter.change))
+    if (changed.size === 0) return false
+    const unchanged = [...rows.objectIds.keys()].filter((row) => !changed.has(row))
+    const found = await documents.findSuperseded({
+      parts: beside.map((part) => partRef(dataDir, part)),
+      lineage: rows.lineage,
+      failed_rows: unchanged,
+    })
+    return found.length > 0
   }
 
   /** What the plugin was given of rows that failed; `spool` is the partition's own directory. */
@@ -121,10 +146,17 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     readonly failedRows: readonly number[]
   }
 
-  async function settle(context: PartitionRun, partition: PartitionRow, rows: WrittenRows, settled: Settled) {
+  /** False when nothing was committed because the rows are outdated. */
+  async function settle(
+    context: PartitionRun,
+    partition: PartitionRow,
+    rows: WrittenRows,
+    settled: Settled,
+  ): Promise<boolean> {
     const { part, done, failedRows } = settled
     const faults = [...settled.faults, ...ownFaults(rows)]
-    await oneByOne(context.run.collection_id, async () => {
+    return oneByOne(context.run.collection_id, async () => {
+      if (await isOutdated(context, partition, rows)) return false
       for (;;) {
         const chain = await lookAtSources(metadata.read, dataDir, partition, rows)
         const superseded = await findSuperseded(context, partition, rows, settled, chain)
@@ -139,7 +171,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
           skipped: rows.skipped + stale,
           ...(chain === null ? {} : { restsOn: chain.deadFiles }),
         })
-        if (committed !== "stale") return
+        if (committed !== "stale") return true
       }
     })
   }
@@ -180,12 +212,12 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     return found.map((dead) => ({ ...dead, dead_file: dead.dead_file.slice(dataDir.length + 1) }))
   }
 
-  async function oneByOne(collectionId: string, step: () => Promise<void>): Promise<void> {
+  async function oneByOne<T>(collectionId: string, step: () => Promise<T>): Promise<T> {
     const before = committing.get(collectionId) ?? Promise.resolve()
     const mine = before.then(step, step)
     committing.set(collectionId, mine)
     try {
-      await mine
+      return await mine
     } finally {
       if (committing.get(collectionId) === mine) committing.delete(collectionId)
     }

@@ -1,9 +1,6 @@
 /** What one attempt at a partition works with, and why it may be missing. */
-import { join } from "node:path"
 import type { ExtractorConfig } from "../collections/extractor.ts"
-import type { PartRef } from "../documents/process.ts"
 import type { RunRow } from "../metadata/batches.ts"
-import type { PartRow } from "../metadata/parts.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { InputPlan } from "./inputs.ts"
@@ -17,24 +14,22 @@ export interface PartitionRun {
   readonly config: ExtractorConfig
 }
 
-/** A part as the documents process takes it. */
-export function partRef(
-  dataDir: string,
-  part: Pick<PartRow, "part_id" | "file" | "dead_file" | "features" | "document_rows">,
-): PartRef {
-  return {
-    part_id: part.part_id,
-    path: join(dataDir, part.file),
-    ...(part.dead_file === null ? {} : { dead_file: join(dataDir, part.dead_file) }),
-    features: JSON.parse(part.features),
-    rows: part.document_rows,
-  }
-}
-
 export function embeddings(plugin: RegisteredPlugin) {
   return plugin.manifest.features
     .filter((feature) => feature.feature_type === "embedding")
     .map(({ feature_name, embedding_dim }) => ({ feature_name, embedding_dim }))
+}
+
+/** As a part's row keeps them: with all that is told of a version when its plugin may be gone. */
+export function storedFeatures(plugin: RegisteredPlugin): string {
+  const metrics = new Map(plugin.manifest.features.map((feature) => [feature.feature_name, feature]))
+  return JSON.stringify(
+    embeddings(plugin).map((feature, index) => ({
+      ...feature,
+      distance_metric: metrics.get(feature.feature_name)?.distance_metric,
+      file_index: index,
+    })),
+  )
 }
 
 export function missingPlugin(id: string, what: string): Omit<RunError, "timestamp"> {

@@ -39,6 +39,8 @@ export interface WrittenRows {
     readonly document_id?: string
     readonly message: string
   }[]
+  /** What was there before the first object was read: the newest change and the newest part; null for documents. */
+  readonly readAfter: { readonly change: number; readonly part: number } | null
 }
 
 /** Writes a partition's rows into `directory` (created), memory bounded by the slice that is in flight. */
@@ -55,6 +57,7 @@ export async function writeRows(
   const lineage = join(directory, "lineage.tsv")
   const inputFile = await open(input, "wx", 0o600)
   const lineageFile = await open(lineage, "wx", 0o600)
+  const readAfter = { change: read.objects.lastChange(), part: read.parts.lastSeq() }
   const objectIds = new Map<number, string>()
   const failed: { ordinal: number; object_id: string; message: string }[] = []
   let skipped = 0
@@ -88,7 +91,7 @@ export async function writeRows(
     await inputFile.close()
     await lineageFile.close()
   }
-  return { readAt, input, lineage, rows: objectIds.size, objectIds, chain: null, skipped, failed }
+  return { readAt, readAfter, input, lineage, rows: objectIds.size, objectIds, chain: null, skipped, failed }
 }
 
 /** A row as the plugin was given it. */

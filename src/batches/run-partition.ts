@@ -363,6 +363,14 @@ export function partitionRunner(deps: Deps) {
     const { run } = context
     try {
       const done = await commitOutput(context, partition, rows, output, spooled)
+      if (done === null) {
+        log.info(
+          { event: "partition_read_anew", batch_id: run.batch_id, partition_id: partition.partition_id },
+          "outdated",
+        )
+        ledger.release(partition)
+        return
+      }
       suspects.delete(partition.partition_id)
       if (done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)
       return true

@@ -5,7 +5,7 @@
 import type { CreateBatch, SubmitBatch, TriggerBatch } from "../contract/batches.ts"
 import { ApplianceError, notFound } from "../errors.ts"
 import { newId } from "../identifiers.ts"
-import type { BatchRow, RunRow } from "../metadata/batches.ts"
+import type { BatchRow, NewRun } from "../metadata/batches.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { RunSource } from "../metadata/run-sources.ts"
@@ -15,6 +15,7 @@ import { chainFrom, type PlannedRun } from "./chain.ts"
 import { storedPolicy } from "./failure-policy.ts"
 import { dependencyError } from "./ledger.ts"
 import { missingPlugin } from "./partition-context.ts"
+import { claimOf, unprocessedAfter } from "./processed.ts"
 
 interface Deps {
   now: () => Date
@@ -80,7 +81,7 @@ export function submission({ now, pluginById }: Deps) {
     bucketId: string,
     request: CreateBatch | TriggerBatch,
     membership: BatchRow["membership"],
-  ): BatchRow => {
+  ): Omit<BatchRow, "changes_after"> => {
     const at = now().toISOString()
     return {
       batch_id: newId("btch"),
@@ -142,8 +143,9 @@ export function submission({ now, pluginById }: Deps) {
       taskId: newId("task"),
     }))
     const taskId = tiers[0]?.taskId ?? newId("task")
-    const lastSeq = batch.type === "BUCKET" ? tx.read.objects.lastSeq(batch.bucket_id) : 0
-    if (!tx.write.batches.submit(batch.batch_id, taskId, JSON.stringify(ids), lastSeq, at)) {
+    const last = batch.changes_after === null ? tx.read.objects.lastSeq(batch.bucket_id) : tx.read.objects.lastChange()
+    const end = batch.type === "BUCKET" ? last : 0
+    if (!tx.write.batches.submit(batch.batch_id, taskId, JSON.stringify(ids), end, at)) {
       throw new ApplianceError("BadRequestError", `The batch is ${batch.status}, not DRAFT.`)
     }
     tx.write.batches.govern(
@@ -153,7 +155,12 @@ export function submission({ now, pluginById }: Deps) {
       request.max_concurrency ?? batch.max_concurrency,
     )
     for (const [index, { tier, runs, taskId: ownTask }] of tiers.entries()) {
-      for (const run of runs) tx.write.batches.insertRun(runOf(namespace, batch.batch_id, run, ownTask, at))
+      for (const planned of runs) {
+        const run = runOf(namespace, batch.batch_id, planned, ownTask, at)
+        tx.write.batches.insertRun(run)
+        const claim = planned.source === null ? claimOf(tx.read, batch, run) : null
+        if (claim !== null) tx.write.batches.claim(batch.batch_id, run.collection_id, claim)
+      }
       tx.write.tasks.insert({
         task_id: ownTask,
         internal_id: namespace.internalId,
@@ -182,7 +189,7 @@ export function submission({ now, pluginById }: Deps) {
     { collection, tier, source }: PlannedRun,
     taskId: string,
     at: string,
-  ): RunRow => {
+  ): NewRun => {
     const plugin = pluginById(namespace, collection.plugin_id)
     const gone =
       plugin === null
@@ -228,9 +235,15 @@ export function submission({ now, pluginById }: Deps) {
     source: RunSource,
     request: SubmitBatch,
   ): { batch: BatchRow; documents: number } => {
-    const batch: BatchRow = { ...draft(namespace, bucketId, {}, "explicit"), type: "COLLECTION" }
+    const batch = { ...draft(namespace, bucketId, {}, "explicit"), type: "COLLECTION" as const }
     tx.write.batches.insert(batch)
-    queued(tx, namespace, batch, chainFrom(tx.read, [{ collection, tier: 0, source }]), request)
+    queued(
+      tx,
+      namespace,
+      stored(tx, namespace, batch.batch_id),
+      chainFrom(tx.read, [{ collection, tier: 0, source }]),
+      request,
+    )
     tx.write.runSources.fix(batch.batch_id, collection.collection_id, source.collection_ids, null)
     return {
       batch: stored(tx, namespace, batch.batch_id),
@@ -255,6 +268,27 @@ export function submission({ now, pluginById }: Deps) {
     return stored(tx, namespace, batch.batch_id)
   }
 
+  /**
+   * A batch of the objects that are new or changed since this collection's code last processed them. `nothing`: there are
+   * none, and none will be added.
+   */
+  const triggeredByChanges = (
+    tx: Transaction,
+    namespace: Namespace,
+    bucketId: string,
+    collection: CollectionRow,
+    request: TriggerBatch,
+  ): { batch: BatchRow; nothing: boolean } => {
+    const batch = draft(namespace, bucketId, request, "bucket")
+    const code = runOf(namespace, batch.batch_id, { collection, tier: 0, source: null }, "", batch.created_at)
+    const after = unprocessedAfter(tx.read, code, bucketId, batch.membership_filters)
+    tx.write.batches.insert(batch)
+    tx.write.batches.selectChanges(batch.batch_id, after)
+    submitted(tx, namespace, stored(tx, namespace, batch.batch_id), {})
+    const nothing = !tx.read.objects.changedBetween(bucketId, after, tx.read.objects.lastChange())
+    return { batch: stored(tx, namespace, batch.batch_id), nothing }
+  }
+
   /** A row of this transaction's own making is there. */
   function stored(tx: Transaction, namespace: Namespace, batchId: string): BatchRow {
     const batch = tx.read.batches.get(namespace.namespaceId, batchId)
@@ -262,7 +296,7 @@ export function submission({ now, pluginById }: Deps) {
     return batch
   }
 
-  return { targets, checkObjects, draft, submitted, triggered, recomputed }
+  return { targets, checkObjects, draft, submitted, triggered, triggeredByChanges, recomputed }
 }
 
 export type Submission = ReturnType<typeof submission>

@@ -6,6 +6,7 @@ import type { ObjectRow } from "../metadata/objects.ts"
 import type { Transaction } from "../metadata/open.ts"
 import type { QuotaBook } from "../organizations/quotas.ts"
 import type { Draft, OpenBucket } from "./object-drafts.ts"
+import type { StoredBlob } from "./stored-blob.ts"
 
 export type NewRow = Omit<ObjectRow, "seq">
 
@@ -71,11 +72,18 @@ export function rewriteObject(
     if (other !== undefined) return { kind: "refused", error: duplicate(bucket, other.object_id) }
   }
   const { seq: _, ...rest } = stored
-  const row: NewRow = { ...rest, ...columns(draft), updated_at: at }
+  const row: NewRow = { ...rest, ...columns(draft), blobs: unchangedBlobs(stored.blobs, draft.blobs), updated_at: at }
   const files = draft.files
   const released = tx.read.objects.files(stored.object_id).filter((sha256) => !files.includes(sha256))
   tx.write.objects.update(row, files)
   return { kind: "updated", row, released, addedBytes: draft.sizeBytes - stored.size_bytes }
+}
+
+/** The same blobs sent again keep their ids: then the object is not changed, and nothing is processed again for it. */
+function unchangedBlobs(stored: string, sent: string): string {
+  const content = (blobs: string) =>
+    JSON.stringify((JSON.parse(blobs) as Partial<StoredBlob>[]).map(({ blob_id: _, ...blob }) => blob))
+  return content(stored) === content(sent) ? stored : sent
 }
 
 /** One update of the bucket's row for all that a transaction wrote into it. @throws QuotaExceededError: nothing is kept */

@@ -1,10 +1,4 @@
-import type {
-  CollectionFeatures,
-  CollectionModel,
-  CreateCollection,
-  FeatureExtractor,
-  UpdateCollection,
-} from "../contract/collections.ts"
+import type { CollectionModel, CreateCollection, FeatureExtractor, UpdateCollection } from "../contract/collections.ts"
 import { ApplianceError, invalid, notFound } from "../errors.ts"
 import { newId } from "../identifiers.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
@@ -16,9 +10,11 @@ import {
   answeredExtractor,
   type ExtractorConfig,
   extractorConfig,
+  movedConfig,
   type VectorIndex,
   vectorIndexes,
 } from "./extractor.ts"
+import { codeFingerprint } from "./fingerprint.ts"
 import { type Field, schemaFields } from "./schemas.ts"
 import { resolvedSource, rootBuckets, sourceLineage } from "./sources.ts"
 
@@ -101,11 +97,8 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
           collection_name: name,
           description: request.description ?? null,
           source: JSON.stringify(source.stored),
-          feature_extractor: JSON.stringify(config),
-          plugin_id: plugin.pluginId,
           input_schema: JSON.stringify({ properties: source.fields }),
-          output_schema: JSON.stringify({ properties: outputFields(config, plugin, source.fields) }),
-          vector_indexes: JSON.stringify(vectorIndexes(plugin)),
+          ...extractorColumns({ config, plugin }, source.fields),
           enabled: request.enabled === false ? 0 : 1,
           metadata: request.metadata == null ? null : JSON.stringify(request.metadata),
           applications: JSON.stringify({
@@ -137,17 +130,19 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
       }
       refuseOtherExtractor(stored, changes.feature_extractor ?? null)
       const moved =
-        changes.feature_extractor?.version == null ? null : movedExtractor(stored, changes.feature_extractor.version)
-      const target = moved === null ? null : findPlugin(namespace, moved.feature_extractor_name, moved.version)
-      if (moved !== null) {
-        if (target === null) throw notFound("feature_extractor", `${moved.feature_extractor_name}@${moved.version}`)
-        await checked(namespace, moved, target)
-      }
+        changes.feature_extractor?.version == null
+          ? null
+          : movedConfig(JSON.parse(stored), changes.feature_extractor.version, (pluginName, version) =>
+              findPlugin(namespace, pluginName, version),
+            )
+      // What the old version took may be refused by the new one's parameter class.
+      if (moved !== null) await checked(namespace, moved.config, moved.plugin)
       return metadata.transact((tx) => {
         const row = tx.read.collections.get(namespace.namespaceId, id)
         if (row === undefined) throw notFound("collection", identifier)
         const name = changes.collection_name ?? row.collection_name
         if (name !== row.collection_name) refuseTaken(tx.read.collections.get(namespace.namespaceId, name), name)
+        const at = now().toISOString()
         const changed: CollectionRow = {
           ...row,
           collection_name: name,
@@ -159,23 +154,15 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
               : changes.metadata === null
                 ? null
                 : JSON.stringify(changes.metadata),
-          ...(moved === null || target === null
-            ? {}
-            : {
-                feature_extractor: JSON.stringify({
-                  ...moved,
-                  version: target.version,
-                  feature_extractor_id: target.pluginId,
-                }),
-                plugin_id: target.pluginId,
-                output_schema: JSON.stringify({
-                  properties: outputFields(moved, target, JSON.parse(row.input_schema).properties),
-                }),
-                vector_indexes: JSON.stringify(vectorIndexes(target)),
-              }),
-          updated_at: now().toISOString(),
+          ...(moved === null ? {} : extractorColumns(moved, JSON.parse(row.input_schema).properties)),
+          updated_at: at,
         }
         tx.write.collections.update(changed)
+        if (moved !== null && changed.plugin_id !== row.plugin_id) {
+          const { config, plugin } = moved
+          const fingerprint = codeFingerprint(plugin.pluginId, plugin.codeHash, config)
+          tx.write.processedChanges.carry(id, row.plugin_id, plugin.pluginId, fingerprint, at)
+        }
         return answer(changed, tx.read.parts.documentCount(id), bucketSchemas(changed), sourceLineage(tx.read, changed))
       })
     },
@@ -189,28 +176,6 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
       })
       onRemoved(row.collection_id)
       return { collection_id: row.collection_id }
-    },
-
-    features(namespace: Namespace, identifier: string): CollectionFeatures {
-      const row = find(namespace, identifier)
-      const config: ExtractorConfig = JSON.parse(row.feature_extractor)
-      const indexes: VectorIndex[] = JSON.parse(row.vector_indexes)
-      return {
-        features: indexes.map((index, position) => ({
-          feature_address: index.feature_uri,
-          feature_uri: index.feature_uri,
-          feature_extractor_name: config.feature_extractor_name,
-          version: config.version,
-          vector_index: {
-            name: index.name,
-            description: index.description,
-            dimensions: index.dimensions,
-            type: "dense" as const,
-            distance: index.distance,
-          },
-          primary: position === 0,
-        })),
-      }
     },
   }
 }
@@ -298,9 +263,17 @@ function refuseOtherExtractor(stored: string, changes: Record<string, unknown> |
   ])
 }
 
-function movedExtractor(stored: string, version: string): ExtractorConfig {
-  const config: ExtractorConfig = JSON.parse(stored)
-  return { ...config, version }
+/** What of a row follows from its extractor. */
+function extractorColumns(
+  { config, plugin }: { config: ExtractorConfig; plugin: RegisteredPlugin },
+  source: Record<string, Field>,
+): Pick<CollectionRow, "feature_extractor" | "plugin_id" | "output_schema" | "vector_indexes"> {
+  return {
+    feature_extractor: JSON.stringify(config),
+    plugin_id: plugin.pluginId,
+    output_schema: JSON.stringify({ properties: outputFields(config, plugin, source) }),
+    vector_indexes: JSON.stringify(vectorIndexes(plugin)),
+  }
 }
 
 function answer(

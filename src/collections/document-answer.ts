@@ -1,6 +1,7 @@
 /** A stored document as it is answered. */
 import type { DocumentModel } from "../contract/documents.ts"
 import type { StoredDocument } from "../documents/process.ts"
+import { pluginOf } from "../identifiers.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 
 export type Presign = (url: string, bucketId: string) => string | null
@@ -68,6 +69,7 @@ export function documentModel(namespace: Namespace, document: StoredDocument, pr
   const references = blobs.map((blob) => blobReference(blob, source.bucket_id ?? "", presign))
   const primary = source.blobs?.[0]?.details
   const { path, chain, ...lineage } = lineageOf(document)
+  const { name, version } = pluginOf(document.plugin_id)
   return {
     ...document.fields,
     ...document.vectors,
@@ -78,6 +80,8 @@ export function documentModel(namespace: Namespace, document: StoredDocument, pr
     source_blobs: references,
     document_blobs: references,
     created_at: document.created_at,
+    feature_extractor_id: document.plugin_id,
+    feature_extractor_version: version,
     _internal: {
       internal_id: namespace.internalId,
       namespace_id: namespace.namespaceId,
@@ -86,7 +90,12 @@ export function documentModel(namespace: Namespace, document: StoredDocument, pr
       created_at: document.created_at,
       updated_at: document.created_at,
       lineage: { ...lineage, path, chain },
-      processing: { plugin_id: document.plugin_id, output_index: document.output_index },
+      processing: {
+        plugin_id: document.plugin_id,
+        feature_extractor_name: name,
+        feature_extractor_version: version,
+        output_index: document.output_index,
+      },
       source_blobs: source.blobs ?? [],
       source_details: [
         { type: "bucket", source_id: source.bucket_id ?? "" },

@@ -1,4 +1,3 @@
-import { join } from "node:path"
 import { downloadUrl, type SignUrl } from "../buckets/object-answer.ts"
 import { assetUrl } from "../buckets/stored-blob.ts"
 import type {
@@ -15,6 +14,7 @@ import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import { documentModel, lineageOf, type Presign } from "./document-answer.ts"
+import { documentView, partRef } from "./versions.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read">
@@ -40,13 +40,7 @@ export function collectionDocuments({ metadata, documents, dataDir, signUrl, now
     return row
   }
   const partsOf = (collectionId: string): PartRef[] =>
-    metadata.read.parts.ofCollection(collectionId).map((part) => ({
-      part_id: part.part_id,
-      path: join(dataDir, part.file),
-      ...(part.dead_file === null ? {} : { dead_file: join(dataDir, part.dead_file) }),
-      features: JSON.parse(part.features),
-      rows: part.document_rows,
-    }))
+    metadata.read.parts.ofCollection(collectionId).map((part) => partRef(dataDir, part))
 
   return {
     async list(
@@ -55,9 +49,9 @@ export function collectionDocuments({ metadata, documents, dataDir, signUrl, now
       request: Partial<ListDocuments>,
       page: Page,
     ): Promise<ListDocumentsResponse> {
-      const { collection_id: collectionId } = find(namespace, identifier)
+      const row = find(namespace, identifier)
       const answer = await documents.list({
-        parts: partsOf(collectionId),
+        ...documentView(metadata.read, dataDir, row, request.version),
         filters: request.filters ?? null,
         sort: request.sort ?? null,
         search: request.search ?? null,
@@ -87,9 +81,9 @@ export function collectionDocuments({ metadata, documents, dataDir, signUrl, now
       documentId: string,
       options: { returnVectors: boolean; presigned: boolean },
     ): Promise<DocumentModel> {
-      const { collection_id: collectionId } = find(namespace, identifier)
+      const row = find(namespace, identifier)
       const document = await documents.get({
-        parts: partsOf(collectionId),
+        parts: partsOf(row.collection_id),
         documentId,
         returnVectors: options.returnVectors,
       })

@@ -60,14 +60,7 @@ export function extractorConfig(
   request: FeatureExtractor,
   find: (name: string, version: string) => RegisteredPlugin | null,
 ): { config: ExtractorConfig; plugin: RegisteredPlugin } {
-  const version = normalizeVersion(request.version)
-  if (version === null) {
-    throw invalid(`'${request.version}' is not a version.`, [
-      { type: "version", location: [...ENTRY, "version"], message: "must look like 1.0.0, 1.0 or v1" },
-    ])
-  }
-  const plugin = find(request.feature_extractor_name, version)
-  if (plugin === null) throw notFound("feature_extractor", `${request.feature_extractor_name}@${version}`)
+  const plugin = registeredPlugin(request.feature_extractor_name, request.version, find)
   return {
     plugin,
     config: {
@@ -174,14 +167,52 @@ export function payloadPath(path: string): string {
 export function vectorIndexes(plugin: RegisteredPlugin): VectorIndex[] {
   return plugin.manifest.features
     .filter((feature) => feature.feature_type === "embedding")
-    .map((feature) => ({
-      name: feature.feature_name,
-      // The SDK refuses descriptions under ten characters.
-      description: `Embedding '${feature.feature_name}' of ${plugin.name} ${plugin.version}`,
-      feature_uri: featureUri(plugin.name, plugin.version, feature.feature_name),
-      dimensions: feature.embedding_dim,
-      distance: feature.distance_metric,
-    }))
+    .map((feature) => vectorIndex(plugin.name, plugin.version, feature))
+}
+
+export function vectorIndex(
+  name: string,
+  version: string,
+  feature: { readonly feature_name: string; readonly embedding_dim: number; readonly distance_metric: string },
+): VectorIndex {
+  return {
+    name: feature.feature_name,
+    // The SDK refuses descriptions under ten characters.
+    description: `Embedding '${feature.feature_name}' of ${name} ${version}`,
+    feature_uri: featureUri(name, version, feature.feature_name),
+    dimensions: feature.embedding_dim,
+    distance: feature.distance_metric,
+  }
+}
+
+/**
+ * A stored configuration at another version: all else stays, and what it maps must be inputs of that version too.
+ * @throws ValidationError, or NotFoundError naming the plugin that is not registered
+ */
+export function movedConfig(
+  stored: ExtractorConfig,
+  wanted: string,
+  find: (name: string, version: string) => RegisteredPlugin | null,
+): { config: ExtractorConfig; plugin: RegisteredPlugin } {
+  const plugin = registeredPlugin(stored.feature_extractor_name, wanted, find)
+  knownInputs([...stored.input_mappings], plugin)
+  return { plugin, config: { ...stored, version: plugin.version, feature_extractor_id: plugin.pluginId } }
+}
+
+function registeredPlugin(
+  name: string,
+  wanted: string,
+  find: (name: string, version: string) => RegisteredPlugin | null,
+): RegisteredPlugin {
+  const version = normalizeVersion(wanted)
+  if (version === null) {
+    throw invalid(`'${wanted}' is not a version.`, [
+      { type: "version", location: [...ENTRY, "version"], message: "must look like 1.0.0, 1.0 or v1" },
+    ])
+  }
+  const plugin = find(name, version)
+  if (plugin === null) throw notFound("feature_extractor", `${name}@${version}`)
+  return plugin
 }
 
 /** The configuration as it is answered: `parameters` with `extractor_type`, or null when empty, as the SDK needs them. */

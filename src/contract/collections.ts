@@ -149,7 +149,11 @@ export const CollectionFeatures = z
         feature_address: z.string(),
         feature_uri: z.string(),
         feature_extractor_name: z.string(),
+        feature_extractor_id: z.string(),
         version: z.string(),
+        /** False: a version that the collection was moved from, with documents left. */
+        current: z.boolean(),
+        document_count: z.int(),
         vector_index: z.looseObject({
           name: z.string(),
           description: z.string(),
@@ -160,9 +164,33 @@ export const CollectionFeatures = z
         primary: z.boolean(),
       }),
     ),
+    /** Versions without vector features too; the current one first. */
+    versions: z.array(
+      z.object({
+        version: z.string(),
+        feature_extractor_id: z.string(),
+        current: z.boolean(),
+        document_count: z.int(),
+      }),
+    ),
   })
   .openapi("DescribeCollectionFeaturesResponse")
 export type CollectionFeatures = z.output<typeof CollectionFeatures>
+
+export const DropVersionQuery = z.object({
+  version: z.string().min(1).max(32).openapi({ description: "Not the current one" }),
+})
+
+export const VersionDropped = z
+  .object({
+    success: z.literal(true),
+    collection_id: z.string(),
+    version: z.string(),
+    feature_extractor_id: z.string(),
+    documents_removed: z.int(),
+    message: z.string(),
+  })
+  .openapi("CollectionVersionDropped")
 
 export const TriggerCollection = z
   .object({
@@ -171,7 +199,9 @@ export const TriggerCollection = z
     source_filters: FreeObject.nullish(),
     object_ids: z.array(Identifier).max(100_000).nullish(),
     dedup_strategy: z.string().nullish(),
-    reembed: z.boolean().nullish(),
+    reembed: z.boolean().nullish().openapi({
+      description: "Everything is processed; otherwise only what is new or changed since, or the objects named",
+    }),
     ...Governing,
   })
   .openapi("TriggerCollectionRequest")

@@ -1,7 +1,14 @@
 import { z } from "@hono/zod-openapi"
 import { Filters, FlagQuery, ListBody, Pagination, PagingQuery, SearchQuery, Sort } from "./pagination.ts"
 
+/** Which version's documents are listed (extension, api.md §4.1). */
+const Version = z.string().min(1).max(32).openapi({
+  description:
+    "A version such as `1.0.0`, `current`, or `all`. When nothing is said, each object counts once: as the current version made it, else as an older one did.",
+})
+
 export const ListDocuments = ListBody.extend({
+  version: Version.nullish(),
   return_url: z.boolean().nullish(),
   return_presigned_urls: z.boolean().nullish(),
   return_vectors: z.boolean().nullish(),
@@ -37,6 +44,7 @@ export const DocumentFlags = z.object({
 
 export const ListDocumentsQuery = SearchQuery.extend({
   ...DocumentFlags.shape,
+  version: Version.optional(),
   filters: json.pipe(Filters).optional().openapi({ type: "string", description: "Filters as JSON" }),
   sort: z
     .union([SortText, json])

@@ -18,6 +18,8 @@ const ROOT_COLUMNS: ReadonlyMap<string, string> = new Map([
   ["object_id", "object_id"],
   ["root_object_id", "object_id"],
   ["created_at", "created_at"],
+  ["feature_extractor_id", "plugin_id"],
+  ["feature_extractor_version", "version"],
 ])
 
 const INTERNAL_COLUMNS: ReadonlyMap<string, string> = new Map([
@@ -27,6 +29,14 @@ const INTERNAL_COLUMNS: ReadonlyMap<string, string> = new Map([
   ["updated_at", "created_at"],
   ["lineage.root_object_id", "object_id"],
   ["processing.plugin_id", "plugin_id"],
+  ["processing.feature_extractor_name", "name"],
+  ["processing.feature_extractor_version", "version"],
+])
+
+/** A plugin id is `<name>_<major>_<minor>_<patch>` (identifiers.ts). */
+const OF_PLUGIN_ID: ReadonlyMap<string, string> = new Map([
+  ["name", "regexp_replace(plugin_id, '(_[0-9]+){3}$', '')"],
+  ["version", "replace(regexp_extract(plugin_id, '[0-9]+_[0-9]+_[0-9]+$'), '_', '.')"],
 ])
 
 /** Parts of `_internal` that a document's source block holds elsewhere. */
@@ -53,6 +63,8 @@ const DIRECT_SOURCE: ReadonlyMap<string, { readonly column: string; readonly sql
 /** `path` is dotted; a part that is a number also counts into a list, from 0. */
 export function fieldAt(path: string, parameters: Parameters): Field {
   const column = path.startsWith(INTERNAL) ? INTERNAL_COLUMNS.get(path.slice(INTERNAL.length)) : ROOT_COLUMNS.get(path)
+  const derived = column === undefined ? undefined : OF_PLUGIN_ID.get(column)
+  if (derived !== undefined) return { column: "plugin_id", kind: "text", sql: derived }
   if (column !== undefined) return { column, kind: "text", sql: column }
   const direct = DIRECT_SOURCE.get(
     path.startsWith(`${INTERNAL}lineage.`) ? path.slice(`${INTERNAL}lineage.`.length) : path,

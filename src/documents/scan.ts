@@ -8,6 +8,9 @@ import type { PartRef } from "./protocol.ts"
 import { compileSearch } from "./search.ts"
 
 export interface Selection {
+  /** What `outranked` counts into. */
+  readonly parts?: readonly PartRef[]
+  readonly outranked?: readonly { readonly plugin_id: string; readonly by: readonly number[] }[] | undefined
   readonly filters?: unknown
   readonly search?: string | null | undefined
   readonly caseSensitive?: boolean | undefined
@@ -28,10 +31,21 @@ export async function readSelection(session: Session, selection: Selection): Pro
   const caseSensitive = selection.caseSensitive ?? false
   const filter = parseFilter(selection.filters, caseSensitive)
   const search = selection.search ?? ""
+  const versions = await Promise.all(
+    (selection.outranked ?? []).map(async ({ plugin_id, by }) => {
+      const parts = by.flatMap((index) => selection.parts?.[index] ?? [])
+      return { plugin_id, parts, marks: await deadMarks(parts) }
+    }),
+  )
   const sql = (parameters: Parameters) => {
     const conditions = [
       filter === null ? null : compileFilter(filter, parameters, caseSensitive).sql,
       compileSearch(search, parameters, caseSensitive),
+      ...versions.map(
+        ({ plugin_id, parts, marks }) =>
+          `(plugin_id <> ${parameters.text(plugin_id)} OR object_id NOT IN (
+             SELECT object_id FROM ${files(parts, parameters)} WHERE ${living(marks, parameters)}))`,
+      ),
     ].filter((condition) => condition !== null)
     return conditions.length === 0 ? "true" : conditions.join(" AND ")
   }
@@ -67,12 +81,16 @@ export async function scan(
   parameters: Parameters,
 ): Promise<string> {
   const marks = await deadMarks(parts)
-  const alive =
-    marks === null
-      ? "true"
-      : `get_bit((${parameters.marks(marks)})[file_index::BIGINT + 1], file_row_number::INTEGER) = 0`
-  const paths = parameters.texts(parts.map((part) => scalarsFile(part.path)))
+  const alive = living(marks, parameters)
   const selected = ["file_index::INTEGER AS part", "file_row_number::INTEGER AS position", ...columns]
-  return `SELECT ${selected.join(", ")} FROM read_parquet(${paths}, hive_partitioning = false)
-    WHERE ${alive} AND ${condition.sql(parameters)}`
+  return `SELECT ${selected.join(", ")} FROM ${files(parts, parameters)} WHERE ${alive} AND ${condition.sql(parameters)}`
+}
+
+function files(parts: readonly PartRef[], parameters: Parameters): string {
+  return `read_parquet(${parameters.texts(parts.map((part) => scalarsFile(part.path)))}, hive_partitioning = false)`
+}
+
+function living(marks: Uint8Array[] | null, parameters: Parameters): string {
+  if (marks === null) return "true"
+  return `get_bit((${parameters.marks(marks)})[file_index::BIGINT + 1], file_row_number::INTEGER) = 0`
 }

@@ -14,6 +14,8 @@ export interface BatchRow {
   /** Objects up to this `seq` are in; the next slice starts after it. */
   membership_next: number
   membership_end: number | null
+  /** Set: members are the objects with changes_after < change <= membership_end, and `membership_next` is a change too. */
+  changes_after: number | null
   object_count: number
   collection_ids: string | null
   metadata: string
@@ -61,10 +63,18 @@ export interface RunRow {
   error: string | null
   started_at: string | null
   finished_at: string | null
+  /** Once it ended well, all changes in (changes_after, changes_end] are processed by this code; null: it proves nothing. */
+  fingerprint: string | null
+  changes_after: number | null
+  changes_end: number | null
 }
 
 /** What of a run says which code its rows run in. */
 export type RunCode = Pick<RunRow, "plugin_id" | "plugin_version" | "code_hash" | "feature_extractor">
+
+/** A run as it is submitted; what it claims is written apart. */
+export type NewRun = Omit<RunRow, "fingerprint" | "changes_after" | "changes_end">
+type NewBatch = Omit<BatchRow, "changes_after">
 
 /** As the index `batches_live` has it: a query for some of these states names all of them too, or it is not used. */
 export const LIVE = "('QUEUED', 'PENDING', 'IN_PROGRESS', 'SUSPENDED')"
@@ -83,6 +93,9 @@ export function batchReader(db: Db) {
   const liveOf = db.prepare<[string], { batch_id: string }>(
     `SELECT DISTINCT b.batch_id FROM batches b LEFT JOIN batch_runs r USING (batch_id)
      WHERE b.status IN ${LIVE} AND ? IN (b.namespace_id, b.bucket_id, r.collection_id)`,
+  )
+  const liveRunsOf = db.prepare<[string, string], { batch_id: string }>(
+    "SELECT batch_id FROM batch_runs WHERE collection_id = ? AND plugin_id = ? AND finished_at IS NULL LIMIT 20",
   )
   const of = db.prepare<[string], { batch_id: string }>(
     "SELECT batch_id FROM batches WHERE ? IN (namespace_id, bucket_id)",
@@ -108,6 +121,9 @@ export function batchReader(db: Db) {
     waiting: () => waiting.all(),
     /** Ids of batches of a namespace, bucket or collection that were submitted and have not ended. */
     liveOf: (id: string) => liveOf.all(id).map((row) => row.batch_id),
+    /** Batches whose share for a collection with a plugin version has not ended, up to 20. */
+    liveRunsOf: (collectionId: string, pluginId: string) =>
+      liveRunsOf.all(collectionId, pluginId).map((row) => row.batch_id),
     /** Ids of all batches of a namespace or bucket. */
     of: (id: string) => of.all(id).map((row) => row.batch_id),
     objectIds: (batchId: string, limit: number) => objectIds.all(batchId, limit).map((row) => row.object_id),
@@ -150,7 +166,7 @@ export interface BatchStepRow extends BatchStep {
 }
 
 export function batchWriter(db: Db) {
-  const insert = db.prepare<BatchRow>(
+  const insert = db.prepare<NewBatch>(
     `INSERT INTO batches (batch_id, namespace_id, bucket_id, type, batch_name, status, membership, membership_filters,
        membership_limit, membership_next, membership_end, object_count, collection_ids, metadata, lifecycle_reason,
        suspended_from, failure_policy, priority, max_concurrency, error, task_id, retry, created_at, updated_at, submitted_at,
@@ -200,13 +216,20 @@ export function batchWriter(db: Db) {
      ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, rows_failed = rows_failed + excluded.rows_failed,
        seconds = seconds + excluded.seconds`,
   )
-  const insertRun = db.prepare<RunRow>(
+  const insertRun = db.prepare<NewRun>(
     `INSERT INTO batch_runs (batch_id, collection_id, tier, source, task_id, plugin_id, plugin_version, code_hash, environment, isolation,
        isolation_facts, feature_extractor, status, rows_in, rows_done, rows_failed, rows_skipped, documents_written, error, started_at,
        finished_at)
      VALUES (@batch_id, @collection_id, @tier, @source, @task_id, @plugin_id, @plugin_version, @code_hash, @environment,
        @isolation, @isolation_facts, @feature_extractor, @status, @rows_in, @rows_done, @rows_failed, @rows_skipped, @documents_written, @error,
        @started_at, @finished_at)`,
+  )
+  const claim = db.prepare<{ fingerprint: string; after: number; end: number; batchId: string; collectionId: string }>(
+    `UPDATE batch_runs SET fingerprint = @fingerprint, changes_after = @after, changes_end = @end
+     WHERE batch_id = @batchId AND collection_id = @collectionId`,
+  )
+  const byChange = db.prepare<[number, number, string]>(
+    "UPDATE batches SET changes_after = ?, membership_next = ? WHERE batch_id = ?",
   )
   const beginRun = db.prepare<[number, string, string, string]>(
     "UPDATE batch_runs SET status = 'IN_PROGRESS', rows_in = ?, started_at = ? WHERE batch_id = ? AND collection_id = ?",
@@ -254,7 +277,9 @@ export function batchWriter(db: Db) {
     `UPDATE batch_runs SET status = 'IN_PROGRESS', rows_failed = rows_failed - @failed, rows_skipped = rows_skipped - @skipped,
        plugin_id = @plugin_id, plugin_version = @plugin_version, code_hash = @code_hash,
        feature_extractor = @feature_extractor, environment = NULL, isolation = NULL, isolation_facts = NULL, error = NULL,
-       started_at = @at, finished_at = NULL
+       started_at = @at, finished_at = NULL,
+       changes_end = CASE WHEN plugin_id = @plugin_id AND code_hash = @code_hash AND feature_extractor = @feature_extractor
+         THEN changes_end END
      WHERE batch_id = @batchId AND collection_id = @collectionId AND finished_at IS NOT NULL`,
   )
   const awaitRun = db.prepare<RunCode & { batchId: string; collectionId: string }>(
@@ -275,7 +300,7 @@ export function batchWriter(db: Db) {
     "batches",
   ].map((table) => db.prepare<[string]>(`DELETE FROM ${table} WHERE batch_id = ?`))
   return {
-    insert: (row: BatchRow) => void insert.run(row),
+    insert: (row: NewBatch) => void insert.run(row),
     update: (batchId: string, change: BatchChange, at: string) => void update.run({ ...change, at, batchId }),
     /** `failurePolicy` is JSON, or null. */
     govern: (batchId: string, failurePolicy: string | null, priority: number, maxConcurrency: number | null) =>
@@ -300,7 +325,15 @@ export function batchWriter(db: Db) {
     /** False when the batch is in none of `from`. */
     finish: (batchId: string, from: readonly string[], status: string, error: string | null, at: string) =>
       finish.run({ batchId, status, error, from: JSON.stringify(from), at }).changes === 1,
-    insertRun: (row: RunRow) => void insertRun.run(row),
+    insertRun: (row: NewRun) => void insertRun.run(row),
+    /** What the run will have processed when it ends well. */
+    claim: (
+      batchId: string,
+      collectionId: string,
+      changes: { readonly fingerprint: string; readonly after: number; readonly end: number },
+    ) => void claim.run({ ...changes, batchId, collectionId }),
+    /** Its members are what changed after this. Call before it is submitted. */
+    selectChanges: (batchId: string, after: number) => void byChange.run(after, after, batchId),
     beginRun: (batchId: string, collectionId: string, rows: number, at: string) =>
       void beginRun.run(rows, at, batchId, collectionId),
     /** `facts` is JSON. */

@@ -84,6 +84,21 @@ export function objectReader(db: Db) {
   const lastSeq = db.prepare<[string], { seq: number | null }>(
     "SELECT max(seq) AS seq FROM objects WHERE bucket_id = ?",
   )
+  const changeScanEnd = db.prepare<[string, number, number], { change: number | null }>(
+    "SELECT max(change) AS change FROM (SELECT change FROM objects WHERE bucket_id = ? AND change > ? ORDER BY change LIMIT ?)",
+  )
+  const anyChange = db.prepare<[string, number, number], { found: 1 }>(
+    "SELECT 1 AS found FROM objects WHERE bucket_id = ? AND change > ? AND change <= ? LIMIT 1",
+  )
+  const lastChange = db.prepare<[], { last: number }>("SELECT last FROM object_changes")
+  const changeOutside = db.prepare<[string, number, string], { found: 1 }>(
+    `SELECT 1 AS found FROM objects o WHERE o.bucket_id = ? AND o.change > ?
+       AND NOT EXISTS (SELECT 1 FROM batch_objects m WHERE m.batch_id = ? AND m.object_id = o.object_id) LIMIT 1`,
+  )
+  const changedMembers = db.prepare<[string, number, number, number], { ordinal: number }>(
+    `SELECT m.ordinal FROM batch_objects m JOIN objects o USING (object_id)
+     WHERE m.batch_id = ? AND m.ordinal >= ? AND m.ordinal < ? AND o.change > ? ORDER BY m.ordinal`,
+  )
   const unknown = db.prepare<[string, string], { object_id: string }>(
     `SELECT j.value AS object_id FROM json_each(?) AS j
      WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = j.value AND o.bucket_id = ?) LIMIT 100`,
@@ -133,6 +148,21 @@ export function objectReader(db: Db) {
     /** The seq up to which the next `rows` objects of the bucket reach; null when none follows. */
     scanEnd: (bucketId: string, afterSeq: number, rows: number) => scanEnd.get(bucketId, afterSeq, rows)?.seq ?? null,
 
+    /** The newest change of any object of this database: what is written later has a larger one. */
+    lastChange: () => lastChange.get()?.last ?? 0,
+    /** As `scanEnd`, in the order of changes. */
+    changeScanEnd: (bucketId: string, afterChange: number, rows: number) =>
+      changeScanEnd.get(bucketId, afterChange, rows)?.change ?? null,
+    /** Whether an object of the bucket was last written in (afterChange, endChange]. */
+    changedBetween: (bucketId: string, afterChange: number, endChange: number) =>
+      anyChange.get(bucketId, afterChange, endChange) !== undefined,
+    /** Whether all objects of the bucket that were written after this are members of the batch. */
+    areMembers: (bucketId: string, afterChange: number, batchId: string) =>
+      changeOutside.get(bucketId, afterChange, batchId) === undefined,
+    /** Ordinals of a partition whose objects were written after this. */
+    changedMembers: (batchId: string, firstOrdinal: number, endOrdinal: number, afterChange: number) =>
+      changedMembers.all(batchId, firstOrdinal, endOrdinal, afterChange).map((row) => row.ordinal),
+
     /**
      * Reads the selected keys with afterSeq < seq <= throughSeq, in the order of arrival. It looks at every object of that
      * span in one turn of the event loop: `scanEnd` says how far to go.
@@ -179,6 +209,23 @@ export function objectReader(db: Db) {
         )
         .all(bucketId, afterSeq, endSeq, ...values, limit)
     },
+
+    /** As `membershipSlice`, by the objects' last changes and in their order. */
+    changedSlice(
+      bucketId: string,
+      afterChange: number,
+      endChange: number,
+      limit: number,
+      filter: Filter | null = null,
+    ): { change: number; object_id: string }[] {
+      const { text, values } = filterSql(filter)
+      return db
+        .prepare<SqlValue[], { change: number; object_id: string }>(
+          `SELECT o.change, o.object_id FROM objects AS o
+           WHERE o.bucket_id = ? AND o.change > ? AND o.change <= ? AND ${text} ORDER BY o.change LIMIT ?`,
+        )
+        .all(bucketId, afterChange, endChange, ...values, limit)
+    },
   }
 }
 
@@ -195,12 +242,16 @@ function scanSql({ filter, search, caseSensitive, sortField }: ObjectSelection):
 export function objectWriter(db: Db) {
   const insert = db.prepare<Omit<ObjectRow, "seq">>(
     `INSERT INTO objects (object_id, bucket_id, key_prefix, fields, blobs, unique_value, content_hash, size_bytes, status,
-       error, created_at, updated_at)
+       error, created_at, updated_at, change)
      VALUES (@object_id, @bucket_id, @key_prefix, @fields, @blobs, @unique_value, @content_hash, @size_bytes, @status,
-       @error, @created_at, @updated_at)`,
+       @error, @created_at, @updated_at, (SELECT last FROM object_changes))`,
   )
+  const nextChange = db.prepare<[]>("UPDATE object_changes SET last = last + 1")
+  // What is written as it was is no change: a nightly upsert of everything must not have everything processed again.
   const update = db.prepare<Omit<ObjectRow, "seq">>(
-    `UPDATE objects SET key_prefix = @key_prefix, fields = @fields, blobs = @blobs, unique_value = @unique_value,
+    `UPDATE objects SET change = CASE WHEN key_prefix IS @key_prefix AND fields = @fields AND blobs = @blobs THEN change
+         ELSE (SELECT last FROM object_changes) END,
+       key_prefix = @key_prefix, fields = @fields, blobs = @blobs, unique_value = @unique_value,
        content_hash = @content_hash, size_bytes = @size_bytes, updated_at = @updated_at
      WHERE object_id = @object_id AND bucket_id = @bucket_id`,
   )
@@ -217,11 +268,13 @@ export function objectWriter(db: Db) {
   )
   return {
     insert(row: Omit<ObjectRow, "seq">, files: readonly string[]) {
+      nextChange.run()
       insert.run(row)
       for (const sha256 of files) insertFile.run(row.bucket_id, sha256, row.object_id)
     },
     /** Content only; id, bucket, status and time of creation stay. */
     update(row: Omit<ObjectRow, "seq">, files: readonly string[]) {
+      nextChange.run()
       update.run(row)
       removeFiles.run(row.object_id)
       for (const sha256 of files) insertFile.run(row.bucket_id, sha256, row.object_id)

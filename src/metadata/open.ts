@@ -17,6 +17,7 @@ import { organizationReader, organizationWriter } from "./organizations.ts"
 import { partitionReader, partitionWriter } from "./partitions.ts"
 import { partReader, partWriter } from "./parts.ts"
 import { pluginReader, pluginWriter } from "./plugins.ts"
+import { processedChangesReader, processedChangesWriter } from "./processed-changes.ts"
 import { processReader, processWriter } from "./processes.ts"
 import { rowMemory } from "./remembered.ts"
 import { rowErrorReader, rowErrorWriter } from "./row-errors.ts"
@@ -61,6 +62,7 @@ export function openMetadata(path: string, now: () => Date) {
     partitions: partitionReader(db),
     parts: partReader(db),
     plugins: pluginReader(db, memory),
+    processedChanges: processedChangesReader(db),
     processes: processReader(db),
     rowErrors: rowErrorReader(db),
     runSources: runSourceReader(db),
@@ -80,6 +82,7 @@ export function openMetadata(path: string, now: () => Date) {
     partitions: partitionWriter(db),
     parts: partWriter(db),
     plugins: memory.forgetting(pluginWriter(db)),
+    processedChanges: processedChangesWriter(db),
     processes: processWriter(db),
     rowErrors: rowErrorWriter(db),
     runSources: runSourceWriter(db),

@@ -179,7 +179,9 @@ async function outcomeOf(
     const key = `${rest.object_id}/${index}`
     expect(id).toBe(documentId(collection, rest.object_id, cut.version, codeHash, index))
     expect(documents).not.toHaveProperty([key])
-    documents[key] = rest
+    const { feature_extractor_id: ___, feature_extractor_version: version, ...made } = rest
+    expect(version).toBe(cut.version)
+    documents[key] = made
     ids[key] = id
   }
   const failed = await appliance.call("GET", `${path}/failed-documents?limit=1000`)

@@ -198,7 +198,8 @@ def trigger(session: Session, bucket_id: str, collection_id: str) -> None:
     started = session.call(served.trigger_collection, collection_id, status=202)
     assert started.collection_id == collection_id and started.total_tiers == 1
     assert started.source_bucket_ids == [bucket_id]
-    assert ended_batch(session, bucket_id, started.batch_id).status == "COMPLETED_WITH_ERRORS"
+    # The batch before did all there is; what failed in it is not tried again by itself.
+    assert ended_batch(session, bucket_id, started.batch_id).status == "COMPLETED"
     documents_api = api.CollectionDocumentsApi(session.client())
     assert len(session.call(documents_api.list_documents, collection_id).results) == 4
 

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { processStartTime } from "../../src/workers/process-identity.ts"
 import { commandLine, eventually, startTestAppliance } from "../support/appliance.ts"
 import { documentIds, loadTexts, publishSample, waitForBatch } from "../support/batch.ts"
+import { addTexts, bucketOf, collectionOf, publishEcho, said, startTrigger, trigger } from "../support/collections.ts"
 import { published } from "../support/plugins.ts"
 
 test("kill -9 in the middle of a batch, then a start, finishes it with no document lost or doubled", async () => {
@@ -34,6 +35,26 @@ test("kill -9 in the middle of a batch, then a start, finishes it with no docume
   expect(ids).toHaveLength(4000)
   expect(new Set(ids).size).toBe(4000)
 }, 180_000)
+
+test("kill -9 between a commit and the end of an incremental batch leaves nothing out and counts it once it ended", async () => {
+  await using appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "1" } })
+  await publishEcho(appliance, "echo", "1.0.0", 2)
+  const { bucket } = await bucketOf(appliance, ["a", "b"])
+  const collection = await collectionOf(appliance, bucket, "echo")
+  expect((await trigger(appliance, bucket, collection)).rows_done).toBe(2)
+  await addTexts(appliance, bucket, ["c", "slow d"])
+  const batch = await startTrigger(appliance, collection)
+  const path = `/v1/buckets/${bucket}/batches/${batch}`
+  await eventually(async () => (await appliance.call("GET", path)).body.rows_done === 1)
+  await appliance.kill()
+  await appliance.start()
+  await addTexts(appliance, bucket, ["e"])
+  // What the batch has in hand is left to it, and is not done again once it has ended.
+  expect((await trigger(appliance, bucket, collection)).object_count).toBe(1)
+  expect(await waitForBatch(appliance, bucket, batch)).toMatchObject({ status: "COMPLETED", rows_done: 2 })
+  expect((await trigger(appliance, bucket, collection)).object_count).toBe(0)
+  expect(await said(appliance, collection)).toEqual(["a", "b", "c", "e", "slow d"])
+}, 60_000)
 
 test("a documents process that hangs does not outlive a killed server and its next start", async () => {
   await using appliance = await startTestAppliance()

@@ -148,7 +148,8 @@ function substitutions(caller: Caller, { operation, foreign }: Entry): Substitut
 /** The newer address of the same route, with the namespace in it. */
 function below(namespace: string, path: string, good: Call): string {
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(good.path?.[name] ?? name))
-  return filled.replace("/v1/", `/v1/namespaces/${encodeURIComponent(namespace)}/`)
+  const query = good.query === undefined ? "" : `?${good.query}`
+  return filled.replace("/v1/", `/v1/namespaces/${encodeURIComponent(namespace)}/`) + query
 }
 
 /** Of an answer: all but what differs between any two answers. `sent` is what the request named. */

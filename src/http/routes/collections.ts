@@ -1,16 +1,19 @@
 import { createRoute, z } from "@hono/zod-openapi"
 import type { Batches } from "../../batches/batches.ts"
 import type { Collections } from "../../collections/collections.ts"
+import type { CollectionVersions } from "../../collections/versions.ts"
 import {
   CollectionFeatures,
   CollectionModel,
   CollectionRemoved,
   CreateCollection,
+  DropVersionQuery,
   ListCollections,
   ListCollectionsResponse,
   TriggerCollection,
   TriggerCollectionResponse,
   UpdateCollection,
+  VersionDropped,
 } from "../../contract/collections.ts"
 import { type ListBody, PagingQuery, pageOf, paginationOf, SearchQuery } from "../../contract/pagination.ts"
 import { selectRecords } from "../../filtering.ts"
@@ -31,6 +34,7 @@ import {
 
 interface Deps {
   collections: Collections
+  versions: CollectionVersions
   batches: Batches
   namespaces: Namespaces
   idempotency: Idempotency
@@ -95,20 +99,28 @@ const features = createRoute({
   method: "get",
   path: `${path}/features`,
   tags,
-  summary: "The vector features of a collection",
+  summary: "The vector features of a collection: of its current version, and of others that it has documents of",
   request: { headers, params: Params },
   responses: { 200: { description: "Features", content: json(CollectionFeatures) }, ...ERRORS },
+})
+const dropVersion = createRoute({
+  method: "delete",
+  path: `${path}/features`,
+  tags,
+  summary: "Drop the documents and features of a version that the collection was moved from",
+  request: { headers, params: Params, query: DropVersionQuery },
+  responses: { 200: { description: "Dropped", content: json(VersionDropped) }, ...ERRORS },
 })
 const trigger = createRoute({
   method: "post",
   path: `${path}/trigger`,
   tags,
-  summary: "Process the collection's sources",
+  summary: "Process what is new or changed in the collection's sources, or everything",
   request: { headers: NamespacedCreate, params: Params, body: jsonRequest(TriggerCollection) },
   responses: { 202: { description: "A batch is queued", content: json(TriggerCollectionResponse) }, ...ERRORS },
 })
 
-export function collectionRoutes(app: App, { collections, batches, namespaces, idempotency }: Deps): void {
+export function collectionRoutes(app: App, { collections, versions, batches, namespaces, idempotency }: Deps): void {
   const listing = (namespace: Namespace, query: z.output<typeof PagingQuery>, body: Partial<ListBody>) => {
     const all = selectRecords(collections.list(namespace), body, ["collection_id", "collection_name", "description"])
     const page = pageOf(query, body)
@@ -133,8 +145,14 @@ export function collectionRoutes(app: App, { collections, batches, namespaces, i
     return c.json(listing(namespaceOf(c, namespaces), query, { search: query.search }), 200)
   })
   app.openapi(features, (c) =>
-    c.json(collections.features(namespaceOf(c, namespaces), c.req.valid("param").collection_identifier), 200),
+    c.json(versions.features(namespaceOf(c, namespaces), c.req.valid("param").collection_identifier), 200),
   )
+  app.openapi(dropVersion, (c) => {
+    const { collection_identifier: identifier } = c.req.valid("param")
+    const dropped = versions.drop(namespaceOf(c, namespaces), identifier, c.req.valid("query").version)
+    const message = `Version ${dropped.version} and its ${dropped.documents_removed} documents are gone.`
+    return c.json({ success: true as const, ...dropped, message }, 200)
+  })
   app.openapi(trigger, async (c) => {
     const namespace = namespaceOf(c, namespaces)
     const { collection_identifier: identifier } = c.req.valid("param")

@@ -116,6 +116,7 @@ function joined(query: ListDocumentsQuery, body: Partial<ListDocuments>): Partia
     filters: body.filters ?? query.filters,
     sort: body.sort ?? query.sort,
     search: body.search ?? query.search,
+    version: body.version ?? query.version,
     return_vectors: body.return_vectors === true || query.return_vectors === true,
     return_presigned_urls: body.return_presigned_urls === true || query.return_presigned_urls === true,
   }

@@ -1,6 +1,6 @@
 import { expect } from "bun:test"
-import { conflict, type Entry, HIDDEN, invalid, LONG, notFound, OWN } from "./entry.ts"
-import { collectionBody, type Fixtures, fresh, freshCollection } from "./fixtures.ts"
+import { badRequest, conflict, type Entry, HIDDEN, invalid, LONG, notFound, OWN } from "./entry.ts"
+import { collectionBody, type Fixtures, fresh, freshCollection, freshMovedCollection } from "./fixtures.ts"
 
 const path = "/v1/collections"
 const one = `${path}/{collection_identifier}`
@@ -133,6 +133,32 @@ export const collections: readonly Entry[] = [
     refuses: [unknown],
     foreign: HIDDEN,
     malformed: [longId],
+  },
+  {
+    operation: `DELETE ${one}/features`,
+    request: async (f) => ({
+      path: { collection_identifier: await freshMovedCollection(f) },
+      query: "version=1.0.0",
+    }),
+    answers: {
+      what: "the version and how many of its documents are gone",
+      body: (_, call) => ({
+        success: true,
+        collection_id: call.path?.collection_identifier,
+        version: "1.0.0",
+        feature_extractor_id: "moving_extractor_1_0_0",
+        documents_removed: 1,
+        message: expect.any(String),
+      }),
+    },
+    refuses: [
+      unknown,
+      badRequest("the current version", { query: "version=1.1.0" }),
+      notFound("a version without documents", { query: "version=3.0.0" }),
+      invalid("no version", { query: "" }),
+    ],
+    foreign: HIDDEN,
+    malformed: [longId, invalid("what is no version", { query: "version=newest" })],
   },
   {
     operation: `POST ${one}/trigger`,

@@ -187,6 +187,33 @@ export const freshCollection = async ({ ours }: Fixtures): Promise<string> =>
   (await ours.make("POST", "/v1/collections", { ...collectionBody(ours, fresh("collection")), enabled: false })).body
     .collection_id
 
+/** At version 1.1.0 of its extractor, with a document of 1.0.0. */
+export const freshMovedCollection = async ({ appliance, ours }: Fixtures): Promise<string> => {
+  const pluginName = "moving_extractor"
+  const call: TestAppliance["call"] = (method, path, options) =>
+    appliance.call(method, path, options?.key === undefined ? { ...options, key: ours.key } : options)
+  for (const version of ["1.0.0", "1.1.0"]) {
+    const id = `${pluginName}_${version.replaceAll(".", "_")}`
+    if ((await call("GET", `/v1/namespaces/${ours.namespaceId}/plugins/${id}`)).status === 200) continue
+    const options = { name: pluginName, version }
+    const uploaded = await upload({ ...appliance, call }, textPlugin(options), {
+      ...options,
+      namespace: ours.namespaceId,
+    })
+    expect(uploaded.status).toBe(200)
+  }
+  const { body } = await ours.make(
+    "POST",
+    "/v1/collections",
+    collectionBody({ ...ours, pluginName }, fresh("collection")),
+  )
+  const path = `/v1/collections/${body.collection_id}`
+  const batch = await ours.make("POST", `${path}/trigger`, { object_ids: [ours.objectId] })
+  await batchEnd(ours.make, ours.bucketId, batch.body.batch_id)
+  await ours.make("PATCH", path, { feature_extractor: { version: "1.1.0" }, enabled: false })
+  return body.collection_id
+}
+
 export const freshDraft = async ({ ours }: Fixtures): Promise<string> =>
   (await ours.make("POST", `/v1/buckets/${ours.bucketId}/batches`, { object_ids: [ours.objectId] })).body.batch_id
 

@@ -29,6 +29,7 @@ export function publicApiTests(fixtures: () => Fixtures): void {
     const known = new Set(PUBLIC_OPERATIONS.map(shape))
     const others = operationsOf(fixtures().openapi).filter((operation) => !known.has(shape(operation)))
     expect(others.sort()).toEqual([
+      "DELETE /v1/collections/{collection_identifier}/features",
       "GET /ready",
       "GET /v1/health/deep",
       "GET /v1/namespaces/{namespace_id}/plugins/{plugin_id}/logs",

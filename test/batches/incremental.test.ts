@@ -1,0 +1,226 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { waitForBatch } from "../support/batch.ts"
+import {
+  addTexts,
+  bucketOf,
+  collectionOf,
+  publishEcho,
+  rewrite,
+  said,
+  startTrigger,
+  trigger,
+} from "../support/collections.ts"
+
+let appliance: TestAppliance
+
+beforeAll(async () => {
+  appliance = await startTestAppliance({ environment: { MIXPEEK_WORKERS: "2" } })
+  await publishEcho(appliance, "echo")
+})
+afterAll(() => appliance[Symbol.asyncDispose]())
+
+const counted = (batch: { status: string; object_count: number; rows_done: number }) => [
+  batch.status,
+  batch.object_count,
+  batch.rows_done,
+]
+const cancel = (bucket: string, batch: string) =>
+  appliance.call("POST", `/v1/buckets/${bucket}/batches/${batch}/cancel`, {})
+const held = (rows: number) => Array.from({ length: rows }, (_, index) => `text ${index}`)
+
+/** A bucket with three processed texts. */
+async function processed(texts = ["a", "b", "c"]) {
+  const { bucket, ids } = await bucketOf(appliance, texts)
+  const collection = await collectionOf(appliance, bucket, "echo")
+  expect(counted(await trigger(appliance, bucket, collection))).toEqual(["COMPLETED", texts.length, texts.length])
+  return { bucket, ids, collection }
+}
+
+describe("a trigger", () => {
+  test("twice processes only what is new and changed in between, and nothing the third time", async () => {
+    const { bucket, ids, collection } = await processed()
+    await addTexts(appliance, bucket, ["d", "e"])
+    await rewrite(appliance, bucket, ids[1], "B")
+    const second = await trigger(appliance, bucket, collection)
+    expect(counted(second)).toEqual(["COMPLETED", 3, 3])
+    expect(second.object_ids).toContain(ids[1])
+    expect(await said(appliance, collection)).toEqual(["B", "a", "c", "d", "e"])
+    expect(counted(await trigger(appliance, bucket, collection))).toEqual(["COMPLETED", 0, 0])
+  })
+
+  test("with nothing to do answers 202 with a batch and a task that have ended", async () => {
+    const { bucket, collection } = await processed()
+    const { status, body } = await appliance.call("POST", `/v1/collections/${collection}/trigger`)
+    expect(status).toBe(202)
+    expect(body).toMatchObject({ object_count: 0, message: expect.stringContaining("nothing is new or changed") })
+    const batch = (await appliance.call("GET", `/v1/buckets/${bucket}/batches/${body.batch_id}`)).body
+    expect(counted(batch)).toEqual(["COMPLETED", 0, 0])
+    expect((await appliance.call("GET", `/v1/tasks/${body.task_id}`)).body.status).toBe("COMPLETED")
+  })
+
+  test("does everything with reembed, and exactly the objects that are named", async () => {
+    const { bucket, ids, collection } = await processed()
+    expect(counted(await trigger(appliance, bucket, collection, { reembed: true }))).toEqual(["COMPLETED", 3, 3])
+    const named = await trigger(appliance, bucket, collection, { object_ids: [ids[2]] })
+    expect(counted(named)).toEqual(["COMPLETED", 1, 1])
+    expect(await said(appliance, collection)).toEqual(["a", "b", "c"])
+  })
+
+  test("with a filter does what fits and is new, again when that changes, and leaves the rest to the next", async () => {
+    const { bucket, ids, collection } = await processed()
+    await addTexts(appliance, bucket, ["new one", "new two", "other"])
+    const source_filters = { field: "text", operator: "starts_with", value: "new" }
+    expect(counted(await trigger(appliance, bucket, collection, { source_filters }))).toEqual(["COMPLETED", 2, 2])
+    expect(counted(await trigger(appliance, bucket, collection, { source_filters }))).toEqual(["COMPLETED", 0, 0])
+    await rewrite(appliance, bucket, ids[0], "new three")
+    expect(counted(await trigger(appliance, bucket, collection, { source_filters }))).toEqual(["COMPLETED", 1, 1])
+    // What was filtered proves nothing about the rest.
+    expect((await trigger(appliance, bucket, collection)).object_count).toBe(4)
+    expect(await said(appliance, collection)).toEqual(["b", "c", "new one", "new three", "new two", "other"])
+  })
+
+  test("goes on where a full run of the bucket ended, which stays one over everything", async () => {
+    const { bucket } = await bucketOf(appliance, ["a", "b"])
+    const collection = await collectionOf(appliance, bucket, "echo")
+    for (const _ of [1, 2]) {
+      const full = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, { body: {} })
+      expect(counted(await waitForBatch(appliance, bucket, full.body.batch_id))).toEqual(["COMPLETED", 2, 2])
+    }
+    await addTexts(appliance, bucket, ["c"])
+    expect(counted(await trigger(appliance, bucket, collection))).toEqual(["COMPLETED", 1, 1])
+  })
+
+  test("leaves out what auto_process has done", async () => {
+    const { bucket, collection } = await processed()
+    const { body } = await appliance.call("POST", `/v1/buckets/${bucket}/objects?auto_process=true`, {
+      body: { blobs: [{ property: "text", type: "text", data: "d" }] },
+    })
+    expect(body.auto_process_error).toBeUndefined()
+    await eventually(async () => (await said(appliance, collection)).includes("d"))
+    await eventually(async () => (await trigger(appliance, bucket, collection)).object_count === 0)
+  })
+})
+
+describe("what counts as changed", () => {
+  test("is content: an object that is written as it was, or a collection that is described anew, is not", async () => {
+    const { bucket, ids, collection } = await processed()
+    await rewrite(appliance, bucket, ids[0], "a")
+    await appliance.call("PATCH", `/v1/buckets/${bucket}/objects/${ids[1]}`, { body: {} })
+    await appliance.call("PATCH", `/v1/collections/${collection}`, {
+      body: { description: "anew", metadata: { a: 1 }, enabled: true },
+    })
+    expect((await trigger(appliance, bucket, collection)).object_count).toBe(0)
+    await appliance.call("PATCH", `/v1/buckets/${bucket}/objects/${ids[1]}`, { body: { metadata: { tag: "x" } } })
+    expect((await trigger(appliance, bucket, collection)).object_count).toBe(1)
+  })
+
+  test("is per collection, and other code under the same version counts as nothing done", async () => {
+    await publishEcho(appliance, "replaced")
+    const { bucket } = await bucketOf(appliance, ["a", "b"])
+    const [one, other] = [
+      await collectionOf(appliance, bucket, "replaced"),
+      await collectionOf(appliance, bucket, "echo"),
+    ]
+    expect((await trigger(appliance, bucket, one)).object_count).toBe(2)
+    expect((await trigger(appliance, bucket, other)).object_count).toBe(2)
+    await appliance.call("DELETE", `/v1/namespaces/${appliance.namespaceId}/plugins/replaced_1_0_0`)
+    await publishEcho(appliance, "replaced", "1.0.0", 599)
+    expect(counted(await trigger(appliance, bucket, one))).toEqual(["COMPLETED", 2, 2])
+    expect((await trigger(appliance, bucket, other)).object_count).toBe(0)
+    expect(await said(appliance, one)).toEqual(["a", "b"])
+  })
+
+  test("an object that is deleted is not counted, and its number is not given again", async () => {
+    const { bucket, collection } = await processed()
+    const [last] = await addTexts(appliance, bucket, ["d"])
+    expect((await trigger(appliance, bucket, collection)).object_count).toBe(1)
+    await appliance.call("DELETE", `/v1/buckets/${bucket}/objects/${last}`)
+    await addTexts(appliance, bucket, ["e"])
+    expect(counted(await trigger(appliance, bucket, collection))).toEqual(["COMPLETED", 1, 1])
+  })
+})
+
+describe("a run that does not end well", () => {
+  test("failed or canceled, is done again by the next trigger; rows that failed alone are not", async () => {
+    const { bucket, ids } = await bucketOf(appliance, ["poison 1", "poison 2"])
+    const collection = await collectionOf(appliance, bucket, "echo")
+    expect((await trigger(appliance, bucket, collection)).status).toBe("FAILED")
+    await rewrite(appliance, bucket, ids[0], "slow")
+    const canceled = await startTrigger(appliance, collection)
+    await cancel(bucket, canceled)
+    await rewrite(appliance, bucket, ids[0], "good")
+    const third = await trigger(appliance, bucket, collection)
+    expect([third.status, third.object_count, third.rows_failed]).toEqual(["COMPLETED_WITH_ERRORS", 2, 1])
+    expect((await trigger(appliance, bucket, collection)).object_count).toBe(0)
+  })
+
+  test("two at once: the second does what the first has not in hand, and all of it once the first is canceled", async () => {
+    const { bucket, collection } = await processed()
+    const [slow] = await addTexts(appliance, bucket, ["slow"])
+    const first = await startTrigger(appliance, collection)
+    expect((await trigger(appliance, bucket, collection)).object_count).toBe(0)
+    await addTexts(appliance, bucket, ["d"])
+    expect(counted(await trigger(appliance, bucket, collection))).toEqual(["COMPLETED", 1, 1])
+    await cancel(bucket, first)
+    await rewrite(appliance, bucket, slow, "quick")
+    const last = await trigger(appliance, bucket, collection)
+    expect(last.status).toBe("COMPLETED")
+    expect(last.object_ids).toContain(slow)
+    expect(await said(appliance, collection)).toEqual(["a", "b", "c", "d", "quick"])
+    expect((await trigger(appliance, bucket, collection)).object_count).toBe(0)
+  })
+})
+
+test("a second trigger that ends before the first counts from the moment the first has ended too", async () => {
+  await publishEcho(appliance, "lingers", "1.0.0", 2)
+  const { bucket } = await bucketOf(appliance, ["slow a"])
+  const collection = await collectionOf(appliance, bucket, "lingers")
+  const first = await startTrigger(appliance, collection)
+  await addTexts(appliance, bucket, ["b"])
+  expect(counted(await trigger(appliance, bucket, collection))).toEqual(["COMPLETED", 1, 1])
+  expect(counted(await waitForBatch(appliance, bucket, first))).toEqual(["COMPLETED", 1, 1])
+  expect((await trigger(appliance, bucket, collection)).object_count).toBe(0)
+})
+
+describe("an object that changes while a batch runs", () => {
+  test("is processed by the next trigger", async () => {
+    await publishEcho(appliance, "naps", "1.0.0", 1)
+    const { bucket, ids } = await bucketOf(appliance, ["slow a", ...held(20)])
+    const collection = await collectionOf(appliance, bucket, "naps")
+    const batch = await startTrigger(appliance, collection)
+    await isRead(batch)
+    await rewrite(appliance, bucket, ids[3], "changed")
+    expect((await waitForBatch(appliance, bucket, batch)).rows_done).toBe(21)
+    const next = await trigger(appliance, bucket, collection)
+    expect(next.object_ids).toEqual([ids[3]])
+    expect(await said(appliance, collection)).toContain("changed")
+  })
+
+  test("keeps its newest content when a batch that read it earlier commits later", async () => {
+    await publishEcho(appliance, "dawdles", "1.0.0", 3)
+    const { bucket, ids } = await bucketOf(appliance, ["slow old", "other"])
+    const collection = await collectionOf(appliance, bucket, "dawdles")
+    const slow = await startTrigger(appliance, collection)
+    await isRead(slow)
+    await rewrite(appliance, bucket, ids[0], "newest")
+    expect((await trigger(appliance, bucket, collection)).object_count).toBe(1)
+    expect(await said(appliance, collection)).toEqual(["newest"])
+    expect((await waitForBatch(appliance, bucket, slow)).rows_done).toBe(2)
+    expect(appliance.log()).toContain("partition_read_anew")
+    expect(await said(appliance, collection)).toEqual(["newest", "other"])
+  })
+
+  /** Until the rows of its only partition are written for the worker. */
+  const isRead = (batch: string) =>
+    eventually(async () => {
+      const spool = join(appliance.dataDir, "spool")
+      const lineages = readdirSync(spool)
+        .filter((name) => /^\d+-\d+$/.test(name))
+        .map((name) => join(spool, name, "lineage.jsonl"))
+      const written = lineages.some((file) => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0)
+      return written ? batch : null
+    })
+})
