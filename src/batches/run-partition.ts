@@ -364,12 +364,8 @@ export function partitionRunner(deps: Deps) {
     try {
       const done = await commitOutput(context, partition, rows, output, spooled)
       if (done === null) {
-        log.info(
-          { event: "partition_read_anew", batch_id: run.batch_id, partition_id: partition.partition_id },
-          "outdated",
-        )
-        ledger.release(partition)
-        return
+        log.info({ event: "partition_read_anew", partition_id: partition.partition_id }, "outdated")
+        return ledger.release(partition)
       }
       suspects.delete(partition.partition_id)
       if (done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)
