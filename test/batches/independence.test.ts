@@ -151,7 +151,7 @@ async function outcomeOf(
   }
   await appliance.kill()
   await appliance.start(environment)
-  const triggered = await appliance.call("POST", `/v1/collections/${collection}/trigger`)
+  const triggered = await appliance.call("POST", `/v1/collections/${collection}/trigger`, { body: { reembed: true } })
   const path = `/v1/buckets/${bucket}/batches/${triggered.body.batch_id}`
   if (cut.kill !== "nothing") {
     // In the middle, where the cut has one.
