@@ -365,7 +365,8 @@ export function partitionRunner(deps: Deps) {
       const done = await commitOutput(context, partition, rows, output, spooled)
       if (done === null) {
         log.info({ event: "partition_read_anew", partition_id: partition.partition_id }, "outdated")
-        return ledger.release(partition)
+        ledger.release(partition)
+        return true
       }
       suspects.delete(partition.partition_id)
       if (done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)

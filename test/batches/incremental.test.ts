@@ -219,7 +219,7 @@ describe("an object that changes while a batch runs", () => {
       const spool = join(appliance.dataDir, "spool")
       const lineages = readdirSync(spool)
         .filter((name) => /^\d+-\d+$/.test(name))
-        .map((name) => join(spool, name, "lineage.jsonl"))
+        .map((name) => join(spool, name, "lineage.tsv"))
       const written = lineages.some((file) => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0)
       return written ? batch : null
     })
