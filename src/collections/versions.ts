@@ -99,7 +99,7 @@ export function partRef(
 interface View {
   readonly parts: PartRef[]
   /** Documents of `plugin_id` are left out where the parts `by` (indexes) have a document of the same object. */
-  readonly outranked: { readonly plugin_id: string; readonly by: number[] }[]
+  readonly outranked: { readonly plugin_id: string; readonly by: number[]; readonly of: "object" | "document" }[]
 }
 
 /**
@@ -125,9 +125,11 @@ export function documentView(
   const parts = rows.map((part) => partRef(dataDir, part))
   if (version === "all") return { parts, outranked: [] }
   const ranks = [...new Set([row.plugin_id, ...rows.toReversed().map((part) => part.plugin_id)])]
+  const { type }: { type: string } = JSON.parse(row.source)
+  const of = type === "bucket" ? ("object" as const) : ("document" as const)
   const outranked = ranks.slice(1).map((plugin_id, index) => {
     const before = new Set(ranks.slice(0, index + 1))
-    return { plugin_id, by: rows.flatMap((part, at) => (before.has(part.plugin_id) ? [at] : [])) }
+    return { plugin_id, of, by: rows.flatMap((part, at) => (before.has(part.plugin_id) ? [at] : [])) }
   })
   return { parts, outranked: outranked.filter(({ by }) => by.length > 0) }
 }

@@ -150,8 +150,13 @@ export type WriteRowsRequest = Omit<z.input<typeof WriteRows>, "type">
 
 const selection = {
   parts: z.array(PartRef),
-  /** Documents of a plugin version are left out where one of the parts `by` (indexes) has a living one of the object. */
-  outranked: z.array(z.object({ plugin_id: Id, by: z.array(z.int().min(0)) })).optional(),
+  /**
+   * Documents of a plugin version are left out where one of the parts `by` (indexes) has a living one of the same object, or,
+   * when they were made of documents, of the same source document.
+   */
+  outranked: z
+    .array(z.object({ plugin_id: Id, by: z.array(z.int().min(0)), of: z.enum(["object", "document"]) }))
+    .optional(),
   /** api.md §0.4; null and absent take everything. */
   filters: z.unknown().optional(),
   /** A substring of the document id or of any string value; `*` stands for any run of characters. */

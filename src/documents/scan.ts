@@ -7,14 +7,25 @@ import { deadMarks, scalarsFile } from "./part-files.ts"
 import type { PartRef } from "./protocol.ts"
 import { compileSearch } from "./search.ts"
 
+interface Outranked {
+  readonly plugin_id: string
+  readonly by: readonly number[]
+  readonly of: "object" | "document"
+}
+
 export interface Selection {
   /** What `outranked` counts into. */
   readonly parts?: readonly PartRef[]
-  readonly outranked?: readonly { readonly plugin_id: string; readonly by: readonly number[] }[] | undefined
+  readonly outranked?: readonly Outranked[] | undefined
   readonly filters?: unknown
   readonly search?: string | null | undefined
   readonly caseSensitive?: boolean | undefined
 }
+
+const ROW_KEY = {
+  object: "object_id",
+  document: "coalesce(json_extract_string(source, '/document_id'), object_id)",
+} as const
 
 /** Adds the condition of a selection to a statement. */
 export interface Condition {
@@ -32,9 +43,9 @@ export async function readSelection(session: Session, selection: Selection): Pro
   const filter = parseFilter(selection.filters, caseSensitive)
   const search = selection.search ?? ""
   const versions = await Promise.all(
-    (selection.outranked ?? []).map(async ({ plugin_id, by }) => {
+    (selection.outranked ?? []).map(async ({ plugin_id, by, of }) => {
       const parts = by.flatMap((index) => selection.parts?.[index] ?? [])
-      return { plugin_id, parts, marks: await deadMarks(parts) }
+      return { plugin_id, parts, marks: await deadMarks(parts), key: ROW_KEY[of] }
     }),
   )
   const sql = (parameters: Parameters) => {
@@ -42,9 +53,9 @@ export async function readSelection(session: Session, selection: Selection): Pro
       filter === null ? null : compileFilter(filter, parameters, caseSensitive).sql,
       compileSearch(search, parameters, caseSensitive),
       ...versions.map(
-        ({ plugin_id, parts, marks }) =>
-          `(plugin_id <> ${parameters.text(plugin_id)} OR object_id NOT IN (
-             SELECT object_id FROM ${files(parts, parameters)} WHERE ${living(marks, parameters)}))`,
+        ({ plugin_id, parts, marks, key }) =>
+          `(plugin_id <> ${parameters.text(plugin_id)} OR ${key} NOT IN (
+             SELECT ${key} FROM ${files(parts, parameters)} WHERE ${living(marks, parameters)}))`,
       ),
     ].filter((condition) => condition !== null)
     return conditions.length === 0 ? "true" : conditions.join(" AND ")
