@@ -34,10 +34,19 @@ export async function writeDurably<T>(path: string, write: (file: FileHandle) =>
  * through here. When it throws, the new name may be there all the same: only a row makes a file count.
  */
 export async function renameDurably(from: string, to: string): Promise<void> {
-  meetFault()
-  await rename(from, to)
-  meetFault()
-  await syncDirectory(dirname(to))
+  await renameAllDurably([{ from, to }])
+}
+
+/** The same for files that count together, in this order; each directory is fsynced once, at the end. */
+export async function renameAllDurably(
+  files: readonly { readonly from: string; readonly to: string }[],
+): Promise<void> {
+  for (const { from, to } of files) {
+    meetFault()
+    await rename(from, to)
+    meetFault()
+  }
+  for (const directory of new Set(files.map(({ to }) => dirname(to)))) await syncDirectory(directory)
 }
 
 /** A disk that fails now and then, for the tests of what follows from it. */

@@ -1,9 +1,10 @@
 /**
  * A worker's result files as an attacker's: opened without following links, regular, one name, capped, and copied, since
- * the plugin may still hold them open. Only the copies are read further.
+ * the plugin may still hold them open. Only the copies are read further, but for vectors, which are most of the bytes: the
+ * documents process copies and checks those in one go, by the same rules.
  */
 import { constants, createReadStream } from "node:fs"
-import { open } from "node:fs/promises"
+import { type FileHandle, lstat, open } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
 
@@ -40,7 +41,13 @@ const ErrorLine = z.object({
 
 export interface Collected {
   readonly scalars: string
-  readonly vectors: readonly { readonly feature_name: string; readonly embedding_dim: number; readonly path: string }[]
+  /** The worker's own files, of `bytes` when they were seen: whoever reads one takes what it has checked in its memory. */
+  readonly vectors: readonly {
+    readonly feature_name: string
+    readonly embedding_dim: number
+    readonly path: string
+    readonly bytes: number
+  }[]
   readonly failures: readonly RowFailure[]
 }
 
@@ -52,6 +59,9 @@ export async function collectOutput(
   rows: ReadonlyMap<number, string>,
   { rows: maxOutputRows, bytes: maxBytes }: { readonly rows: number; readonly bytes: number },
 ): Promise<Collected> {
+  // It has been moved away from the worker, who may have put a link in its place before.
+  const directory = await lstat(output)
+  if (!directory.isDirectory()) throw new HostileOutput("The worker left no directory of files.")
   let room = maxBytes
   const copy = async (name: string, most: number) => {
     const to = join(copies, name)
@@ -63,28 +73,17 @@ export async function collectOutput(
   const vectors = []
   for (const [index, feature] of features.entries()) {
     const limit = maxOutputRows * feature.embedding_dim * 4
-    const path = await copy(`${index}.f32`, limit)
-    vectors.push({ feature_name: feature.feature_name, embedding_dim: feature.embedding_dim, path })
+    const path = join(output, `${index}.f32`)
+    const bytes = await withPlain(path, Math.min(limit, room), async (_file, size) => size)
+    room -= bytes
+    vectors.push({ feature_name: feature.feature_name, embedding_dim: feature.embedding_dim, path, bytes })
   }
   const errors = await copy("errors.jsonl", ERRORS_BYTES)
   return { scalars, vectors, failures: await readFailures(errors, rows) }
 }
 
 async function copyPlain(from: string, to: string, maxBytes: number): Promise<number> {
-  const name = from.slice(from.lastIndexOf("/") + 1)
-  const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
-    (cause: unknown) => {
-      throw new HostileOutput(`The worker left no plain file '${name}'.`, { cause })
-    },
-  )
-  try {
-    const facts = await source.stat()
-    if (!facts.isFile()) throw new HostileOutput(`'${name}' is not a regular file.`)
-    if (facts.nlink !== 1) throw new HostileOutput(`'${name}' has more than one name.`)
-    if (facts.size > maxBytes)
-      throw new HostileOutput(
-        `'${name}' has ${facts.size} bytes; at most ${maxBytes} are taken (MIXPEEK_WORKER_OUTPUT_MB bounds all files).`,
-      )
+  return withPlain(from, maxBytes, async (source) => {
     let copied = 0
     const target = await open(to, "wx", 0o600)
     try {
@@ -93,16 +92,47 @@ async function copyPlain(from: string, to: string, maxBytes: number): Promise<nu
         const { bytesRead } = await source.read(buffer, 0, CHUNK_BYTES, copied)
         if (bytesRead === 0) break
         copied += bytesRead
-        if (copied > maxBytes) throw new HostileOutput(`'${name}' grew past ${maxBytes} bytes while it was read.`)
+        if (copied > maxBytes) {
+          throw new HostileOutput(`'${nameOf(from)}' grew past ${maxBytes} bytes while it was read.`)
+        }
         await target.writeFile(buffer.subarray(0, bytesRead))
       }
     } finally {
       await target.close()
     }
     return copied
+  })
+}
+
+/** Opens a regular file with one name and at most `maxBytes`; a link at its end is not followed. */
+async function withPlain<T>(
+  path: string,
+  maxBytes: number,
+  work: (file: FileHandle, bytes: number) => Promise<T>,
+): Promise<T> {
+  const name = nameOf(path)
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    (cause: unknown) => {
+      throw new HostileOutput(`The worker left no plain file '${name}'.`, { cause })
+    },
+  )
+  try {
+    const facts = await file.stat()
+    if (!facts.isFile()) throw new HostileOutput(`'${name}' is not a regular file.`)
+    if (facts.nlink !== 1) throw new HostileOutput(`'${name}' has more than one name.`)
+    if (facts.size > maxBytes) {
+      throw new HostileOutput(
+        `'${name}' has ${facts.size} bytes; at most ${maxBytes} are taken (MIXPEEK_WORKER_OUTPUT_MB bounds all files).`,
+      )
+    }
+    return await work(file, facts.size)
   } finally {
-    await source.close()
+    await file.close()
   }
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1)
 }
 
 async function readFailures(path: string, rows: ReadonlyMap<number, string>): Promise<RowFailure[]> {

@@ -1,44 +1,21 @@
 /**
- * Reads a worker's `scalars.parquet` once, into a table of ours, and checks the table. Nothing is asked of the file itself
- * but its bytes: counts, statistics and order that a Parquet file claims may be lies, and DuckDB would believe them.
+ * Whether a worker's output is what it was asked for. In the usual case one look says so: one output for each row that was
+ * asked, in order. Whatever else there is, further looks tell what is wrong with it, if anything.
  */
-import { open } from "node:fs/promises"
-import { ApplianceError } from "../errors.ts"
-import { checkSuspiciousJson } from "./check-json.ts"
 import type { Session } from "./database.ts"
-import { HostileOutput, OutputTooLarge } from "./hostile-output.ts"
-import { letting } from "./letting.ts"
+import { HostileOutput } from "./hostile-output.ts"
 import { Parameters } from "./parameters.ts"
-import { plainFileBytes } from "./part-files.ts"
-
-/** Per document, in UTF-8 bytes: the interface between worker and appliance. */
-export const MAX_FIELDS_BYTES = 1024 ** 2
-/** What one part may hold. */
-export interface WriteLimits {
-  readonly rows_out: number
-  readonly scalars_bytes: number
-  /**
-   * UTF-8 bytes of all fields, with what the appliance adds to each document. DuckDB holds some copies of 2,048 rows at
-   * once, however large they are. Measured from 256 MiB and up, an eighth of its memory limit is written, filtered and
-   * sorted; at 128 MiB it is written, but sorting documents of 30 KB and more runs out.
-   */
-  readonly fields_bytes: number
-}
+import { ROW_GROUP } from "./part-files.ts"
+import { tooLarge, type WriteLimits } from "./take-output.ts"
 
 /**
- * At most as many bytes, or one row, are looked at in one statement, and make a row group of the part: DuckDB's JSON
- * functions take about seven times the text of a group, in each thread.
+ * Text of a row group, or one row: DuckDB's JSON functions take about seven times the text that they are at, in each
+ * thread.
  */
-const SLICE_BYTES = 2 * 1024 ** 2
+const GROUP_BYTES = 2 * 1024 ** 2
+/** Small row groups are looked at together up to here: what may be seen of them in JavaScript is as much. */
+const SLICE_BYTES = 8 * 1024 ** 2
 const SLICE_ROWS = 65_536
-
-/**
- * What a Parquet file says of itself, at its end. DuckDB reads it whole and counts none of it: 41 MB of 60,000 row groups took
- * 860 MB under a limit of 256 MiB. The worker's own have some hundred bytes for each of some hundred groups.
- */
-const MAX_FOOTER_BYTES = 4 * 1024 ** 2
-/** The footer's length and `PAR1`. */
-const TRAILER_BYTES = 8
 
 /** Outputs that are looked at together: positions, and input rows, the last included. */
 export interface Slice {
@@ -48,121 +25,95 @@ export interface Slice {
   readonly lastRow: number
 }
 
-/** What may stand around a JSON value, in SQL. */
-export const JSON_SPACE = "chr(9) || chr(10) || chr(13) || ' '"
+export interface CheckedOutput {
+  readonly rows: number
+  /** In SQL: the outputs, `o`, each beside the lineage of its row, `l`. */
+  readonly pairs: string
+  /** Whether `pairs` come in the order of the outputs. */
+  readonly ordered: boolean
+  readonly slices: readonly Slice[]
+  /** True when every row group is small: statements may go through them all, and need no slices for the memory's sake. */
+  readonly small: boolean
+}
 
-const COLUMNS = new Map([
-  ["row", "BIGINT"],
-  ["output_index", "INTEGER"],
-  ["fields", "VARCHAR"],
-  ["missing_vectors", "VARCHAR[]"],
-])
+interface Block extends Slice {
+  readonly rows: number
+  /** Fields, and what is added to them. */
+  readonly bytes: number
+}
 
 /**
- * Leaves the temporary table `output (position, row, output_index, fields, missing_vectors, bytes)`, checked. Needs the tables
- * `lineage` and `failed` of `write-part.ts`.
- * @returns how many documents it holds, and in which slices it is to be gone through
- * @throws HostileOutput with the first reason not to take the file
+ * Checks rows, indexes and vectors named as missing in the table `output` of `take-output.ts` against the tables `lineage`
+ * and `failed` of `lineage.ts`.
+ * @throws HostileOutput with the first reason not to take it
  */
-export async function readOutput(
+export async function checkOutput(
   session: Session,
-  scalars: string,
   features: readonly string[],
+  failed: number,
   limits: WriteLimits,
-): Promise<{ rows: number; slices: Slice[] }> {
-  const bytes = await plainFileBytes(scalars)
-  if (bytes === null) throw new HostileOutput("'scalars.parquet' is no regular file of its own.")
-  if (bytes > limits.scalars_bytes) {
-    throw new HostileOutput(`'scalars.parquet' has ${bytes} bytes; at most ${limits.scalars_bytes} are taken.`)
-  }
-  const footer = await footerBytes(scalars, bytes)
-  if (footer > MAX_FOOTER_BYTES) {
-    throw new HostileOutput(`'scalars.parquet' has ${footer} bytes of footer; at most ${MAX_FOOTER_BYTES} are taken.`)
-  }
-  await reading(() => takeIn(session, scalars, limits))
-  await checkRows(session)
-  await checkMissing(session, features)
-  const [counted] = await session.rows<{ rows: number; bytes: number }>(
-    `SELECT count(*)::INTEGER AS rows, coalesce(sum(output.bytes + lineage.bytes), 0)::DOUBLE AS bytes
-     FROM output JOIN lineage USING ("row")`,
+): Promise<CheckedOutput> {
+  const answered = failed === 0 ? "lineage" : `(FROM lineage WHERE "row" NOT IN (SELECT "row" FROM failed))`
+  // Which rows stand beside each other is nowhere relied on: they are the same or the case is not the usual one.
+  let pairs = `output o POSITIONAL JOIN ${answered} l`
+  const same = `o.position = o.rowid AND o."row" = l."row" AND o.output_index = 0 AND o.fields IS NOT NULL
+    AND o.missing_vectors IS NOT NULL`
+  const looked = await session.rows<Block & { readonly usual: boolean; readonly missing: boolean }>(
+    `SELECT ${BLOCK}, bool_and(coalesce(${same}, false)) AS usual,
+       coalesce(bool_or(len(o.missing_vectors) > 0), false) AS missing
+     FROM ${pairs} ${BY_BLOCK}`,
   )
-  const { rows, bytes: total } = counted ?? { rows: 0, bytes: 0 }
+  let blocks: readonly Block[] = looked
+  const usual = looked.every((block) => block.usual)
+  if (!usual) await checkRows(session)
+  if (!usual || looked.some((block) => block.missing)) await checkMissing(session, features)
+  if (!usual) {
+    pairs = `output o JOIN lineage l ON l."row" = o."row"`
+    blocks = await session.rows<Block>(`SELECT ${BLOCK} FROM ${pairs} ${BY_BLOCK}`)
+  }
+  const total = sum(blocks.map((block) => block.bytes))
   // What is added to each output of a row multiplies: a text passed through to a thousand chunks of it.
   if (total > limits.fields_bytes) throw tooLarge(total, limits)
-  const slices = await session.rows<Slice>(
+  const small = blocks.every((block) => block.bytes <= GROUP_BYTES)
+  return {
+    rows: sum(blocks.map((block) => block.rows)),
+    pairs,
+    ordered: usual,
+    slices: small ? together(blocks) : await cut(session),
+    small,
+  }
+}
+
+/** What becomes a row group when all of them are small. */
+const BLOCK = `min(o.position)::INTEGER AS first, max(o.position)::INTEGER AS last, min(o."row")::DOUBLE AS "firstRow",
+  max(o."row")::DOUBLE AS "lastRow", count(*)::INTEGER AS rows, coalesce(sum(o.bytes + l.bytes), 0)::DOUBLE AS bytes`
+const BY_BLOCK = `GROUP BY o.position // ${ROW_GROUP} ORDER BY first`
+
+function together(blocks: readonly Block[]): Slice[] {
+  const slices: (Slice & { bytes: number })[] = []
+  for (const { first, last, firstRow, lastRow, bytes } of blocks) {
+    const before = slices.at(-1)
+    const fits = before !== undefined && before.bytes + bytes <= SLICE_BYTES
+    if (fits) slices[slices.length - 1] = { ...before, last, lastRow, bytes: before.bytes + bytes }
+    else slices.push({ first, last, firstRow, lastRow, bytes })
+  }
+  return slices
+}
+
+/** Where rows are large: each slice at most GROUP_BYTES or one row. */
+function cut(session: Session): Promise<Slice[]> {
+  return session.rows<Slice>(
     `SELECT min(position)::INTEGER AS first, max(position)::INTEGER AS last,
        min("row")::DOUBLE AS "firstRow", max("row")::DOUBLE AS "lastRow"
      FROM (
-       SELECT position, "row", sum(output.bytes + lineage.bytes) OVER (ORDER BY position) // ${SLICE_BYTES} AS slice
+       SELECT position, "row", sum(output.bytes + lineage.bytes) OVER (ORDER BY position) // ${GROUP_BYTES} AS slice
        FROM output JOIN lineage USING ("row")
      ) GROUP BY slice, position // ${SLICE_ROWS} ORDER BY first`,
   )
-  for (const slice of slices) await checkFields(session, slice)
-  return { rows, slices }
 }
 
-/** 0 for what cannot be a footer: DuckDB says that the file cannot be read. */
-async function footerBytes(path: string, size: number): Promise<number> {
-  await using file = await open(path, "r")
-  const trailer = Buffer.alloc(TRAILER_BYTES)
-  await file.read(trailer, 0, TRAILER_BYTES, Math.max(0, size - TRAILER_BYTES))
-  const bytes = trailer.readUInt32LE(0)
-  return bytes + TRAILER_BYTES <= size && trailer.toString("latin1", 4, 7) === "PAR" ? bytes : 0
-}
-
-function tooLarge(bytes: number, limits: WriteLimits): OutputTooLarge {
-  return new OutputTooLarge(`The documents have ${bytes} bytes; at most ${limits.fields_bytes} are taken at once.`)
-}
-
-async function takeIn(session: Session, scalars: string, limits: WriteLimits): Promise<void> {
-  const source = (parameters: Parameters) =>
-    `read_parquet(${parameters.texts([scalars])}, hive_partitioning = false, file_row_number = true)`
-  const describe = new Parameters()
-  const columns = await session.rows<{ column_name: string; column_type: string }>(
-    `SELECT column_name, column_type FROM (DESCRIBE SELECT * EXCLUDE (file_row_number) FROM ${source(describe)})`,
-    describe,
-  )
-  checkColumns(columns)
-
-  // A dictionary makes gigabytes of a few bytes: sizes are added up in passing before anything is kept.
-  const measure = new Parameters()
-  const [sizes] = await session.rows<{ rows: number; fields: number; longest: number; missing: number }>(
-    `SELECT count(fields)::DOUBLE AS rows, coalesce(sum(strlen(fields)), 0)::DOUBLE AS fields,
-       coalesce(max(strlen(fields)), 0)::DOUBLE AS longest,
-       coalesce(sum(strlen(array_to_string(missing_vectors, ',')) + len(missing_vectors)), 0)::DOUBLE AS missing
-     FROM (SELECT fields, missing_vectors FROM ${source(measure)} LIMIT ${limits.rows_out + 1})`,
-    measure,
-  )
-  if (sizes === undefined) throw new HostileOutput("'scalars.parquet' cannot be read.")
-  if (sizes.rows > limits.rows_out) throw new OutputTooLarge(`There are more than ${limits.rows_out} outputs.`)
-  if (sizes.longest > MAX_FIELDS_BYTES) {
-    throw new HostileOutput(
-      `The fields of an output have ${sizes.longest} bytes; at most ${MAX_FIELDS_BYTES} are taken.`,
-    )
-  }
-  if (sizes.fields + sizes.missing > limits.fields_bytes) {
-    throw tooLarge(sizes.fields + sizes.missing, limits)
-  }
-
-  const take = new Parameters()
-  await session.rows(
-    `CREATE TEMP TABLE output AS
-     SELECT file_row_number AS position, "row", output_index, fields, missing_vectors, strlen(fields) AS bytes
-     FROM ${source(take)}
-     LIMIT ${limits.rows_out + 1}`,
-    take,
-  )
-}
-
-function checkColumns(columns: readonly { readonly column_name: string; readonly column_type: string }[]): void {
-  const found = new Map(columns.map((column) => [column.column_name, column.column_type]))
-  for (const [name, type] of COLUMNS) {
-    const have = found.get(name)
-    if (have === undefined) throw new HostileOutput(`'scalars.parquet' has no column '${name}'.`)
-    if (have !== type) throw new HostileOutput(`Column '${name}' of 'scalars.parquet' is not of type ${type}.`)
-  }
-  if (columns.length !== COLUMNS.size)
-    throw new HostileOutput("'scalars.parquet' has columns that do not belong there.")
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }
 
 async function checkRows(session: Session): Promise<void> {
@@ -198,23 +149,6 @@ async function checkRows(session: Session): Promise<void> {
   }
 }
 
-async function checkFields(session: Session, slice: Slice): Promise<void> {
-  const within = `position BETWEEN ${slice.first} AND ${slice.last}`
-  // Readers disagree on which of two equal keys counts.
-  const repeated = letting("names", "json_keys(fields)", "len(names) <> len(list_distinct(names))")
-  const [bad] = await session.rows<{ row: number; reason: string }>(
-    `SELECT "row"::DOUBLE AS "row", reason FROM (
-       SELECT position, "row", CASE
-         WHEN NOT starts_with(fields, '{') AND NOT starts_with(ltrim(fields, ${JSON_SPACE}), '{') THEN 'are no valid JSON object'
-         WHEN NOT json_valid(fields) THEN 'are no valid JSON object'
-         WHEN ${repeated} THEN 'name a key twice' END AS reason
-       FROM output WHERE ${within}
-     ) WHERE reason IS NOT NULL ORDER BY position LIMIT 1`,
-  )
-  if (bad !== undefined) throw new HostileOutput(`The fields of row ${bad.row} ${bad.reason}.`)
-  await checkSuspiciousJson(session, within)
-}
-
 async function checkMissing(session: Session, features: readonly string[]): Promise<void> {
   const parameters = new Parameters()
   const [unknown] = await session.rows<{ row: number }>(
@@ -226,16 +160,5 @@ async function checkMissing(session: Session, features: readonly string[]): Prom
   )
   if (unknown !== undefined) {
     throw new HostileOutput(`Row ${unknown.row} says that a vector is missing which is no feature.`)
-  }
-}
-
-/** Whatever goes wrong while the hostile bytes are read is the file's fault, but for our own lack of time or memory. */
-async function reading(read: () => Promise<void>): Promise<void> {
-  try {
-    await read()
-  } catch (error) {
-    if (error instanceof HostileOutput || error instanceof ApplianceError) throw error
-    const [line = ""] = (error instanceof Error ? error.message : String(error)).split("\n")
-    throw new HostileOutput(`'scalars.parquet' cannot be read: ${line.slice(0, 300)}`, { cause: error })
   }
 }

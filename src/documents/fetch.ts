@@ -1,9 +1,8 @@
 import type { Session } from "./database.ts"
 import { Parameters } from "./parameters.ts"
-import { scalarsFile } from "./part-files.ts"
+import { ROW_GROUP, scalarsFile } from "./part-files.ts"
 import { PAGE_BYTES, type PartRef } from "./protocol.ts"
 import { openVectors, type VectorFile } from "./vectors.ts"
-import { ROW_GROUP } from "./write-part.ts"
 
 /** A document's place: index into the parts of the request, and 0-based row of the part's file. */
 export interface Position {

@@ -3,6 +3,13 @@ import type { Session } from "./database.ts"
 import { OutputTooLarge } from "./hostile-output.ts"
 import { Parameters } from "./parameters.ts"
 
+export interface Lineage {
+  readonly rows: number
+  /** Whether nothing is passed through to any row. */
+  readonly plain: boolean
+  readonly failed: { readonly count: number; readonly unknown: number | null }
+}
+
 /** DuckDB takes no buffer that is smaller. */
 const MIN_BUFFER_BYTES = 64 * 1024
 
@@ -16,7 +23,7 @@ export async function loadLineage(
   path: string,
   failedRows: readonly number[],
   maxBytes: number,
-): Promise<{ rows: number; failed: { count: number; unknown: number | null } }> {
+): Promise<Lineage> {
   const { size } = await stat(path)
   if (size > maxBytes) {
     throw new OutputTooLarge(`The rows' lineage has ${size} bytes; at most ${maxBytes} are taken at once.`)
@@ -36,16 +43,19 @@ export async function loadLineage(
   return addFailed(session, failedRows)
 }
 
-async function addFailed(session: Session, failedRows: readonly number[]) {
+async function addFailed(session: Session, failedRows: readonly number[]): Promise<Lineage> {
   const parameters = new Parameters()
   await session.rows(
     `CREATE TEMP TABLE failed AS SELECT DISTINCT unnest(${parameters.numbers(failedRows)})::BIGINT AS "row"`,
     parameters,
   )
-  const [counts] = await session.rows<{ rows: number; failed: number; unknown: number | null }>(
-    `SELECT (SELECT count(*) FROM lineage)::INTEGER AS rows, (SELECT count(*) FROM failed)::INTEGER AS failed,
-       (SELECT min("row") FROM failed WHERE "row" NOT IN (SELECT "row" FROM lineage))::DOUBLE AS unknown`,
+  const [counts] = await session.rows<{ rows: number; plain: boolean; failed: number; unknown: number | null }>(
+    `SELECT count(*)::INTEGER AS rows, coalesce(bool_and(passthrough = '{}'), true) AS plain,
+       (SELECT count(*) FROM failed)::INTEGER AS failed,
+       (SELECT min("row") FROM failed WHERE "row" NOT IN (SELECT "row" FROM lineage))::DOUBLE AS unknown
+     FROM lineage`,
   )
   if (counts === undefined) throw new Error("DuckDB counted nothing")
-  return { rows: counts.rows, failed: { count: counts.failed, unknown: counts.unknown } }
+  const { rows, plain, failed, unknown } = counts
+  return { rows, plain, failed: { count: failed, unknown } }
 }

@@ -7,6 +7,12 @@ import type { PartRef } from "./protocol.ts"
 export const scalarsFile = (part: string) => `${part}.parquet`
 export const vectorsFile = (part: string, index: number) => `${part}.${index}.f32`
 
+/**
+ * Documents in a row group: what is decoded to read a single one, and what one filter in the file answers for. DuckDB's
+ * own vector size, below which a group would only cost.
+ */
+export const ROW_GROUP = 2048
+
 /** Bytes of a position in a `.dead` file: u32 little endian. */
 const POSITION_BYTES = 4
 

@@ -47,8 +47,17 @@ const WritePart = z.object({
   lineage: Path,
   /** The appliance's copy of the worker's `scalars.parquet`: hostile. */
   scalars: Path,
-  /** The appliance's copies of the worker's vector files, in the order of the features: hostile. */
-  vectors: z.array(z.object({ feature_name: Id, embedding_dim: z.int().min(1).max(65_536), path: Path })).max(1000),
+  /** The worker's own vector files, in the order of the features, with their sizes when they were seen: hostile. */
+  vectors: z
+    .array(
+      z.object({
+        feature_name: Id,
+        embedding_dim: z.int().min(1).max(65_536),
+        path: Path,
+        bytes: z.int().min(0).optional(),
+      }),
+    )
+    .max(1000),
   /** Where the part goes, absolute and without an ending: `<part>.parquet` and `<part>.<i>.f32`. */
   part: Path,
   identity: z.object({ collection_id: Id, plugin_id: Id, plugin_version: Id, code_hash: Id }),

@@ -206,7 +206,7 @@ export function documentIdSql(
   text: (value: string) => string,
 ): string {
   const { collection_id: collection, plugin_version: version, code_hash: code } = identity
-  return `'doc_' || left(sha256(concat_ws(chr(10), ${text(collection)}, ${sourceId}, ${text(version)}, ${text(code)}, ${outputIndex})), 24)`
+  return `'doc_' || substr(sha256(concat_ws(chr(10), ${text(collection)}, ${sourceId}, ${text(version)}, ${text(code)}, ${outputIndex})), 1, 24)`
 }
 
 /** An object's text without its end, ready for another member. */

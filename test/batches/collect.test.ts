@@ -1,6 +1,6 @@
 /** A worker's files of row errors, as an attacker writes them: refused at their first wrong line, however long they are. */
 import { expect, test } from "bun:test"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { collectOutput, HostileOutput } from "../../src/batches/collect.ts"
@@ -44,4 +44,41 @@ test.each<[string, Uint8Array]>([
   await expect(collected(bytes)).rejects.toThrow(HostileOutput)
   // The test's own 64 MiB, and what writes and copies them.
   expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 ** 2)
+})
+
+/** What a worker can leave for its vectors, each refused before anything reads it. */
+test.each<[string, (output: string, elsewhere: string) => void, RegExp]>([
+  ["nothing", () => {}, /no plain file '0.f32'/],
+  ["a link", (output, elsewhere) => symlinkSync(elsewhere, join(output, "0.f32")), /no plain file '0.f32'/],
+  ["a second name", (output, elsewhere) => linkSync(elsewhere, join(output, "0.f32")), /more than one name/],
+  ["a directory", (output) => mkdirSync(join(output, "0.f32")), /not a regular file/],
+  ["too much", (output) => writeFileSync(join(output, "0.f32"), new Uint8Array(81)), /81 bytes; at most 80/],
+  [
+    "a directory of another",
+    (output, elsewhere) => {
+      rmSync(output, { recursive: true })
+      symlinkSync(join(elsewhere, ".."), output)
+    },
+    /no directory/,
+  ],
+])("%s in place of vectors is refused", async (_what, leave, reason) => {
+  const directory = mkdtempSync(join(tmpdir(), "collect-test-"))
+  try {
+    const [output, copies, others] = ["output", "copies", "others"].map((name) => join(directory, name)) as [
+      string,
+      string,
+      string,
+    ]
+    for (const path of [output, copies, others]) mkdirSync(path)
+    for (const path of [output, others]) {
+      writeFileSync(join(path, "scalars.parquet"), "")
+      writeFileSync(join(path, "errors.jsonl"), "")
+    }
+    writeFileSync(join(others, "0.f32"), new Uint8Array(8))
+    leave(output, join(others, "0.f32"))
+    const features = [{ feature_name: "e", embedding_dim: 2 }]
+    await expect(collectOutput(output, copies, features, ROWS, { rows: 10, bytes: 1024 ** 3 })).rejects.toThrow(reason)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 })

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { link, mkdir, readdir, rename, symlink, truncate, writeFile } from "node:fs/promises"
+import { link, mkdir, readdir, rename, rm, symlink, truncate, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { WritePartRequest } from "../../src/documents/process.ts"
 import { reasonOf, startTestDocuments, type TestDocuments } from "./support.ts"
@@ -183,6 +183,36 @@ describe("vectors are refused", () => {
         ]),
       ),
     ).toMatch(/not finite/)
+  })
+  test("when one of very many is not finite, wherever it is", async () => {
+    const rows = 1500
+    const many = await t.writeLineage(Array.from({ length: rows }, (_, row) => ({ row, object_id: `o${row}` })))
+    const scalars = await t.writeScalars(Array.from({ length: rows }, (_, row) => ({ row, fields: "{}" })))
+    const numbers = new Float32Array(rows * 384).map((_, index) => (index % 2 === 0 ? 3.4e38 : -1e-40))
+    const write = async () => {
+      const path = t.spool("0.f32")
+      await writeFile(path, new Uint8Array(numbers.buffer))
+      return t.request(many, scalars, { vectors: [{ feature_name: "e", embedding_dim: 384, path }] })
+    }
+    for (const at of [0, 1, 262_143, 262_144, numbers.length - 1]) {
+      const kept = numbers[at] ?? 0
+      numbers[at] = Number.NaN
+      expect(reasonOf(await t.documents.writePart(await write()))).toMatch(/not finite/)
+      numbers[at] = kept
+    }
+    const request = await write()
+    expect(await t.documents.writePart(request)).toMatchObject({ ok: true })
+    expect(await Bun.file(`${request.part}.0.f32`).bytes()).toEqual(new Uint8Array(numbers.buffer))
+    await rm(join(t.directory, "documents"), { recursive: true })
+  })
+  test("when the file has another size than it was seen with", async () => {
+    const path = await t.writeVectors([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ])
+    const change = { vectors: [{ feature_name: "e", embedding_dim: 2, path, bytes: 16 }] }
+    expect(await refused(await t.writeScalars(good), change)).toMatch(/had 16 bytes before they had 24/)
   })
   test("when the file is a link or not there", async () => {
     const real = await t.writeVectors([

@@ -148,6 +148,116 @@ test("documents become rows and their lineage, whatever stands between a plugin'
   expect(documents[0]?.source).toMatchObject({ document_id: document?.document_id })
 })
 
+interface Made {
+  readonly row: number
+  readonly outputs: readonly string[]
+  readonly passthrough?: Record<string, unknown>
+}
+
+const N = 2500
+const each = (outputs: (row: number) => string[], passthrough?: (row: number) => Record<string, unknown>): Made[] =>
+  Array.from({ length: N }, (_, row) => ({
+    row,
+    outputs: outputs(row),
+    ...(passthrough === undefined ? {} : { passthrough: passthrough(row) }),
+  }))
+
+test.each<[string, readonly Made[]]>([
+  ["nothing is passed through", each((row) => [`{"n":${row}}`])],
+  [
+    "what is passed through has other names",
+    each(
+      (row) => [`{"n":${row},"ü":"}"}`],
+      (row) => ({ é: `{${row}`, o: { p: 1 } }),
+    ),
+  ],
+  [
+    "it has a name of the fields",
+    each(
+      (row) => [`{"n":${row}}`],
+      (row) => ({ n: -row, o: row }),
+    ),
+  ],
+  [
+    "the fields have all its names",
+    each(
+      (row) => [`{"n":${row},"o":null}`],
+      (row) => ({ o: row, n: 1 }),
+    ),
+  ],
+  [
+    "some rows have it and some not",
+    each(
+      (row) => [`{"n":${row}}`],
+      (row) => (row % 2 === 0 ? {} : { o: row }),
+    ),
+  ],
+  [
+    "some fields are empty",
+    each(
+      (row) => [row % 2 === 0 ? "{}" : `{"n":${row}}`],
+      (row) => ({ o: row }),
+    ),
+  ],
+  [
+    "fields stand between spaces",
+    each(
+      (row) => [row === 7 ? ` {"n":${row} }\n` : `{"n":${row}}`],
+      (row) => ({ o: row }),
+    ),
+  ],
+  ["text looks like what is no JSON", each((row) => [`{"n":${row},"t":"[nan, 1,]"}`])],
+  [
+    "rows failed",
+    each(
+      (row) => (row % 100 === 3 ? [] : [`{"n":${row}}`]),
+      (row) => ({ o: row }),
+    ),
+  ],
+  ["rows have several outputs", each((row) => Array.from({ length: row % 4 }, (_, at) => `{"n":${row},"at":${at}}`))],
+  [
+    "rows are large",
+    each(
+      (row) => [`{"n":${row},"t":"${"x".repeat(row % 3000)}"}`],
+      (row) => ({ n: 0, o: row }),
+    ),
+  ],
+])("documents are the fields over what is passed through when %s", async (_, made) => {
+  const lineage = await t.writeLineage(
+    made.map(({ row, passthrough }) => ({
+      row: row + 5,
+      object_id: `obj_${row}`,
+      ...(passthrough && { passthrough }),
+    })),
+  )
+  const outputs = made.flatMap(({ row, outputs: texts, passthrough }) =>
+    texts.map((fields, output_index) => ({ row: row + 5, output_index, fields, passthrough })),
+  )
+  const path = await t.writeVectors(outputs.map(({ row, output_index }) => [row, output_index]))
+  const request = t.request(lineage, await t.writeScalars(outputs), {
+    vectors: [{ feature_name: "e", embedding_dim: 2, path }],
+    failed_rows: made.flatMap(({ row, outputs: texts }) => (texts.length === 0 ? [row + 5] : [])),
+  })
+  expect(await t.documents.writePart(request)).toMatchObject({ ok: true, rows_out: outputs.length })
+  const [{ documents } = { documents: [] }] = await t.sql(
+    `SELECT list({"row": "row", output_index: output_index, object_id: object_id, fields: fields} ORDER BY file_row_number) AS documents
+     FROM read_parquet('${request.part}.parquet', file_row_number = true)`,
+  )
+  const written = (documents as { row: bigint; fields: string }[]).map((document) => ({
+    ...document,
+    row: Number(document.row),
+    fields: JSON.parse(document.fields),
+  }))
+  expect(written).toEqual(
+    outputs.map(({ row, output_index, fields, passthrough }) => ({
+      ...{ row, output_index, object_id: `obj_${row - 5}` },
+      fields: { ...passthrough, ...JSON.parse(fields) },
+    })),
+  )
+  const vectors = new Float32Array(await Bun.file(`${request.part}.0.f32`).arrayBuffer())
+  expect([...vectors]).toEqual(outputs.flatMap(({ row, output_index }) => [row, output_index]))
+})
+
 test("the same request written twice leaves the same bytes and no other file", async () => {
   const rows = Array.from({ length: 5000 }, (_, row) => row)
   const lineage = await t.writeLineage(rows.map((row) => ({ row, object_id: `o${row}` })))
