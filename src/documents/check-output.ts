@@ -27,7 +27,7 @@ export interface Slice {
 
 export interface CheckedOutput {
   readonly rows: number
-  /** In SQL: the outputs, `o`, each beside the lineage of its row, `l`. */
+  /** What follows FROM: the outputs, as `o`, each beside the lineage of its row, `l`. */
   readonly pairs: string
   /** Whether `pairs` come in the order of the outputs. */
   readonly ordered: boolean
@@ -55,22 +55,19 @@ export async function checkOutput(
 ): Promise<CheckedOutput> {
   const answered = failed === 0 ? "lineage" : `(FROM lineage WHERE "row" NOT IN (SELECT "row" FROM failed))`
   // Which rows stand beside each other is nowhere relied on: they are the same or the case is not the usual one.
-  let pairs = `output o POSITIONAL JOIN ${answered} l`
+  const beside = `output o POSITIONAL JOIN ${answered} l`
   const same = `o.position = o.rowid AND o."row" = l."row" AND o.output_index = 0 AND o.fields IS NOT NULL
     AND o.missing_vectors IS NOT NULL`
   const looked = await session.rows<Block & { readonly usual: boolean; readonly missing: boolean }>(
     `SELECT ${BLOCK}, bool_and(coalesce(${same}, false)) AS usual,
        coalesce(bool_or(len(o.missing_vectors) > 0), false) AS missing
-     FROM ${pairs} ${BY_BLOCK}`,
+     FROM ${beside} ${BY_BLOCK}`,
   )
-  let blocks: readonly Block[] = looked
   const usual = looked.every((block) => block.usual)
   if (!usual) await checkRows(session)
   if (!usual || looked.some((block) => block.missing)) await checkMissing(session, features)
-  if (!usual) {
-    pairs = `output o JOIN lineage l ON l."row" = o."row"`
-    blocks = await session.rows<Block>(`SELECT ${BLOCK} FROM ${pairs} ${BY_BLOCK}`)
-  }
+  const pairs = usual ? beside : `output o JOIN lineage l ON l."row" = o."row"`
+  const blocks = usual ? looked : await session.rows<Block>(`SELECT ${BLOCK} FROM ${pairs} ${BY_BLOCK}`)
   const total = sum(blocks.map((block) => block.bytes))
   // What is added to each output of a row multiplies: a text passed through to a thousand chunks of it.
   if (total > limits.fields_bytes) throw tooLarge(total, limits)
@@ -82,6 +79,17 @@ export async function checkOutput(
     slices: small ? together(blocks) : await cut(session),
     small,
   }
+}
+
+/** In SQL, of the outputs `o`. */
+export function within({ first, last }: Slice): string {
+  return `o.position BETWEEN ${first} AND ${last}`
+}
+
+/** As `CheckedOutput.pairs`, of a slice: nothing else is read. */
+export function pairsOf(slice: Slice): string {
+  return `(FROM output o WHERE ${within(slice)}) o
+    JOIN (FROM lineage WHERE "row" BETWEEN ${slice.firstRow} AND ${slice.lastRow}) l ON l."row" = o."row"`
 }
 
 /** What becomes a row group when all of them are small. */

@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, rm } from "node:fs/promises"
 import { join } from "node:path"
-import type { DuckDBConnection, DuckDBType, DuckDBValue } from "@duckdb/node-api"
+import type { DuckDBConnection, DuckDBPendingResult, DuckDBType, DuckDBValue } from "@duckdb/node-api"
 import { ApplianceError } from "../errors.ts"
 import type { Parameters } from "./parameters.ts"
 
@@ -25,6 +25,14 @@ const CONNECTIONS = 4
  * eight did.
  */
 const THREAD_MIB = 128
+/**
+ * DuckDB's own threads are left alone with a statement so long. Whoever waits in DuckDB looks for a task without a pause
+ * while another thread has the only one, and is in its way: writing a part that way took twice the CPU and the time. But
+ * its threads may all be at others' long queries.
+ */
+const PATIENCE_MS = 250
+const POLL_MS = 1
+
 /** What a spilling sort or a hostile file may fill of the disk. */
 const MAX_SPILL = "16GiB"
 
@@ -35,16 +43,20 @@ export interface Session {
    * DuckDB's own error otherwise
    */
   rows<Row>(sql: string, parameters?: Parameters): Promise<Row[]>
+  /** One statement without rows that takes a while and cannot be shared among threads. @throws as `rows` */
+  run(sql: string, parameters?: Parameters): Promise<void>
 }
 
 export type Database = Awaited<ReturnType<typeof openDatabase>>
 
 export async function openDatabase({ memoryLimitMb, threads, temporaryDir, directories }: DatabaseOptions) {
   const duckdb = await import("@duckdb/node-api")
+  const { default: bindings } = await import("@duckdb/node-bindings")
   await clearTemporary(temporaryDir)
+  const usedThreads = Math.max(1, Math.min(threads, Math.floor(memoryLimitMb / THREAD_MIB)))
   const instance = await duckdb.DuckDBInstance.create(":memory:", {
     memory_limit: `${memoryLimitMb}MiB`,
-    threads: String(Math.max(1, Math.min(threads, Math.floor(memoryLimitMb / THREAD_MIB)))),
+    threads: String(usedThreads),
     temp_directory: temporaryDir,
     max_temp_directory_size: MAX_SPILL,
     autoinstall_known_extensions: "false",
@@ -124,6 +136,29 @@ export async function openDatabase({ memoryLimitMb, threads, temporaryDir, direc
     return { values, types }
   }
 
+  const isRunning = (pending: DuckDBPendingResult) => {
+    // What the library's own `runTask` asks with, which would run the task in this thread.
+    // biome-ignore lint/complexity/useLiteralKeys: it is private but for this way.
+    const state = bindings.pending_execute_check_state(pending["pending_result"])
+    return state === bindings.PendingState.RESULT_NOT_READY || state === bindings.PendingState.NO_TASKS_AVAILABLE
+  }
+  const runAside = async (connection: DuckDBConnection, sql: string, parameters?: Parameters) => {
+    const prepared = await connection.prepare(sql)
+    try {
+      if (parameters !== undefined) {
+        const { values, types } = bind(parameters)
+        prepared.bind(values, types)
+      }
+      const pending = prepared.start()
+      // The one thread there may be is that of the caller.
+      const until = performance.now() + (usedThreads > 1 ? PATIENCE_MS : 0)
+      while (performance.now() < until && isRunning(pending)) await Bun.sleep(POLL_MS)
+      await pending.getResult()
+    } finally {
+      prepared.destroySync()
+    }
+  }
+
   return {
     version: duckdb.version(),
     memoryBytes: memoryLimitMb * 1024 ** 2,
@@ -143,19 +178,26 @@ export async function openDatabase({ memoryLimitMb, threads, temporaryDir, direc
         },
         Math.max(1, deadlineMs - (performance.now() - start)),
       )
-      const rows = async <Row>(sql: string, parameters?: Parameters): Promise<Row[]> => {
+      const inTime = async <T>(statement: () => Promise<T>): Promise<T> => {
         try {
           if (late) throw tooLate(deadlineMs)
-          const bound = parameters === undefined ? undefined : bind(parameters)
-          const reader = await connection.runAndReadAll(sql, bound?.values, bound?.types)
-          // The columns are those of the statement beside the type: both are written in one place.
-          return reader.getRowObjectsJS() as Row[]
+          return await statement()
         } catch (error) {
           throw late ? tooLate(deadlineMs) : meaning(error)
         }
       }
+      const session: Session = {
+        rows: <Row>(sql: string, parameters?: Parameters) =>
+          inTime(async () => {
+            const bound = parameters === undefined ? undefined : bind(parameters)
+            const reader = await connection.runAndReadAll(sql, bound?.values, bound?.types)
+            // The columns are those of the statement beside the type: both are written in one place.
+            return reader.getRowObjectsJS() as Row[]
+          }),
+        run: (sql, parameters) => inTime(() => runAside(connection, sql, parameters)),
+      }
       try {
-        return await work({ rows })
+        return await work(session)
       } finally {
         clearTimeout(timer)
         give(connection)

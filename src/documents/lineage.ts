@@ -31,7 +31,7 @@ export async function loadLineage(
   const parameters = new Parameters()
   // No line is longer than the file. Without threads: a partition is less than one of them is given at least.
   const buffer = Math.max(MIN_BUFFER_BYTES, size + 1)
-  await session.rows(
+  await session.run(
     `CREATE TEMP TABLE lineage AS
      SELECT *, strlen(passthrough) + strlen(source) AS bytes
      FROM read_csv(${parameters.text(path)}, auto_detect = false, header = false, delim = chr(9), quote = '', escape = '',
@@ -44,18 +44,19 @@ export async function loadLineage(
 }
 
 async function addFailed(session: Session, failedRows: readonly number[]): Promise<Lineage> {
-  const parameters = new Parameters()
-  await session.rows(
-    `CREATE TEMP TABLE failed AS SELECT DISTINCT unnest(${parameters.numbers(failedRows)})::BIGINT AS "row"`,
-    parameters,
-  )
-  const [counts] = await session.rows<{ rows: number; plain: boolean; failed: number; unknown: number | null }>(
-    `SELECT count(*)::INTEGER AS rows, coalesce(bool_and(passthrough = '{}'), true) AS plain,
-       (SELECT count(*) FROM failed)::INTEGER AS failed,
-       (SELECT min("row") FROM failed WHERE "row" NOT IN (SELECT "row" FROM lineage))::DOUBLE AS unknown
-     FROM lineage`,
+  const [counts] = await session.rows<{ rows: number; plain: boolean }>(
+    `SELECT count(*)::INTEGER AS rows, coalesce(bool_and(passthrough = '{}'), true) AS plain FROM lineage`,
   )
   if (counts === undefined) throw new Error("DuckDB counted nothing")
-  const { rows, plain, failed, unknown } = counts
-  return { rows, plain, failed: { count: failed, unknown } }
+  await session.rows(`CREATE TEMP TABLE failed ("row" BIGINT)`)
+  if (failedRows.length === 0) return { ...counts, failed: { count: 0, unknown: null } }
+  const parameters = new Parameters()
+  await session.rows(`INSERT INTO failed SELECT DISTINCT unnest(${parameters.numbers(failedRows)})`, parameters)
+  const [failed] = await session.rows<Lineage["failed"]>(
+    `SELECT count(*)::INTEGER AS count,
+       (min("row") FILTER (WHERE "row" NOT IN (SELECT "row" FROM lineage)))::DOUBLE AS unknown
+     FROM failed`,
+  )
+  if (failed === undefined) throw new Error("DuckDB counted nothing")
+  return { ...counts, failed }
 }

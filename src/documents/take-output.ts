@@ -100,7 +100,7 @@ async function takeIn(session: Session, scalars: string, limits: WriteLimits): P
   }
 
   const take = new Parameters()
-  await session.rows(
+  await session.run(
     `CREATE TEMP TABLE output AS
      SELECT file_row_number AS position, "row", output_index, fields, missing_vectors, strlen(fields) AS bytes
      FROM ${source(take)}

@@ -7,7 +7,7 @@ import { dirname } from "node:path"
 import { ApplianceError } from "../errors.ts"
 import { PARTIAL_SUFFIX, renameAllDurably } from "../write-durably.ts"
 import { checkFields } from "./check-fields.ts"
-import { type CheckedOutput, checkOutput, type Slice } from "./check-output.ts"
+import { type CheckedOutput, checkOutput, pairsOf, type Slice } from "./check-output.ts"
 import { type Database, quote, type Session } from "./database.ts"
 import { HostileOutput, OutputTooLarge } from "./hostile-output.ts"
 import { loadLineage } from "./lineage.ts"
@@ -118,7 +118,7 @@ async function writeScalars(
 ): Promise<void> {
   const documents = output.small
     ? (parameters: Parameters) => documentsSql(request, output.pairs, merge, parameters)
-    : await documentsInSlices(session, request, output.slices)
+    : await documentsInSlices(session, request, output.slices, merge)
   const sorted = (parameters: Parameters) => `SELECT * FROM (${documents(parameters)}) ORDER BY position`
   await copyRows(session, output.small && !output.ordered ? sorted : documents, target)
   if (!(await isInOrder(session, target, output.rows))) {
@@ -156,14 +156,13 @@ async function documentsInSlices(
   session: Session,
   request: WritePartRequest,
   slices: readonly Slice[],
+  merge: Merge,
 ): Promise<() => string> {
-  for (const [index, { first, last, firstRow, lastRow }] of slices.entries()) {
+  for (const [index, slice] of slices.entries()) {
     const parameters = new Parameters()
-    const pairs = `(FROM output WHERE position BETWEEN ${first} AND ${last}) o
-      JOIN (FROM lineage WHERE "row" BETWEEN ${firstRow} AND ${lastRow}) l ON l."row" = o."row"`
-    await session.rows(
+    await session.run(
       `${index === 0 ? "CREATE TEMP TABLE part AS" : "INSERT INTO part"}
-       ${documentsSql(request, pairs, "any", parameters)} ORDER BY position`,
+       ${documentsSql(request, pairsOf(slice), merge, parameters)} ORDER BY position`,
       parameters,
     )
   }
@@ -176,7 +175,7 @@ async function documentsInSlices(
 async function copyRows(session: Session, rows: (parameters: Parameters) => string, target: string): Promise<void> {
   const parameters = new Parameters()
   // Dictionaries for strings that are short on average bring filters by which one document id is found at once.
-  await session.rows(
+  await session.run(
     `COPY (SELECT * EXCLUDE (position) FROM (${rows(parameters)})) TO ${quote(target)}
       (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE ${ROW_GROUP},
        DICTIONARY_SIZE_LIMIT ${ROW_GROUP}, STRING_DICTIONARY_PAGE_SIZE_LIMIT ${ROW_GROUP * DICTIONARY_STRING_BYTES},
