@@ -79,7 +79,7 @@ export function batches(deps: Deps) {
     batchModel({
       batch,
       runs: read.batches.runs(batch.batch_id),
-      objectIds: batch.object_count <= MAX_ANSWERED_IDS ? read.batches.objectIds(batch.batch_id, MAX_ANSWERED_IDS) : [],
+      objectIds: batch.object_count <= MAX_ANSWERED_IDS ? read.batches.objectIds(batch, batch.object_count) : [],
       errorSummary: read.rowErrors.summary(batch.batch_id),
       steps: read.batches.steps(batch.batch_id),
       live: deps.progress,

@@ -51,13 +51,19 @@ export interface Collected {
   readonly failures: readonly RowFailure[]
 }
 
+export interface OutputLimits {
+  /** Input rows: no more can have failed. */
+  readonly asked: number
+  readonly rows: number
+  readonly bytes: number
+}
+
 /** @throws HostileOutput with a plain reason when a file is not what it must be */
 export async function collectOutput(
   output: string,
   copies: string,
   features: readonly { readonly feature_name: string; readonly embedding_dim: number }[],
-  rows: ReadonlyMap<number, string>,
-  { rows: maxOutputRows, bytes: maxBytes }: { readonly rows: number; readonly bytes: number },
+  { asked, rows: maxOutputRows, bytes: maxBytes }: OutputLimits,
 ): Promise<Collected> {
   // It has been moved away from the worker, who may have put a link in its place before.
   const directory = await lstat(output)
@@ -79,7 +85,7 @@ export async function collectOutput(
     vectors.push({ feature_name: feature.feature_name, embedding_dim: feature.embedding_dim, path, bytes })
   }
   const errors = await copy("errors.jsonl", ERRORS_BYTES)
-  return { scalars, vectors, failures: await readFailures(errors, rows) }
+  return { scalars, vectors, failures: await readFailures(errors, asked) }
 }
 
 async function copyPlain(from: string, to: string, maxBytes: number): Promise<number> {
@@ -135,14 +141,16 @@ function nameOf(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1)
 }
 
-async function readFailures(path: string, rows: ReadonlyMap<number, string>): Promise<RowFailure[]> {
+/** Whether a row was asked at all, who writes the part looks at. */
+async function readFailures(path: string, asked: number): Promise<RowFailure[]> {
   const failures: RowFailure[] = []
   const seen = new Set<number>()
   for await (const line of linesOf(path)) {
     const parsed = ErrorLine.safeParse(parseJson(line))
     if (!parsed.success) throw new HostileOutput("'errors.jsonl' has a line that is not a row error.")
     const { row, exception, message, traceback, stage, error_type } = parsed.data
-    if (!rows.has(row)) throw new HostileOutput(`'errors.jsonl' names row ${row}, which is not in this partition.`)
+    if (seen.size >= asked)
+      throw new HostileOutput(`'errors.jsonl' names more than the ${asked} rows of this partition.`)
     if (seen.has(row)) throw new HostileOutput(`'errors.jsonl' names row ${row} twice.`)
     seen.add(row)
     failures.push({ row, exception, message, traceback: traceback ?? null, stage: stage ?? null, error_type })

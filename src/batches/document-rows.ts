@@ -42,13 +42,14 @@ export async function writeDocumentRows(
     lineage,
   })
   const rows = written.ordinals.length
+  const objects = new Map(written.ordinals.map((ordinal, index) => [ordinal, written.object_ids[index] ?? ""]))
   return {
     readAt,
     readAfter: null,
     input,
     lineage,
     rows,
-    objectIds: new Map(written.ordinals.map((ordinal, index) => [ordinal, written.object_ids[index] ?? ""])),
+    objectIds: async () => objects,
     chain: {
       sources,
       documentIds: new Map(written.ordinals.map((ordinal, index) => [ordinal, written.document_ids[index] ?? ""])),
@@ -130,7 +131,7 @@ export async function lookAtSources(
   read: Metadata["read"],
   dataDir: string,
   { batch_id: batchId, collection_id: collectionId, first_ordinal: first, end_ordinal: end }: PartitionRow,
-  { chain, objectIds }: WrittenRows,
+  { chain }: WrittenRows,
 ): Promise<SourcesNow | null> {
   if (chain === null) return null
   const before = new Map(chain.sources.map((source) => [source.part_id, source]))
@@ -144,7 +145,7 @@ export async function lookAtSources(
         ? null
         : new Set(await readDead(join(dataDir, source.dead_file)))
     const { first_ordinal: start, document_rows: rows } = source
-    for (const ordinal of objectIds.keys()) {
+    for (const ordinal of chain.documentIds.keys()) {
       if (ordinal < start || ordinal >= start + rows) continue
       if (dead === null || dead.has(ordinal - start)) staleRows.push(ordinal)
     }

@@ -16,6 +16,8 @@ import { membershipSlice } from "./membership.ts"
 import type { PartitionRunner } from "./run-partition.ts"
 import { runsUnderWay } from "./runs-under-way.ts"
 
+/** Objects looked at per turn of the event loop, where only an index is walked through. */
+const ARRIVED_SLICE = 100_000
 /** A fault of ours (a full disk, a restarting child) gets another attempt; one that stays fails the run. */
 const MAX_FAULTS = 3
 const FAULT_BACKOFF_MS = 1000
@@ -62,9 +64,28 @@ export function batchDrive({ metadata, ledger, runner, ready, wakeScheduler, log
 
   async function planBatch(batch: BatchRow): Promise<void> {
     if (batch.status === "QUEUED" && !ledger.plan(batch.batch_id)) return
-    if (batch.membership === "bucket") await fillMembership(batch)
+    if (batch.whole_bucket === 1) await countArrived(batch)
+    else if (batch.membership === "bucket") await fillMembership(batch)
     ledger.start(batch.batch_id)
     wakeScheduler()
+  }
+
+  /** All of a bucket up to an end: who is in it needs no list. */
+  async function countArrived({
+    batch_id: batchId,
+    bucket_id: bucketId,
+    membership_end: end,
+  }: BatchRow): Promise<void> {
+    let objects = 0
+    for (let after = 0; ; ) {
+      const found = metadata.read.objects.stretch(bucketId, after, end ?? 0, ARRIVED_SLICE)
+      objects += found.objects
+      if (stopped) return
+      if (found.last === null || found.objects < ARRIVED_SLICE) break
+      after = found.last
+      await nextTurn()
+    }
+    metadata.transact((tx) => tx.write.batches.setMembership(batchId, end ?? 0, objects))
   }
 
   async function fillMembership(batch: BatchRow): Promise<void> {

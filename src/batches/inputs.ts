@@ -1,19 +1,16 @@
 /**
- * From a stored object to what a plugin reads: one flat row per object (python-surface.md §3.1), and beside it the lineage
- * that only the appliance and the documents process see. Pure: no I/O.
+ * What becomes of a stored object in a collection: whether it is a row (python-surface.md §3.1), by which plan one is made of
+ * it, and what its documents take over. Pure: no I/O.
  */
 import type { StoredBlob } from "../buckets/stored-blob.ts"
 import type { ExtractorConfig, InputMapping } from "../collections/extractor.ts"
 import { payloadPath } from "../collections/extractor.ts"
-import type { LineageRow } from "../documents/lineage-line.ts"
 import { type Filter, matches, valueAt } from "../filtering.ts"
-import type { Manifest } from "../workers/protocol.ts"
+import type { Manifest, ObjectPlan } from "../workers/protocol.ts"
 
 export interface SourceObject {
-  readonly ordinal: number
   readonly object_id: string
   readonly bucket_id: string
-  readonly key_prefix: string | null
   readonly fields: Readonly<Record<string, unknown>>
   readonly blobs: readonly StoredBlob[]
 }
@@ -30,8 +27,9 @@ export interface InputPlan {
   readonly sourceFilter: Filter | null
 }
 
-export type Prepared =
-  | { readonly kind: "row"; readonly row: Record<string, unknown>; readonly lineage: LineageRow }
+/** Whether an object becomes a row, and what its documents take over from it. */
+export type Passed =
+  | { readonly kind: "row"; readonly passthrough: Record<string, unknown> }
   | { readonly kind: "skipped" }
   | { readonly kind: "failed"; readonly message: string }
 
@@ -99,8 +97,12 @@ export function inputPlan(
   }
 }
 
-/** `documentId` is the id of the object's first output. */
-export function prepareRow(plan: InputPlan, object: SourceObject, documentId: string): Prepared {
+/** True when every object that is there becomes a row, and its documents take over nothing of it. */
+export function takesAll({ config, sourceFilter }: InputPlan): boolean {
+  return sourceFilter === null && !config.include_all_source_fields && config.field_passthrough.length === 0
+}
+
+export function passedThrough(plan: InputPlan, object: SourceObject): Passed {
   const record = objectRecord(object)
   if (plan.sourceFilter !== null && !matches(plan.sourceFilter, record)) return { kind: "skipped" }
   const passthrough: Record<string, unknown> = plan.config.include_all_source_fields ? { ...record } : {}
@@ -111,13 +113,21 @@ export function prepareRow(plan: InputPlan, object: SourceObject, documentId: st
     }
     passthrough[target_path] = value ?? null
   }
+  return { kind: "row", passthrough }
+}
+
+/**
+ * The row that the worker makes of an object (`plugin_worker/object_rows.py`; a test holds the two together), for whom wants
+ * to show one. `documentId` is the id of its first output.
+ */
+export function prepareRow(plan: InputPlan, object: SourceObject, documentId: string): Record<string, unknown> {
+  const record = objectRecord(object)
   const primary = primaryBlob(plan, object)
   const row: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(record)) if (!SYSTEM_COLUMNS.has(name)) row[name] = value
   for (const input of plan.inputs) {
     if (!SYSTEM_COLUMNS.has(input)) row[input] = inputValue(plan, object, record, input) ?? null
   }
-  row.__row = object.ordinal
   row.document_id = documentId
   row.object_id = object.object_id
   row.collection_id = plan.collectionId
@@ -138,15 +148,21 @@ export function prepareRow(plan: InputPlan, object: SourceObject, documentId: st
     row.mime_type = "text/plain"
   }
   row.source_url = primary?.url ?? null
+  return row
+}
+
+/** By what the worker makes rows of objects. */
+export function objectPlan(plan: InputPlan): ObjectPlan {
   return {
-    kind: "row",
-    row,
-    lineage: {
-      row: object.ordinal,
-      object_id: object.object_id,
-      passthrough,
-      source: { bucket_id: object.bucket_id, key_prefix: object.key_prefix, blobs: object.blobs.map(blobReference) },
-    },
+    collection_id: plan.collectionId,
+    plugin_id: plan.pluginId,
+    plugin_version: plan.pluginVersion,
+    code_hash: plan.codeHash,
+    inputs: [...plan.inputs],
+    input_types: [...plan.inputTypes],
+    mappings: Object.fromEntries(
+      [...plan.mappings].map(([input, { source_type, path, override }]) => [input, { source_type, path, override }]),
+    ),
   }
 }
 
@@ -208,15 +224,4 @@ function isInline(blob: StoredBlob): boolean {
 /** Inline content as it is; bytes as their asset URL, never the bytes. */
 function blobValue(blob: StoredBlob): unknown {
   return blob.url ?? blob.data ?? null
-}
-
-/** What a document keeps of its sources: never inline content, which the object has. */
-function blobReference(blob: StoredBlob): Record<string, unknown> {
-  return {
-    blob_id: blob.blob_id,
-    property: blob.property,
-    type: blob.type,
-    ...(isInline(blob) ? {} : { url: blob.url }),
-    details: blob.details,
-  }
 }

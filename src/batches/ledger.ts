@@ -194,7 +194,7 @@ export function ledger({ metadata, workersPerNamespace, rowsPerPartition, onStop
     if (run.error !== null)
       return endRun(tx, run, "FAILED", { ...(JSON.parse(run.error) as RunError), timestamp: at }, at)
     // What it has from before a retry keeps its ordinals: only the rest is new.
-    insertFirstPass(tx, run, run.rows_in, rows, rowsPerPartition(rows))
+    insertFirstPass(tx, batch, run, run.rows_in, rows, rowsPerPartition(rows))
     if (tx.read.partitions.openCount(batchId, collectionId) === 0) {
       settled(tx, run, at)
     }
@@ -366,24 +366,39 @@ export type Ledger = ReturnType<typeof ledger>
 /** Partitions over the run's rows from `from` on. */
 export function insertFirstPass(
   tx: Transaction,
-  { batch_id, collection_id }: Pick<RunRow, "batch_id" | "collection_id">,
+  batch: BatchRow,
+  { batch_id, collection_id, source }: Pick<RunRow, "batch_id" | "collection_id" | "source">,
   from: number,
   rows: number,
   size: number,
 ): void {
-  for (let first = from; first < rows; first += size) {
-    const end = Math.min(first + size, rows)
+  const insert = (first_ordinal: number, rows_in: number, after_seq: number | null, until_seq: number | null) =>
     tx.write.partitions.insert({
       batch_id,
       collection_id,
-      first_ordinal: first,
-      end_ordinal: end,
+      first_ordinal,
+      end_ordinal: first_ordinal + rows_in,
+      after_seq,
+      until_seq,
       retry: 0,
-      rows_in: end - first,
+      rows_in,
       deaths: 0,
       batch_rows: null,
       suspect: 0,
     })
+  let after = 0
+  for (let first = from; first < rows; first += size) {
+    const left = Math.min(size, rows - first)
+    if (source !== null || batch.whole_bucket === 0) {
+      insert(first, left, null, null)
+      continue
+    }
+    // What has gone since it was counted is in the last partition, where it will be skipped.
+    const end = batch.membership_end ?? 0
+    const { last } = tx.read.objects.stretch(batch.bucket_id, after, end, left)
+    const until = last === null || first + left >= rows ? end : last
+    insert(first, left, after, until)
+    after = until
   }
 }
 

@@ -51,7 +51,8 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     await mkdir(copies, { mode: 0o700 })
     const partId = newId("part")
     const file = join("documents", namespace.orgId, namespace.namespaceId, run.collection_id, partId)
-    const collected = await collectOutput(output, copies, features, rows.objectIds, {
+    const collected = await collectOutput(output, copies, features, {
+      asked: rows.rows,
       rows: rows.rows * OUTPUTS_PER_ROW,
       bytes: outputBytes,
     })
@@ -71,10 +72,11 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
       created_at: now().toISOString(),
     })
     if (!written.ok) throw new HostileOutput(written.reason)
-    const inputs = await inputsOf(context, partition, rows, failedRows, spool)
+    const objects = await rows.objectIds(failedRows)
+    const inputs = await inputsOf(context, partition, rows, objects, spool)
     const faults = collected.failures.map(({ row, ...failure }) => ({
       ...failure,
-      ...identityOf(rows, row),
+      ...identityOf(rows, objects, row),
       input: inputs.get(row) ?? null,
     }))
     const part: Omit<PartRow, "seq"> | null =
@@ -102,17 +104,17 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
    * Superseding goes by the order of commits, which is that of reading but for batches that run beside each other: one may
    * have read an object before it changed and commit after another that read it after. Asked only where both happened.
    */
-  async function isOutdated({ run }: PartitionRun, partition: PartitionRow, rows: WrittenRows): Promise<boolean> {
+  async function isOutdated({ run }: PartitionRun, rows: WrittenRows): Promise<boolean> {
     const { readAfter } = rows
     if (readAfter === null || rows.rows === 0) return false
     const beside = metadata.read.parts
       .ofCollection(run.collection_id)
       .filter((part) => part.seq > readAfter.part && part.batch_id !== run.batch_id && part.plugin_id === run.plugin_id)
     if (beside.length === 0) return false
-    const { batch_id: batchId, first_ordinal: first, end_ordinal: end } = partition
-    const changed = new Set(metadata.read.objects.changedMembers(batchId, first, end, readAfter.change))
+    const objects = await rows.objectIds(null)
+    const changed = new Set(metadata.read.objects.changedOf([...objects.values()], readAfter.change))
     if (changed.size === 0) return false
-    const unchanged = [...rows.objectIds.keys()].filter((row) => !changed.has(row))
+    const unchanged = [...objects].flatMap(([row, objectId]) => (changed.has(objectId) ? [] : [row]))
     const found = await documents.findSuperseded({
       parts: beside.map((part) => partRef(dataDir, part)),
       lineage: rows.lineage,
@@ -126,12 +128,12 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
-    ordinals: readonly number[],
+    objects: ReadonlyMap<number, string>,
     spool: string,
   ): Promise<Map<number, RowInput>> {
     return rows.chain === null
-      ? rowInputs(metadata.read, context.plan, partition, rows, ordinals)
-      : documentInputs({ metadata, documents, dataDir, now }, context, partition, ordinals, spool)
+      ? rowInputs(metadata.read, context.plan, context.batch.bucket_id, rows, objects)
+      : documentInputs({ metadata, documents, dataDir, now }, context, partition, [...objects.keys()], spool)
   }
 
   /** No row reached a worker; of documents, what was made of those that live no more goes all the same. */
@@ -156,7 +158,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     const { part, done, failedRows } = settled
     const faults = [...settled.faults, ...ownFaults(rows)]
     return oneByOne(context.run.collection_id, async () => {
-      if (await isOutdated(context, partition, rows)) return false
+      if (await isOutdated(context, rows)) return false
       for (;;) {
         const chain = await lookAtSources(metadata.read, dataDir, partition, rows)
         const superseded = await findSuperseded(context, partition, rows, settled, chain)
@@ -242,11 +244,11 @@ export function ownFaults(rows: WrittenRows): RowFault[] {
 }
 
 /** Which object, and which document of it, a row is. */
-export function identityOf(rows: WrittenRows, ordinal: number) {
+export function identityOf(rows: WrittenRows, objects: ReadonlyMap<number, string>, ordinal: number) {
   const documentId = rows.chain?.documentIds.get(ordinal)
   return {
     ordinal,
-    object_id: rows.objectIds.get(ordinal) ?? "",
+    object_id: objects.get(ordinal) ?? "",
     ...(documentId === undefined ? {} : { source_document_id: documentId }),
   }
 }

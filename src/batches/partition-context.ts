@@ -1,12 +1,13 @@
 /** What one attempt at a partition works with, and why it may be missing. */
 import type { ExtractorConfig } from "../collections/extractor.ts"
-import type { RunRow } from "../metadata/batches.ts"
+import type { BatchRow, RunRow } from "../metadata/batches.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { InputPlan } from "./inputs.ts"
 import { dependencyError, type RunError } from "./ledger.ts"
 
 export interface PartitionRun {
+  readonly batch: BatchRow
   readonly run: RunRow
   readonly plan: InputPlan
   readonly plugin: RegisteredPlugin

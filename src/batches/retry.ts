@@ -172,7 +172,7 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
     if (failed > 0) {
       tx.write.partitions.insertOpen(run.batch_id, run.collection_id, number, rowsPerPartition(failed))
     }
-    if (uncut) insertFirstPass(tx, run, 0, run.rows_in, rowsPerPartition(run.rows_in))
+    if (uncut) insertFirstPass(tx, batch, run, 0, run.rows_in, rowsPerPartition(run.rows_in))
     else if (unprocessed > 0) tx.write.partitions.reopen(run.batch_id, run.collection_id)
     tx.write.batches.reopenRun(run.batch_id, run.collection_id, { failed, skipped: unprocessed }, code, at)
   }

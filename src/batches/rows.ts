@@ -1,17 +1,22 @@
+import { createReadStream } from "node:fs"
 import { type FileHandle, mkdir, open } from "node:fs/promises"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import type { StoredBlob } from "../buckets/stored-blob.ts"
-import { lineageLine } from "../documents/lineage-line.ts"
-import type { PartitionObject } from "../metadata/objects.ts"
+import { lineageLine, lineageStart } from "../documents/lineage-line.ts"
 import type { Metadata } from "../metadata/open.ts"
-import type { PartitionRow } from "../metadata/partitions.ts"
+import type { RowObject, RowRange } from "../metadata/partition-rows.ts"
 import type { RunSourceRow } from "../metadata/run-sources.ts"
 import { documentId } from "./document-id.ts"
-import { type InputPlan, prepareRow, type SourceObject } from "./inputs.ts"
+import { type InputPlan, passedThrough, prepareRow, type SourceObject, takesAll } from "./inputs.ts"
 
-/** Rows prepared between two turns of the event loop: at about 5 us a row, some milliseconds. */
-const ROWS_PER_TURN = 500
+/** Between two turns of the event loop: at some microseconds a row, a few milliseconds. */
+const ROWS_PER_TURN = 2_000
+/** The same, and what is held: rows may carry texts of megabytes. */
+const BYTES_PER_TURN = 1024 ** 2
+/** Before anything is known of how large they are. */
+const FIRST_ROWS = 64
 
 /** Of one failed row and of a partition's together; what is larger is known by its size alone. */
 export const INPUT_BYTES = 256 * 1024
@@ -20,12 +25,13 @@ export const PARTITION_INPUT_BYTES = 32 * 1024 ** 2
 export interface WrittenRows {
   /** Taken before the first object was read. */
   readonly readAt: string
-  /** The worker's input, JSON lines. */
+  /** The worker's input, JSON lines: objects as they are stored, each with its ordinal, or rows as they are. */
   readonly input: string
   /** The appliance's own account of the same rows, a `lineageLine` each; no worker sees it. */
   readonly lineage: string
   readonly rows: number
-  readonly objectIds: ReadonlyMap<number, string>
+  /** Of these rows, or of all for null, the objects. */
+  readonly objectIds: (rows: readonly number[] | null) => Promise<ReadonlyMap<number, string>>
   /** Of a run over documents: what the rows were read from, and each row's document. */
   readonly chain: {
     readonly sources: readonly RunSourceRow[]
@@ -43,11 +49,12 @@ export interface WrittenRows {
   readonly readAfter: { readonly change: number; readonly part: number } | null
 }
 
-/** Writes a partition's rows into `directory` (created), memory bounded by the slice that is in flight. */
+/** Writes the rows of `objects` objects into `directory` (created), memory bounded by the slice that is in flight. */
 export async function writeRows(
   read: Metadata["read"],
   plan: InputPlan,
-  partition: PartitionRow,
+  range: RowRange,
+  objects: number,
   directory: string,
   now: () => Date,
 ): Promise<WrittenRows> {
@@ -55,43 +62,92 @@ export async function writeRows(
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const input = join(directory, "input.jsonl")
   const lineage = join(directory, "lineage.tsv")
-  const inputFile = await open(input, "wx", 0o600)
-  const lineageFile = await open(lineage, "wx", 0o600)
   const readAfter = { change: read.objects.lastChange(), part: read.parts.lastSeq() }
-  const objectIds = new Map<number, string>()
-  const failed: { ordinal: number; object_id: string; message: string }[] = []
-  let skipped = 0
-  try {
-    for (let next = partition.first_ordinal, more = true; more; ) {
-      let rows = ""
-      let lineages = ""
-      const slice = read.objects.forPartition(partition, next, ROWS_PER_TURN)
-      for (const stored of slice) {
-        const object = sourceObject(stored)
-        if (object === null) {
-          skipped++
-          continue
-        }
-        const prepared = prepareRow(plan, object, firstDocumentId(plan, object))
-        if (prepared.kind === "skipped") skipped++
-        else if (prepared.kind === "failed") {
-          failed.push({ ordinal: object.ordinal, object_id: object.object_id, message: prepared.message })
-        } else {
-          objectIds.set(object.ordinal, object.object_id)
-          rows += `${JSON.stringify(prepared.row)}\n`
-          lineages += lineageLine(prepared.lineage)
-        }
-      }
-      more = slice.length === ROWS_PER_TURN
-      next = (slice.at(-1)?.ordinal ?? next) + 1
-      await append(inputFile, rows)
-      await append(lineageFile, lineages)
+  await using inputFile = await open(input, "wx", 0o600)
+  await using lineageFile = await open(lineage, "wx", 0o600)
+  const slice = takesAll(plan) ? wholeSlice(read) : lookedAtSlice(read, plan)
+  const failed: Slice["failed"][number][] = []
+  let rows = 0
+  let limit = FIRST_ROWS
+  for (let rest = range; ; ) {
+    const found = slice(rest, limit)
+    await append(inputFile, found.input)
+    await append(lineageFile, found.lineage)
+    rows += found.rows
+    failed.push(...found.failed)
+    if (found.seen < limit) break
+    rest = {
+      ...range,
+      first_ordinal: found.last_ordinal + 1,
+      after_seq: range.after_seq === null ? null : found.last_seq,
     }
-  } finally {
-    await inputFile.close()
-    await lineageFile.close()
+    const size = Math.max(1, found.input.length / found.seen)
+    limit = Math.max(1, Math.min(ROWS_PER_TURN, Math.floor(BYTES_PER_TURN / size)))
+    await nextTurn()
   }
-  return { readAt, readAfter, input, lineage, rows: objectIds.size, objectIds, chain: null, skipped, failed }
+  return {
+    readAt,
+    readAfter,
+    input,
+    lineage,
+    rows,
+    objectIds: (some) => objectsOf(lineage, some),
+    chain: null,
+    skipped: objects - rows - failed.length,
+    failed,
+  }
+}
+
+interface Slice {
+  readonly seen: number
+  readonly last_ordinal: number
+  readonly last_seq: number
+  readonly rows: number
+  readonly input: Uint8Array | string
+  readonly lineage: Uint8Array | string
+  readonly failed: readonly { readonly ordinal: number; readonly object_id: string; readonly message: string }[]
+}
+
+function wholeSlice(read: Metadata["read"]): (range: RowRange, limit: number) => Slice {
+  return (range, limit) => {
+    const lines = read.partitionRows.lines(range, limit)
+    return { ...lines, seen: lines.rows, failed: [] }
+  }
+}
+
+function lookedAtSlice(read: Metadata["read"], plan: InputPlan): (range: RowRange, limit: number) => Slice {
+  return (range, limit) => {
+    const objects = read.partitionRows.objects(range, limit)
+    const failed: Slice["failed"][number][] = []
+    let rows = 0
+    let input = ""
+    let lineage = ""
+    for (const stored of objects) {
+      const { ordinal, object_id, line, source } = stored
+      const passed = passedThrough(plan, sourceObject(stored))
+      if (passed.kind === "failed") failed.push({ ordinal, object_id, message: passed.message })
+      if (passed.kind !== "row") continue
+      rows++
+      input += `${line}\n`
+      const passthrough = JSON.stringify(passed.passthrough)
+      lineage += lineageLine({ row: ordinal, object_id, passthrough, source })
+    }
+    const last = objects.at(-1)
+    const marks = { last_ordinal: last?.ordinal ?? 0, last_seq: last?.seq ?? 0 }
+    return { seen: objects.length, ...marks, rows, input, lineage, failed }
+  }
+}
+
+async function objectsOf(lineage: string, rows: readonly number[] | null): Promise<Map<number, string>> {
+  const wanted = rows === null ? null : new Set(rows)
+  const found = new Map<number, string>()
+  if (wanted?.size === 0) return found
+  for await (const line of createInterface({ input: createReadStream(lineage) })) {
+    const { row, object_id: objectId } = lineageStart(line)
+    if (wanted === null || wanted.has(row)) found.set(row, objectId)
+    if (found.size === wanted?.size) break
+  }
+  return found
 }
 
 /** A row as the plugin was given it. */
@@ -108,46 +164,41 @@ export interface RowInput {
 export async function rowInputs(
   read: Metadata["read"],
   plan: InputPlan,
-  { batch_id: batchId }: PartitionRow,
+  bucketId: string,
   { readAt }: WrittenRows,
-  ordinals: readonly number[],
+  objects: ReadonlyMap<number, string>,
 ): Promise<Map<number, RowInput>> {
   const inputs = new Map<number, RowInput>()
+  const ordinals = new Map([...objects].map(([ordinal, objectId]) => [objectId, ordinal]))
+  const ids = [...ordinals.keys()]
   let room = PARTITION_INPUT_BYTES
-  for (let at = 0; at < ordinals.length; at += ROWS_PER_TURN) {
+  for (let at = 0; at < ids.length; at += ROWS_PER_TURN) {
     if (at > 0) await nextTurn()
-    for (const stored of read.objects.members(batchId, ordinals.slice(at, at + ROWS_PER_TURN))) {
+    for (const stored of read.partitionRows.byId(bucketId, ids.slice(at, at + ROWS_PER_TURN))) {
+      if (stored.updated_at >= readAt) continue
       const object = sourceObject(stored)
-      if (object === null || stored.updated_at === null || stored.updated_at >= readAt) continue
-      const prepared = prepareRow(plan, object, firstDocumentId(plan, object))
-      if (prepared.kind !== "row") continue
-      const text = JSON.stringify({ ...prepared.row, __row: undefined })
+      const first = documentId(plan.collectionId, object.object_id, plan.pluginVersion, plan.codeHash, 0)
+      const text = JSON.stringify(prepareRow(plan, object, first))
       const bytes = Buffer.byteLength(text)
       const kept = bytes <= Math.min(INPUT_BYTES, room)
       if (kept) room -= bytes
-      inputs.set(object.ordinal, { text: kept ? text : null, bytes })
+      inputs.set(ordinals.get(object.object_id) ?? 0, { text: kept ? text : null, bytes })
     }
   }
   return inputs
 }
 
-/** Null when the object is gone. */
-function sourceObject(stored: PartitionObject): SourceObject | null {
-  if (stored.fields === null || stored.blobs === null || stored.bucket_id === null) return null
+type StoredObject = Pick<RowObject, "object_id" | "bucket_id" | "fields" | "blobs">
+
+function sourceObject({ object_id, bucket_id, fields, blobs }: StoredObject): SourceObject {
   return {
-    ordinal: stored.ordinal,
-    object_id: stored.object_id,
-    bucket_id: stored.bucket_id,
-    key_prefix: stored.key_prefix,
-    fields: JSON.parse(stored.fields) as Record<string, unknown>,
-    blobs: JSON.parse(stored.blobs) as StoredBlob[],
+    object_id,
+    bucket_id,
+    fields: JSON.parse(fields) as Record<string, unknown>,
+    blobs: JSON.parse(blobs) as StoredBlob[],
   }
 }
 
-function firstDocumentId(plan: InputPlan, { object_id: objectId }: SourceObject): string {
-  return documentId(plan.collectionId, objectId, plan.pluginVersion, plan.codeHash, 0)
-}
-
-async function append(file: FileHandle, text: string): Promise<void> {
-  if (text !== "") await file.appendFile(text)
+async function append(file: FileHandle, text: Uint8Array | string): Promise<void> {
+  if (text.length > 0) await file.appendFile(text)
 }

@@ -27,7 +27,7 @@ import { type CallMark, readCallMark } from "./call-mark.ts"
 import { HostileOutput } from "./collect.ts"
 import { roomIsShort, workerFoundDiskFull } from "./disk-faults.ts"
 import { writeDocumentRows } from "./document-rows.ts"
-import { inputPlan } from "./inputs.ts"
+import { inputPlan, objectPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
 import { identityOf, ownFaults, partitionCommit } from "./partition-commit.ts"
 import { embeddings, missingPlugin, type PartitionRun } from "./partition-context.ts"
@@ -102,7 +102,14 @@ export function partitionRunner(deps: Deps) {
       const batchRows = callRows(context, partition)
       const rows =
         context.run.source === null
-          ? await writeRows(metadata.read, context.plan, partition, directory, deps.now)
+          ? await writeRows(
+              metadata.read,
+              context.plan,
+              { ...partition, bucket_id: context.batch.bucket_id },
+              partition.rows_in,
+              directory,
+              deps.now,
+            )
           : await writeDocumentRows(deps, context, partition, directory)
       const outcome = rows.rows === 0 ? null : await work(context, partition, rows, directory, batchRows, signal)
       if (outcome !== null && outcome.kind !== "output") {
@@ -125,7 +132,7 @@ export function partitionRunner(deps: Deps) {
     const run = metadata.read.batches.run(partition.batch_id, partition.collection_id)
     const batch = metadata.read.batches.byId(partition.batch_id)
     const namespace = batch === undefined ? null : deps.namespaceById(batch.namespace_id)
-    if (run === undefined || namespace === null)
+    if (run === undefined || batch === undefined || namespace === null)
       throw new Error(`partition ${partition.partition_id} has no run or namespace`)
     const plugin = deps.pluginById(namespace, run.plugin_id)
     if (plugin === null || plugin.codeHash !== run.code_hash) {
@@ -139,7 +146,7 @@ export function partitionRunner(deps: Deps) {
     if (collection === undefined) return missingPlugin(partition.collection_id, "is a collection that was deleted")
     const { source_filters: filters }: { source_filters?: { filters?: unknown } } = JSON.parse(collection.source)
     const plan = inputPlan(run.collection_id, config, plugin.manifest, plugin.codeHash, parseFilter(filters?.filters))
-    return { run, plan, plugin, namespace, config }
+    return { batch, run, plan, plugin, namespace, config }
   }
 
   /** How many rows a step is given at once, at most: by what memory sufficed for, and one by one after a death. */
@@ -230,6 +237,7 @@ export function partitionRunner(deps: Deps) {
             output,
             features: embeddings(plugin),
             asset_roots: assets,
+            ...(rows.chain === null ? { plan: objectPlan(context.plan) } : {}),
             concurrency: callsLeft(context, partition),
             call_seconds: callSeconds(deps.silenceMs),
             batch_rows: batchRows,
@@ -323,10 +331,11 @@ export function partitionRunner(deps: Deps) {
   ): Promise<void> {
     const { run } = context
     const { batch_id: batchId, collection_id: collectionId } = partition
-    const inputs = await inputsOf(context, partition, rows, [...rows.objectIds.keys()], spool(partition))
-    const faults = [...rows.objectIds.keys()].map((ordinal) => ({
+    const objects = await rows.objectIds(null)
+    const inputs = await inputsOf(context, partition, rows, objects, spool(partition))
+    const faults = [...objects.keys()].map((ordinal) => ({
       ...fault,
-      ...identityOf(rows, ordinal),
+      ...identityOf(rows, objects, ordinal),
       input: inputs.get(ordinal) ?? null,
     }))
     ledger.commit(partition, {

@@ -7,7 +7,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRange, PartitionRow } from "../metadata/partitions.ts"
 import type { CallMark } from "./call-mark.ts"
 
-type Read = Pick<Metadata["read"], "partitions">
+type Read = Pick<Metadata["read"], "batches" | "objects" | "partitions">
 
 /** A call after so many of its size that went well has rows that are the reason, not its size. */
 const STEADY_CALLS = 2
@@ -73,10 +73,27 @@ function cut(read: Read, partition: PartitionRow, ordinals: readonly number[]): 
   const bounds = [first, ...ordinals, end]
   const before = bounds.map((ordinal) => (ordinal === end ? all : read.partitions.rowsBefore(partition, ordinal)))
   return bounds.slice(1).flatMap((until, index) => {
-    const rows = (before[index + 1] ?? 0) - (before[index] ?? 0)
+    const placeBefore = before[index] ?? 0
+    const rows = (before[index + 1] ?? 0) - placeBefore
     if (rows <= 0) return []
     return [
-      { ...partition, first_ordinal: bounds[index] ?? first, end_ordinal: until, rows_in: rows, deaths: deaths + 1 },
+      {
+        ...partition,
+        first_ordinal: bounds[index] ?? first,
+        end_ordinal: until,
+        after_seq: seqAt(read, partition, placeBefore),
+        until_seq: until === end ? partition.until_seq : seqAt(read, partition, before[index + 1] ?? 0),
+        rows_in: rows,
+        deaths: deaths + 1,
+      },
     ]
   })
+}
+
+/** Of a partition of a whole bucket: up to which object so many come first. Of those that are there: others may have gone. */
+function seqAt(read: Read, partition: PartitionRow, rows: number): number | null {
+  const { batch_id: batchId, after_seq: after, until_seq: until } = partition
+  if (after === null || until === null || rows === 0) return after
+  const bucketId = read.batches.byId(batchId)?.bucket_id ?? ""
+  return read.objects.stretch(bucketId, after, until, rows).last ?? until
 }

@@ -4,6 +4,7 @@
  */
 import type { CreateBatch, SubmitBatch, TriggerBatch } from "../contract/batches.ts"
 import { ApplianceError, notFound } from "../errors.ts"
+import { parseFilter } from "../filtering.ts"
 import { newId } from "../identifiers.ts"
 import type { BatchRow, NewRun } from "../metadata/batches.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
@@ -83,6 +84,8 @@ export function submission({ now, pluginById }: Deps) {
     membership: BatchRow["membership"],
   ): Omit<BatchRow, "changes_after"> => {
     const at = now().toISOString()
+    // All of a bucket needs no list of who is in it.
+    const wholeBucket = membership === "bucket" && parseFilter(request.filters) === null && request.limit == null
     return {
       batch_id: newId("btch"),
       namespace_id: namespace.namespaceId,
@@ -91,6 +94,7 @@ export function submission({ now, pluginById }: Deps) {
       batch_name: request.batch_name ?? null,
       status: "DRAFT",
       membership,
+      whole_bucket: wholeBucket ? 1 : 0,
       membership_filters: request.filters == null ? null : JSON.stringify(request.filters),
       membership_limit: request.limit ?? null,
       membership_next: 0,

@@ -4,8 +4,9 @@ export interface LineageRow {
   readonly object_id: string
   /** Of a row that is a document. */
   readonly source_document_id?: string
-  readonly passthrough: Record<string, unknown>
-  readonly source: Record<string, unknown>
+  /** JSON objects, as text. */
+  readonly passthrough: string
+  readonly source: string
 }
 
 /**
@@ -13,5 +14,11 @@ export interface LineageRow {
  * two are JSON, which escapes tabs and line breaks; ids are ours. Nothing is quoted.
  */
 export function lineageLine({ row, object_id, source_document_id, passthrough, source }: LineageRow): string {
-  return `${row}\t${object_id}\t${source_document_id ?? ""}\t${JSON.stringify(passthrough)}\t${JSON.stringify(source)}\n`
+  return `${row}\t${object_id}\t${source_document_id ?? ""}\t${passthrough}\t${source}\n`
+}
+
+/** What a line of a lineage file begins with. */
+export function lineageStart(line: string): Pick<LineageRow, "row" | "object_id"> {
+  const first = line.indexOf("\t")
+  return { row: Number(line.slice(0, first)), object_id: line.slice(first + 1, line.indexOf("\t", first + 1)) }
 }

@@ -9,6 +9,8 @@ export interface BatchRow {
   batch_name: string | null
   status: string
   membership: "explicit" | "bucket"
+  /** 1: all that had arrived by `membership_end`; nobody is listed. */
+  whole_bucket: 0 | 1
   membership_filters: string | null
   membership_limit: number | null
   /** Objects up to this `seq` are in; the next slice starts after it. */
@@ -100,9 +102,15 @@ export function batchReader(db: Db) {
   const of = db.prepare<[string], { batch_id: string }>(
     "SELECT batch_id FROM batches WHERE ? IN (namespace_id, bucket_id)",
   )
-  const objectIds = db.prepare<[string, number], { object_id: string }>(
-    "SELECT object_id FROM batch_objects WHERE batch_id = ? ORDER BY ordinal LIMIT ?",
-  )
+  const objectIds = {
+    listed: db.prepare<{ batchId: string; limit: number }, { object_id: string }>(
+      "SELECT object_id FROM batch_objects WHERE batch_id = @batchId ORDER BY ordinal LIMIT @limit",
+    ),
+    whole: db.prepare<{ batchId: string; limit: number }, { object_id: string }>(
+      `SELECT o.object_id FROM batches b JOIN objects o ON o.bucket_id = b.bucket_id AND o.seq <= b.membership_end
+       WHERE b.batch_id = @batchId ORDER BY o.seq LIMIT @limit`,
+    ),
+  }
   const runs = db.prepare<[string], RunRow>("SELECT * FROM batch_runs WHERE batch_id = ? ORDER BY tier, collection_id")
   const run = db.prepare<[string, string], RunRow>("SELECT * FROM batch_runs WHERE batch_id = ? AND collection_id = ?")
   const steps = db.prepare<[string], BatchStepRow>(
@@ -126,7 +134,8 @@ export function batchReader(db: Db) {
       liveRunsOf.all(collectionId, pluginId).map((row) => row.batch_id),
     /** Ids of all batches of a namespace or bucket. */
     of: (id: string) => of.all(id).map((row) => row.batch_id),
-    objectIds: (batchId: string, limit: number) => objectIds.all(batchId, limit).map((row) => row.object_id),
+    objectIds: ({ batch_id: batchId, whole_bucket: whole }: BatchRow, limit: number) =>
+      objectIds[whole === 1 ? "whole" : "listed"].all({ batchId, limit }).map((row) => row.object_id),
     runs: (batchId: string) => runs.all(batchId),
     run: (batchId: string, collectionId: string) => run.get(batchId, collectionId),
     /** What each step did in the partitions that are committed. */
@@ -167,11 +176,11 @@ export interface BatchStepRow extends BatchStep {
 
 export function batchWriter(db: Db) {
   const insert = db.prepare<NewBatch>(
-    `INSERT INTO batches (batch_id, namespace_id, bucket_id, type, batch_name, status, membership, membership_filters,
+    `INSERT INTO batches (batch_id, namespace_id, bucket_id, type, batch_name, status, membership, whole_bucket, membership_filters,
        membership_limit, membership_next, membership_end, object_count, collection_ids, metadata, lifecycle_reason,
        suspended_from, failure_policy, priority, max_concurrency, error, task_id, retry, created_at, updated_at, submitted_at,
        finished_at)
-     VALUES (@batch_id, @namespace_id, @bucket_id, @type, @batch_name, @status, @membership, @membership_filters,
+     VALUES (@batch_id, @namespace_id, @bucket_id, @type, @batch_name, @status, @membership, @whole_bucket, @membership_filters,
        @membership_limit, @membership_next, @membership_end, @object_count, @collection_ids, @metadata, @lifecycle_reason,
        @suspended_from, @failure_policy, @priority, @max_concurrency, @error, @task_id, @retry, @created_at, @updated_at,
        @submitted_at, @finished_at)`,
@@ -229,7 +238,7 @@ export function batchWriter(db: Db) {
      WHERE batch_id = @batchId AND collection_id = @collectionId`,
   )
   const byChange = db.prepare<[number, number, string]>(
-    "UPDATE batches SET changes_after = ?, membership_next = ? WHERE batch_id = ?",
+    "UPDATE batches SET changes_after = ?, membership_next = ?, whole_bucket = 0 WHERE batch_id = ?",
   )
   const beginRun = db.prepare<[number, string, string, string]>(
     "UPDATE batch_runs SET status = 'IN_PROGRESS', rows_in = ?, started_at = ? WHERE batch_id = ? AND collection_id = ?",

@@ -10,6 +10,7 @@ import retriesAndRowInputs from "./migrations/0008_retries_and_row_inputs.sql" w
 import lifeOfABatch from "./migrations/0009_life_of_a_batch.sql" with { type: "text" }
 import chains from "./migrations/0010_chains.sql" with { type: "text" }
 import changesOfObjects from "./migrations/0011_changes_of_objects.sql" with { type: "text" }
+import wholeBucket from "./migrations/0013_whole_bucket.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
 const MIGRATIONS: readonly string[] = [
@@ -24,6 +25,7 @@ const MIGRATIONS: readonly string[] = [
   lifeOfABatch,
   chains,
   changesOfObjects,
+  wholeBucket,
 ]
 
 /** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */

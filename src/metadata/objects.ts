@@ -22,18 +22,6 @@ export interface ObjectRow {
   updated_at: string
 }
 
-/** One object of a partition; everything but the ordinal and the id is null when the object is gone. */
-export interface PartitionObject {
-  ordinal: number
-  object_id: string
-  bucket_id: string | null
-  key_prefix: string | null
-  fields: string | null
-  blobs: string | null
-  created_at: string | null
-  updated_at: string | null
-}
-
 /** Which objects of a bucket, and by what they are to be ordered. */
 export interface ObjectSelection {
   readonly bucketId: string
@@ -81,6 +69,10 @@ export function objectReader(db: Db) {
   const scanEnd = db.prepare<[string, number, number], { seq: number | null }>(
     "SELECT max(seq) AS seq FROM (SELECT seq FROM objects WHERE bucket_id = ? AND seq > ? ORDER BY seq LIMIT ?)",
   )
+  const stretch = db.prepare<[string, number, number, number], { objects: number; last: number | null }>(
+    `SELECT count(*) AS objects, max(seq) AS last
+     FROM (SELECT seq FROM objects WHERE bucket_id = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?)`,
+  )
   const lastSeq = db.prepare<[string], { seq: number | null }>(
     "SELECT max(seq) AS seq FROM objects WHERE bucket_id = ?",
   )
@@ -95,9 +87,8 @@ export function objectReader(db: Db) {
     `SELECT 1 AS found FROM objects o WHERE o.bucket_id = ? AND o.change > ?
        AND NOT EXISTS (SELECT 1 FROM batch_objects m WHERE m.batch_id = ? AND m.object_id = o.object_id) LIMIT 1`,
   )
-  const changedMembers = db.prepare<[string, number, number, number], { ordinal: number }>(
-    `SELECT m.ordinal FROM batch_objects m JOIN objects o USING (object_id)
-     WHERE m.batch_id = ? AND m.ordinal >= ? AND m.ordinal < ? AND o.change > ? ORDER BY m.ordinal`,
+  const changedOf = db.prepare<[string, number], { object_id: string }>(
+    "SELECT o.object_id FROM json_each(?) j JOIN objects o ON o.object_id = j.value WHERE o.change > ?",
   )
   const unknown = db.prepare<[string, string], { object_id: string }>(
     `SELECT j.value AS object_id FROM json_each(?) AS j
@@ -105,22 +96,6 @@ export function objectReader(db: Db) {
   )
   const present = db.prepare<[string, string], { object_id: string }>(
     `SELECT o.object_id FROM json_each(?) AS j JOIN objects o ON o.object_id = j.value AND o.bucket_id = ? ORDER BY j.id`,
-  )
-  const member = "m.ordinal, m.object_id, o.bucket_id, o.key_prefix, o.fields, o.blobs, o.created_at, o.updated_at"
-  const ofMember = "LEFT JOIN objects o ON o.object_id = m.object_id AND o.bucket_id = b.bucket_id"
-  const forPartition = db.prepare<[string, number, number, number], PartitionObject>(
-    `SELECT ${member} FROM batch_objects m JOIN batches b USING (batch_id) ${ofMember}
-     WHERE m.batch_id = ? AND m.ordinal >= ? AND m.ordinal < ? ORDER BY m.ordinal LIMIT ?`,
-  )
-  const forRetry = db.prepare<[string, string, number, number, number, number], PartitionObject>(
-    `SELECT ${member} FROM retried_rows r JOIN batch_objects m ON m.batch_id = r.batch_id AND m.ordinal = r.ordinal
-       JOIN batches b ON b.batch_id = r.batch_id ${ofMember}
-     WHERE r.batch_id = ? AND r.collection_id = ? AND r.ordinal >= ? AND r.ordinal < ? AND r.open_in = ?
-     ORDER BY r.ordinal LIMIT ?`,
-  )
-  const members = db.prepare<[string, string], PartitionObject>(
-    `SELECT ${member} FROM batch_objects m JOIN batches b USING (batch_id) ${ofMember}
-     WHERE m.batch_id = ? AND m.ordinal IN (SELECT value FROM json_each(?)) ORDER BY m.ordinal`,
   )
 
   return {
@@ -159,9 +134,13 @@ export function objectReader(db: Db) {
     /** Whether all objects of the bucket that were written after this are members of the batch. */
     areMembers: (bucketId: string, afterChange: number, batchId: string) =>
       changeOutside.get(bucketId, afterChange, batchId) === undefined,
-    /** Ordinals of a partition whose objects were written after this. */
-    changedMembers: (batchId: string, firstOrdinal: number, endOrdinal: number, afterChange: number) =>
-      changedMembers.all(batchId, firstOrdinal, endOrdinal, afterChange).map((row) => row.ordinal),
+    /** Of these objects, those that were written after this. */
+    changedOf: (objectIds: readonly string[], afterChange: number) =>
+      changedOf.all(JSON.stringify(objectIds), afterChange).map((row) => row.object_id),
+
+    /** The next `rows` objects of the bucket with afterSeq < seq <= endSeq: how many there are, and the seq of the last. */
+    stretch: (bucketId: string, afterSeq: number, endSeq: number, rows: number) =>
+      stretch.get(bucketId, afterSeq, endSeq, rows) ?? { objects: 0, last: null },
 
     /**
      * Reads the selected keys with afterSeq < seq <= throughSeq, in the order of arrival. It looks at every object of that
@@ -173,25 +152,6 @@ export function objectReader(db: Db) {
       const statement = db.prepare<SqlValue[], ObjectKey>(text)
       return (afterSeq, throughSeq) => statement.all(...values, selection.bucketId, afterSeq, throughSeq)
     },
-
-    /**
-     * Objects of a partition's next rows from `ordinal` on, in order. Members may have been taken unchecked: an object of
-     * another bucket is as good as gone.
-     */
-    forPartition(
-      partition: { batch_id: string; collection_id: string; end_ordinal: number; retry: number },
-      ordinal: number,
-      limit: number,
-    ): PartitionObject[] {
-      const { batch_id: batchId, collection_id: collectionId, end_ordinal: end, retry } = partition
-      return retry === 0
-        ? forPartition.all(batchId, ordinal, end, limit)
-        : forRetry.all(batchId, collectionId, ordinal, end, retry, limit)
-    },
-
-    /** The same by their ordinals in a batch. */
-    members: (batchId: string, ordinals: readonly number[]): PartitionObject[] =>
-      members.all(batchId, JSON.stringify(ordinals)),
 
     /** Up to `limit` members of a bucket with afterSeq < seq <= endSeq that pass the filter, in the order of arrival. */
     membershipSlice(

@@ -14,6 +14,7 @@ import { idempotencyReader, idempotencyWriter } from "./idempotency.ts"
 import { migrate } from "./migrate.ts"
 import { objectReader, objectWriter } from "./objects.ts"
 import { organizationReader, organizationWriter } from "./organizations.ts"
+import { partitionRowReader } from "./partition-rows.ts"
 import { partitionReader, partitionWriter } from "./partitions.ts"
 import { partReader, partWriter } from "./parts.ts"
 import { pluginReader, pluginWriter } from "./plugins.ts"
@@ -59,6 +60,7 @@ export function openMetadata(path: string, now: () => Date) {
     idempotency: idempotencyReader(db),
     objects: objectReader(db),
     organizations: organizationReader(db, memory),
+    partitionRows: partitionRowReader(db),
     partitions: partitionReader(db),
     parts: partReader(db),
     plugins: pluginReader(db, memory),

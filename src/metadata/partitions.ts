@@ -7,6 +7,9 @@ export interface PartitionRow {
   collection_id: string
   first_ordinal: number
   end_ordinal: number
+  /** Of a batch over a whole bucket: its objects have after_seq < seq <= until_seq, however many are left of them. */
+  after_seq: number | null
+  until_seq: number | null
   state: "pending" | "leased" | "done" | "split" | "canceled"
   attempt: number
   deaths: number
@@ -31,6 +34,8 @@ export type PartitionRange = Pick<
   | "collection_id"
   | "first_ordinal"
   | "end_ordinal"
+  | "after_seq"
+  | "until_seq"
   | "retry"
   | "rows_in"
   | "deaths"
@@ -126,8 +131,9 @@ export function partitionReader(db: Db) {
 
 export function partitionWriter(db: Db) {
   const insert = db.prepare<PartitionRange>(
-    `INSERT INTO partitions (batch_id, collection_id, first_ordinal, end_ordinal, state, retry, rows_in, deaths, batch_rows, suspect)
-     VALUES (@batch_id, @collection_id, @first_ordinal, @end_ordinal, 'pending', @retry, @rows_in, @deaths, @batch_rows, @suspect)`,
+    `INSERT INTO partitions (batch_id, collection_id, first_ordinal, end_ordinal, after_seq, until_seq, state, retry, rows_in, deaths,
+       batch_rows, suspect)
+     VALUES (@batch_id, @collection_id, @first_ordinal, @end_ordinal, @after_seq, @until_seq, 'pending', @retry, @rows_in, @deaths, @batch_rows, @suspect)`,
   )
   // Cut by the rows that are open, not by ordinals: a few failed rows of a large batch are one partition.
   const insertOpen = db.prepare<{ batchId: string; collectionId: string; retry: number; size: number }>(
@@ -165,19 +171,7 @@ export function partitionWriter(db: Db) {
      WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')`,
   )
   return {
-    insert({
-      batch_id,
-      collection_id,
-      first_ordinal,
-      end_ordinal,
-      retry,
-      rows_in,
-      deaths,
-      batch_rows,
-      suspect,
-    }: PartitionRange) {
-      insert.run({ batch_id, collection_id, first_ordinal, end_ordinal, retry, rows_in, deaths, batch_rows, suspect })
-    },
+    insert: (range: PartitionRange) => void insert.run(range),
     /** Partitions of `size` rows over those that a retry has opened. */
     insertOpen: (batchId: string, collectionId: string, retry: number, size: number) =>
       void insertOpen.run({ batchId, collectionId, retry, size }),

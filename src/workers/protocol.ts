@@ -153,6 +153,26 @@ export type FromWorker = z.infer<typeof FromWorker>
 
 const path = z.string().min(1).max(4096)
 
+/** By what the worker makes rows of objects (`plugin_worker/object_rows.py`). */
+const ObjectPlan = z.object({
+  collection_id: name,
+  plugin_id: name,
+  plugin_version: name,
+  code_hash: z.string(),
+  inputs: z.array(z.string()),
+  input_types: z.array(z.string()),
+  mappings: z.record(
+    z.string(),
+    z.object({
+      source_type: z.enum(["payload", "literal"]),
+      /** Dotted path into the object; null for a literal. */
+      path: z.string().nullable(),
+      override: z.unknown(),
+    }),
+  ),
+})
+export type ObjectPlan = z.infer<typeof ObjectPlan>
+
 export const ToWorker = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("lock_down"),
@@ -212,6 +232,8 @@ export const ToWorker = z.discriminatedUnion("type", [
     call_seconds: z.number().positive().nullable(),
     /** Rows a step is given at once, at most; null: as many as it takes. */
     batch_rows: z.int().positive().nullable(),
+    /** Makes a row of each line, which is an object as it is stored; without it a line is the row itself. */
+    plan: ObjectPlan.optional(),
   }),
   z.object({ type: z.literal("construct_realtime") }),
   z.object({ type: z.literal("predict"), request: z.unknown() }),

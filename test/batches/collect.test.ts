@@ -5,11 +5,6 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { collectOutput, HostileOutput } from "../../src/batches/collect.ts"
 
-const ROWS = new Map([
-  [1, "obj_1"],
-  [2, "obj_2"],
-])
-
 async function collected(errors: string | Uint8Array) {
   const directory = mkdtempSync(join(tmpdir(), "collect-test-"))
   try {
@@ -17,7 +12,7 @@ async function collected(errors: string | Uint8Array) {
     for (const path of [output, copies]) mkdirSync(path)
     writeFileSync(join(output, "scalars.parquet"), "")
     writeFileSync(join(output, "errors.jsonl"), errors)
-    return await collectOutput(output, copies, [], ROWS, { rows: 10, bytes: 1024 ** 3 })
+    return await collectOutput(output, copies, [], { asked: 2, rows: 10, bytes: 1024 ** 3 })
   } finally {
     rmSync(directory, { recursive: true })
   }
@@ -34,6 +29,10 @@ test("each line is a row's error, wherever the file's chunks end", async () => {
     [1, "short"],
   ])
   expect((await collected("")).failures).toEqual([])
+})
+
+test("more errors than rows are no errors of this partition", async () => {
+  await expect(collected([1, 2, 3].map((row) => line(row, "no")).join("\n"))).rejects.toThrow("more than the 2 rows")
 })
 
 test.each<[string, Uint8Array]>([
@@ -77,7 +76,9 @@ test.each<[string, (output: string, elsewhere: string) => void, RegExp]>([
     writeFileSync(join(others, "0.f32"), new Uint8Array(8))
     leave(output, join(others, "0.f32"))
     const features = [{ feature_name: "e", embedding_dim: 2 }]
-    await expect(collectOutput(output, copies, features, ROWS, { rows: 10, bytes: 1024 ** 3 })).rejects.toThrow(reason)
+    await expect(collectOutput(output, copies, features, { asked: 2, rows: 10, bytes: 1024 ** 3 })).rejects.toThrow(
+      reason,
+    )
   } finally {
     rmSync(directory, { recursive: true })
   }

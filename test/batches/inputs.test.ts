@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test"
-import { inputPlan, prepareRow } from "../../src/batches/inputs.ts"
+import { join } from "node:path"
+import { documentId } from "../../src/batches/document-id.ts"
+import { inputPlan, objectPlan, passedThrough, prepareRow, takesAll } from "../../src/batches/inputs.ts"
 import type { StoredBlob } from "../../src/buckets/stored-blob.ts"
 import type { ExtractorConfig } from "../../src/collections/extractor.ts"
+import { parseFilter } from "../../src/filtering.ts"
 import { Manifest } from "../../src/workers/protocol.ts"
 
 const MANIFEST = Manifest.parse({
@@ -38,10 +41,7 @@ function blob(property: string, mime: string, content: { data: string } | { url:
 
 function rowOf(blobs: StoredBlob[], config: Partial<ExtractorConfig> = {}, fields: Record<string, unknown> = {}) {
   const plan = inputPlan("col_1", { ...CONFIG, ...config }, MANIFEST, "hash", null)
-  const object = { ordinal: 0, object_id: "obj_1", bucket_id: "bkt_1", key_prefix: null, fields, blobs }
-  const prepared = prepareRow(plan, object, "doc_1")
-  if (prepared.kind !== "row") throw new Error(prepared.kind)
-  return prepared.row
+  return prepareRow(plan, { object_id: "obj_1", bucket_id: "bkt_1", fields, blobs }, "doc_1")
 }
 
 const mapped = (path: string) => ({
@@ -102,4 +102,118 @@ describe("what an input column gets", () => {
     const row = rowOf([blob("text", "text/plain", { data: "words" })], {}, { document_id: "mine", object_id: "mine" })
     expect(row).toMatchObject({ document_id: "doc_1", object_id: "obj_1" })
   })
+})
+
+const planOf = (config: Partial<ExtractorConfig>, filter: Parameters<typeof inputPlan>[4] = null) =>
+  inputPlan("col_1", { ...CONFIG, ...config }, MANIFEST, "hash", filter)
+const objectOf = (fields: Record<string, unknown>, blobs: StoredBlob[] = []) => ({
+  object_id: "obj_1",
+  bucket_id: "bkt_1",
+  fields,
+  blobs,
+})
+
+describe("what becomes of an object", () => {
+  test("its documents take over what the configuration names, blob values by their property, and defaults", () => {
+    const plan = planOf({
+      field_passthrough: [
+        { source_path: "note", target_path: "note", default: null, required: false },
+        { source_path: "a.b", target_path: "deep", default: null, required: false },
+        { source_path: "none", target_path: "none", default: 3, required: true },
+      ],
+    })
+    const object = objectOf({ a: { b: 1 } }, [blob("note", "text/plain", { data: "words" })])
+    expect(passedThrough(plan, object)).toEqual({ kind: "row", passthrough: { note: "words", deep: 1, none: 3 } })
+    expect(takesAll(plan)).toBe(false)
+    expect(takesAll(planOf({}))).toBe(true)
+  })
+
+  test("without a required field it fails, with the field's name", () => {
+    const passthrough = { source_path: "note", target_path: "note", default: null, required: true }
+    expect(passedThrough(planOf({ field_passthrough: [passthrough] }), objectOf({}))).toEqual({
+      kind: "failed",
+      message: "The object has no 'note', which field_passthrough requires.",
+    })
+  })
+
+  test("it is skipped when the source filter leaves it out", () => {
+    const plan = planOf({}, parseFilter({ field: "kind", operator: "eq", value: "a" }))
+    expect(passedThrough(plan, objectOf({ kind: "b" })).kind).toBe("skipped")
+    expect(passedThrough(plan, objectOf({ kind: "a" })).kind).toBe("row")
+  })
+})
+
+/** By a seed, so that a failure can be had again. */
+function choices(seed: number) {
+  let state = seed
+  const next = () => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648
+    return state / 2_147_483_648
+  }
+  return <T>(from: readonly T[]): T => from[Math.floor(next() * from.length)] as T
+}
+
+test("the row that is shown of an object is the row that the worker makes of it", async () => {
+  const seed = Number(process.env.MIXPEEK_TEST_SEED ?? 20_261_126)
+  const choose = choices(seed)
+  const names = ["text", "image", "note", "pdf", "data", "object_id", "a"]
+  const content = () =>
+    choose([{ data: "words" }, { data: "" }, { url: "s3://bkt_1/abc" }, { data: 7 as unknown as string }])
+  const someBlob = () =>
+    blob(
+      choose(names),
+      choose(["text/plain", "image/png", "application/pdf", "text/csv", "application/octet-stream"]),
+      content(),
+    )
+  const value = () => choose<unknown>([null, "a field", 3, { b: ["x", { c: "deep" }] }, ["list"], true])
+  const mapping = (input: string) =>
+    choose([
+      {
+        input_key: input,
+        source_type: "payload" as const,
+        path: choose(["a.b.1.c", "a.b.9", "note", "none"]),
+        override: null,
+      },
+      { input_key: input, source_type: "payload" as const, path: "none.at.all", override: "given" },
+      { input_key: input, source_type: "literal" as const, path: null, override: choose<unknown>([1, null, "always"]) },
+    ])
+  const cases = Array.from({ length: 300 }, (_, index) => {
+    const inputs = choose([["text"], ["image"], ["text", "image"], ["document", "pdf"], ["words"], []])
+    const manifest = Manifest.parse({
+      ...MANIFEST,
+      input_schema: { type: "object", properties: Object.fromEntries(inputs.map((input) => [input, {}])) },
+      supported_input_types: choose([["text"], ["image", "pdf"], ["video", "multimodal"], []]),
+    })
+    const mappings = inputs.filter(() => choose([true, false, false])).map(mapping)
+    const plan = inputPlan("col_1", { ...CONFIG, input_mappings: mappings }, manifest, "hash", null)
+    const objects = Array.from({ length: choose([1, 2, 5]) }, (__, at) => ({
+      ...objectOf(Object.fromEntries(names.filter(() => choose([true, false, false])).map((name) => [name, value()]))),
+      object_id: `obj_${index}_${at}`,
+      blobs: Array.from({ length: choose([0, 1, 1, 2, 3]) }, someBlob),
+    }))
+    return { plan, objects }
+  })
+  const script = `import json, sys
+sys.path.insert(0, sys.argv[1])
+from plugin_worker.object_rows import InputPlan, ObjectRows
+for case in json.load(sys.stdin):
+    columns = ObjectRows(InputPlan.parse(case["plan"])).columns(case["objects"])
+    print(json.dumps([{name: values[at] for name, values in columns.items()} for at in range(len(case["objects"]))]))
+`
+  const child = Bun.spawn(["python3", "-c", script, join(import.meta.dir, "../../src/python")], {
+    stdin: new Blob([JSON.stringify(cases.map(({ plan, objects }) => ({ plan: objectPlan(plan), objects })))]),
+    stdout: "pipe",
+    stderr: "inherit",
+  })
+  const made = (await new Response(child.stdout).text()).trimEnd().split("\n")
+  for (const [index, { plan, objects }] of cases.entries()) {
+    const rows: Record<string, unknown>[] = JSON.parse(made[index] ?? "null")
+    for (const [at, object] of objects.entries()) {
+      const id = documentId(plan.collectionId, object.object_id, plan.pluginVersion, plan.codeHash, 0)
+      const shown = prepareRow(plan, object, id)
+      const missing = Object.fromEntries(Object.keys(rows[at] ?? {}).map((name) => [name, null]))
+      // A column that another row of the frame has is null here.
+      expect(rows[at], `seed ${seed}, case ${index}`).toEqual({ ...missing, ...shown })
+    }
+  }
 })

@@ -201,7 +201,7 @@ test("a page of large objects ends early and goes on by its cursor", async () =>
   expect(first.results.length + second.results.length).toBe(13)
 })
 
-test("a partition reads its members in order and shows those that are gone as null", async () => {
+test("a partition reads its members in order, and those that are gone are not there", async () => {
   using bucket = await filled()
   const { domain, bucketId, ids } = bucket
   const at = "2026-01-10T12:00:00.000Z"
@@ -214,6 +214,7 @@ test("a partition reads its members in order and shows those that are gone as nu
       batch_name: null,
       status: "DRAFT",
       membership: "explicit",
+      whole_bucket: 0,
       membership_filters: null,
       membership_limit: null,
       membership_next: 0,
@@ -237,16 +238,43 @@ test("a partition reads its members in order and shows those that are gone as nu
     tx.write.batches.addMembers("btch_x", 0, ids)
   })
   domain.objects.remove(domain.namespace, bucketId, String(ids[1]))
-  const rows = domain.metadata.read.objects.forPartition(
-    { batch_id: "btch_x", collection_id: "col_x", end_ordinal: 3, retry: 0 },
-    1,
-    100,
-  )
-  expect(rows.map((row) => [row.ordinal, row.object_id, row.fields === null])).toEqual([
-    [1, String(ids[1]), true],
-    [2, String(ids[2]), false],
+  const range = {
+    batch_id: "btch_x",
+    collection_id: "col_x",
+    bucket_id: bucketId,
+    retry: 0,
+    first_ordinal: 1,
+    end_ordinal: 4,
+    after_seq: null,
+    until_seq: null,
+  }
+  const { partitionRows } = domain.metadata.read
+  const { rows, last_ordinal: last, input, lineage } = partitionRows.lines(range, 100)
+  expect([rows, last]).toEqual([2, 3])
+  expect(parsed(input).map((row) => [row.__row, row.object_id])).toEqual([
+    [2, String(ids[2])],
+    [3, String(ids[3])],
   ])
-  expect(JSON.parse(rows[1]?.blobs ?? "[]")[0]).toMatchObject({ property: "content", data: "Body 2" })
+  expect(parsed(input)[0].blobs[0]).toMatchObject({ property: "content", data: "Body 2" })
+  const [row, objectId, document, passthrough, source = ""] =
+    new TextDecoder().decode(lineage).split("\n")[0]?.split("\t") ?? []
+  expect([row, objectId, document, passthrough]).toEqual(["2", String(ids[2]), "", "{}"])
+  const [kept] = JSON.parse(source).blobs
+  expect(Object.keys(kept).toSorted()).toEqual(["blob_id", "details", "property", "type"])
+  // Of a whole bucket: as many ordinals as there were objects, and those that are left of them in the first ones.
+  const whole = { ...range, first_ordinal: 10, end_ordinal: 15, after_seq: 0, until_seq: 5 }
+  const living = ids.slice(0, 5).filter((id) => id !== ids[1])
+  expect(partitionRows.objects(whole, 100).map((row) => [row.ordinal, row.object_id])).toEqual(
+    living.map((id, at) => [10 + at, String(id)]),
+  )
+  const two = partitionRows.lines(whole, 2)
+  expect([two.rows, two.last_ordinal, two.last_seq]).toEqual([2, 11, 3])
+  expect(new TextDecoder().decode(two.input)).toStartWith('{"__row":10,')
   expect(domain.metadata.read.objects.unknown(bucketId, ids)).toEqual([String(ids[1])])
   expect(domain.metadata.read.objects.lastSeq(bucketId)).toBe(6)
 })
+
+function parsed(lines: Uint8Array) {
+  const text = new TextDecoder().decode(lines).trimEnd()
+  return text.split("\n").map((line) => JSON.parse(line))
+}

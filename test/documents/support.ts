@@ -73,7 +73,18 @@ export async function startTestDocuments(
     async writeLineage(rows) {
       const path = spool("lineage.tsv")
       const full = rows.map((row) => ({ passthrough: {}, source: { bucket_id: "bkt_1" }, ...row }))
-      await writeFile(path, full.map(lineageLine).join(""))
+      await writeFile(
+        path,
+        full
+          .map((row) =>
+            lineageLine({
+              ...row,
+              passthrough: JSON.stringify(row.passthrough),
+              source: JSON.stringify(row.source),
+            }),
+          )
+          .join(""),
+      )
       return path
     },
     async writeScalars(rows) {

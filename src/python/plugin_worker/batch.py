@@ -30,6 +30,7 @@ from plugin_worker.limits import (
     VECTOR_CELL,
 )
 from plugin_worker.manifest import Manifest
+from plugin_worker.object_rows import InputPlan
 from plugin_worker.output_rows import OutputRows
 from plugin_worker.partition_input import FrameBuilder, Slice, read_slices
 from plugin_worker.partition_output import OutputBlock, PartitionFiles
@@ -59,6 +60,7 @@ class PartitionRequest:
     call_seconds: float | None
     # Rows a step is given at once, at most; None: as many as it takes.
     batch_rows: int | None
+    plan: InputPlan | None
 
     @staticmethod
     def parse(message: dict[str, Any]) -> "PartitionRequest":
@@ -72,6 +74,7 @@ class PartitionRequest:
             concurrency=message.get("concurrency"),
             call_seconds=message.get("call_seconds"),
             batch_rows=message.get("batch_rows"),
+            plan=None if message.get("plan") is None else InputPlan.parse(message["plan"]),
         )
 
 
@@ -102,13 +105,13 @@ def run_partition(
         closing(CallMark(request.output)) as mark,
     ):
         calls.begin_partition(request.concurrency, request.call_seconds, lambda: progress.add(0))
-        for rows in read_slices(request.input, slice_rows):
+        for rows in read_slices(request.input, slice_rows, request.plan):
             progress.begin(rows_in)
             errors: dict[int, Failure] = {}
             blocks = _run_slice(rows, builder, steps, outputs, plugin, calls, sizes, mark, errors, progress)
             mark.clear()
             files.write_slice(rows.row_ids, blocks, errors)
-            rows_in += len(rows.rows)
+            rows_in += len(rows.row_ids)
         progress.finish()
     return {
         "rows_in": rows_in,
@@ -132,7 +135,7 @@ def _run_slice(
     progress: PartitionProgress,
 ) -> list[OutputBlock]:
     frame = builder.frame(rows)
-    origins = list(range(len(rows.rows)))
+    origins = list(range(len(rows.row_ids)))
     outputs.begin(rows, frame, errors)
     known = SliceRows(rows.row_ids, rows.column("document_id"), rows.column("mime_type"), rows.line_bytes)
     run = StepRun(plugin, calls, sizes, mark, known, errors)

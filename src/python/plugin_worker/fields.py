@@ -2,27 +2,52 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from plugin_worker.json_values import NotJson, plain_value, to_json_value
 from plugin_worker.limits import JSON_DEPTH, ROW_FIELDS
 
 
-def encode_rows(names: Sequence[str], columns: Sequence[Sequence[Any]], rows: int) -> tuple[list[str], dict[int, str]]:
-    """A JSON object per row, and by row why one could not be written (its text is then empty).
+def encode_rows(
+    names: Sequence[str], columns: Sequence[Sequence[Any]], rows: int
+) -> tuple[list[bytes], dict[int, str]]:
+    """A JSON object per row in UTF-8, and by row why one could not be written (its text is then empty).
 
     `columns` are aligned with `names`, cells as Python objects. NaN, NaT and NA become null.
     """
     if not names:
-        return ["{}"] * rows, {}
+        return [b"{}"] * rows, {}
     dumps = _writer()
-    texts: list[str] = []
+    objects = [dict(zip(names, cells)) for cells in zip(*columns)]
+    texts = _plain_rows(objects, dumps)
+    return (texts, {}) if texts is not None else _rows_one_by_one(objects, dumps)
+
+
+def _plain_rows(objects: list[dict[str, Any]], dumps: Callable[[dict[str, Any]], bytes]) -> list[bytes] | None:
+    """None when a row needs a look of its own: a value that cannot be written, one inside another, a large text."""
+    try:
+        texts = list(map(dumps, objects))
+    except Exception:
+        return None
+    nothing_inside = _containers(b"".join(texts)) == len(texts)
+    return texts if nothing_inside and max(map(len, texts), default=0) <= ROW_FIELDS else None
+
+
+def _containers(text: bytes) -> int:
+    """No fewer than there are: brackets inside of strings count too."""
+    return text.count(b"{") + text.count(b"[")
+
+
+def _rows_one_by_one(
+    objects: list[dict[str, Any]], dumps: Callable[[dict[str, Any]], bytes]
+) -> tuple[list[bytes], dict[int, str]]:
+    texts: list[bytes] = []
     errors: dict[int, str] = {}
-    for row, cells in enumerate(zip(*columns)):
-        fields = dict(zip(names, cells))
+    for row, fields in enumerate(objects):
         try:
             text = dumps(fields)
-            if text.count(b"{") + text.count(b"[") > JSON_DEPTH:
+            if _containers(text) > JSON_DEPTH:
                 to_json_value(fields, "fields")
         except Exception:
             try:
@@ -33,7 +58,7 @@ def encode_rows(names: Sequence[str], columns: Sequence[Sequence[Any]], rows: in
         if len(text) > ROW_FIELDS:
             errors[row] = f"The row's columns take {len(text)} bytes as JSON, more than {ROW_FIELDS}."
             text = b""
-        texts.append(text.decode("utf-8"))
+        texts.append(text)
     return texts, errors
 
 
@@ -45,7 +70,7 @@ def _writer() -> Callable[[dict[str, Any]], bytes]:
             "utf-8"
         )
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
-    return lambda fields: orjson.dumps(fields, default=plain_value, option=options)
+    return partial(orjson.dumps, default=plain_value, option=options)
 
 
 def _written_with_care(fields: dict[str, Any]) -> bytes:

@@ -8,7 +8,8 @@ import pandas as pd
 from plugin_worker.failures import Failure
 from plugin_worker.features import Feature
 from plugin_worker.fields import encode_rows
-from plugin_worker.partition_input import SYSTEM_COLUMNS, Slice
+from plugin_worker.object_rows import SYSTEM_COLUMNS
+from plugin_worker.partition_input import Slice
 from plugin_worker.partition_output import OutputBlock
 from plugin_worker.tracebacks import clip
 from plugin_worker.vectors import VectorBlock, no_vectors, to_block
@@ -69,7 +70,8 @@ class OutputRows:
                     if name not in self._named:
                         continue
                     # As it came: a column of whole numbers and nulls has been floats in the frame.
-                    cells = [self._rows.rows[origin].get(name) for origin in origins]
+                    raw = self._rows.column(name)
+                    cells = [raw[origin] for origin in origins]
             else:
                 continue
             names.append(name)

@@ -1,31 +1,18 @@
 """The rows of a partition, a slice at a time: JSON lines in, one DataFrame per slice."""
 
+import gc
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from plugin_worker.limits import SLICE_INPUT
+from plugin_worker.object_rows import SYSTEM_COLUMNS, Columns, InputPlan, ObjectRows
 
 ROW: Final = "__row"
-
-# The appliance's own columns: given to every step, never stored as fields of a document.
-SYSTEM_COLUMNS: Final = (
-    "document_id",
-    "object_id",
-    "collection_id",
-    "feature_extractor_id",
-    "blob_id",
-    "blob_property",
-    "blob_type",
-    "mime_type",
-    "size_bytes",
-    "data",
-    "source_url",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +20,42 @@ class Slice:
     """Rows that are in memory together. A row's place in these lists is its `origin` everywhere below."""
 
     row_ids: list[int]
-    rows: list[dict[str, Any]]
+    columns: Columns
     line_bytes: list[int]
 
     def column(self, name: str) -> list[Any]:
-        return [row.get(name) for row in self.rows]
+        return self.columns.get(name) or [None] * len(self.row_ids)
 
 
-def read_slices(path: str, max_rows: int) -> Iterator[Slice]:
-    """Slices of at most `max_rows` rows and about SLICE_INPUT bytes of lines, but at least one row."""
+def read_slices(path: str, max_rows: int, plan: InputPlan | None) -> Iterator[Slice]:
+    """Slices of at most `max_rows` rows and about SLICE_INPUT bytes of lines, but at least one row.
+
+    A line is an object as the appliance keeps it, made a row by `plan`; without a plan it is the row itself.
+    """
     loads = json_reader()
-    with open(path, "rb") as lines:
-        current = Slice([], [], [])
-        size = 0
-        for line in lines:
-            if not line.strip():
-                continue
-            if current.rows and (len(current.rows) >= max_rows or size + len(line) > SLICE_INPUT):
-                yield current
-                current, size = Slice([], [], []), 0
-            row = loads(line)
-            current.row_ids.append(row.pop(ROW))
-            current.rows.append(row)
-            current.line_bytes.append(len(line))
-            size += len(line)
-        if current.rows:
-            yield current
+    columns_of = _flat_columns if plan is None else ObjectRows(plan).columns
+    with open(path, "rb") as file:
+        while lines := file.readlines(SLICE_INPUT):
+            lines = [line for line in lines if not line.isspace()]
+            for start in range(0, len(lines), max_rows):
+                yield _slice(lines[start : start + max_rows], loads, columns_of)
+
+
+def _slice(
+    lines: list[bytes], loads: Callable[[bytes], Any], columns_of: Callable[[Sequence[dict[str, Any]]], Columns]
+) -> Slice:
+    # Thousands of new dicts would make the collector walk them again and again, and none of them is garbage.
+    gc.disable()
+    try:
+        rows = loads(b"[%b]" % b",".join(lines))
+        return Slice([row.pop(ROW) for row in rows], columns_of(rows), list(map(len, lines)))
+    finally:
+        gc.enable()
+
+
+def _flat_columns(rows: Sequence[dict[str, Any]]) -> Columns:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 class FrameBuilder:
@@ -68,30 +65,11 @@ class FrameBuilder:
         self.columns: dict[str, None] = dict.fromkeys((*SYSTEM_COLUMNS, *declared_columns))
 
     def frame(self, rows: Slice) -> pd.DataFrame:
-        values = self._uniform(rows.rows) or self._varied(rows)
-        frame = pd.DataFrame({name: _series(cells) for name, cells in values.items()})
+        self.columns.update(dict.fromkeys(rows.columns))
+        frame = pd.DataFrame({name: _series(rows.column(name)) for name in self.columns})
         # pandas 3 would keep the names in an Arrow array, whose look-ups cost more than a small batch's own work.
-        frame.columns = pd.Index(list(values), dtype=object)
+        frame.columns = pd.Index(list(self.columns), dtype=object)
         return frame
-
-    def _uniform(self, rows: list[dict[str, Any]]) -> dict[str, Sequence[Any]] | None:
-        """All columns at once when every row has the keys of the first, as rows of one collection mostly do."""
-        names = tuple(rows[0])
-        if len(names) < 2 or any(len(row) != len(names) for row in rows):
-            return None
-        try:
-            cells = zip(*map(itemgetter(*names), rows))
-        except KeyError:
-            return None
-        self.columns.update(dict.fromkeys(names))
-        values: dict[str, Sequence[Any]] = dict.fromkeys(self.columns, [None] * len(rows))
-        values.update(zip(names, cells))
-        return values
-
-    def _varied(self, rows: Slice) -> dict[str, Sequence[Any]]:
-        for row in rows.rows:
-            self.columns.update(dict.fromkeys(row))
-        return {name: rows.column(name) for name in self.columns}
 
 
 def json_reader() -> Callable[[bytes], Any]:
@@ -105,6 +83,10 @@ def json_reader() -> Callable[[bytes], Any]:
 def _series(values: Sequence[Any]) -> pd.Series:
     """Numbers as numpy columns; everything else as objects, so that None stays None in every version of pandas."""
     kinds = set(map(type, values))
+    if kinds <= _PLAIN_OBJECTS:
+        cells = np.empty(len(values), dtype=object)
+        cells[:] = values
+        return pd.Series(cells, dtype=object, copy=False)
     if kinds in ({int}, {bool}, {float}, {int, float}) or kinds in ({int, type(None)}, {float, type(None)}):
         try:
             return pd.Series(
@@ -115,4 +97,5 @@ def _series(values: Sequence[Any]) -> pd.Series:
     return pd.Series(values, dtype=object)
 
 
+_PLAIN_OBJECTS: Final = {str, type(None)}
 _NUMPY_TYPE: Final = {bool: "bool", int: "int64", float: "float64"}

@@ -32,7 +32,7 @@ class OutputBlock:
     """Output rows of one call, aligned: the origin in the slice, the JSON fields, and per feature values and missing."""
 
     origins: list[int]
-    fields: list[str]
+    fields: list[bytes]
     vectors: list[np.ndarray]
     missing: list[np.ndarray]
 
@@ -84,26 +84,28 @@ class PartitionFiles:
             return
         order = kept[np.argsort(origins[kept], kind="stable")]
         in_order = len(order) == len(origins) and bool((order[1:] > order[:-1]).all())
-        self._write_scalars(np.array(row_ids, dtype=np.int64), origins[order], blocks, order)
+        fields = [text for block in blocks for text in block.fields]
+        if not in_order:
+            fields = [fields[place] for place in order.tolist()]
+        self._write_scalars(np.array(row_ids, dtype=np.int64), origins[order], fields, self._missing_lists(blocks, order))
         for index, file in enumerate(self._vectors):
             values = np.concatenate([block.vectors[index] for block in blocks])
             file.write((values if in_order else values[order]).data.cast("B"))
         self.rows_out += len(order)
 
     def _write_scalars(
-        self, row_ids: np.ndarray, origins: np.ndarray, blocks: Sequence[OutputBlock], order: np.ndarray
+        self, row_ids: np.ndarray, origins: np.ndarray, fields: list[bytes], missing: pa.Array
     ) -> None:
-        fields = [text for block in blocks for text in block.fields]
         table = pa.Table.from_arrays(
             [
                 pa.array(row_ids[origins], pa.int64()),
                 pa.array(_output_indexes(origins), pa.int32()),
-                pa.array([fields[place] for place in order.tolist()], pa.string()),
-                self._missing_lists(blocks, order),
+                pa.array(fields, pa.binary()).cast(pa.string()),
+                missing,
             ],
             schema=_SCHEMA,
         )
-        self._scalars.write_table(table, row_group_size=len(order))
+        self._scalars.write_table(table, row_group_size=len(origins))
 
     def _missing_lists(self, blocks: Sequence[OutputBlock], order: np.ndarray) -> pa.Array:
         columns = [

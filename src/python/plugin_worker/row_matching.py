@@ -1,6 +1,7 @@
 """Which input row an output row belongs to."""
 
 from collections.abc import Sequence
+from operator import is_
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,7 @@ def match_rows(result: pd.DataFrame, origins: Sequence[int], document_ids: Seque
 
 
 def _by_document_id(ids: list[Any], origins: Sequence[int], document_ids: Sequence[Any]) -> list[int] | None:
-    if len(ids) == len(document_ids) and all(map(_same_text, ids, document_ids)):
+    if len(ids) == len(document_ids) and (all(map(is_, ids, document_ids)) or all(map(_same_text, ids, document_ids))):
         return list(origins)
     owner: dict[str, int] = {}
     for document_id, origin in zip(document_ids, origins):

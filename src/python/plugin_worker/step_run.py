@@ -82,7 +82,7 @@ class StepRun:
         for piece in of_calls(step, stage, frame, origins, matching):
             seen.update(piece.origins)
             yield piece
-        for place in matching:
+        for place in matching if len(seen) < len(matching) else ():
             origin = origins[place]
             if origin not in seen and origin not in self._errors:
                 self._fail(origin, "RowMissing", f"{step.name} returned nothing for this row.", stage)
@@ -136,22 +136,20 @@ class StepRun:
         self, step: Step, origins: list[int], places: Sequence[int], rows: Callable[[], int]
     ) -> Iterator[tuple[int, int]]:
         """`rows` is asked before each."""
+        through = None if step.batch_input is None else self._bytes_through([origins[place] for place in places])
         start = 0
         while start < len(places):
             stop = min(start + rows(), len(places))
-            if step.batch_input is not None:
-                stop = start + self._fitting(step.batch_input, [origins[place] for place in places[start:stop]])
+            if through is not None and step.batch_input is not None:
+                fitting = int(np.searchsorted(through, through[start] + step.batch_input, side="right")) - 1
+                stop = max(start + 1, min(stop, fitting))
             yield start, stop
             start = stop
 
-    def _fitting(self, most_bytes: int, origins: Sequence[int]) -> int:
-        """How many of the first rows fit, one at least."""
-        size = 0
-        for count, origin in enumerate(origins):
-            size += self._rows.line_bytes[origin]
-            if count > 0 and size > most_bytes:
-                return count
-        return len(origins)
+    def _bytes_through(self, origins: Sequence[int]) -> np.ndarray:
+        """Bytes of the rows before each place, and of all."""
+        sizes = np.array(self._rows.line_bytes, dtype=np.int64)[np.array(origins, dtype=np.int64)]
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes)])
 
     def _call(
         self,
@@ -170,7 +168,9 @@ class StepRun:
             service = step.service()
         except BaseException as error:
             raise RequestFailed(failure_of(error, f"construction of {step.name}", self._plugin)) from error
-        batch_origins = [origins[place] for place in places]
+        batch_origins = (
+            origins[places.start : places.stop] if isinstance(places, range) else [origins[place] for place in places]
+        )
         raised = None
         if not known_to_fail or len(places) == 1:
             began = perf_counter()

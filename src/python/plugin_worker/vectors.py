@@ -51,7 +51,7 @@ def is_missing(cell: Any) -> bool:
 def _whole(cells: Sequence[Any], size: int) -> np.ndarray | None:
     """All cells at once; None when one of them needs a look of its own."""
     try:
-        if cells and all(type(cell) is np.ndarray and cell.shape == (size,) for cell in cells):
+        if set(map(type, cells)) == {np.ndarray} and {cell.shape for cell in cells} == {(size,)}:
             block = np.concatenate(cells).reshape(len(cells), size)
         else:
             block = np.array(cells)
