@@ -49,9 +49,14 @@ const MAX_PATTERN = 1000
 
 /** @throws ValidationError naming the part that cannot be understood */
 export function parseFilter(input: unknown, caseSensitive = false): Filter | null {
-  if (input === null || input === undefined) return null
+  if (input === null || input === undefined || isEmpty(input)) return null
   const budget = { conditions: MAX_CONDITIONS }
   return parse(input, caseSensitive, 0, ["filters"], budget)
+}
+
+/** `{}`: nothing is asked of anything. */
+function isEmpty(input: unknown): boolean {
+  return typeof input === "object" && input !== null && !Array.isArray(input) && Object.keys(input).length === 0
 }
 
 type Location = readonly (string | number)[]
