@@ -1,8 +1,9 @@
 /**
  * The gate. Runs every check, then the tests on the compiled binary, and trusts no exit code alone: the runner's report
- * must name every test file on disk, since a test that ends the process makes the runner stop green with files unrun.
+ * must hold cases of every test file on disk, since a test that ends the process makes the runner stop green.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { join, resolve } from "node:path"
 import { operationsTable } from "./operations-table.ts"
 import { readCases } from "./test-report.ts"
@@ -10,6 +11,23 @@ import { readCases } from "./test-report.ts"
 const ROOT = resolve(import.meta.dir, "..")
 const BUN = process.execPath
 const REPORT = join(ROOT, "dist/test-report.xml")
+/** One a file, as the runners leave them. */
+const REPORTS = join(ROOT, "dist/test-reports")
+const MAX_RUNNERS = 4
+const RUNNERS = Math.min(MAX_RUNNERS, availableParallelism())
+/** Folders and files whose tests take longest: what begins last must be short. */
+const LONGEST_FIRST = [
+  "test/recovery/",
+  "test/python/",
+  "test/batches/",
+  "test/isolation/",
+  "test/deployments/",
+  "test/http/",
+  "test/cli/",
+  "test/plugins-sample/",
+  "test/workers/",
+  "test/plugins/",
+]
 /** Written by test/http/operations.test.ts from /openapi.json. */
 const OPERATIONS = join(ROOT, "dist/operations.json")
 const DATA = join(ROOT, "dist/test-data")
@@ -28,7 +46,7 @@ check("types", ["node_modules/.bin/tsc", "--noEmit"])
 check("lint", ["node_modules/.bin/biome", "ci", "--error-on-warnings", "."])
 const built = check("build", [BUN, "scripts/build.ts"])
 const environment = built && check("base environment", ["dist/mixpeek", "runtime", "setup", "--data", DATA])
-if (environment) runTests()
+if (environment) await runTests()
 else fail("tests did not run: the binary or its environment is missing")
 
 for (const skip of tally.skipped) console.log(`skipped: ${skip}`)
@@ -54,39 +72,63 @@ function fail(what: string): void {
   console.log(`FAILED: ${what}`)
 }
 
-function runTests(): void {
-  rmSync(REPORT, { force: true })
+/** Each file by a runner of its own, as many at once as there are cores, the long ones first: most wait for processes. */
+async function runTests(): Promise<void> {
+  rmSync(REPORTS, { recursive: true, force: true })
+  mkdirSync(REPORTS, { recursive: true })
   rmSync(OPERATIONS, { force: true })
-  const { exitCode } = Bun.spawnSync(
-    [BUN, "test", "--timeout", "60000", "--reporter=junit", `--reporter-outfile=${REPORT}`, ...narrowed],
-    {
-      cwd: ROOT,
-      stdout: "inherit",
-      stderr: "inherit",
-      env: { ...process.env, MIXPEEK_BINARY: join(ROOT, "dist/mixpeek"), MIXPEEK_TEST_DATA: DATA },
-    },
-  )
-  if (!existsSync(REPORT)) {
-    fail(`the test runner left no report (exit ${exitCode})`)
-    return
+  const files = testFiles()
+  if (files.length === 0) fail("no test file fits")
+  const waiting = files.toSorted((one, other) => place(one) - place(other) || one.localeCompare(other))
+  const reports: string[] = []
+  const runner = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) reports.push(await runFile(file))
   }
-  const report = readFileSync(REPORT, "utf8")
-  const cases = readCases(report)
-  for (const { file, name, outcome, reason } of cases) {
+  await Promise.all(Array.from({ length: RUNNERS }, runner))
+  const report = reports.join("\n")
+  writeFileSync(REPORT, report)
+  for (const { file, name, outcome, reason } of readCases(report)) {
     if (outcome === "passed") tally.passed++
     else if (outcome === "skipped")
       tally.skipped.push(`${file}: ${name}${reason === "" ? " (no reason given)" : ` (${reason})`}`)
     else fail(`${file}: ${name}`)
   }
-  if (cases.length === 0) fail("no test ran")
-  if (exitCode !== 0 && tally.failed === 0) fail(`the test runner ended with ${exitCode}`)
-  if (narrowed.length === 0) {
-    const ran = new Set(cases.map((item) => item.file))
-    for (const file of new Bun.Glob("test/**/*.test.ts").scanSync(ROOT)) {
-      if (!ran.has(file)) fail(`${file} did not run`)
-    }
-    checkOperations(report)
+  if (narrowed.length === 0) checkOperations(report)
+}
+
+function testFiles(): string[] {
+  const all = [...new Bun.Glob("test/**/*.test.ts").scanSync(ROOT)]
+  return narrowed.length === 0 ? all : all.filter((file) => narrowed.some((part) => file.includes(part)))
+}
+
+function place(file: string): number {
+  const found = LONGEST_FIRST.findIndex((folder) => file.startsWith(folder))
+  return found === -1 ? LONGEST_FIRST.length : found
+}
+
+/** Answers its report; a file that leaves none, or no case in it, has failed. */
+async function runFile(file: string): Promise<string> {
+  const path = join(REPORTS, `${file.replaceAll("/", "-")}.xml`)
+  const started = performance.now()
+  const child = Bun.spawn(
+    [BUN, "test", "--timeout", "60000", "--reporter=junit", `--reporter-outfile=${path}`, `./${file}`],
+    {
+      cwd: ROOT,
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, MIXPEEK_BINARY: join(ROOT, "dist/mixpeek"), MIXPEEK_TEST_DATA: DATA },
+    },
+  )
+  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
+  const exitCode = await child.exited
+  console.log(`${out}${err}${file}: ${((performance.now() - started) / 1000).toFixed(1)} s`)
+  const report = existsSync(path) ? readFileSync(path, "utf8") : ""
+  const cases = readCases(report)
+  if (cases.length === 0) fail(`${file} did not run (exit ${exitCode})`)
+  else if (exitCode !== 0 && cases.every(({ outcome }) => outcome !== "failed")) {
+    fail(`the runner of ${file} ended with ${exitCode}`)
   }
+  return report
 }
 
 /** No route without a test: each missing cell of the table counts as failed. */
