@@ -86,12 +86,15 @@ async function write(session: Session, request: WritePartRequest, limits: WriteL
   const partial = (path: string) => `${path}.${landing}${PARTIAL_SUFFIX}`
   const paths = [scalarsFile(request.part), ...request.vectors.map((_, index) => vectorsFile(request.part, index))]
   try {
+    const vectors = async () => {
+      for (const [index, vector] of request.vectors.entries()) {
+        const target = partial(vectorsFile(request.part, index))
+        await copyVectors(vector, target, output.rows * vector.embedding_dim)
+      }
+    }
+    const scalars = () => writeScalars(session, request, output, merge, partial(scalarsFile(request.part)))
     // The disk is waited for while DuckDB works.
-    const copies = request.vectors.map((vector, index) =>
-      copyVectors(vector, partial(vectorsFile(request.part, index)), output.rows * vector.embedding_dim),
-    )
-    if (output.rows > 0) copies.push(writeScalars(session, request, output, merge, partial(scalarsFile(request.part))))
-    await allOf(copies)
+    await allOf([vectors(), ...(output.rows === 0 ? [] : [scalars()])])
     if (output.rows === 0) return { ok: true, rows_out: 0, rows_done: 0, bytes: 0 }
     let bytes = 0
     for (const path of paths) bytes += (await stat(partial(path))).size

@@ -106,6 +106,19 @@ describe("a Parquet file is refused", () => {
     expect(Bun.file(scalars).size).toBeLessThan(20_000_000)
     expect(await refused(scalars)).toMatch(/at most 33554432/)
   })
+  test.each([
+    ["one again and again", `(SELECT string_agg('"":1', ',') FROM range(150000))`, /name a key twice/],
+    [
+      "a hundred thousand, one of them twice",
+      `(SELECT string_agg('"' || least(k, 99998) || '":1', ',') FROM range(100000) r(k))`,
+      /name a key twice/,
+    ],
+  ])("with very many keys: %s", async (_, keys, reason) => {
+    const rows = Array.from({ length: 25 }, (_row, row) => ({ row, object_id: `o${row}` }))
+    const many = await t.writeLineage(rows)
+    const scalars = await parquet(`${ROW("i", "0", `'{' || ${keys} || ',"i":' || i || '}'`)} FROM range(25) t(i)`)
+    expect(reasonOf(await t.documents.writePart(t.request(many, scalars)))).toMatch(reason)
+  })
   test("that is larger than the limit", async () => {
     expect(await refused(await t.writeScalars(good), { limits: { scalars_bytes: 10 } })).toMatch(/at most 10/)
   })
@@ -204,6 +217,33 @@ describe("vectors are refused", () => {
     expect(await t.documents.writePart(request)).toMatchObject({ ok: true })
     expect(await Bun.file(`${request.part}.0.f32`).bytes()).toEqual(new Uint8Array(numbers.buffer))
     await rm(join(t.directory, "documents"), { recursive: true })
+  })
+  test("or taken as they were when they were checked, while the plugin goes on writing", async () => {
+    const rows = 1500
+    const many = await t.writeLineage(Array.from({ length: rows }, (_, row) => ({ row, object_id: `o${row}` })))
+    const scalars = await t.writeScalars(Array.from({ length: rows }, (_, row) => ({ row, fields: "{}" })))
+    const path = t.spool("0.f32")
+    await writeFile(path, new Uint8Array(rows * 384 * 4))
+    // Finite most of the time, so that some are taken.
+    const script = `const { openSync, writeSync } = require("node:fs"); const file = openSync(process.argv[1], "r+")
+      const bad = new Uint8Array([0, 0, 192, 127]), good = new Uint8Array(4)
+      for (;;) for (let at = 0; at < ${rows * 384 * 4}; at += 65536) { writeSync(file, bad, 0, 4, at); writeSync(file, good, 0, 4, at) }`
+    const plugin = Bun.spawn([process.execPath, "-e", script, path], { stderr: "inherit" })
+    try {
+      let taken = 0
+      for (let attempt = 0; attempt < 40; attempt++) {
+        const request = t.request(many, scalars, { vectors: [{ feature_name: "e", embedding_dim: 384, path }] })
+        if (!(await t.documents.writePart(request)).ok) continue
+        taken++
+        const written = new Float32Array(await Bun.file(`${request.part}.0.f32`).arrayBuffer())
+        expect(written.length).toBe(rows * 384)
+        expect(written.every(Number.isFinite)).toBe(true)
+      }
+      expect(taken).toBeGreaterThan(0)
+    } finally {
+      plugin.kill("SIGKILL")
+      await rm(join(t.directory, "documents"), { recursive: true, force: true })
+    }
   })
   test("when the file has another size than it was seen with", async () => {
     const path = await t.writeVectors([

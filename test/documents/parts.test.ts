@@ -275,6 +275,21 @@ test("the same request written twice leaves the same bytes and no other file", a
   expect(first).toMatchObject({ ok: true, bytes: bytes.reduce((sum, file) => sum + file.byteLength, 0) })
 })
 
+test("every row group has filters by which an id of a document or an object is found", async () => {
+  const rows = Array.from({ length: 5000 }, (_, row) => row)
+  const lineage = await t.writeLineage(rows.map((row) => ({ row, object_id: `obj_${String(row).padStart(16, "0")}` })))
+  const request = t.request(lineage, await t.writeScalars(rows.map((row) => ({ row, fields: `{"n":${row}}` }))))
+  expect(await t.documents.writePart(request)).toMatchObject({ ok: true })
+  const groups = await t.sql(
+    `SELECT path_in_schema AS name, count(*)::INTEGER AS groups, count(bloom_filter_offset)::INTEGER AS filters
+     FROM parquet_metadata('${request.part}.parquet') WHERE path_in_schema IN ('document_id', 'object_id') GROUP BY 1 ORDER BY 1`,
+  )
+  expect(groups).toEqual([
+    { name: "document_id", groups: 3, filters: 3 },
+    { name: "object_id", groups: 3, filters: 3 },
+  ])
+})
+
 test("a partition whose rows all failed makes no part", async () => {
   const lineage = await t.writeLineage([{ row: 0, object_id: "o" }])
   const scalars = await t.writeScalars([])
