@@ -90,7 +90,7 @@ export class DocumentsUnavailable extends ApplianceError {
 }
 
 const QUERY_DEADLINE_MS = 30_000
-/** A part of 16,000 rows takes half a second; the largest that is taken, some minutes. */
+/** A part of 16,000 rows takes a tenth of a second; the largest that is taken, some minutes. */
 const WRITE_DEADLINE_MS = 300_000
 /** Beyond the process's own deadline, until it counts as hanging. */
 const DEADLINE_SLACK_MS = 15_000
