@@ -2,14 +2,11 @@
  * One attempt at one partition: rows out to files, a worker over them, its files back as copies, a part written by the
  * documents process, one transaction. Whatever goes wrong ends as row errors, halves, a failed run or a released lease.
  */
-import { mkdir, mkdtemp, realpath, rename, rm } from "node:fs/promises"
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
-import type { ExtractorConfig } from "../collections/extractor.ts"
-import { rootBuckets } from "../collections/sources.ts"
 import type { BatchLogLine } from "../contract/batches.ts"
 import type { Documents } from "../documents/process.ts"
 import type { Network } from "../egress.ts"
-import { parseFilter } from "../filtering.ts"
 import type { Log } from "../log.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
@@ -27,10 +24,12 @@ import { type CallMark, readCallMark } from "./call-mark.ts"
 import { HostileOutput } from "./collect.ts"
 import { roomIsShort, workerFoundDiskFull } from "./disk-faults.ts"
 import { writeDocumentRows } from "./document-rows.ts"
-import { inputPlan, objectPlan } from "./inputs.ts"
+import { objectPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
 import { identityOf, ownFaults, partitionCommit } from "./partition-commit.ts"
-import { embeddings, missingPlugin, type PartitionRun } from "./partition-context.ts"
+import { embeddings, type PartitionRun } from "./partition-context.ts"
+import { deathFault, failureFault, gone, othersMayHaveKilled, ranOutOfMemory, refusal } from "./partition-faults.ts"
+import { assetRoots, preparedRun } from "./partition-run.ts"
 import type { BatchProgress } from "./progress.ts"
 import { type WrittenRows, writeRows } from "./rows.ts"
 import { continuation, halves } from "./split.ts"
@@ -92,7 +91,7 @@ export function partitionRunner(deps: Deps) {
   }
 
   async function run(partition: PartitionRow, signal: AbortSignal): Promise<void> {
-    const context = prepare(partition)
+    const context = preparedRun(deps, partition)
     if ("error_type" in context) {
       fail(partition, context)
       return
@@ -126,27 +125,6 @@ export function partitionRunner(deps: Deps) {
       progress.end(partition.partition_id)
       await rm(directory, { recursive: true, force: true })
     }
-  }
-
-  function prepare(partition: PartitionRow): PartitionRun | Omit<RunError, "timestamp"> {
-    const run = metadata.read.batches.run(partition.batch_id, partition.collection_id)
-    const batch = metadata.read.batches.byId(partition.batch_id)
-    const namespace = batch === undefined ? null : deps.namespaceById(batch.namespace_id)
-    if (run === undefined || batch === undefined || namespace === null)
-      throw new Error(`partition ${partition.partition_id} has no run or namespace`)
-    const plugin = deps.pluginById(namespace, run.plugin_id)
-    if (plugin === null || plugin.codeHash !== run.code_hash) {
-      return missingPlugin(
-        run.plugin_id,
-        plugin === null ? "was deleted" : "was replaced by other code under the same version",
-      )
-    }
-    const config: ExtractorConfig = JSON.parse(run.feature_extractor)
-    const collection = metadata.read.collections.get(namespace.namespaceId, partition.collection_id)
-    if (collection === undefined) return missingPlugin(partition.collection_id, "is a collection that was deleted")
-    const { source_filters: filters }: { source_filters?: { filters?: unknown } } = JSON.parse(collection.source)
-    const plan = inputPlan(run.collection_id, config, plugin.manifest, plugin.codeHash, parseFilter(filters?.filters))
-    return { batch, run, plan, plugin, namespace, config }
   }
 
   /** How many rows a step is given at once, at most: by what memory sufficed for, and one by one after a death. */
@@ -413,61 +391,10 @@ export function partitionRunner(deps: Deps) {
     forgetDeaths,
     /** Partitions of this one's run that may be under way at once; null: as many as there are slots. */
     mostAtOnce(partition: PartitionRow): number | null {
-      const context = prepare(partition)
+      const context = preparedRun(deps, partition)
       return "error_type" in context ? null : maxConcurrency(context.plugin.manifest.compute_profile)
     },
   }
 }
 
 export type PartitionRunner = ReturnType<typeof partitionRunner>
-
-/** By bucket of the root objects. Made when they are not there: a folder that came later could not be granted to a worker that lives. */
-async function assetRoots(deps: Deps, { run, namespace }: PartitionRun): Promise<Record<string, string>> {
-  const roots: Record<string, string> = {}
-  const collection = deps.metadata.read.collections.get(namespace.namespaceId, run.collection_id)
-  for (const bucketId of collection === undefined ? [] : rootBuckets(collection)) {
-    const directory = deps.blobDirectory(namespace, bucketId)
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    roots[bucketId] = await realpath(directory)
-  }
-  return roots
-}
-
-function refusal({ name, message }: GpuRefused): WorkerFailure {
-  return { error_type: "resource", exception: name, message, traceback: "", stage: "start" }
-}
-
-/** As for a library that cannot be imported: the run fails visibly, and is repeated when what is missing is back. */
-function gone({ message }: EnvironmentGone): WorkerFailure {
-  return { error_type: "dependency", exception: "EnvironmentGone", message, traceback: "", stage: "start" }
-}
-
-function ranOutOfMemory({ error_type: type, exception }: WorkerFailure): boolean {
-  return type === "resource" && exception.endsWith("MemoryError")
-}
-
-/** The kernel when the machine is short of memory, an administrator, the end of the launcher: they kill whoever works. */
-function othersMayHaveKilled({ reason, signal }: WorkerDied): boolean {
-  return reason === "signal" && signal === "SIGKILL"
-}
-
-function deathFault(error: WorkerDied) {
-  const resource = error.signal === "SIGKILL" || error.reason === "deadline" || error.reason === "limit"
-  return {
-    error_type: resource ? "resource" : "runtime",
-    exception: "WorkerDied",
-    message: error.message,
-    traceback: error.lastOutput === "" ? null : error.lastOutput.slice(-8192),
-    stage: "run_partition",
-  }
-}
-
-function failureFault(error: WorkerFailure) {
-  return {
-    error_type: error.error_type,
-    exception: error.exception,
-    message: error.message,
-    traceback: error.traceback ?? null,
-    stage: error.stage ?? null,
-  }
-}

@@ -119,7 +119,6 @@ def not_offered(session: Session) -> None:
     )
     session.refused(ServiceException, "NotEnabledError", api.RetrieversApi(client).list_retrievers)
     session.refused(ServiceException, "NotEnabledError", api.ModelsApi(client).list_models)
-    session.refused(ServiceException, "NotEnabledError", api.BatchesApi(client).list_all_batches)
 
 
 def bucket(name: str) -> models.BucketCreateRequest:
