@@ -89,8 +89,9 @@ class PartitionFiles:
             fields = [fields[place] for place in order.tolist()]
         self._write_scalars(np.array(row_ids, dtype=np.int64), origins[order], fields, self._missing_lists(blocks, order))
         for index, file in enumerate(self._vectors):
-            values = np.concatenate([block.vectors[index] for block in blocks])
-            file.write((values if in_order else values[order]).data.cast("B"))
+            parts = [block.vectors[index] for block in blocks if block.origins]
+            for values in parts if in_order else [np.concatenate(parts)[order]]:
+                file.write(values.data.cast("B"))
         self.rows_out += len(order)
 
     def _write_scalars(
