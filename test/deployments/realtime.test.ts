@@ -111,14 +111,20 @@ class RealtimeHandler:
     expect((await ask(path, { text: "on" })).status).toBe(200)
   })
 
-  test("that dies loses the request that it executed, with the reason, and comes back", async () => {
+  test("that dies loses what it had begun, with the reason, and comes back", async () => {
     const [dying, ...others] = await Promise.all([
       ask(path, { text: "die" }),
       ...Array.from({ length: 5 }, (_, n) => ask(path, { text: `other ${n}` })),
     ])
     expect(dying?.status).toBe(502)
     expect(dying?.body.error.message).toContain("SIGABRT")
-    expect(others.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
+    // Calls this quick may be begun together with the one that kills: src/README.md.
+    const lost = others.filter(({ status }) => status !== 200)
+    expect(lost.length).toBeLessThan(2)
+    for (const { status, body } of lost) {
+      expect(status).toBe(502)
+      expect(body.error.message).toContain("SIGABRT")
+    }
   })
 
   test("that hangs is ended at the deadline with 504, and what waited behind it is answered", async () => {
