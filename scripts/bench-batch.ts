@@ -26,7 +26,7 @@ const { values: options } = parseArgs({
     data: { type: "string" },
     rows: { type: "string", default: "100000" },
     batches: { type: "string", default: "1024" },
-    processor: { type: "string", default: "own" },
+    processor: { type: "string", default: "noop" },
     rounds: { type: "string", default: "5" },
     only: { type: "string", default: "." },
     out: { type: "string" },
