@@ -51,6 +51,9 @@ export async function applianceWithRows({ rows, texts, python, dataDir }: Rows):
   }
   await Promise.all(calls)
   if (note !== null) writeFileSync(note, bucket)
+  // What the loading took is not what a batch takes.
+  await appliance.stop()
+  await appliance.start()
   return { appliance, rows, bucket }
 }
 
