@@ -19,7 +19,7 @@ const VERSIONS = ["1.0.0", "1.0.1", "1.0.2"] as const
 
 /** By a row's number: an exception, nothing, or some outputs, of which the vector may be refused. */
 const CALL = `out = []
-for row, text in zip(batch["document_id"].tolist(), batch["text"].tolist()):
+for row, text, kind in zip(batch["document_id"].tolist(), batch["text"].tolist(), batch["kind"].tolist()):
     number = int(text.split(" ")[1])
     time.sleep(0.003)
     if number % 41 == 7:
@@ -31,6 +31,7 @@ for row, text in zip(batch["document_id"].tolist(), batch["text"].tolist()):
             "document_id": row,
             "number": number,
             "piece": piece,
+            "kind": kind.lower(),
             "half": number / 2 + piece / 7,
             "count": None if number % 5 == 0 else number,
             "label": None if number % 3 == 0 else text.upper(),
@@ -110,6 +111,8 @@ async function loaded(appliance: TestAppliance): Promise<string> {
     body: { bucket_name: "numbers", bucket_schema: { properties: { text: { type: "text" } } } },
   })
   const objects = Array.from({ length: ROWS }, (_, number) => ({
+    // The plugin makes it small letters: changed in some rows, in others as it was.
+    kind: number % 3 === 0 ? "PRIME" : "prime",
     title: leftOut(number) ? "left out" : `title ${number}`,
     blobs: [{ property: "text", type: "text", data: `row ${number}` }],
   }))

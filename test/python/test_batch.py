@@ -67,6 +67,16 @@ class Columns(unittest.TestCase):
         step = "def step(batch):\n    batch['text'] = batch['text'].str.lower()\n    batch['label'] = 'new'\n    return batch\n"
         self.assertEqual(run(step, rows, manifest=manifest).fields, [{"label": "new"}, {"label": "new"}])
 
+    def test_what_a_step_changed_is_asked_row_by_row(self) -> None:
+        rows = [{"text": "a", "label": "Old"}, {"text": "b", "label": "old"}, {"text": "c", "label": None}, {"text": "d"}]
+        step = "def step(batch):\n    batch['label'] = batch['label'].str.lower()\n    return batch\n"
+        expected = [{"label": "old"}, {}, {}, {}]
+        self.assertEqual(run(step, rows).fields, expected)
+        self.assertEqual([run(step, [row]).fields[0] for row in rows[:2]], expected[:2])
+        manifest = MANIFEST + "output_schema = {'label': {}}\n"
+        expected = [{"label": "old"}, {"label": "old"}, {"label": None}, {"label": None}]
+        self.assertEqual(run(step, rows, manifest=manifest).fields, expected)
+
     def test_rows_may_hold_nested_values_large_numbers_and_different_keys(self) -> None:
         manifest = MANIFEST + "output_schema = {'tags': {}, 'n': {}, 'extra': {}}\n"
         same = [{"tags": [1, 2], "n": 2**80}, {"tags": [3, 4], "n": 1}]

@@ -3,23 +3,30 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from plugin_worker.json_values import NotJson, plain_value, to_json_value
 from plugin_worker.limits import JSON_DEPTH, ROW_FIELDS
 
 
+# A cell of a column that its row does not have.
+ABSENT: Final = object()
+
+
 def encode_rows(
-    names: Sequence[str], columns: Sequence[Sequence[Any]], rows: int
+    names: Sequence[str], columns: Sequence[Sequence[Any]], rows: int, gaps: bool = False
 ) -> tuple[list[bytes], dict[int, str]]:
     """A JSON object per row in UTF-8, and by row why one could not be written (its text is then empty).
 
-    `columns` are aligned with `names`, cells as Python objects. NaN, NaT and NA become null.
+    `columns` are aligned with `names`, cells as Python objects. NaN, NaT and NA become null. With `gaps` cells
+    may be ABSENT.
     """
     if not names:
         return [b"{}"] * rows, {}
     dumps = _writer()
     objects = [dict(zip(names, cells)) for cells in zip(*columns)]
+    if gaps:
+        objects = [{name: cell for name, cell in fields.items() if cell is not ABSENT} for fields in objects]
     texts = _plain_rows(objects, dumps)
     return (texts, {}) if texts is not None else _rows_one_by_one(objects, dumps)
 

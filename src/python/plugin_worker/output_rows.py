@@ -7,7 +7,7 @@ import pandas as pd
 
 from plugin_worker.failures import Failure
 from plugin_worker.features import Feature
-from plugin_worker.fields import encode_rows
+from plugin_worker.fields import ABSENT, encode_rows
 from plugin_worker.object_rows import SYSTEM_COLUMNS
 from plugin_worker.partition_input import Slice
 from plugin_worker.partition_output import OutputBlock
@@ -18,6 +18,7 @@ from plugin_worker.vectors import VectorBlock, no_vectors, to_block
 class OutputRows:
     """Stored are columns the steps added, other input columns they changed, and input columns that output_schema names.
 
+    Whether a step changed a column is asked row by row: what a document has must not depend on the rows beside it.
     Never stored: the appliance's own columns, embeddings (they are vectors), and inputs that output_schema does not name.
     """
 
@@ -42,8 +43,8 @@ class OutputRows:
     def block(self, result: pd.DataFrame, origins: list[int], handled: bool) -> OutputBlock:
         """`result` row by row; a row with a bad vector or a value that is not JSON goes to the errors of the slice."""
         vectors = [self._vectors(result, feature) for feature in self._features]
-        names, columns = self._stored(result, origins, handled)
-        fields, wrong = encode_rows(names, columns, len(origins))
+        names, columns, gaps = self._stored(result, origins, handled)
+        fields, wrong = encode_rows(names, columns, len(origins), gaps)
         for block in vectors:
             self._fail(block.errors, origins, "InvalidEmbedding")
         self._fail(wrong, origins, "InvalidField")
@@ -54,7 +55,10 @@ class OutputRows:
             return no_vectors(len(result), feature)
         return to_block(result[feature.feature_name].tolist(), feature)
 
-    def _stored(self, result: pd.DataFrame, origins: list[int], handled: bool) -> tuple[list[str], list[list[Any]]]:
+    def _stored(
+        self, result: pd.DataFrame, origins: list[int], handled: bool
+    ) -> tuple[list[str], list[list[Any]], bool]:
+        gaps = False
         names: list[str] = []
         columns: list[list[Any]] = []
         for name in result.columns:
@@ -66,12 +70,17 @@ class OutputRows:
                     self._added[name] = None
             elif name in self._before:
                 cells = result[name].tolist()
-                if _same(cells, [self._before[name][origin] for origin in origins]):
-                    if name not in self._named:
-                        continue
-                    # As it came: a column of whole numbers and nulls has been floats in the frame.
-                    raw = self._rows.column(name)
-                    cells = [raw[origin] for origin in origins]
+                same = _same(cells, [self._before[name][origin] for origin in origins])
+                named = name in self._named
+                if all(same) and not named:
+                    continue
+                gaps = gaps or (any(same) and not named)
+                # As it came: a column of whole numbers and nulls has been floats in the frame.
+                raw = self._rows.column(name)
+                cells = [
+                    cell if not kept else raw[origin] if named else ABSENT
+                    for cell, origin, kept in zip(cells, origins, same)
+                ]
             else:
                 continue
             names.append(name)
@@ -81,7 +90,7 @@ class OutputRows:
                 if name not in names:
                     names.append(name)
                     columns.append([None] * len(origins))
-        return names, columns
+        return names, columns, gaps
 
     def _fail(self, wrong: dict[int, str], origins: list[int], exception: str) -> None:
         for place, message in wrong.items():
@@ -89,8 +98,9 @@ class OutputRows:
             self._errors.setdefault(origins[place], failure)
 
 
-def _same(one: list[Any], other: list[Any]) -> bool:
+def _same(one: list[Any], other: list[Any]) -> list[bool]:
     try:
-        return all(a is b or a == b or (a != a and b != b) for a, b in zip(one, other))
+        return [bool(a is b or a == b or (a != a and b != b)) for a, b in zip(one, other)]
     except (ValueError, TypeError):
-        return False
+        # Arrays and the like, which have no one answer: they count as changed.
+        return [_same([a], [b])[0] for a, b in zip(one, other)] if len(one) > 1 else [False]
