@@ -8,12 +8,10 @@ import { batchLogs } from "./batch-logs.ts"
 import { batchWorkers } from "./batch-workers.ts"
 import { batchDrive } from "./drive.ts"
 import { ledger } from "./ledger.ts"
+import { rowsPerPartition } from "./partition-size.ts"
 import { batchProgress } from "./progress.ts"
 import { partitionRunner } from "./run-partition.ts"
 import { suspension } from "./suspension.ts"
-
-/** Fewer rows than this are not worth a worker's hop. */
-const MIN_PARTITION_ROWS = 500
 
 /** How often work that waits for a Python environment looks whether there is one now. */
 const READY_CHECK_MS = 5000
@@ -53,13 +51,11 @@ export function batchRunning(deps: Deps) {
   const abort = (...path: string[]) => slots.abort((name) => name.startsWith(`${path.join("/")}/`))
   const logs = batchLogs(now)
   const progress = batchProgress(() => performance.now())
-  /** Enough partitions to keep all workers busy and progress fine, none larger than the setting. */
-  const rowsPerPartition = (rows: number) =>
-    Math.min(config.partitionRows, Math.max(MIN_PARTITION_ROWS, Math.ceil(rows / (config.workers * 4))))
+  const partitionSize = (rows: number, bytesPerRow: number) => rowsPerPartition(config, rows, bytesPerRow)
   const book = ledger({
     metadata,
     workersPerNamespace: config.quotas.workers,
-    rowsPerPartition,
+    rowsPerPartition: partitionSize,
     onStopped: abort,
     progress,
     now,
@@ -114,7 +110,7 @@ export function batchRunning(deps: Deps) {
     suspension: suspended,
     progress,
     logs,
-    rowsPerPartition,
+    rowsPerPartition: partitionSize,
 
     /** Partitions wait that the ledger had not before. */
     onRetried(batchId: string): void {

@@ -45,7 +45,7 @@ interface Deps {
   /** How a batch is scheduled has changed. */
   onChanged: () => void
   /** How many rows a partition gets of so many. */
-  rowsPerPartition: (rows: number) => number
+  rowsPerPartition: (rows: number, bytesPerRow: number) => number
   /** Rows of a batch that had ended are open again. */
   onRetried: (batchId: string) => void
   /** Nothing of a batch is to run now (canceled, suspended): its workers end. */

@@ -12,6 +12,7 @@ import type { RunSource } from "../metadata/run-sources.ts"
 import { jointStatus, runsAbove } from "./chain.ts"
 import { failuresOver } from "./failure-policy.ts"
 import { insertFirstPass } from "./first-pass.ts"
+import { bytesPerObject } from "./partition-size.ts"
 import { recordProcessed } from "./processed.ts"
 import type { BatchProgress } from "./progress.ts"
 import type { RowInput } from "./rows.ts"
@@ -64,7 +65,7 @@ interface Deps {
   /** What a partition's rows came to is also told here: what its steps did, and that it is counted now. */
   progress: Pick<BatchProgress, "stepsOf" | "committed">
   /** How many rows a partition has in a run of so many. */
-  rowsPerPartition: (rows: number) => number
+  rowsPerPartition: (rows: number, bytesPerRow: number) => number
   now: () => Date
   log: Log
 }
@@ -195,7 +196,8 @@ export function ledger({ metadata, workersPerNamespace, rowsPerPartition, onStop
     if (run.error !== null)
       return endRun(tx, run, "FAILED", { ...(JSON.parse(run.error) as RunError), timestamp: at }, at)
     // What it has from before a retry keeps its ordinals: only the rest is new.
-    insertFirstPass(tx, batch, run, run.rows_in, rows, rowsPerPartition(rows))
+    const bytes = run.source === null ? bytesPerObject(tx.read, batch) : 0
+    insertFirstPass(tx, batch, run, run.rows_in, rows, rowsPerPartition(rows, bytes))
     if (tx.read.partitions.openCount(batchId, collectionId) === 0) {
       settled(tx, run, at)
     }

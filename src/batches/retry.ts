@@ -14,6 +14,7 @@ import { runsBelow } from "./chain.ts"
 import { insertFirstPass } from "./first-pass.ts"
 import type { RunError } from "./ledger.ts"
 import { taskStatus } from "./model.ts"
+import { bytesPerObject } from "./partition-size.ts"
 import { isTerminal, RETRIABLE } from "./states.ts"
 
 interface Deps {
@@ -21,7 +22,7 @@ interface Deps {
   now: () => Date
   pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
   /** How many rows a partition gets of so many. */
-  rowsPerPartition: (rows: number) => number
+  rowsPerPartition: (rows: number, bytesPerRow: number) => number
 }
 
 type Left = RetriedBatch["skipped"][number]
@@ -169,11 +170,12 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
   function reopenRun(tx: Transaction, batch: BatchRow, retry: RunRetry, at: string): void {
     const { run, code, selection, unprocessed, uncut } = retry
     const number = batch.retry + 1
+    const bytes = run.source === null ? bytesPerObject(tx.read, batch) : 0
     const failed = tx.write.rowErrors.open(selection, number)
     if (failed > 0) {
-      tx.write.partitions.insertOpen(run.batch_id, run.collection_id, number, rowsPerPartition(failed))
+      tx.write.partitions.insertOpen(run.batch_id, run.collection_id, number, rowsPerPartition(failed, bytes))
     }
-    if (uncut) insertFirstPass(tx, batch, run, 0, run.rows_in, rowsPerPartition(run.rows_in))
+    if (uncut) insertFirstPass(tx, batch, run, 0, run.rows_in, rowsPerPartition(run.rows_in, bytes))
     else if (unprocessed > 0) tx.write.partitions.reopen(run.batch_id, run.collection_id)
     tx.write.batches.reopenRun(run.batch_id, run.collection_id, { failed, skipped: unprocessed }, code, at)
   }
