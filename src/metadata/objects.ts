@@ -88,7 +88,7 @@ export function objectReader(db: Db) {
        AND NOT EXISTS (SELECT 1 FROM batch_objects m WHERE m.batch_id = ? AND m.object_id = o.object_id) LIMIT 1`,
   )
   const changedOf = db.prepare<[string, number], { object_id: string }>(
-    "SELECT o.object_id FROM json_each(?) j JOIN objects o ON o.object_id = j.value WHERE o.change > ?",
+    "SELECT o.object_id FROM json_each(?) j CROSS JOIN objects o ON o.object_id = j.value WHERE o.change > ?",
   )
   const unknown = db.prepare<[string, string], { object_id: string }>(
     `SELECT j.value AS object_id FROM json_each(?) AS j

@@ -37,7 +37,7 @@ export interface RowObject {
 }
 
 /**
- * FROM to LIMIT of three kinds of partition, with the ordinal. Members may have been taken unchecked: an object of another
+ * CROSS: the few ids first; SQLite would walk through the bucket. FROM to LIMIT of three kinds of partition, with the ordinal. Members may have been taken unchecked: an object of another
  * bucket is as good as gone. A row of a retry is the object of its error: where that stood may have been others' place since.
  */
 const SOURCES = {
@@ -53,7 +53,7 @@ const SOURCES = {
   retry: {
     ordinal: "r.ordinal",
     from: `FROM retried_rows r JOIN row_errors e ON e.batch_id = r.batch_id AND e.collection_id = r.collection_id AND e.ordinal = r.ordinal
-        JOIN objects o ON o.object_id = e.object_id AND o.bucket_id = @bucket_id
+        CROSS JOIN objects o ON o.object_id = e.object_id AND o.bucket_id = @bucket_id
       WHERE r.batch_id = @batch_id AND r.collection_id = @collection_id AND r.open_in = @retry
         AND r.ordinal >= @first_ordinal AND r.ordinal < @end_ordinal ORDER BY r.ordinal LIMIT @limit`,
   },
@@ -96,7 +96,7 @@ export function partitionRowReader(db: Db) {
   )
   const byId = db.prepare<{ bucketId: string; objectIds: string }, Omit<RowObject, "ordinal" | "line" | "source">>(
     `SELECT o.seq, o.object_id, o.bucket_id, o.fields, o.blobs, o.updated_at
-     FROM json_each(@objectIds) j JOIN objects o ON o.object_id = j.value AND o.bucket_id = @bucketId`,
+     FROM json_each(@objectIds) j CROSS JOIN objects o ON o.object_id = j.value AND o.bucket_id = @bucketId`,
   )
   const kindOf = ({ retry, after_seq: after }: RowRange): Kind =>
     retry > 0 ? "retry" : after === null ? "members" : "arrived"
