@@ -1,24 +1,15 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 
-/** `poisoned` raises for one row of a thousand, which `checked` only looks for. */
-export const PROCESSORS = ["own", "noop", "cpu200us", "cpu2ms", "checked", "poisoned"] as const
+export const PROCESSORS = ["own", "noop", "cpu200us", "cpu2ms"] as const
 export type ProcessorName = (typeof PROCESSORS)[number]
 
 /** Python with a class `Processor`: DataFrame in, DataFrame out, the same text for us and for every peer. */
 export function processorSource(name: ProcessorName, peersDir: string | null): string {
   if (name === "own") return readFileSync(join(peersDir ?? "", "processor.py"), "utf8")
-  const seconds = { noop: 0, cpu200us: 0.0002, cpu2ms: 0.002, checked: 0.00002, poisoned: 0.00002 }[name]
+  const seconds = { noop: 0, cpu200us: 0.0002, cpu2ms: 0.002 }[name]
   const vectors = name !== "noop"
-  const looks = name === "checked" || name === "poisoned"
-  const check = looks
-    ? `bad = [text for text in df["text"].tolist() if zlib.crc32(text.encode()) % 1000 == 0]
-        if bad and ${name === "poisoned" ? "True" : "False"}:
-            raise ValueError("poison")
-        `
-    : ""
   return `import time
-import zlib
 import numpy as np
 DIM = 384
 LABELS = np.array(["news", "sport", "shop", "other"], dtype=object)
@@ -35,7 +26,7 @@ def embed(texts):
 
 class Processor:
     def __call__(self, df):
-        ${check}out = df[["id"]].copy() if "id" in df else df.iloc[:, :0].copy()
+        out = df[["id"]].copy() if "id" in df else df.iloc[:, :0].copy()
         if VECTORS:
             vectors = embed(df["text"].tolist())
             out["embedding"] = list(vectors)

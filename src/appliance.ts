@@ -279,22 +279,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
   })
   starting.use(sweep)
 
-  const batchDomain = batches({
-    metadata,
-    ledger: running.ledger,
-    suspension: running.suspension,
-    now,
-    pluginById: registry.get,
-    rowsPerPartition: running.rowsPerPartition,
-    progress: running.progress,
-    logs: running.logs,
-    onSubmitted: running.planSoon,
-    onChanged: running.onChanged,
-    onRetried: running.onRetried,
-    onCanceled: running.onCanceled,
-    onSuspended: running.onSuspended,
-    onResumed: running.onResumed,
-  })
+  const batchDomain = batches({ ...running, metadata, now, pluginById: registry.get, onSubmitted: running.planSoon })
   const following = batchEvents({ metadata, progress: running.progress, log })
   const namespaceDomain = namespaces({
     metadata,

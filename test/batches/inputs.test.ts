@@ -6,6 +6,7 @@ import type { StoredBlob } from "../../src/buckets/stored-blob.ts"
 import type { ExtractorConfig } from "../../src/collections/extractor.ts"
 import { parseFilter } from "../../src/filtering.ts"
 import { Manifest } from "../../src/workers/protocol.ts"
+import { seededRandom, testSeed } from "../support/random.ts"
 
 const MANIFEST = Manifest.parse({
   feature_extractor_name: "reader",
@@ -143,19 +144,10 @@ describe("what becomes of an object", () => {
   })
 })
 
-/** By a seed, so that a failure can be had again. */
-function choices(seed: number) {
-  let state = seed
-  const next = () => {
-    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648
-    return state / 2_147_483_648
-  }
-  return <T>(from: readonly T[]): T => from[Math.floor(next() * from.length)] as T
-}
-
 test("the row that is shown of an object is the row that the worker makes of it", async () => {
-  const seed = Number(process.env.MIXPEEK_TEST_SEED ?? 20_261_126)
-  const choose = choices(seed)
+  const seed = testSeed()
+  const random = seededRandom(seed)
+  const choose = <T>(from: readonly T[]): T => from[random.below(from.length)] as T
   const names = ["text", "image", "note", "pdf", "data", "object_id", "a"]
   const content = () =>
     choose([{ data: "words" }, { data: "" }, { url: "s3://bkt_1/abc" }, { data: 7 as unknown as string }])

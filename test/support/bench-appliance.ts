@@ -120,8 +120,7 @@ export async function runBatch(
   const page = await appliance.call("POST", `/v1/collections/${id}/documents/list`, { body: { limit: 1 } })
   const seconds = (performance.now() - started) / 1000
   const count = (await appliance.call("GET", `/v1/collections/${id}`)).body.document_count
-  const whole = ["COMPLETED", "COMPLETED_WITH_ERRORS"].includes(ended.status) && count + ended.rows_failed === rows
-  if (!whole || page.body.results.length !== 1) {
+  if (ended.status !== "COMPLETED" || count !== rows || page.body.results.length !== 1) {
     throw new Error(`the batch ended as ${ended.status} with ${count} of ${rows} documents`)
   }
   await appliance.call("DELETE", `/v1/collections/${id}`)
