@@ -73,6 +73,8 @@ class RealtimeHandler:
             os.abort()
         if text == "hang":
             time.sleep(60)
+        if text == "slow":
+            time.sleep(0.2)
         if text == "no dict":
             return [1]
         if text == "stream":
@@ -111,20 +113,16 @@ class RealtimeHandler:
     expect((await ask(path, { text: "on" })).status).toBe(200)
   })
 
-  test("that dies loses what it had begun, with the reason, and comes back", async () => {
+  test("that dies loses the request that it executed, with the reason, and comes back", async () => {
+    // Quick calls are begun together; after this one they are taken for long ones.
+    await ask(path, { text: "slow" })
     const [dying, ...others] = await Promise.all([
       ask(path, { text: "die" }),
       ...Array.from({ length: 5 }, (_, n) => ask(path, { text: `other ${n}` })),
     ])
     expect(dying?.status).toBe(502)
     expect(dying?.body.error.message).toContain("SIGABRT")
-    // Calls this quick may be begun together with the one that kills: src/README.md.
-    const lost = others.filter(({ status }) => status !== 200)
-    expect(lost.length).toBeLessThan(2)
-    for (const { status, body } of lost) {
-      expect(status).toBe(502)
-      expect(body.error.message).toContain("SIGABRT")
-    }
+    expect(others.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
   })
 
   test("that hangs is ended at the deadline with 504, and what waited behind it is answered", async () => {
