@@ -89,7 +89,9 @@ test("a worker that dies of its memory is tried again with half of the rows a ca
   )
   const first = await run()
   expect(first.batch).toMatchObject({ status: "COMPLETED", rows_done: 128 })
-  expect(first).toMatchObject({ deaths: 1, most: 32 })
+  expect(first.most).toBe(32)
+  // One; where it was not told which call it died in, one more for each half.
+  expect([1, 3]).toContain(first.deaths)
   expect(await run()).toMatchObject({ deaths: 0, most: 32 })
 }, 60_000)
 
