@@ -128,9 +128,9 @@ export function batchDrive({ metadata, ledger, runner, ready, wakeScheduler, log
   function job(partition: PartitionRow): Job {
     return {
       name: `${partition.batch_id}/${partition.collection_id}/${partition.partition_id}`,
-      async run(signal) {
+      async run(signal, slot) {
         using _ = underWay.begin(partition, () => runner.mostAtOnce(partition))
-        await runner.run(partition, signal)
+        await runner.run(partition, signal, slot)
       },
       failed(error) {
         const count = (faults.get(partition.partition_id) ?? 0) + 1

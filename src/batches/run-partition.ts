@@ -13,6 +13,7 @@ import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { GpuBusy, GpuRefused } from "../scheduler/gpu-leases.ts"
+import type { TakeSlot } from "../scheduler/scheduler.ts"
 import { callSeconds, maxConcurrency, shareOf } from "../workers/compute-profile.ts"
 import { EnvironmentGone } from "../workers/environments/plugin-environments.ts"
 import type { OutputLine } from "../workers/output.ts"
@@ -21,6 +22,7 @@ import type { WorkerFailure } from "../workers/protocol.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers } from "./batch-workers.ts"
 import { type CallMark, readCallMark } from "./call-mark.ts"
+import { callRows } from "./call-rows.ts"
 import { HostileOutput } from "./collect.ts"
 import { roomIsShort, workerFoundDiskFull } from "./disk-faults.ts"
 import { writeDocumentRows } from "./document-rows.ts"
@@ -80,6 +82,7 @@ export function partitionRunner(deps: Deps) {
   const deaths = new Map<string, number>()
   /** Partitions of one row whose worker was killed once: a row is blamed for the second time only. */
   const suspects = new Set<number>()
+  const calls = callRows(deps)
   const { commitOutput, commitNothing, inputsOf } = partitionCommit(deps)
 
   const spool = (partition: PartitionRow) =>
@@ -90,7 +93,7 @@ export function partitionRunner(deps: Deps) {
     deps.onRunFailed(batchId, collectionId)
   }
 
-  async function run(partition: PartitionRow, signal: AbortSignal): Promise<void> {
+  async function run(partition: PartitionRow, signal: AbortSignal, slot: TakeSlot): Promise<void> {
     const context = preparedRun(deps, partition)
     if ("error_type" in context) {
       fail(partition, context)
@@ -98,7 +101,6 @@ export function partitionRunner(deps: Deps) {
     }
     const directory = spool(partition)
     try {
-      const batchRows = callRows(context, partition)
       const rows =
         context.run.source === null
           ? await writeRows(
@@ -110,16 +112,16 @@ export function partitionRunner(deps: Deps) {
               deps.now,
             )
           : await writeDocumentRows(deps, context, partition, directory)
-      const outcome = rows.rows === 0 ? null : await work(context, partition, rows, directory, batchRows, signal)
+      const outcome = rows.rows === 0 ? null : await work(context, partition, rows, directory, signal, slot)
       if (outcome !== null && outcome.kind !== "output") {
-        await settleFailure(context, partition, rows, outcome, batchRows)
+        await settleFailure(context, partition, rows, outcome)
         return
       }
       if (outcome === null) await commitNothing(context, partition, rows)
       else {
         const committed = await commit(context, partition, rows, outcome.directory, directory)
         const sufficed = outcome.batchRows ?? partition.batch_rows
-        if (committed && sufficed !== null) learn(context, sufficed)
+        if (committed && sufficed !== null) calls.learn(context, sufficed)
       }
     } finally {
       progress.end(partition.partition_id)
@@ -127,33 +129,12 @@ export function partitionRunner(deps: Deps) {
     }
   }
 
-  /** How many rows a step is given at once, at most: by what memory sufficed for, and one by one after a death. */
-  function callRows({ namespace, run }: PartitionRun, partition: PartitionRow): number | null {
-    if (partition.suspect === 1) return 1
-    const key = { namespace_id: namespace.namespaceId, plugin_id: run.plugin_id, code_hash: run.code_hash }
-    const learned = metadata.read.batchSizes.learned(key, deps.memoryBytes)
-    if (learned === null || partition.batch_rows === null) return learned ?? partition.batch_rows
-    return Math.min(learned, partition.batch_rows)
-  }
-
-  /** Later partitions and batches of the same code begin with that many rows a call. */
-  function learn({ namespace, run }: PartitionRun, rows: number): void {
-    const key = { namespace_id: namespace.namespaceId, plugin_id: run.plugin_id, code_hash: run.code_hash }
-    const known = metadata.read.batchSizes.learned(key, deps.memoryBytes)
-    if (known !== null && known <= rows) return
-    metadata.transact((tx) => tx.write.batchSizes.learn(key, rows, deps.memoryBytes, deps.now().toISOString()))
-    log.info({ event: "batch_size_learned", ...key, batch_rows: rows }, "memory suffices for calls of so many rows")
-  }
-
+  /** `batchRows`: what it was told to call with at most. */
+  type Called = { readonly call: CallMark | null; readonly batchRows: number | null }
   type Outcome =
     | { readonly kind: "output"; readonly directory: string; readonly batchRows: number | null }
-    | { readonly kind: "died"; readonly error: WorkerDied; readonly call: CallMark | null }
-    | {
-        readonly kind: "failed"
-        readonly error: WorkerFailure
-        readonly run: boolean
-        readonly call: CallMark | null
-      }
+    | ({ readonly kind: "died"; readonly error: WorkerDied } & Called)
+    | ({ readonly kind: "failed"; readonly error: WorkerFailure; readonly run: boolean } & Called)
     | { readonly kind: "aborted" }
     | { readonly kind: "busy" }
 
@@ -162,12 +143,13 @@ export function partitionRunner(deps: Deps) {
     partition: PartitionRow,
     rows: WrittenRows,
     directory: string,
-    batchRows: number | null,
     signal: AbortSignal,
+    slot: TakeSlot,
   ): Promise<Outcome> {
     const { plugin, namespace, config, run } = context
     const assets = await assetRoots(deps, context)
     let call: CallMark | null = null
+    let batchRows: number | null = null
     const spec: BatchWorkerSpec = {
       namespace,
       plugin,
@@ -180,6 +162,8 @@ export function partitionRunner(deps: Deps) {
     try {
       const onLine = ({ stream, text: message }: Pick<OutputLine, "stream" | "text">) =>
         deps.onLine(run.batch_id, { collection_id: run.collection_id, plugin_id: run.plugin_id, stream, message })
+      using _ = await slot(signal)
+      batchRows = calls.atMost(context, partition)
       using permit = await deps.workers.acquire(spec, onLine, signal)
       const { worker } = permit
       // A worker reaches its own exchange directory and no other partition's files: input moves in, output moves out.
@@ -232,7 +216,7 @@ export function partitionRunner(deps: Deps) {
         const lasting = reply.error.error_type === "dependency"
         // What filled its memory may be there still.
         if (ranOutOfMemory(reply.error)) permit.poison()
-        return { kind: "failed", error: reply.error, run: lasting, call: await readCallMark(output) }
+        return { kind: "failed", error: reply.error, run: lasting, call: await readCallMark(output), batchRows }
       } catch (error) {
         permit.poison()
         call = await readCallMark(output)
@@ -242,13 +226,13 @@ export function partitionRunner(deps: Deps) {
         await rm(exchange, { recursive: true, force: true })
       }
     } catch (error) {
-      if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true, call }
+      if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true, call, batchRows }
       if (signal.aborted) return { kind: "aborted" }
-      if (error instanceof EnvironmentGone) return { kind: "failed", error: gone(error), run: true, call }
+      if (error instanceof EnvironmentGone) return { kind: "failed", error: gone(error), run: true, call, batchRows }
       if (error instanceof GpuBusy) return { kind: "busy" }
-      if (error instanceof GpuRefused) return { kind: "failed", error: refusal(error), run: true, call }
+      if (error instanceof GpuRefused) return { kind: "failed", error: refusal(error), run: true, call, batchRows }
       if (!(error instanceof WorkerDied)) throw error
-      return { kind: "died", error, call }
+      return { kind: "died", error, call, batchRows }
     }
   }
 
@@ -264,7 +248,6 @@ export function partitionRunner(deps: Deps) {
     partition: PartitionRow,
     rows: WrittenRows,
     outcome: Exclude<Outcome, { kind: "output" }>,
-    batchRows: number | null,
   ): Promise<void> {
     if (outcome.kind === "busy") deps.onBusy(partition.batch_id, partition.collection_id)
     if (outcome.kind === "aborted" || outcome.kind === "busy") {
@@ -283,7 +266,11 @@ export function partitionRunner(deps: Deps) {
       return
     }
     const memory = outcome.kind === "died" ? outcome.error.outOfMemory : ranOutOfMemory(outcome.error)
-    const next = continuation(metadata.read, partition, { call: outcome.call, memory, batchRows })
+    const next = continuation(metadata.read, partition, {
+      call: outcome.call,
+      memory,
+      batchRows: outcome.batchRows,
+    })
     if (next.kind === "narrow") ledger.tryWithFewer(partition, next)
     if (next.kind === "split") ledger.split(partition, next.parts)
     if (next.kind !== "alone") return

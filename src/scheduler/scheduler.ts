@@ -1,17 +1,23 @@
 /**
- * Slots and the work that fills them. Work is pulled when a slot is free, never pushed: `next` leases it from the ledger,
- * so that what waits lives in the database and a kill loses nothing.
+ * Slots and the work that fills them. Work is pulled, never pushed: `next` leases it from the ledger, so that what waits lives
+ * in the database and a kill loses nothing. A job holds a slot only while a worker computes for it; one job more than there
+ * are slots is under way, so that the rows of one are written and the output of another is taken in beside the workers.
  */
 import type { Log } from "../log.ts"
 
 export interface Job {
   /** For the log only. */
   readonly name: string
-  run(signal: AbortSignal): Promise<void>
+  run(signal: AbortSignal, slot: TakeSlot): Promise<void>
   /** The run threw: an unexpected fault, logged already. */
   failed(error: unknown): void
 }
 
+/** Waits for a slot, in the order of asking, and has it until it is disposed. @throws the signal's reason */
+export type TakeSlot = (signal: AbortSignal) => Promise<Disposable>
+
+/** Jobs under way beyond the slots. One keeps two cores busy; each has a partition's rows on the disk. */
+const AHEAD = 1
 /** Nobody else would wake the slots again: the ledger could not be asked (a full disk), or who goes first may be done. */
 const RETRY_MS = 1000
 
@@ -29,6 +35,8 @@ export function scheduler({ slots, taken, next, log, retryMs = RETRY_MS }: Deps)
   const stopping = new AbortController()
   let later: ReturnType<typeof setTimeout> | undefined
   const running = new Map<string, { done: Promise<void>; abort: AbortController }>()
+  let held = 0
+  const asking = new Set<() => void>()
 
   const lease = (): Job | null => {
     try {
@@ -45,14 +53,45 @@ export function scheduler({ slots, taken, next, log, retryMs = RETRY_MS }: Deps)
     later = setTimeout(fill, retryMs)
   }
 
+  const free = () => Math.max(1, slots - taken())
+
+  const grant = () => {
+    for (const granted of asking) {
+      if (held >= slots) return
+      if (held >= free()) return fillLater()
+      asking.delete(granted)
+      held += 1
+      granted()
+    }
+  }
+
+  const takeSlot: TakeSlot = async (signal) => {
+    signal.throwIfAborted()
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const give = () => {
+      if (asking.delete(resolve)) reject(signal.reason)
+    }
+    signal.addEventListener("abort", give, { once: true })
+    asking.add(resolve)
+    grant()
+    await promise.finally(() => signal.removeEventListener("abort", give))
+    return {
+      [Symbol.dispose]() {
+        held -= 1
+        grant()
+      },
+    }
+  }
+
   const fill = () => {
-    while (!stopping.signal.aborted && running.size < slots) {
-      if (running.size >= Math.max(1, slots - taken())) return fillLater()
+    grant()
+    while (!stopping.signal.aborted && running.size < slots + AHEAD) {
+      if (running.size >= free() + AHEAD) return fillLater()
       const job = lease()
       if (job === null) return
       const abort = new AbortController()
       const done = job
-        .run(AbortSignal.any([abort.signal, stopping.signal]))
+        .run(AbortSignal.any([abort.signal, stopping.signal]), takeSlot)
         .catch((error: unknown) => {
           log.error({ event: "job_failed", job: job.name, err: error }, "job failed")
           job.failed(error)

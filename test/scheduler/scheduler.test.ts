@@ -5,6 +5,8 @@ import { type Job, scheduler } from "../../src/scheduler/scheduler.ts"
 /** Jobs that run until they are told to end. */
 function jobs(slots: number) {
   const state = { taken: 0, waiting: 10, refuse: false }
+  /** Under way, and those of them that have a slot. */
+  const begun = new Set<string>()
   const running = new Map<string, () => void>()
   let changed = Promise.withResolvers<void>()
   const notify = () => {
@@ -20,17 +22,24 @@ function jobs(slots: number) {
       const name = `job ${state.waiting--}`
       return {
         name,
-        run: (signal) =>
-          new Promise((resolve) => {
-            const end = () => {
-              running.delete(name)
-              notify()
-              resolve()
-            }
-            signal.addEventListener("abort", end)
+        async run(signal, slot) {
+          begun.add(name)
+          notify()
+          try {
+            using _ = await slot(signal)
+            const { promise, resolve: end } = Promise.withResolvers<void>()
+            signal.addEventListener("abort", () => end())
             running.set(name, end)
             notify()
-          }),
+            await promise
+          } catch (error) {
+            if (!signal.aborted) throw error
+          } finally {
+            begun.delete(name)
+            running.delete(name)
+            notify()
+          }
+        },
         failed: () => undefined,
       }
     },
@@ -39,10 +48,15 @@ function jobs(slots: number) {
   })
   return {
     state,
+    begun,
     running,
+    abort: own.abort,
     endOne: () => [...running.values()][0]?.(),
     async until(count: number) {
       while (running.size !== count) await changed.promise
+    },
+    async untilLeft(count: number) {
+      while (state.waiting !== count) await changed.promise
     },
     wake: own.wake,
     [Symbol.asyncDispose]: () => own[Symbol.asyncDispose](),
@@ -54,9 +68,34 @@ test("all slots are filled, and again when a job ends", async () => {
   own.wake()
   await own.until(3)
   own.endOne()
-  await own.until(2)
+  await own.untilLeft(5)
   await own.until(3)
-  expect(own.state.waiting).toBe(6)
+})
+
+test("one job more than there are slots is under way, and has a slot in its turn", async () => {
+  await using own = jobs(2)
+  own.wake()
+  await own.until(2)
+  expect([...own.begun]).toEqual(["job 10", "job 9", "job 8"])
+  expect([...own.running.keys()]).toEqual(["job 10", "job 9"])
+  own.endOne()
+  await own.untilLeft(6)
+  await own.until(2)
+  expect([...own.running.keys()]).toEqual(["job 9", "job 8"])
+})
+
+test("a job that is aborted while it waits for a slot gives up its turn", async () => {
+  await using own = jobs(1)
+  own.wake()
+  await own.until(1)
+  expect([...own.begun]).toEqual(["job 10", "job 9"])
+  own.abort((name) => name === "job 9")
+  await own.untilLeft(7)
+  expect([...own.begun]).toEqual(["job 10", "job 8"])
+  own.endOne()
+  await own.untilLeft(6)
+  await own.until(1)
+  expect([...own.running.keys()]).toEqual(["job 8"])
 })
 
 test("who goes first leaves fewer slots, but always one; what waits starts when it is done", async () => {
