@@ -105,8 +105,8 @@ interface Slice {
   readonly last_ordinal: number
   readonly last_seq: number
   readonly rows: number
-  readonly input: Uint8Array | string
-  readonly lineage: Uint8Array | string
+  readonly input: Uint8Array<ArrayBuffer> | string
+  readonly lineage: Uint8Array<ArrayBuffer> | string
   readonly failed: readonly { readonly ordinal: number; readonly object_id: string; readonly message: string }[]
 }
 
@@ -211,6 +211,9 @@ function sourceObject({ object_id, bucket_id, fields, blobs }: StoredObject): So
   }
 }
 
-async function append(file: FileHandle, text: Uint8Array | string): Promise<void> {
-  if (text.length > 0) await file.appendFile(text)
+/** `text`, where it is bytes, is gone afterwards: left to the collector, slices of a million rows would be 150 collections. */
+async function append(file: FileHandle, text: Uint8Array<ArrayBuffer> | string): Promise<void> {
+  if (text.length === 0) return
+  await file.appendFile(text)
+  if (typeof text !== "string") text.buffer.transfer(0)
 }

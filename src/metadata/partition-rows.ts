@@ -19,8 +19,8 @@ export interface RowLines {
   readonly rows: number
   readonly last_ordinal: number
   readonly last_seq: number
-  readonly input: Uint8Array
-  readonly lineage: Uint8Array
+  readonly input: Uint8Array<ArrayBuffer>
+  readonly lineage: Uint8Array<ArrayBuffer>
 }
 
 /** One object, for whom wants to look at it; `line` and `source` are as in `RowLines`. */
