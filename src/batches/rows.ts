@@ -2,11 +2,11 @@ import { createReadStream } from "node:fs"
 import { type FileHandle, mkdir, open } from "node:fs/promises"
 import { join } from "node:path"
 import { setImmediate as nextTurn } from "node:timers/promises"
-import type { StoredBlob } from "../buckets/stored-blob.ts"
 import { lineageLine, lineageStart } from "../documents/lineage-line.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { RowObject, RowRange } from "../metadata/partition-rows.ts"
 import type { RunSourceRow } from "../metadata/run-sources.ts"
+import { type BlobColumns, storedBlobs } from "../metadata/stored-blobs.ts"
 import { documentId } from "./document-id.ts"
 import { type InputPlan, passedThrough, prepareRow, type SourceObject, takesAll } from "./inputs.ts"
 
@@ -200,15 +200,10 @@ export async function rowInputs(
   return inputs
 }
 
-type StoredObject = Pick<RowObject, "object_id" | "bucket_id" | "fields" | "blobs">
+type StoredObject = Pick<RowObject, "object_id" | "bucket_id" | "fields" | keyof BlobColumns>
 
-function sourceObject({ object_id, bucket_id, fields, blobs }: StoredObject): SourceObject {
-  return {
-    object_id,
-    bucket_id,
-    fields: JSON.parse(fields) as Record<string, unknown>,
-    blobs: JSON.parse(blobs) as StoredBlob[],
-  }
+function sourceObject({ object_id, bucket_id, fields, ...columns }: StoredObject): SourceObject {
+  return { object_id, bucket_id, fields: JSON.parse(fields) as Record<string, unknown>, blobs: storedBlobs(columns) }
 }
 
 /** `text`, where it is bytes, is gone afterwards: left to the collector, slices of a million rows would be 150 collections. */

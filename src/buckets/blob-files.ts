@@ -3,7 +3,7 @@ import type { BlobScope, BlobStore, Hold } from "../archives/blobs.ts"
 import { notFound } from "../errors.ts"
 import type { Log } from "../log.ts"
 import type { Metadata } from "../metadata/open.ts"
-import type { StoredBlob } from "./stored-blob.ts"
+import { storedBlobs } from "../metadata/stored-blobs.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read">
@@ -62,8 +62,7 @@ export function blobFiles({ metadata, blobs, log }: Deps) {
       const scope = { orgId: place.org_id, namespaceId: place.namespace_id }
       const bytes = await blobs.size(scope, bucketId, sha256)
       if (bytes === null) throw notFound("blob", sha256)
-      const stored: StoredBlob[] = JSON.parse(owner.blobs)
-      const details = stored.find((blob) => blob.sha256 === sha256)?.details
+      const details = storedBlobs(owner).find((blob) => blob.sha256 === sha256)?.details
       return {
         file: Bun.file(blobs.path(scope, bucketId, sha256)),
         bytes,

@@ -1,8 +1,8 @@
 import type { BlobModel, ObjectModel } from "../contract/objects.ts"
 import { isRecord } from "../is-record.ts"
 import type { ObjectRow } from "../metadata/objects.ts"
+import { type StoredBlob, storedBlobs } from "../metadata/stored-blobs.ts"
 import type { SignedAccess } from "../presigned-urls.ts"
-import type { StoredBlob } from "./stored-blob.ts"
 
 /** How long a download URL in an answer works. */
 const DOWNLOAD_MS = 3600 * 1000
@@ -17,7 +17,7 @@ export function downloadUrl(signUrl: SignUrl, bucketId: string, sha256: string, 
 
 /** `presign` is null when the answer is to carry no download URLs. */
 export function objectAnswer(row: Omit<ObjectRow, "seq">, presign: ((sha256: string) => string) | null): ObjectModel {
-  const blobs: StoredBlob[] = JSON.parse(row.blobs)
+  const blobs = storedBlobs(row)
   const fields: Record<string, unknown> = JSON.parse(row.fields)
   return {
     ...fields,

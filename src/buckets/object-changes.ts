@@ -1,5 +1,5 @@
 import { isRecord } from "../is-record.ts"
-import type { StoredBlob } from "./stored-blob.ts"
+import type { StoredBlob } from "../metadata/stored-blobs.ts"
 
 /** A JSON merge: objects key by key, anything else replaces, null removes. */
 export function mergeFields(

@@ -11,12 +11,13 @@ import { newId } from "../identifiers.ts"
 import { isRecord } from "../is-record.ts"
 import type { BucketUploadRow } from "../metadata/bucket-uploads.ts"
 import type { BucketRow } from "../metadata/buckets.ts"
+import { type BlobColumns, blobColumns, type StoredBlob } from "../metadata/stored-blobs.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import { sha256 } from "../sha256.ts"
+import { assetUrl } from "./asset-url.ts"
 import { blobContent, inlineMime, textOf } from "./blob-data.ts"
 import { HEAD_BYTES, mimeOfName, mimeType } from "./mime.ts"
 import { fieldType, isTextType, type SchemaField, typesAgree, valueProblem } from "./schema.ts"
-import { assetUrl, type StoredBlob } from "./stored-blob.ts"
 import { uniqueValue } from "./unique-key.ts"
 
 /** Fields and inline values of one object, as JSON: rows travel through batches whole. Larger content is a file. */
@@ -46,7 +47,7 @@ export interface Draft {
   readonly keyPrefix: string | null
   /** JSON, as the row holds it. */
   readonly fields: string
-  readonly blobs: string
+  readonly blobs: BlobColumns
   /** Hashes of the files that the blobs name. */
   readonly files: readonly string[]
   readonly uniqueValue: string | null
@@ -250,8 +251,7 @@ export function assembleDraft(
     )
   }
   const fieldsJson = JSON.stringify(fields)
-  const blobsJson = JSON.stringify(blobs)
-  const inline = Buffer.byteLength(fieldsJson) + Buffer.byteLength(blobsJson)
+  const inline = Buffer.byteLength(fieldsJson) + Buffer.byteLength(JSON.stringify(blobs))
   if (inline > MAX_INLINE_BYTES) {
     throw invalid(
       `The object's fields and inline values have ${inline} bytes; at most ${MAX_INLINE_BYTES} are taken. Send large content as a file.`,
@@ -261,7 +261,7 @@ export function assembleDraft(
   return {
     keyPrefix,
     fields: fieldsJson,
-    blobs: blobsJson,
+    blobs: blobColumns(blobs),
     files: [...new Set(blobs.flatMap((blob) => (blob.sha256 === undefined ? [] : [blob.sha256])))],
     uniqueValue: bucket.uniqueKey === null ? null : uniqueValue(bucket.uniqueKey, fields, blobs),
     contentHash: contentHash(blobs),

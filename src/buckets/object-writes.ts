@@ -4,9 +4,9 @@ import { ApplianceError } from "../errors.ts"
 import { newId } from "../identifiers.ts"
 import type { ObjectRow } from "../metadata/objects.ts"
 import type { Transaction } from "../metadata/open.ts"
+import { type BlobColumns, storedBlobs } from "../metadata/stored-blobs.ts"
 import type { QuotaBook } from "../organizations/quotas.ts"
 import type { Draft, OpenBucket } from "./object-drafts.ts"
-import type { StoredBlob } from "./stored-blob.ts"
 
 export type NewRow = Omit<ObjectRow, "seq">
 
@@ -72,7 +72,7 @@ export function rewriteObject(
     if (other !== undefined) return { kind: "refused", error: duplicate(bucket, other.object_id) }
   }
   const { seq: _, ...rest } = stored
-  const row: NewRow = { ...rest, ...columns(draft), blobs: unchangedBlobs(stored.blobs, draft.blobs), updated_at: at }
+  const row: NewRow = { ...rest, ...columns(draft), ...unchangedBlobs(stored, draft.blobs), updated_at: at }
   const files = draft.files
   const released = tx.read.objects.files(stored.object_id).filter((sha256) => !files.includes(sha256))
   tx.write.objects.update(row, files)
@@ -80,10 +80,11 @@ export function rewriteObject(
 }
 
 /** The same blobs sent again keep their ids: then the object is not changed, and nothing is processed again for it. */
-function unchangedBlobs(stored: string, sent: string): string {
-  const content = (blobs: string) =>
-    JSON.stringify((JSON.parse(blobs) as Partial<StoredBlob>[]).map(({ blob_id: _, ...blob }) => blob))
-  return content(stored) === content(sent) ? stored : sent
+function unchangedBlobs(stored: BlobColumns, sent: BlobColumns): BlobColumns {
+  const content = (blobs: BlobColumns) => JSON.stringify(storedBlobs(blobs).map(({ blob_id: _, ...blob }) => blob))
+  if (content(stored) !== content(sent)) return sent
+  const { blobs, blob_kinds, blob_values, blob_rest } = stored
+  return { blobs, blob_kinds, blob_values, blob_rest }
 }
 
 /** One update of the bucket's row for all that a transaction wrote into it. @throws QuotaExceededError: nothing is kept */
@@ -106,7 +107,7 @@ function columns(draft: Draft) {
   return {
     key_prefix: draft.keyPrefix,
     fields: draft.fields,
-    blobs: draft.blobs,
+    ...draft.blobs,
     unique_value: draft.uniqueValue,
     content_hash: draft.contentHash,
     size_bytes: draft.sizeBytes,

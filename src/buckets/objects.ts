@@ -16,6 +16,7 @@ import { ApplianceError, fieldProblems, invalid, notFound } from "../errors.ts"
 import type { BucketRow } from "../metadata/buckets.ts"
 import type { ObjectRow } from "../metadata/objects.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
+import { storedBlobs } from "../metadata/stored-blobs.ts"
 import type { Remember } from "../organizations/idempotency.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { QuotaBook } from "../organizations/quotas.ts"
@@ -251,7 +252,7 @@ export function objects({ metadata, blobs, files, quotas, signUrl, startBatch, n
           bucket,
           request.key_prefix === undefined ? row.key_prefix : request.key_prefix,
           { ...JSON.parse(row.fields), ...fields },
-          stored ?? JSON.parse(row.blobs),
+          stored ?? storedBlobs(row),
         ),
       ),
 
@@ -262,7 +263,7 @@ export function objects({ metadata, blobs, files, quotas, signUrl, startBatch, n
           bucket,
           request.key_prefix === undefined ? row.key_prefix : request.key_prefix,
           mergeFields(JSON.parse(row.fields), request.metadata === null ? { ...fields, metadata: null } : fields),
-          mergeBlobs(JSON.parse(row.blobs), stored ?? []),
+          mergeBlobs(storedBlobs(row), stored ?? []),
         ),
       ),
 

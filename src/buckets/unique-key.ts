@@ -2,8 +2,8 @@ import type { UniqueKey, UniqueKeyPolicy } from "../contract/buckets.ts"
 import { ApplianceError, type FieldProblem, invalid } from "../errors.ts"
 import { valueAt } from "../filtering.ts"
 import { isRecord } from "../is-record.ts"
+import type { StoredBlob } from "../metadata/stored-blobs.ts"
 import { sha256 } from "../sha256.ts"
-import type { StoredBlob } from "./stored-blob.ts"
 
 /** Longer keys are kept as their hash; an index entry stays small. */
 const MAX_KEY_CHARACTERS = 512

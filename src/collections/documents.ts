@@ -1,5 +1,5 @@
+import { assetUrl } from "../buckets/asset-url.ts"
 import { downloadUrl, type SignUrl } from "../buckets/object-answer.ts"
-import { assetUrl } from "../buckets/stored-blob.ts"
 import type {
   DocumentLineage,
   DocumentModel,

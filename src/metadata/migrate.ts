@@ -11,9 +11,10 @@ import lifeOfABatch from "./migrations/0009_life_of_a_batch.sql" with { type: "t
 import chains from "./migrations/0010_chains.sql" with { type: "text" }
 import changesOfObjects from "./migrations/0011_changes_of_objects.sql" with { type: "text" }
 import wholeBucket from "./migrations/0013_whole_bucket.sql" with { type: "text" }
+import columnsOfBlobs from "./migrations/0014_columns_of_blobs.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
-const MIGRATIONS: readonly string[] = [
+export const MIGRATIONS: readonly string[] = [
   initial,
   ruleSetOfANamespace,
   isolationFactsOfARun,
@@ -26,6 +27,7 @@ const MIGRATIONS: readonly string[] = [
   chains,
   changesOfObjects,
   wholeBucket,
+  columnsOfBlobs,
 ]
 
 /** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */

@@ -6,6 +6,7 @@
 import { invalid } from "../errors.ts"
 import type { Condition, Filter } from "../filtering.ts"
 import type { Db } from "./open.ts"
+import { storedBlobs } from "./stored-blobs.ts"
 
 export interface Sql {
   readonly text: string
@@ -16,6 +17,9 @@ export type SqlValue = string | number | null
 /** Columns that a path may name; users cannot have fields of these names. */
 const COLUMNS = new Set(["object_id", "bucket_id", "key_prefix", "status", "error", "created_at", "updated_at"])
 
+/** JSON list of StoredBlob. */
+const WHOLE_BLOBS = "whole_blobs(o.blobs, o.blob_values, o.blob_rest)"
+
 /** Texts are ordered by this many leading characters, so that a cursor stays short. */
 const SORTED_CHARACTERS = 100
 
@@ -23,6 +27,9 @@ const SORTED_CHARACTERS = 100
 export function registerFilterFunctions(db: Db): void {
   const options = { deterministic: true, directOnly: true }
   db.function("fold", options, (text: unknown) => (typeof text === "string" ? text.toLowerCase() : text))
+  db.function("whole_blobs", options, (blobs: string, values: string, rest: string | null) =>
+    blobs === "[]" ? blobs : JSON.stringify(storedBlobs({ blobs, blob_values: values, blob_rest: rest })),
+  )
   db.function("search_match", options, (text: unknown, pattern: unknown, fold: unknown) => {
     if (typeof text !== "string" || typeof pattern !== "string") return 0
     const haystack = fold === 1 ? text.toLowerCase() : text
@@ -53,7 +60,7 @@ export function searchSql(search: string, caseSensitive: boolean): Sql {
   return {
     text: `(${match("o.object_id")} OR ${match("o.key_prefix")}
       OR EXISTS (SELECT 1 FROM json_tree(o.fields) AS t WHERE t.type = 'text' AND ${match("t.atom")})
-      OR EXISTS (SELECT 1 FROM json_each(o.blobs) AS b
+      OR EXISTS (SELECT 1 FROM json_each(${WHOLE_BLOBS}) AS b
         WHERE ${match("b.value ->> '$.data'")} OR ${match("b.value ->> '$.details.filename'")}))`,
     values: Array.from({ length: 5 }, () => values).flat(),
   }
@@ -178,7 +185,7 @@ function missing(field: string): Sql {
     return { text: `coalesce(json_type(${document.text}, ?), 'null') = 'null'`, values: [...document.values, path] }
   }
   return sql(
-    "NOT EXISTS (SELECT 1 FROM json_each(o.blobs) AS b WHERE coalesce(json_type(b.value, ?), 'null') <> 'null')",
+    `NOT EXISTS (SELECT 1 FROM json_each(${WHOLE_BLOBS}) AS b WHERE coalesce(json_type(b.value, ?), 'null') <> 'null')`,
     path,
   )
 }
@@ -197,7 +204,7 @@ function source(field: string): Source {
   if (head === "blobs" && rest.length > 0) {
     // An answer shows data, url and metadata of a blob under `properties`; they are stored beside it.
     const path = jsonPath(rest[0] === "properties" && rest.length > 1 ? rest.slice(1) : rest)
-    return { document: null, path, candidates: sql("json_each(o.blobs) AS b, json_each(b.value, ?) AS c", path) }
+    return { document: null, path, candidates: sql(`json_each(${WHOLE_BLOBS}) AS b, json_each(b.value, ?) AS c`, path) }
   }
   const document = COLUMNS.has(head) ? sql(`json_object(?, o.${head})`, head) : fieldDocument(head)
   const path = jsonPath(parts)
@@ -210,7 +217,7 @@ function fieldDocument(name: string): Sql {
   return sql(
     `CASE WHEN coalesce(json_type(o.fields, ?), 'null') <> 'null' THEN o.fields ELSE coalesce((
        SELECT json_object(?, json(coalesce(p.value -> '$.url', p.value -> '$.data')))
-       FROM json_each(o.blobs) AS p WHERE p.value ->> '$.property' = ? LIMIT 1), '{}') END`,
+       FROM json_each(${WHOLE_BLOBS}) AS p WHERE p.value ->> '$.property' = ? LIMIT 1), '{}') END`,
     jsonPath([name]),
     name,
     name,

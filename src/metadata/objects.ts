@@ -1,16 +1,15 @@
 import type { Filter } from "../filtering.ts"
 import { filterSql, registerFilterFunctions, type Sql, type SqlValue, searchSql, sortSql } from "./object-filters.ts"
 import type { Db } from "./open.ts"
+import type { BlobColumns } from "./stored-blobs.ts"
 
-export interface ObjectRow {
+export interface ObjectRow extends BlobColumns {
   seq: number
   object_id: string
   bucket_id: string
   key_prefix: string | null
   /** JSON object: the user's fields, `metadata` among them. */
   fields: string
-  /** JSON list of StoredBlob. */
-  blobs: string
   /** The values of the bucket's unique key; null when the bucket has none. */
   unique_value: string | null
   /** What its blobs hold, as one hash; null without blobs. */
@@ -37,8 +36,8 @@ export interface ObjectKey {
   readonly value: SqlValue
 }
 
-const COLUMNS = `seq, object_id, bucket_id, key_prefix, fields, blobs, unique_value, content_hash, size_bytes, status, error,
-  created_at, updated_at`
+const COLUMNS = `seq, object_id, bucket_id, key_prefix, fields, blobs, blob_kinds, blob_values, blob_rest, unique_value, content_hash,
+  size_bytes, status, error, created_at, updated_at`
 
 export function objectReader(db: Db) {
   registerFilterFunctions(db)
@@ -59,8 +58,8 @@ export function objectReader(db: Db) {
   const holdsFile = db.prepare<[string, string], { found: 1 }>(
     "SELECT 1 AS found FROM object_files WHERE bucket_id = ? AND sha256 = ? LIMIT 1",
   )
-  const fileOwner = db.prepare<[string, string], { blobs: string }>(
-    `SELECT o.blobs FROM object_files f JOIN objects o ON o.object_id = f.object_id
+  const fileOwner = db.prepare<[string, string], BlobColumns>(
+    `SELECT o.blobs, o.blob_kinds, o.blob_values, o.blob_rest FROM object_files f JOIN objects o ON o.object_id = f.object_id
      WHERE f.bucket_id = ? AND f.sha256 = ? LIMIT 1`,
   )
   const bySeq = db.prepare<[string, number], ObjectRow>(
@@ -201,17 +200,19 @@ function scanSql({ filter, search, caseSensitive, sortField }: ObjectSelection):
 
 export function objectWriter(db: Db) {
   const insert = db.prepare<Omit<ObjectRow, "seq">>(
-    `INSERT INTO objects (object_id, bucket_id, key_prefix, fields, blobs, unique_value, content_hash, size_bytes, status,
-       error, created_at, updated_at, change)
-     VALUES (@object_id, @bucket_id, @key_prefix, @fields, @blobs, @unique_value, @content_hash, @size_bytes, @status,
-       @error, @created_at, @updated_at, (SELECT last FROM object_changes))`,
+    `INSERT INTO objects (object_id, bucket_id, key_prefix, fields, blobs, blob_kinds, blob_values, blob_rest, unique_value,
+       content_hash, size_bytes, status, error, created_at, updated_at, change)
+     VALUES (@object_id, @bucket_id, @key_prefix, @fields, @blobs, @blob_kinds, @blob_values, @blob_rest, @unique_value,
+       @content_hash, @size_bytes, @status, @error, @created_at, @updated_at, (SELECT last FROM object_changes))`,
   )
   const nextChange = db.prepare<[]>("UPDATE object_changes SET last = last + 1")
   // What is written as it was is no change: a nightly upsert of everything must not have everything processed again.
   const update = db.prepare<Omit<ObjectRow, "seq">>(
-    `UPDATE objects SET change = CASE WHEN key_prefix IS @key_prefix AND fields = @fields AND blobs = @blobs THEN change
+    `UPDATE objects SET change = CASE WHEN key_prefix IS @key_prefix AND fields = @fields AND blobs = @blobs
+           AND blob_kinds = @blob_kinds AND blob_values = @blob_values AND blob_rest IS @blob_rest THEN change
          ELSE (SELECT last FROM object_changes) END,
-       key_prefix = @key_prefix, fields = @fields, blobs = @blobs, unique_value = @unique_value,
+       key_prefix = @key_prefix, fields = @fields, blobs = @blobs, blob_kinds = @blob_kinds,
+       blob_values = @blob_values, blob_rest = @blob_rest, unique_value = @unique_value,
        content_hash = @content_hash, size_bytes = @size_bytes, updated_at = @updated_at
      WHERE object_id = @object_id AND bucket_id = @bucket_id`,
   )

@@ -4,6 +4,7 @@
  */
 import type { Db } from "./open.ts"
 import type { PartitionRow } from "./partitions.ts"
+import type { BlobColumns } from "./stored-blobs.ts"
 
 /** Which objects: those of a partition, from the place on where an earlier look ended. */
 export interface RowRange
@@ -24,13 +25,12 @@ export interface RowLines {
 }
 
 /** One object, for whom wants to look at it; `line` and `source` are as in `RowLines`. */
-export interface RowObject {
+export interface RowObject extends BlobColumns {
   readonly ordinal: number
   readonly seq: number
   readonly object_id: string
   readonly bucket_id: string
   readonly fields: string
-  readonly blobs: string
   readonly updated_at: string
   readonly line: string
   readonly source: string
@@ -59,57 +59,61 @@ const SOURCES = {
   },
 } as const
 type Kind = keyof typeof SOURCES
+interface Source {
+  readonly ordinal: string
+  readonly from: string
+}
 
-/** What a document keeps of its sources: never inline content, which the object has. Almost all objects have one blob. */
-const LEFT_OUT = ["data", "key_prefix", "metadata", "sha256"]
-const kept = (json: string, at: string) =>
-  `json_remove(${json}, ${LEFT_OUT.map((key) => `'$${at}.${key}'`).join(", ")})`
-const SOURCE = `'{"bucket_id":"' || bucket_id || '","key_prefix":' || json_quote(key_prefix) || ',"blobs":' ||
-  CASE json_array_length(blobs) WHEN 0 THEN '[]' WHEN 1 THEN ${kept("blobs", "[0]")}
-    ELSE (SELECT json_group_array(json(${kept("value", "")})) FROM json_each(blobs)) END || '}'`
-/** `fields` and `blobs` are JSON of our own writing, on one line. */
-const LINE = `'{"__row":' || ordinal || ',"object_id":"' || object_id || '","fields":' || fields || ',"blobs":' || blobs || '}'`
+/** What a document keeps of its sources. */
+const SOURCE = `'{"bucket_id":"' || bucket_id || '","key_prefix":' || json_quote(key_prefix) || ',"blobs":' || blobs || '}'`
+/** Ordinal, object and three columns of JSON, in which there is no tab: read by plugin_worker/object_rows.py. */
+const LINE = `ordinal || char(9) || object_id || char(9) || fields || char(9) || blob_kinds || char(9) || blob_values`
 const LINEAGE = `ordinal || char(9) || object_id || char(9) || char(9) || '{}' || char(9) || ${SOURCE}`
+const COLUMNS = `o.seq, o.object_id, o.bucket_id, o.key_prefix, o.fields, o.blobs, o.blob_kinds, o.blob_values, o.blob_rest, o.updated_at`
 
 type Values = RowRange & { readonly limit: number }
 
 export function partitionRowReader(db: Db) {
-  const each = <T>(make: (rows: string) => T) => {
-    const of = ({ ordinal, from }: (typeof SOURCES)[Kind]) =>
-      make(
-        `SELECT ${ordinal} AS ordinal, o.seq, o.object_id, o.bucket_id, o.key_prefix, o.fields, o.blobs, o.updated_at ${from}`,
-      )
-    return { members: of(SOURCES.members), arrived: of(SOURCES.arrived), retry: of(SOURCES.retry) }
+  let nextOrdinal = 0
+  // row_number() keeps a copy of each row, 0.7 us. It counts right where rows are computed once and in order: the index gives the
+  // order without a sorter, and no subquery with a LIMIT is merged into an aggregate.
+  db.function("next_ordinal", { directOnly: true }, () => BigInt(nextOrdinal++))
+  const each = <T>(make: (rows: string) => T, arrived: Source = SOURCES.arrived) => {
+    const of = ({ ordinal, from }: Source) => make(`SELECT ${ordinal} AS ordinal, ${COLUMNS} ${from}`)
+    return { members: of(SOURCES.members), arrived: of(arrived), retry: of(SOURCES.retry) }
   }
-  const lines = each((rows) =>
-    db.prepare<Values, RowLines>(
-      `SELECT count(*) AS rows, max(ordinal) AS last_ordinal, max(seq) AS last_seq,
+  const counted = {
+    ordinal: "next_ordinal()",
+    from: SOURCES.arrived.from.replace("objects o", "objects o INDEXED BY objects_bucket"),
+  }
+  const lines = each(
+    (rows) =>
+      db.prepare<Values, RowLines>(
+        `SELECT count(*) AS rows, max(ordinal) AS last_ordinal, max(seq) AS last_seq,
          CAST(coalesce(group_concat(${LINE} || char(10), ''), '') AS BLOB) AS input,
          CAST(coalesce(group_concat(${LINEAGE} || char(10), ''), '') AS BLOB) AS lineage
        FROM (${rows})`,
-    ),
+      ),
+    counted,
   )
   const objects = each((rows) =>
     db.prepare<Values, RowObject>(
-      `SELECT ordinal, seq, object_id, bucket_id, fields, blobs, updated_at, ${LINE} AS line, ${SOURCE} AS source FROM (${rows})`,
+      `SELECT ordinal, seq, object_id, bucket_id, fields, blobs, blob_kinds, blob_values, blob_rest, updated_at, ${LINE} AS line, ${SOURCE} AS source FROM (${rows})`,
     ),
   )
   const byId = db.prepare<{ bucketId: string; objectIds: string }, Omit<RowObject, "ordinal" | "line" | "source">>(
-    `SELECT o.seq, o.object_id, o.bucket_id, o.fields, o.blobs, o.updated_at
+    `SELECT ${COLUMNS}
      FROM json_each(@objectIds) j CROSS JOIN objects o ON o.object_id = j.value AND o.bucket_id = @bucketId`,
   )
   const kindOf = ({ retry, after_seq: after }: RowRange): Kind =>
     retry > 0 ? "retry" : after === null ? "members" : "arrived"
   return {
     /** The first `limit` objects of a range, in order. */
-    lines: (range: RowRange, limit: number): RowLines =>
-      lines[kindOf(range)].get({ ...range, limit }) ?? {
-        rows: 0,
-        last_ordinal: 0,
-        last_seq: 0,
-        input: NONE,
-        lineage: NONE,
-      },
+    lines(range: RowRange, limit: number): RowLines {
+      nextOrdinal = range.first_ordinal
+      const none = { rows: 0, last_ordinal: 0, last_seq: 0, input: NONE, lineage: NONE }
+      return lines[kindOf(range)].get({ ...range, limit }) ?? none
+    },
     objects: (range: RowRange, limit: number): RowObject[] => objects[kindOf(range)].all({ ...range, limit }),
     /** Those of these objects that are there. */
     byId: (bucketId: string, objectIds: readonly string[]) =>

@@ -1,10 +1,17 @@
 import { describe, expect, test } from "bun:test"
 import { join } from "node:path"
 import { documentId } from "../../src/batches/document-id.ts"
-import { inputPlan, objectPlan, passedThrough, prepareRow, takesAll } from "../../src/batches/inputs.ts"
-import type { StoredBlob } from "../../src/buckets/stored-blob.ts"
+import {
+  inputPlan,
+  objectPlan,
+  passedThrough,
+  prepareRow,
+  type SourceObject,
+  takesAll,
+} from "../../src/batches/inputs.ts"
 import type { ExtractorConfig } from "../../src/collections/extractor.ts"
 import { parseFilter } from "../../src/filtering.ts"
+import { blobColumns, type StoredBlob } from "../../src/metadata/stored-blobs.ts"
 import { Manifest } from "../../src/workers/protocol.ts"
 import { seededRandom, testSeed } from "../support/random.ts"
 
@@ -38,6 +45,12 @@ function blob(property: string, mime: string, content: { data: string } | { url:
     details: { filename: null, size_bytes: 4, mime_type: mime, hash: null },
     ...content,
   }
+}
+
+/** As src/metadata/partition-rows.ts writes it. */
+function lineOf({ object_id, fields, blobs }: SourceObject, ordinal: number): string {
+  const { blob_kinds, blob_values } = blobColumns(blobs)
+  return `${[ordinal, object_id, JSON.stringify(fields), blob_kinds, blob_values].join("\t")}\n`
 }
 
 function rowOf(blobs: StoredBlob[], config: Partial<ExtractorConfig> = {}, fields: Record<string, unknown> = {}) {
@@ -187,13 +200,16 @@ test("the row that is shown of an object is the row that the worker makes of it"
   })
   const script = `import json, sys
 sys.path.insert(0, sys.argv[1])
-from plugin_worker.object_rows import InputPlan, ObjectRows
+from plugin_worker.object_rows import InputPlan, ObjectRows, StoredObjects
 for case in json.load(sys.stdin):
-    columns = ObjectRows(InputPlan.parse(case["plan"])).columns(case["objects"])
-    print(json.dumps([{name: values[at] for name, values in columns.items()} for at in range(len(case["objects"]))]))
+    row_ids, objects = StoredObjects.read([line.encode() for line in case["lines"]], json.loads)
+    columns = ObjectRows(InputPlan.parse(case["plan"])).columns(objects)
+    print(json.dumps([{name: values[at] for name, values in columns.items()} for at in range(len(row_ids))]))
 `
   const child = Bun.spawn(["python3", "-c", script, join(import.meta.dir, "../../src/python")], {
-    stdin: new Blob([JSON.stringify(cases.map(({ plan, objects }) => ({ plan: objectPlan(plan), objects })))]),
+    stdin: new Blob([
+      JSON.stringify(cases.map(({ plan, objects }) => ({ plan: objectPlan(plan), lines: objects.map(lineOf) }))),
+    ]),
     stdout: "pipe",
     stderr: "inherit",
   })

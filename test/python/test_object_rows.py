@@ -1,12 +1,14 @@
 """What a plugin reads of an object (python-surface.md §3.1)."""
 
 import hashlib
+import json
 import unittest
+from collections.abc import Sequence
 from typing import Any
 
 import support  # noqa: F401  the worker's own modules on the path
 
-from plugin_worker.object_rows import InputMapping, InputPlan, ObjectRows
+from plugin_worker.object_rows import InputMapping, InputPlan, ObjectRows, StoredObjects
 
 
 def plan(
@@ -24,12 +26,28 @@ def blob(name: str, mime_type: str, data: Any = None, url: str | None = None) ->
     return {**stored, "data": data} if url is None else {**stored, "url": url}
 
 
-def item(*blobs: dict[str, Any], object_id: str = "obj_1", **fields: Any) -> dict[str, Any]:
-    return {"object_id": object_id, "fields": fields, "blobs": list(blobs)}
+def item(*blobs: dict[str, Any], object_id: str = "obj_1", **fields: Any) -> bytes:
+    """A line as src/metadata/partition-rows.ts writes it."""
+    return line(object_id, fields, blobs)
+
+
+def line(object_id: str, fields: dict[str, Any], blobs: Sequence[dict[str, Any]]) -> bytes:
+    kinds = [[one["property"], one["type"], one["details"]["mime_type"], "url" not in one] for one in blobs]
+    values = [
+        value
+        for one in blobs
+        for value in (one["blob_id"], one["details"]["size_bytes"], one["url"] if "url" in one else one["data"])
+    ]
+    parts = ["0", object_id, *(json.dumps(part) for part in (fields, kinds, values))]
+    return ("\t".join(parts) + "\n").encode()
+
+
+def columns_of(given: InputPlan, *lines: bytes) -> dict[str, list[Any]]:
+    return ObjectRows(given).columns(StoredObjects.read(lines, json.loads)[1])
 
 
 def row(*blobs: dict[str, Any], of: InputPlan | None = None, **fields: Any) -> dict[str, Any]:
-    columns = ObjectRows(of or plan()).columns([item(*blobs, **fields)])
+    columns = columns_of(of or plan(), item(*blobs, **fields))
     return {name: values[0] for name, values in columns.items()}
 
 
@@ -83,8 +101,8 @@ class AnInputColumnGets(unittest.TestCase):
 class Rows(unittest.TestCase):
     def test_keep_what_the_appliance_says_of_them_whatever_a_users_field_is_called(self) -> None:
         fields = {"document_id": "mine", "object_id": "mine", "__row": 7}
-        theirs = {"object_id": "obj_1", "fields": fields, "blobs": [blob("text", "text/plain", "words")]}
-        got = {name: values[0] for name, values in ObjectRows(plan()).columns([theirs]).items()}
+        theirs = line("obj_1", fields, [blob("text", "text/plain", "words")])
+        got = {name: values[0] for name, values in columns_of(plan(), theirs).items()}
         self.assertEqual((got["object_id"], "__row" in got), ("obj_1", False))
         self.assertTrue(got["document_id"].startswith("doc_"))
 
@@ -94,15 +112,20 @@ class Rows(unittest.TestCase):
             item(blob("shot", "image/png", url="s3://b/1"), object_id="obj_b"),
             item(blob("text", "text/plain", "c"), object_id="obj_c", kind="y"),
         ]
-        columns = ObjectRows(plan()).columns(objects)
+        columns = columns_of(plan(), *objects)
         self.assertEqual(columns["object_id"], ["obj_a", "obj_b", "obj_c"])
         self.assertEqual(columns["text"], ["a", None, "c"])
         self.assertEqual(columns["kind"], ["x", None, "y"])
         self.assertEqual(columns["mime_type"], ["text/plain", "image/png", "text/plain"])
 
+    def test_share_no_value_that_a_plugin_could_change(self) -> None:
+        columns = columns_of(plan(), item(tags=["a"]), item(tags=["a"]))
+        columns["tags"][0].append("b")
+        self.assertEqual(columns["tags"][1], ["a"])
+
     def test_have_the_id_of_their_first_document(self) -> None:
         # test/documents/parts.test.ts holds the appliance's own computation to the same.
-        columns = ObjectRows(InputPlan("c", "p", "1.0.0", "h", (), (), {})).columns([item(object_id="o")])
+        columns = columns_of(InputPlan("c", "p", "1.0.0", "h", (), (), {}), item(object_id="o"))
         self.assertEqual(columns["document_id"], ["doc_" + hashlib.sha256(b"c\no\n1.0.0\nh\n0").hexdigest()[:24]])
 
 

@@ -5,6 +5,7 @@ depends on the shape of an object alone: its fields' names and its blobs' proper
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,8 +27,7 @@ SYSTEM_COLUMNS: Final = (
 _TAKEN: Final = frozenset((*SYSTEM_COLUMNS, "__row"))
 
 Columns = dict[str, list[Any]]
-_Object = dict[str, Any]
-_Values = Callable[[Sequence[_Object]], list[Any]]
+_Values = Callable[["StoredObjects"], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,45 @@ class InputPlan:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class StoredObjects:
+    """Objects as the appliance keeps them (src/metadata/stored-blobs.ts), aligned.
+
+    `kinds` are JSON lists of [property, type, MIME type, inline]; `values` have three members for each blob: its id, its size
+    in bytes, and its inline value or its URL.
+    """
+
+    ids: Sequence[bytes]
+    fields: Sequence[dict[str, Any]]
+    kinds: Sequence[bytes]
+    values: Sequence[list[Any]]
+
+    @staticmethod
+    def read(lines: Sequence[bytes], loads: Callable[[bytes], Any]) -> "tuple[list[int], StoredObjects]":
+        """Of lines of ordinal, id, fields, kinds and values, with tabs between them (src/metadata/partition-rows.ts)."""
+        if not lines:
+            return [], StoredObjects((), (), (), ())
+        ordinals, ids, fields, kinds, values = zip(*[line.split(b"\t", 4) for line in lines])
+        # Equal fields of objects are not shared: a plugin may change what is in them.
+        without_fields = set(fields) == {b"{}"}
+        return list(map(int, ordinals)), StoredObjects(
+            ids,
+            [{}] * len(lines) if without_fields else _list(fields, loads),
+            kinds,
+            _list(values, loads),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def at(self, places: Sequence[int]) -> "StoredObjects":
+        return StoredObjects(*([column[place] for place in places] for column in (self.ids, self.fields, self.kinds, self.values)))
+
+
+def _list(texts: Sequence[bytes], loads: Callable[[bytes], Any]) -> list[Any]:
+    return loads(b"[%b]" % b",".join(texts))
+
+
 class ObjectRows:
     """Columns of objects under one plan. Settled shapes are remembered, up to a bound."""
 
@@ -75,57 +114,55 @@ class ObjectRows:
         self._plan = plan
         self._shapes: dict[Any, _Shape] = {}
 
-    def columns(self, objects: Sequence[_Object]) -> Columns:
+    def columns(self, objects: StoredObjects) -> Columns:
         """By name, aligned with `objects`; a column that only some of them have is None in the others."""
         groups: dict[Any, list[int]] = {}
-        for place, key in enumerate(map(_shape_key, objects)):
+        for place, key in enumerate(_shape_keys(objects)):
             groups.setdefault(key, []).append(place)
         if len(groups) == 1:
             columns = self._shape(next(iter(groups))).columns(objects)
         else:
             columns = {}
             for key, places in groups.items():
-                some = self._shape(key).columns([objects[place] for place in places])
+                some = self._shape(key).columns(objects.at(places))
                 for name, values in some.items():
                     column = columns.setdefault(name, [None] * len(objects))
                     for place, value in zip(places, values):
                         column[place] = value
-        columns["document_id"] = self._document_ids(objects)
-        columns["object_id"] = [item["object_id"] for item in objects]
+        columns["document_id"] = self._document_ids(objects.ids)
+        columns["object_id"] = b"\n".join(objects.ids).decode().split("\n") if objects.ids else []
         columns["collection_id"] = [self._plan.collection_id] * len(objects)
         columns["feature_extractor_id"] = [self._plan.plugin_id] * len(objects)
         return columns
 
-    def _shape(self, key: Any) -> "_Shape":
+    def _shape(self, key: "_ShapeKey") -> "_Shape":
         shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) >= _SHAPES:
                 self._shapes.clear()
-            shape = self._shapes[key] = _Shape(self._plan, key)
+            shape = self._shapes[key] = _Shape(self._plan, *key)
         return shape
 
-    def _document_ids(self, objects: Sequence[_Object]) -> list[str]:
+    def _document_ids(self, object_ids: Sequence[bytes]) -> list[str]:
         """Of each row's first output, as the documents process computes it (src/documents/write-part.ts)."""
         plan = self._plan
-        before = f"{plan.collection_id}\n"
-        after = f"\n{plan.plugin_version}\n{plan.code_hash}\n0"
+        before = f"{plan.collection_id}\n".encode()
+        after = f"\n{plan.plugin_version}\n{plan.code_hash}\n0".encode()
         sha256 = hashlib.sha256
-        return [
-            "doc_" + sha256(f"{before}{item.get('identity') or item['object_id']}{after}".encode()).hexdigest()[:24]
-            for item in objects
-        ]
+        return ["doc_" + sha256(before + object_id + after).hexdigest()[:24] for object_id in object_ids]
 
 
 # As many kinds of objects as are remembered at once; forgetting costs some microseconds.
 _SHAPES: Final = 1000
 
+# Names of the fields, and `kinds`.
+_ShapeKey = tuple[tuple[str, ...], bytes]
 
-def _shape_key(item: _Object) -> Any:
-    return (*item["fields"], None, *map(_blob_key, item["blobs"]))
 
-
-def _blob_key(blob: dict[str, Any]) -> tuple[Any, ...]:
-    return (blob["property"], blob["type"], blob["details"]["mime_type"], blob.get("url") is None)
+def _shape_keys(objects: StoredObjects) -> list[_ShapeKey]:
+    if any(objects.fields):
+        return list(zip(map(tuple, objects.fields), objects.kinds))
+    return [((), kinds) for kinds in objects.kinds]
 
 
 # A blob of which no byte and no name told anything (an address, say) is what its type says.
@@ -146,31 +183,29 @@ def _mime_of(kind: str, mime_type: str | None) -> str | None:
 class _Shape:
     """How objects of one shape become rows."""
 
-    def __init__(self, plan: InputPlan, key: tuple[Any, ...]) -> None:
+    def __init__(self, plan: InputPlan, fields: tuple[str, ...], kinds: bytes) -> None:
         self._plan = plan
-        middle = key.index(None)
-        self._fields = key[:middle]
+        self._fields = fields
         self._blobs: tuple[tuple[str, str, str | None, bool], ...] = tuple(
-            (name, kind, _mime_of(kind, mime_type), inline) for name, kind, mime_type, inline in key[middle + 1 :]
+            (name, kind, _mime_of(kind, mime_type), inline) for name, kind, mime_type, inline in json.loads(kinds)
         )
         self._primary = self._primary_blob()
         self._values = self._columns()
 
-    def columns(self, objects: Sequence[_Object]) -> Columns:
+    def columns(self, objects: StoredObjects) -> Columns:
         columns = {name: values(objects) for name, values in self._values.items()}
         rows = len(objects)
         if self._primary is None:
             columns.update(self._text_in_a_field(columns, rows))
             return columns
         place = self._primary
-        kept = [item["blobs"][place] for item in objects]
         name, kind, mime_type, inline = self._blobs[place]
-        columns["blob_id"] = [blob["blob_id"] for blob in kept]
+        columns["blob_id"] = [values[_VALUES * place] for values in objects.values]
         columns["blob_property"] = [name] * rows
         columns["blob_type"] = [kind] * rows
         columns["mime_type"] = [mime_type] * rows
-        columns["size_bytes"] = [0] * rows if inline else [blob["details"]["size_bytes"] or 0 for blob in kept]
-        columns["data"] = [blob.get("data") for blob in kept] if inline else [blob["url"] for blob in kept]
+        columns["size_bytes"] = [0] * rows if inline else [values[_VALUES * place + 1] for values in objects.values]
+        columns["data"] = _content(place)(objects)
         columns["source_url"] = [None] * rows if inline else columns["data"]
         return columns
 
@@ -202,7 +237,7 @@ class _Shape:
     def _record(self, name: str) -> _Values:
         """A user's field, and where it is null the value of the first blob of that name which has one."""
         sources: list[_Values] = [_field(name)] if name in self._fields else []
-        sources += [self._blob(place) for place, blob in enumerate(self._blobs) if blob[0] == name]
+        sources += [_content(place) for place, blob in enumerate(self._blobs) if blob[0] == name]
         return _first_value(sources)
 
     def _input(self, name: str) -> _Values:
@@ -221,7 +256,7 @@ class _Shape:
         else:
             place = self._fitting_blob() if len(self._plan.inputs) == 1 else None
         if place is not None:
-            sources.append(self._blob(place))
+            sources.append(_content(place))
         return _first_value(sources)
 
     def _primary_blob(self) -> int | None:
@@ -244,11 +279,6 @@ class _Shape:
                 return place
         return None
 
-    def _blob(self, place: int) -> _Values:
-        """Inline content as it is; bytes as their asset URL, never the bytes."""
-        key = "data" if self._blobs[place][3] else "url"
-        return lambda objects: [item["blobs"][place].get(key) for item in objects]
-
 
 # Field names that say a kind of blob.
 _TYPES: Final[dict[str, Callable[[str], bool]]] = {
@@ -266,8 +296,17 @@ def _fits(blob: tuple[str, str, str | None, bool], kind: str) -> bool:
     return _TYPES[kind](blob[2] or "") and (kind != "text" or blob[3])
 
 
+_VALUES: Final = 3
+
+
+def _content(place: int) -> _Values:
+    """Inline content as it is; bytes as their asset URL, never the bytes."""
+    at = _VALUES * place + 2
+    return lambda objects: [values[at] for values in objects.values]
+
+
 def _field(name: str) -> _Values:
-    return lambda objects: [item["fields"][name] for item in objects]
+    return lambda objects: [fields[name] for fields in objects.fields]
 
 
 def _constant(value: Any) -> _Values:
@@ -281,7 +320,7 @@ def _first_value(sources: Sequence[_Values]) -> _Values:
     if len(sources) == 1:
         return sources[0]
 
-    def values(objects: Sequence[_Object]) -> list[Any]:
+    def values(objects: StoredObjects) -> list[Any]:
         found = sources[0](objects)
         for source in sources[1:]:
             if all(value is not None for value in found):

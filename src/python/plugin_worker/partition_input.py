@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from plugin_worker.limits import SLICE_INPUT
-from plugin_worker.object_rows import SYSTEM_COLUMNS, Columns, InputPlan, ObjectRows
+from plugin_worker.object_rows import SYSTEM_COLUMNS, Columns, InputPlan, ObjectRows, StoredObjects
 
 ROW: Final = "__row"
 
@@ -30,32 +30,40 @@ class Slice:
 def read_slices(path: str, max_rows: int, plan: InputPlan | None) -> Iterator[Slice]:
     """Slices of at most `max_rows` rows and about SLICE_INPUT bytes of lines, but at least one row.
 
-    A line is an object as the appliance keeps it, made a row by `plan`; without a plan it is the row itself.
+    A line is an object as the appliance keeps it, made a row by `plan`; without a plan it is the row itself, as JSON.
     """
     loads = json_reader()
-    columns_of = _flat_columns if plan is None else ObjectRows(plan).columns
+    rows_of = _rows if plan is None else _rows_of_objects(ObjectRows(plan))
     with open(path, "rb") as file:
         while lines := file.readlines(SLICE_INPUT):
             lines = [line for line in lines if not line.isspace()]
             for start in range(0, len(lines), max_rows):
-                yield _slice(lines[start : start + max_rows], loads, columns_of)
+                some = lines[start : start + max_rows]
+                # Thousands of new lists would make the collector walk them again and again, and none of them is garbage.
+                gc.disable()
+                try:
+                    row_ids, columns = rows_of(some, loads)
+                finally:
+                    gc.enable()
+                yield Slice(row_ids, columns, list(map(len, some)))
 
 
-def _slice(
-    lines: list[bytes], loads: Callable[[bytes], Any], columns_of: Callable[[Sequence[dict[str, Any]]], Columns]
-) -> Slice:
-    # Thousands of new dicts would make the collector walk them again and again, and none of them is garbage.
-    gc.disable()
-    try:
-        rows = loads(b"[%b]" % b",".join(lines))
-        return Slice([row.pop(ROW) for row in rows], columns_of(rows), list(map(len, lines)))
-    finally:
-        gc.enable()
+_Loads = Callable[[bytes], Any]
 
 
-def _flat_columns(rows: Sequence[dict[str, Any]]) -> Columns:
+def _rows(lines: Sequence[bytes], loads: _Loads) -> tuple[list[int], Columns]:
+    rows = loads(b"[%b]" % b",".join(lines))
+    row_ids = [row.pop(ROW) for row in rows]
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
+    return row_ids, {name: [row.get(name) for row in rows] for name in names}
+
+
+def _rows_of_objects(rows: ObjectRows) -> Callable[[Sequence[bytes], _Loads], tuple[list[int], Columns]]:
+    def columns(lines: Sequence[bytes], loads: _Loads) -> tuple[list[int], Columns]:
+        row_ids, objects = StoredObjects.read(lines, loads)
+        return row_ids, rows.columns(objects)
+
+    return columns
 
 
 class FrameBuilder:
