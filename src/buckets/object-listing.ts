@@ -69,7 +69,7 @@ function fetchRows(read: Metadata["read"], bucketId: string, keys: readonly Obje
   for (const key of keys) {
     const row = read.objects.bySeq(bucketId, key.seq)
     if (row !== undefined) {
-      const size = row.fields.length + row.blobs.length
+      const size = row.fields.length + row.blobs.length + row.blob_values.length
       if (rows.length > 0 && characters + size > MAX_PAGE_CHARACTERS) break
       rows.push(row)
       characters += size
