@@ -81,6 +81,8 @@ export interface Config {
   /** For one partition however much it reports: progress can be forged. */
   readonly partitionWallMs: number
   readonly partitionRows: number
+  /** That one should take a worker: slower plugins get partitions of fewer rows. */
+  readonly partitionSeconds: number
   /** Of a realtime request, from its arrival to its answer. */
   readonly requestDeadlineMs: number
   /** A deployment that nobody has asked for so long keeps no workers; 0: it keeps them. */
@@ -165,6 +167,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     partitionDeadlineMs: integer(null, undefined, "MIXPEEK_PARTITION_DEADLINE_SECONDS", 600, 1, 86_400) * 1000,
     partitionWallMs: integer(null, undefined, "MIXPEEK_PARTITION_WALL_SECONDS", A_DAY, 1, 31_536_000) * 1000,
     partitionRows: integer(null, undefined, "MIXPEEK_PARTITION_ROWS", 16_000, 1, 100_000),
+    partitionSeconds: integer(null, undefined, "MIXPEEK_PARTITION_SECONDS", 10, 1, 86_400),
     requestDeadlineMs: integer(null, undefined, "MIXPEEK_REQUEST_DEADLINE_SECONDS", 30, 1, 3600) * 1000,
     realtimeIdleMs: integer(null, undefined, "MIXPEEK_REALTIME_IDLE_SECONDS", 600, 0, 86_400) * 1000,
     bakeMs: integer(null, undefined, "MIXPEEK_BAKE_SECONDS", 60, 0, 86_400) * 1000,

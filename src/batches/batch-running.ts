@@ -2,12 +2,13 @@
 import type { Config } from "../config.ts"
 import type { GpuLeases } from "../scheduler/gpu-leases.ts"
 import { scheduler } from "../scheduler/scheduler.ts"
-import { callThreads } from "../workers/compute-profile.ts"
+import { callThreads, rowsAtOnce } from "../workers/compute-profile.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import { batchLogs } from "./batch-logs.ts"
 import { batchWorkers } from "./batch-workers.ts"
 import { batchDrive } from "./drive.ts"
 import { ledger } from "./ledger.ts"
+import { partitionPace } from "./partition-pace.ts"
 import { rowsPerPartition } from "./partition-size.ts"
 import { batchProgress } from "./progress.ts"
 import { partitionRunner } from "./run-partition.ts"
@@ -31,6 +32,7 @@ interface Deps
     | "onBusy"
     | "hold"
     | "progress"
+    | "pace"
     | "onLine"
   > {
   starter: Pick<WorkerStarter, "start" | "current">
@@ -41,7 +43,14 @@ interface Deps
   processorsTaken: () => number
   config: Pick<
     Config,
-    "workers" | "workerLimits" | "quotas" | "partitionRows" | "partitionDeadlineMs" | "partitionWallMs" | "outputBytes"
+    | "workers"
+    | "workerLimits"
+    | "quotas"
+    | "partitionRows"
+    | "partitionSeconds"
+    | "partitionDeadlineMs"
+    | "partitionWallMs"
+    | "outputBytes"
   >
 }
 
@@ -52,10 +61,16 @@ export function batchRunning(deps: Deps) {
   const logs = batchLogs(now)
   const progress = batchProgress(() => performance.now())
   const partitionSize = (rows: number, bytesPerRow: number) => rowsPerPartition(config, rows, bytesPerRow)
+  const pace = partitionPace({ workers: config.workers, seconds: config.partitionSeconds })
   const book = ledger({
     metadata,
     workersPerNamespace: config.quotas.workers,
     rowsPerPartition: partitionSize,
+    rowsAtLease(batch, run) {
+      const namespace = deps.namespaceById(batch.namespace_id)
+      const plugin = namespace === null ? null : deps.pluginById(namespace, run.plugin_id)
+      return pace.rowsFor(run, rowsAtOnce(plugin?.manifest.compute_profile ?? null))
+    },
     onStopped: abort,
     progress,
     now,
@@ -74,6 +89,7 @@ export function batchRunning(deps: Deps) {
     ...deps,
     ledger: book,
     progress,
+    pace,
     onLine: logs.add,
     workers,
     silenceMs: config.partitionDeadlineMs,

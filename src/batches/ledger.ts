@@ -16,6 +16,7 @@ import { bytesPerObject } from "./partition-size.ts"
 import { recordProcessed } from "./processed.ts"
 import type { BatchProgress } from "./progress.ts"
 import type { RowInput } from "./rows.ts"
+import { withAtMost } from "./split.ts"
 import { type BatchState, NEXT, statesBefore } from "./states.ts"
 
 /** Why a run (one collection's share of a batch) failed as a whole; stored as JSON, answered as a BatchErrorDetail. */
@@ -66,11 +67,22 @@ interface Deps {
   progress: Pick<BatchProgress, "stepsOf" | "committed">
   /** How many rows a partition has in a run of so many. */
   rowsPerPartition: (rows: number, bytesPerRow: number) => number
+  /** How many rows the partition that is leased next of a run gets at most. */
+  rowsAtLease: (batch: BatchRow, run: RunRow) => number
   now: () => Date
   log: Log
 }
 
-export function ledger({ metadata, workersPerNamespace, rowsPerPartition, onStopped, progress, now, log }: Deps) {
+export function ledger({
+  metadata,
+  workersPerNamespace,
+  rowsPerPartition,
+  rowsAtLease,
+  onStopped,
+  progress,
+  now,
+  log,
+}: Deps) {
   /** By namespace: which lease was its last. Who waits longest comes next; after a restart all are alike. */
   const turns = new Map<string, number>()
   let leases = 0
@@ -244,10 +256,14 @@ export function ledger({ metadata, workersPerNamespace, rowsPerPartition, onStop
       if (metadata.read.partitions.next(workersPerNamespace, putOff, turns) === undefined) return null
       return metadata.transact((tx) => {
         const next = tx.read.partitions.next(workersPerNamespace, putOff, turns)
-        if (next === undefined || !tx.write.partitions.lease(next.partition_id, now().toISOString())) return null
-        const namespace = tx.read.batches.byId(next.batch_id)?.namespace_id
-        if (namespace !== undefined) turns.set(namespace, ++leases)
-        return { ...next, state: "leased", attempt: next.attempt + 1 }
+        if (next === undefined) return null
+        const batch = tx.read.batches.byId(next.batch_id)
+        const run = tx.read.batches.run(next.batch_id, next.collection_id)
+        if (batch === undefined || run === undefined) throw new Error(`partition ${next.partition_id} has no run`)
+        const partition = withAtMost(tx, next, rowsAtLease(batch, run))
+        if (!tx.write.partitions.lease(next.partition_id, now().toISOString())) return null
+        turns.set(batch.namespace_id, ++leases)
+        return { ...partition, state: "leased", attempt: next.attempt + 1 }
       })
     },
 

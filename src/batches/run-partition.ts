@@ -31,6 +31,7 @@ import type { Ledger, RowFault, RunError } from "./ledger.ts"
 import { identityOf, ownFaults, partitionCommit } from "./partition-commit.ts"
 import { embeddings, type PartitionRun } from "./partition-context.ts"
 import { deathFault, failureFault, gone, othersMayHaveKilled, ranOutOfMemory, refusal } from "./partition-faults.ts"
+import type { PartitionPace } from "./partition-pace.ts"
 import { assetRoots, preparedRun } from "./partition-run.ts"
 import type { BatchProgress } from "./progress.ts"
 import { type WrittenRows, writeRows } from "./rows.ts"
@@ -46,6 +47,8 @@ interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   ledger: Ledger
   progress: Pick<BatchProgress, "begin" | "hear" | "end">
+  /** Is told how long workers took. */
+  pace: Pick<PartitionPace, "measured">
   documents: Documents
   workers: Pick<BatchWorkers, "acquire">
   dataDir: string
@@ -117,8 +120,10 @@ export function partitionRunner(deps: Deps) {
         await settleFailure(context, partition, rows, outcome)
         return
       }
-      if (outcome === null) await commitNothing(context, partition, rows)
-      else {
+      if (outcome === null) {
+        deps.pace.measured(context.run, partition, 0)
+        await commitNothing(context, partition, rows)
+      } else {
         const committed = await commit(context, partition, rows, outcome.directory, directory)
         const sufficed = outcome.batchRows ?? partition.batch_rows
         if (committed && sufficed !== null) calls.learn(context, sufficed)
@@ -189,6 +194,7 @@ export function partitionRunner(deps: Deps) {
         if (event.partition !== String(partition.partition_id) || event.attempt !== partition.attempt) return
         progress.hear(partition.partition_id, event)
       })
+      const began = performance.now()
       try {
         const reply = await worker.request(
           {
@@ -207,6 +213,7 @@ export function partitionRunner(deps: Deps) {
           { ...partitionLimits(deps.silenceMs, deps.wallMs), signal },
         )
         if (reply.type !== "failed") {
+          deps.pace.measured(run, partition, (performance.now() - began) / 1000)
           const taken = join(directory, "output")
           await rename(output, taken)
           return { kind: "output", directory: taken, batchRows: reply.batch_rows }

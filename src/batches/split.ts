@@ -1,9 +1,9 @@
 /**
- * How a partition goes on whose worker died or ran out of memory: with fewer rows a call, or cut, until the row stands alone. The
- * call that it died in is known mostly and cut out at once; where it is not, or where what is said of it cannot be, the partition is
- * halved. Cut by rows, not by ordinals: those of a retry may be far apart.
+ * How a partition is cut: to the rows that it is leased with; and, when its worker died or ran out of memory, until the row stands
+ * alone, where it does not go on with fewer rows a call. The call that it died in is known mostly and cut out at once; where it is
+ * not, or where what is said of it cannot be, the partition is halved. Cut by rows, not by ordinals: those of a retry may be far apart.
  */
-import type { Metadata } from "../metadata/open.ts"
+import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { PartitionRange, PartitionRow } from "../metadata/partitions.ts"
 import type { CallMark } from "./call-mark.ts"
 
@@ -52,6 +52,20 @@ export function halves(read: Read, partition: PartitionRow): PartitionRange[] {
   return cut(read, partition, [middle])
 }
 
+/** A partition that waits, with `most` rows or fewer; the others wait in one of their own, whose size is decided at its turn. */
+export function withAtMost(tx: Transaction, partition: PartitionRow, most: number): PartitionRow {
+  if (partition.rows_in <= most) return partition
+  const [front = partition, ...rest] = cut(
+    tx.read,
+    partition,
+    [tx.read.partitions.ordinalAt(partition, most)],
+    partition.deaths,
+  )
+  tx.write.partitions.shorten(partition.partition_id, front)
+  for (const range of rest) tx.write.partitions.insert(range)
+  return { ...partition, ...front }
+}
+
 /** The rows before the call as they were, the call's rows by themselves and otherwise, and those behind it. */
 function around(
   read: Read,
@@ -68,8 +82,13 @@ function around(
 }
 
 /** Its parts between these ordinals, in order, without those that are empty. */
-function cut(read: Read, partition: PartitionRow, ordinals: readonly number[]): PartitionRange[] {
-  const { first_ordinal: first, end_ordinal: end, rows_in: all, deaths } = partition
+function cut(
+  read: Read,
+  partition: PartitionRow,
+  ordinals: readonly number[],
+  deaths = partition.deaths + 1,
+): PartitionRange[] {
+  const { first_ordinal: first, end_ordinal: end, rows_in: all } = partition
   const bounds = [first, ...ordinals, end]
   const before = bounds.map((ordinal) => (ordinal === end ? all : read.partitions.rowsBefore(partition, ordinal)))
   return bounds.slice(1).flatMap((until, index) => {
@@ -84,7 +103,7 @@ function cut(read: Read, partition: PartitionRow, ordinals: readonly number[]): 
         after_seq: seqAt(read, partition, placeBefore),
         until_seq: until === end ? partition.until_seq : seqAt(read, partition, before[index + 1] ?? 0),
         rows_in: rows,
-        deaths: deaths + 1,
+        deaths,
       },
     ]
   })

@@ -150,6 +150,10 @@ export function partitionWriter(db: Db) {
   const lease = db.prepare<[string, number]>(
     "UPDATE partitions SET state = 'leased', attempt = attempt + 1, leased_at = ? WHERE partition_id = ? AND state = 'pending'",
   )
+  const shorten = db.prepare<Pick<PartitionRow, "partition_id" | "end_ordinal" | "until_seq" | "rows_in">>(
+    `UPDATE partitions SET end_ordinal = @end_ordinal, until_seq = @until_seq, rows_in = @rows_in
+     WHERE partition_id = @partition_id AND state = 'pending'`,
+  )
   const release = db.prepare<[number, number]>(
     "UPDATE partitions SET state = 'pending', leased_at = NULL WHERE partition_id = ? AND attempt = ? AND state = 'leased'",
   )
@@ -179,6 +183,9 @@ export function partitionWriter(db: Db) {
     reopen: (batchId: string, collectionId: string) => void reopen.run(batchId, collectionId),
     /** False when it is not pending any more. */
     lease: (partitionId: number, at: string) => lease.run(at, partitionId).changes === 1,
+    /** Of one that waits: its last rows go to another. */
+    shorten: (partitionId: number, { end_ordinal, until_seq, rows_in }: PartitionRange) =>
+      void shorten.run({ partition_id: partitionId, end_ordinal, until_seq, rows_in }),
     /** Gives a lease back; false when the attempt is not the current one. */
     release: (partitionId: number, attempt: number) => release.run(partitionId, attempt).changes === 1,
     /** What a killed appliance held is pending again. */

@@ -5,6 +5,8 @@ type Profile = Readonly<Record<string, unknown>> | null
 const GIBIBYTE = 1024 ** 3
 /** As in `python/plugin_worker/limits.py`. */
 const MOST_CALLS = 256
+const GPU_BATCH_ROWS = 8
+const SLICE_ROWS = 16_384
 /** Of the threads that a worker may have, the part that calls a processor: what it starts itself needs some as well. */
 const CALLING_PART = 4
 /** Of the silence that ends a worker. */
@@ -16,7 +18,16 @@ export function maxConcurrency(profile: Profile): number | null {
   return typeof value === "number" && Number.isInteger(value) && value >= 1 ? Math.min(value, MOST_CALLS) : null
 }
 
-/** Of those, what one of `workers` workers may have, whose number is no greater. */
+/** Rows that the plugin says it works on together: those of a call, or of the calls that it has under way. */
+export function rowsAtOnce(profile: Profile): number {
+  const value = profile?.batch_size
+  const declared =
+    typeof value === "number" && Number.isInteger(value) && value >= 1 ? Math.min(value, SLICE_ROWS) : null
+  const ofCall = declared ?? (profile?.resource_type === "gpu" ? GPU_BATCH_ROWS : 1)
+  return Math.max(ofCall, maxConcurrency(profile) ?? 1)
+}
+
+/** Of a run's concurrent calls, what one of `workers` workers may have, whose number is no greater. */
 export function shareOf(concurrency: number, workers: number): number {
   return Math.max(1, Math.floor(concurrency / Math.max(1, Math.min(workers, concurrency))))
 }

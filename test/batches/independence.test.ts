@@ -43,6 +43,8 @@ return pd.DataFrame(out)`
 interface Cut {
   readonly partitionRows: number
   readonly workers: number
+  /** That one aims at: of a second, these rows are slow enough to be cut by their time. */
+  readonly partitionSeconds: number
   readonly version: (typeof VERSIONS)[number]
   readonly kill: "nothing" | "worker" | "appliance"
 }
@@ -93,7 +95,13 @@ test("documents do not depend on batch size, partition size, workers or kills", 
 }, 120_000)
 
 function drawCut(random: Random, version: Cut["version"], kill: Cut["kill"]): Cut {
-  return { partitionRows: random.pick([7, 20, 40, 64, 1000]), workers: 1 + random.below(3), version, kill }
+  return {
+    partitionRows: random.pick([7, 20, 40, 64, 1000]),
+    workers: 1 + random.below(3),
+    partitionSeconds: random.pick([1, 10]),
+    version,
+    kill,
+  }
 }
 
 const leftOut = (number: number) => number % 10 === 3
@@ -151,6 +159,7 @@ async function outcomeOf(
   const environment = {
     MIXPEEK_PARTITION_ROWS: String(cut.partitionRows),
     MIXPEEK_WORKERS: String(cut.workers),
+    MIXPEEK_PARTITION_SECONDS: String(cut.partitionSeconds),
   }
   await appliance.kill()
   await appliance.start(environment)

@@ -24,10 +24,12 @@ export function openLedger() {
   const progress = batchProgress(() => performance.now())
   const onStopped = (id: string) => void stopped.push(id)
   let size = 2
+  let atLease = Number.POSITIVE_INFINITY
   const book = ledger({
     metadata,
     workersPerNamespace: null,
     rowsPerPartition: () => size,
+    rowsAtLease: () => atLease,
     onStopped,
     progress,
     now,
@@ -120,6 +122,10 @@ export function openLedger() {
     source,
     draft,
     start,
+    /** From the next lease on. */
+    leaseAtMost(rows: number): void {
+      atLease = rows
+    },
     stopped,
     progress,
     now,

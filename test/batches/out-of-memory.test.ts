@@ -72,11 +72,11 @@ const words = (rows: number) => Array.from({ length: rows }, (_, index) => `text
 test("a MemoryError halves the rows of a call inside the worker, and the code's next batch begins with what sufficed", async () => {
   const run = await source(
     "raises_memory",
-    words(150),
+    words(192),
     counting("raises_memory", "if len(batch) > 20: raise MemoryError()"),
   )
   const first = await run()
-  expect(first.batch).toMatchObject({ status: "COMPLETED", rows_done: 150 })
+  expect(first.batch).toMatchObject({ status: "COMPLETED", rows_done: 192 })
   expect(first).toMatchObject({ deaths: 0, most: 16 })
   expect((await run()).most).toBe(16)
 })
@@ -84,11 +84,11 @@ test("a MemoryError halves the rows of a call inside the worker, and the code's 
 test("a worker that dies of its memory is tried again with half of the rows a call, and that is remembered for the version", async () => {
   const run = await source(
     "dies_of_memory",
-    words(128),
+    words(64),
     counting("dies_of_memory", `if len(batch) > 32:\n    ${indented(holding)}`),
   )
   const first = await run()
-  expect(first.batch).toMatchObject({ status: "COMPLETED", rows_done: 128 })
+  expect(first.batch).toMatchObject({ status: "COMPLETED", rows_done: 64 })
   expect(first.most).toBe(32)
   // One; where it was not told which call it died in, one more for each half.
   expect([1, 3]).toContain(first.deaths)
