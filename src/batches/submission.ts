@@ -287,7 +287,8 @@ export function submission({ now, pluginById }: Deps) {
     const code = runOf(namespace, batch.batch_id, { collection, tier: 0, source: null }, "", batch.created_at)
     const after = unprocessedAfter(tx.read, code, bucketId, batch.membership_filters)
     tx.write.batches.insert(batch)
-    tx.write.batches.selectChanges(batch.batch_id, after)
+    // Who has processed nothing of a bucket takes all of it.
+    if (after > 0 || batch.whole_bucket === 0) tx.write.batches.selectChanges(batch.batch_id, after)
     submitted(tx, namespace, stored(tx, namespace, batch.batch_id), {})
     const nothing = !tx.read.objects.changedBetween(bucketId, after, tx.read.objects.lastChange())
     return { batch: stored(tx, namespace, batch.batch_id), nothing }

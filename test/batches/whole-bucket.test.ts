@@ -1,5 +1,7 @@
 /** Batches over all of a bucket: its objects lie between another's, and some go while the batch waits. */
+import { Database } from "bun:sqlite"
 import { afterAll, beforeAll, expect, test } from "bun:test"
+import { join } from "node:path"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import { published } from "../support/plugins.ts"
@@ -81,4 +83,36 @@ test("each object of the bucket is a row once, by its place, whatever lies betwe
   expect(retried.body.retried_rows).toBe(1)
   const again = await waitForBatch(appliance, ours, batch.batch_id)
   expect([again.rows_failed, again.rows_in]).toEqual([1, ended.rows_in])
+})
+
+test("the first trigger of a collection lists nobody, the next one lists what is new and changed", async () => {
+  const source = await bucket("triggered")
+  const ids: string[] = []
+  for (let at = 0; at < 5; at++) ids.push(await object(source, `text ${at}`))
+  const { body } = await appliance.call("POST", "/v1/collections", {
+    body: {
+      collection_name: "triggered collection",
+      source: { type: "bucket", bucket_ids: [source] },
+      feature_extractor: { feature_extractor_name: "whole", version: "1.0.0" },
+    },
+  })
+  const triggered = async () => {
+    const started = await appliance.call("POST", `/v1/collections/${body.collection_id}/trigger`)
+    const ended = await waitForBatch(appliance, source, started.body.batch_id)
+    using database = new Database(join(appliance.dataDir, "metadata.sqlite"), { readonly: true })
+    const listed = database
+      .query<{ object_id: string }, [string]>("SELECT object_id FROM batch_objects WHERE batch_id = ? ORDER BY ordinal")
+      .all(ended.batch_id)
+    return {
+      rows: [ended.rows_in, ended.rows_done],
+      objects: ended.object_ids,
+      listed: listed.map((row) => row.object_id),
+    }
+  }
+  expect(await triggered()).toEqual({ rows: [5, 5], objects: ids, listed: [] })
+  const changed = { blobs: [{ property: "text", type: "text", data: "another text" }] }
+  await appliance.call("PUT", `/v1/buckets/${source}/objects/${ids[2]}`, { body: changed })
+  const again = [ids[2] ?? "", await object(source, "text 5")]
+  expect(await triggered()).toEqual({ rows: [2, 2], objects: again, listed: again })
+  expect(await triggered()).toEqual({ rows: [0, 0], objects: [], listed: [] })
 })
