@@ -15,6 +15,7 @@ import { insertFirstPass } from "./first-pass.ts"
 import { bytesPerObject } from "./partition-size.ts"
 import { recordProcessed } from "./processed.ts"
 import type { BatchProgress } from "./progress.ts"
+import { type RestsOn, stillHolds } from "./rests-on.ts"
 import type { RowInput } from "./rows.ts"
 import { withAtMost } from "./split.ts"
 import { type BatchState, NEXT, statesBefore } from "./states.ts"
@@ -50,8 +51,7 @@ export interface Commit {
   readonly faults: readonly RowFault[]
   readonly done: number
   readonly skipped: number
-  /** Parts that the commit rests on, with their dead files as they were looked at; undefined was gone. */
-  readonly restsOn?: ReadonlyMap<string, string | null | undefined>
+  readonly restsOn?: RestsOn
 }
 
 /** `stale`: what the commit rests on has changed since it was looked at; `lost`: the lease was. Nothing is written then. */
@@ -273,9 +273,7 @@ export function ledger({
       const { batch_id: batchId, collection_id: collectionId } = partition
       let stopped = false
       const committed = metadata.transact((tx): Committed => {
-        for (const [partId, deadFile] of restsOn ?? []) {
-          if (tx.read.parts.deadFile(partId) !== deadFile) return "stale"
-        }
+        if (restsOn !== undefined && !stillHolds(tx.read, restsOn)) return "stale"
         const counts = { rows_done: done, rows_failed: faults.length, rows_skipped: skipped }
         if (!tx.write.partitions.finish(partition.partition_id, partition.attempt, counts, at)) return "lost"
         if (part !== null) tx.write.parts.insert(part)

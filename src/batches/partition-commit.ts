@@ -4,6 +4,7 @@
  */
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
+import { setImmediate as nextTurn } from "node:timers/promises"
 import { partRef } from "../collections/versions.ts"
 import type { Documents } from "../documents/process.ts"
 import { newId } from "../identifiers.ts"
@@ -19,6 +20,9 @@ import { type RowInput, rowInputs, type WrittenRows } from "./rows.ts"
 
 /** Outputs per input row that a plugin may emit on average over a partition (chunking). */
 const OUTPUTS_PER_ROW = 1000
+
+/** Looked up in one turn of the event loop: some milliseconds. */
+const OBJECTS_PER_TURN = 2_000
 
 interface Deps {
   metadata: Pick<Metadata, "read">
@@ -161,9 +165,12 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
       if (await isOutdated(context, rows)) return false
       for (;;) {
         const chain = await lookAtSources(metadata.read, dataDir, partition, rows)
-        const superseded = await findSuperseded(context, partition, rows, settled, chain)
-        // A source that died since the row was written has been done again: what was made of it before is not kept.
-        const stale = chain === null ? 0 : countWithout(chain.staleRows, failedRows)
+        const objects = await lookAtObjects(context, rows)
+        // A source that died since the row was written has been done again, an object that was deleted does not come back: what was
+        // made of it before is not kept.
+        const staleRows = chain?.staleRows ?? objects.goneRows
+        const superseded = await findSuperseded(context, partition, rows, settled, { chain, staleRows })
+        const stale = countWithout(staleRows, failedRows)
         const committed = ledger.commit(partition, {
           code: context.run,
           part,
@@ -171,11 +178,29 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
           faults,
           done: done - stale,
           skipped: rows.skipped + stale,
-          ...(chain === null ? {} : { restsOn: chain.deadFiles }),
+          restsOn: { parts: chain?.deadFiles ?? new Map(), bucket: objects.bucket },
         })
         if (committed !== "stale") return true
       }
     })
+  }
+
+  /** Which rows' objects were deleted since they were read. Asked only where some of their bucket were. */
+  async function lookAtObjects({ batch }: PartitionRun, { readAfter, objectIds }: WrittenRows) {
+    if (readAfter === null) return { bucket: null, goneRows: [] }
+    const { bucket_id } = batch
+    const removals = metadata.read.buckets.removals(bucket_id)
+    const bucket = { bucket_id, removals }
+    if (removals === readAfter.removals) return { bucket, goneRows: [] }
+    const objects = [...(await objectIds(null))]
+    const goneRows: number[] = []
+    for (let at = 0; at < objects.length; at += OBJECTS_PER_TURN) {
+      const some = objects.slice(at, at + OBJECTS_PER_TURN)
+      const gone = new Set(metadata.read.objects.gone(some.map(([, objectId]) => objectId)))
+      goneRows.push(...some.flatMap(([row, objectId]) => (gone.has(objectId) ? [row] : [])))
+      await nextTurn()
+    }
+    return { bucket, goneRows }
   }
 
   /** A newer run of the same plugin over an object or document replaces what older batches made of it. */
@@ -184,18 +209,20 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     partition: PartitionRow,
     rows: WrittenRows,
     { part, failedRows }: Settled,
-    chain: SourcesNow | null,
+    { chain, staleRows }: { readonly chain: SourcesNow | null; readonly staleRows: readonly number[] },
   ) {
     const older = metadata.read.parts
       .ofCollection(run.collection_id)
       .filter((other) => other.batch_id !== run.batch_id && other.plugin_id === run.plugin_id)
     const ref = (row: Parameters<typeof partRef>[1]) => partRef(dataDir, row)
-    if (older.length === 0 && (chain === null || chain.staleRows.length === 0)) return []
+    if (older.length === 0 && staleRows.length === 0) return []
     const source: RunSource | null = run.source === null ? null : JSON.parse(run.source)
     const found = await documents.findSuperseded({
       parts: older.map(ref),
       lineage: rows.lineage,
       failed_rows: [...failedRows],
+      stale_rows: [...staleRows],
+      own: part === null ? null : ref(part),
       ...(chain === null || source === null
         ? {}
         : {
@@ -203,11 +230,9 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
               sources: chain.sources.map((row) => ({ part: ref(row), first_ordinal: row.first_ordinal })),
               first_ordinal: partition.first_ordinal,
               end_ordinal: partition.end_ordinal,
-              stale_rows: [...chain.staleRows],
               living: metadata.read.collections
                 .sources(run.collection_id)
                 .flatMap((id) => metadata.read.parts.ofCollection(id).map(ref)),
-              own: part === null ? null : ref(part),
             },
           }),
     })

@@ -47,8 +47,11 @@ export interface WrittenRows {
     readonly document_id?: string
     readonly message: string
   }[]
-  /** What was there before the first object was read: the newest change and the newest part; null for documents. */
-  readonly readAfter: { readonly change: number; readonly part: number } | null
+  /**
+   * What was there before the first object was read: the newest change, the newest part, and how many objects of the bucket had
+   * been deleted; null for documents.
+   */
+  readonly readAfter: { readonly change: number; readonly part: number; readonly removals: number } | null
 }
 
 /** Writes the rows of `objects` objects into `directory` (created), memory bounded by the slice that is in flight. */
@@ -64,7 +67,11 @@ export async function writeRows(
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const input = join(directory, "input.jsonl")
   const lineage = join(directory, "lineage.tsv")
-  const readAfter = { change: read.objects.lastChange(), part: read.parts.lastSeq() }
+  const readAfter = {
+    change: read.objects.lastChange(),
+    part: read.parts.lastSeq(),
+    removals: read.buckets.removals(range.bucket_id),
+  }
   await using inputFile = await open(input, "wx", 0o600)
   await using lineageFile = await open(lineage, "wx", 0o600)
   const slice = takesAll(plan) ? wholeSlice(read) : lookedAtSlice(read, plan)

@@ -273,7 +273,7 @@ export function objects({ metadata, blobs, files, quotas, signUrl, startBatch, n
         const row = findObject(tx.read, bucketId, objectId)
         const hashes = tx.read.objects.files(objectId)
         tx.write.objects.remove(bucketId, objectId)
-        tx.write.buckets.count(bucketId, -1, -row.size_bytes, null)
+        tx.write.buckets.countRemoved(bucketId, row.size_bytes)
         return hashes
       })
       files.release(namespace, bucketId, released)

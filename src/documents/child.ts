@@ -82,7 +82,8 @@ function requestHandler(): (payload: Uint8Array) => Promise<string> {
       case "find_superseded": {
         guard(message.lineage)
         guardParts(message.parts, guard)
-        const { sources = [], living = [], own = null } = message.chain ?? {}
+        const { own = null } = message
+        const { sources = [], living = [] } = message.chain ?? {}
         guardParts([...sources.map(({ part }) => part), ...living, ...(own === null ? [] : [own])], guard)
         const parts = await findSuperseded(database, message, settings.write_deadline_ms)
         return JSON.stringify({ type: "superseded", parts })

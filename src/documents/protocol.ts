@@ -90,18 +90,18 @@ const FindSuperseded = z.object({
   parts: z.array(PartRef),
   lineage: Path,
   failed_rows: Rows.optional(),
+  /** Rows whose object or document has gone since they were written. */
+  stale_rows: Rows.optional(),
+  /** The part that the rows became; null when they became none. */
+  own: PartRef.nullable().optional(),
   /** Of a run over documents. */
   chain: z
     .object({
       /** What the rows came from, as it is now; what is gone is left out. */
       sources: z.array(SourcePart),
       ...range,
-      /** Rows whose document has died since they were written. */
-      stale_rows: Rows,
       /** All that the source collections hold now. */
       living: z.array(PartRef),
-      /** The part that the rows became; null when they became none. */
-      own: PartRef.nullable(),
     })
     .optional(),
 })

@@ -18,15 +18,15 @@ type Chain = NonNullable<FindSupersededRequest["chain"]>
  * caller names the new files; a file that is never named is left over.
  *
  * Of objects: whatever an object that was done again has there. Of documents: whatever was made of one that was done
- * again, and, of the same root objects, whatever was made of a document that lives no more. Outputs of stale rows are
- * dead in the rows' own part, which is answered with the others.
+ * again, and, of the same root objects, whatever was made of a document that lives no more. A stale row counts as not done
+ * again, and its outputs are dead in the rows' own part, which is answered with the others.
  */
 export async function findSuperseded(
   database: Database,
-  { parts, lineage, failed_rows, chain }: FindSupersededRequest,
+  { parts, lineage, failed_rows = [], stale_rows = [], own: ownPart = null, chain }: FindSupersededRequest,
   deadlineMs: number,
 ): Promise<SupersededPart[]> {
-  const own = chain?.stale_rows.length === 0 ? null : (chain?.own ?? null)
+  const own = stale_rows.length === 0 ? null : ownPart
   if (parts.length === 0 && own === null) return []
   return database.session(deadlineMs, async (session) => {
     const drop = () =>
@@ -34,14 +34,14 @@ export async function findSuperseded(
         "DROP TABLE IF EXISTS temp.lineage; DROP TABLE IF EXISTS temp.failed; DROP TABLE IF EXISTS temp.made",
       )
     await drop()
-    await loadLineage(session, lineage, failed_rows ?? [], Number.POSITIVE_INFINITY)
+    await loadLineage(session, lineage, [...failed_rows, ...stale_rows], Number.POSITIVE_INFINITY)
     const hits =
       parts.length === 0
         ? []
         : chain === undefined
           ? await ofObjects(session, parts)
           : await ofDocuments(session, parts, chain)
-    const stale = own === null || chain === undefined ? [] : await ofRows(session, own, chain.stale_rows)
+    const stale = own === null ? [] : await ofRows(session, own, stale_rows)
     await drop()
     return [...(await writeAll(parts, hits)), ...(own === null ? [] : await writeAll([own], stale))]
   })
@@ -70,12 +70,9 @@ async function ofDocuments(session: Session, parts: readonly PartRef[], chain: C
      WHERE object_id IN (${objects})`,
     parameters,
   )
-  const again = new Parameters()
-  const done = `SELECT source_document_id FROM lineage
-    WHERE "row" NOT IN (SELECT "row" FROM failed) AND "row" NOT IN (SELECT unnest(${again.numbers(chain.stale_rows)}))`
+  const done = 'SELECT source_document_id FROM lineage WHERE "row" NOT IN (SELECT "row" FROM failed)'
   const replaced = await session.rows<Hit>(
     `DELETE FROM made WHERE source_document_id IN (${done}) RETURNING part, position`,
-    again,
   )
   return [...replaced, ...(await orphans(session, chain.living))]
 }

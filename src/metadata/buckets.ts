@@ -44,6 +44,7 @@ export function bucketReader(db: Db) {
     `SELECT ${COLUMNS} FROM buckets WHERE namespace_id = ? AND deleted_at IS NULL ORDER BY created_at, bucket_id`,
   )
   const place = db.prepare<[string], BucketPlace>(`${PLACE} WHERE b.bucket_id = ?`)
+  const removals = db.prepare<[string], { removals: number }>("SELECT removals FROM buckets WHERE bucket_id = ?")
   const removed = db.prepare<[], BucketPlace>(
     `${PLACE} WHERE coalesce(b.deleted_at, n.deleted_at) IS NOT NULL AND b.swept_at IS NULL`,
   )
@@ -53,6 +54,8 @@ export function bucketReader(db: Db) {
     list: (namespaceId: string) => list.all(namespaceId),
     /** Removed buckets too; `deleted_at` is also set when the bucket's namespace was removed. */
     place: (bucketId: string) => place.get(bucketId),
+    /** How many of its objects were deleted one by one. */
+    removals: (bucketId: string) => removals.get(bucketId)?.removals ?? 0,
     /** Deleted ones, and those of deleted namespaces, that still wait to be swept. */
     removed: () => removed.all(),
   }
@@ -73,6 +76,10 @@ export function bucketWriter(db: Db) {
        last_upload_at = coalesce(?, last_upload_at)
      WHERE bucket_id = ?`,
   )
+  const countRemoved = db.prepare<[number, string]>(
+    `UPDATE buckets SET object_count = object_count - 1, total_size_bytes = total_size_bytes - ?, removals = removals + 1
+     WHERE bucket_id = ?`,
+  )
   const remove = db.prepare<[string, string | null, string]>(
     "UPDATE buckets SET deleted_at = ?, removal_task_id = ? WHERE bucket_id = ? AND deleted_at IS NULL",
   )
@@ -87,6 +94,8 @@ export function bucketWriter(db: Db) {
     /** Moves the counts by what this transaction adds or removes; `uploadedAt` null leaves `last_upload_at`. */
     count: (bucketId: string, objects: number, bytes: number, uploadedAt: string | null) =>
       void count.run(objects, bytes, uploadedAt, bucketId),
+    /** One object of so many bytes was deleted. */
+    countRemoved: (bucketId: string, bytes: number) => void countRemoved.run(bytes, bucketId),
     /** False when another request removed it first. */
     remove: (bucketId: string, at: string, taskId: string | null) => remove.run(at, taskId, bucketId).changes === 1,
     /** Its objects, uploads and files are gone. The row stays as long as batches and collections name it. */

@@ -12,6 +12,7 @@ import chains from "./migrations/0010_chains.sql" with { type: "text" }
 import changesOfObjects from "./migrations/0011_changes_of_objects.sql" with { type: "text" }
 import wholeBucket from "./migrations/0013_whole_bucket.sql" with { type: "text" }
 import columnsOfBlobs from "./migrations/0014_columns_of_blobs.sql" with { type: "text" }
+import removalsOfObjects from "./migrations/0015_removals_of_objects.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
 export const MIGRATIONS: readonly string[] = [
@@ -28,6 +29,7 @@ export const MIGRATIONS: readonly string[] = [
   changesOfObjects,
   wholeBucket,
   columnsOfBlobs,
+  removalsOfObjects,
 ]
 
 /** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */

@@ -93,6 +93,10 @@ export function objectReader(db: Db) {
     `SELECT j.value AS object_id FROM json_each(?) AS j
      WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = j.value AND o.bucket_id = ?) LIMIT 100`,
   )
+  const gone = db.prepare<[string], { object_id: string }>(
+    `SELECT j.value AS object_id FROM json_each(?) AS j
+     WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = j.value)`,
+  )
   const present = db.prepare<[string, string], { object_id: string }>(
     `SELECT o.object_id FROM json_each(?) AS j JOIN objects o ON o.object_id = j.value AND o.bucket_id = ? ORDER BY j.id`,
   )
@@ -112,6 +116,9 @@ export function objectReader(db: Db) {
     /** Of these ids, up to 100 that are no objects of the bucket. */
     unknown: (bucketId: string, objectIds: readonly string[]) =>
       unknown.all(JSON.stringify(objectIds), bucketId).map((row) => row.object_id),
+
+    /** Of objects that were there, those that are deleted. */
+    gone: (objectIds: readonly string[]) => gone.all(JSON.stringify(objectIds)).map((row) => row.object_id),
 
     /** Of these ids, those that are objects of the bucket, in the order given. */
     present: (bucketId: string, objectIds: readonly string[]) =>

@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { readdirSync, statSync } from "node:fs"
-import { join } from "node:path"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import {
@@ -9,6 +7,7 @@ import {
   collectionOf,
   publishEcho,
   rewrite,
+  rowsAreRead,
   said,
   startTrigger,
   trigger,
@@ -191,7 +190,7 @@ describe("an object that changes while a batch runs", () => {
     const { bucket, ids } = await bucketOf(appliance, ["slow a", ...held(20)])
     const collection = await collectionOf(appliance, bucket, "naps")
     const batch = await startTrigger(appliance, collection)
-    await isRead(batch)
+    await rowsAreRead(appliance)
     await rewrite(appliance, bucket, ids[3], "changed")
     expect((await waitForBatch(appliance, bucket, batch)).rows_done).toBe(21)
     const next = await trigger(appliance, bucket, collection)
@@ -204,7 +203,7 @@ describe("an object that changes while a batch runs", () => {
     const { bucket, ids } = await bucketOf(appliance, ["slow old", "other"])
     const collection = await collectionOf(appliance, bucket, "dawdles")
     const slow = await startTrigger(appliance, collection)
-    await isRead(slow)
+    await rowsAreRead(appliance)
     await rewrite(appliance, bucket, ids[0], "newest")
     expect((await trigger(appliance, bucket, collection)).object_count).toBe(1)
     expect(await said(appliance, collection)).toEqual(["newest"])
@@ -212,15 +211,4 @@ describe("an object that changes while a batch runs", () => {
     expect(appliance.log()).toContain("partition_read_anew")
     expect(await said(appliance, collection)).toEqual(["newest", "other"])
   })
-
-  /** Until the rows of its only partition are written for the worker. */
-  const isRead = (batch: string) =>
-    eventually(async () => {
-      const spool = join(appliance.dataDir, "spool")
-      const lineages = readdirSync(spool)
-        .filter((name) => /^\d+-\d+$/.test(name))
-        .map((name) => join(spool, name, "lineage.tsv"))
-      const written = lineages.some((file) => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0)
-      return written ? batch : null
-    })
 })

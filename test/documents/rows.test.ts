@@ -206,9 +206,7 @@ test("what was made of documents is replaced with them, dies with them, and is b
       sources: [{ part: now, first_ordinal: 0 }],
       first_ordinal: 0,
       end_ordinal: 3,
-      stale_rows: [],
       living: [now],
-      own: null,
     },
   }
   const living = async (found: { part_id: string; dead_file: string }[], part: PartRef) =>
@@ -227,7 +225,9 @@ test("what was made of documents is replaced with them, dies with them, and is b
   const stale = await t.documents.findSuperseded({
     parts: [old],
     lineage: fresh.lineage,
-    chain: { ...request.chain, end_ordinal: 4, stale_rows: [0, 3], own: fresh.part },
+    stale_rows: [0, 3],
+    own: fresh.part,
+    chain: { ...request.chain, end_ordinal: 4 },
   })
   expect(await living(stale, fresh.part)).toEqual(["x", "y"])
   // What was made of the stale rows before is another run's to replace.

@@ -1,5 +1,7 @@
 /** Buckets, collections and what is asked of them, as the tests of incremental runs and of versions need them. */
-import type { TestAppliance } from "./appliance.ts"
+import { readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { eventually, type TestAppliance } from "./appliance.ts"
 import { waitForBatch } from "./batch.ts"
 import { published } from "./plugins.ts"
 
@@ -68,6 +70,17 @@ export async function startTrigger(appliance: TestAppliance, collection: string,
   const answer = await appliance.call("POST", `/v1/collections/${collection}/trigger`, { body })
   if (answer.status !== 202) throw new Error(answer.text)
   return answer.body.batch_id
+}
+
+/** Until the rows of a partition are written for its worker. */
+export async function rowsAreRead({ dataDir }: TestAppliance): Promise<void> {
+  await eventually(async () => {
+    const spool = join(dataDir, "spool")
+    const lineages = readdirSync(spool)
+      .filter((name) => /^\d+-\d+$/.test(name))
+      .map((name) => join(spool, name, "lineage.tsv"))
+    return lineages.some((file) => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0)
+  })
 }
 
 /** The batch at its end. */

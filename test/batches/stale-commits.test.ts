@@ -1,5 +1,6 @@
+/** A commit rests on what was looked at before it: the ledger asks again in its transaction. */
 import { expect, test } from "bun:test"
-import { openLedger } from "./ledger-support.ts"
+import { leased, openLedger } from "./ledger-support.ts"
 
 test("a commit over a part whose dead documents changed since it was looked at writes nothing, and may be tried again", () => {
   using opened = openLedger()
@@ -26,8 +27,16 @@ test("a commit over a part whose dead documents changed since it was looked at w
   if (partition === null) throw new Error("nothing to lease")
   const [run] = metadata.read.batches.runs(batchId)
   if (run === undefined) throw new Error("no run")
-  const commit = (restsOn: ReadonlyMap<string, string | null | undefined>) =>
-    ledger.commit(partition, { code: run, part: null, superseded: [], faults: [], done: 4, skipped: 0, restsOn })
+  const commit = (parts: ReadonlyMap<string, string | null | undefined>) =>
+    ledger.commit(partition, {
+      code: run,
+      part: null,
+      superseded: [],
+      faults: [],
+      done: 4,
+      skipped: 0,
+      restsOn: { parts, bucket: null },
+    })
   metadata.transact((tx) => tx.write.parts.supersede("part_1", "documents/part_1.a.dead", 1))
   expect(commit(new Map([["part_1", null]]))).toBe("stale")
   expect(metadata.read.batches.run(batchId, collectionId)).toMatchObject({ rows_done: 0, finished_at: null })
@@ -37,4 +46,29 @@ test("a commit over a part whose dead documents changed since it was looked at w
   expect(commit(new Map([["part_1", undefined]]))).toBe("committed")
   expect(opened.row(batchId).status).toBe("COMPLETED")
   expect(commit(new Map())).toBe("lost")
+})
+
+test("a commit over objects of which some were deleted since it was looked at writes nothing, and may be tried again", () => {
+  using opened = openLedger()
+  const { ledger, metadata } = opened
+  const bucketId = opened.source()
+  const batchId = opened.start(bucketId, 4, 4)
+  const partition = leased(ledger.lease())
+  const [run] = metadata.read.batches.runs(batchId)
+  if (run === undefined) throw new Error("no run")
+  const commit = (removals: number) =>
+    ledger.commit(partition, {
+      code: run,
+      part: null,
+      superseded: [],
+      faults: [],
+      done: 3,
+      skipped: 1,
+      restsOn: { parts: new Map(), bucket: { bucket_id: bucketId, removals } },
+    })
+  metadata.transact((tx) => tx.write.buckets.countRemoved(bucketId, 10))
+  expect(commit(0)).toBe("stale")
+  expect(opened.counts(batchId)).toEqual([4, 0, 0, 0])
+  expect(commit(1)).toBe("committed")
+  expect(opened.counts(batchId)).toEqual([4, 3, 0, 1])
 })
