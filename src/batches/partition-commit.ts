@@ -190,17 +190,20 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     if (readAfter === null) return { bucket: null, goneRows: [] }
     const { bucket_id } = batch
     const removals = metadata.read.buckets.removals(bucket_id)
-    const bucket = { bucket_id, removals }
-    if (removals === readAfter.removals) return { bucket, goneRows: [] }
+    if (removals === readAfter.removals) return { bucket: { bucket_id, removals, there: null }, goneRows: [] }
     const objects = [...(await objectIds(null))]
     const goneRows: number[] = []
+    const there: string[] = []
     for (let at = 0; at < objects.length; at += OBJECTS_PER_TURN) {
       const some = objects.slice(at, at + OBJECTS_PER_TURN)
       const gone = new Set(metadata.read.objects.gone(some.map(([, objectId]) => objectId)))
-      goneRows.push(...some.flatMap(([row, objectId]) => (gone.has(objectId) ? [row] : [])))
+      for (const [row, objectId] of some) {
+        if (gone.has(objectId)) goneRows.push(row)
+        else there.push(objectId)
+      }
       await nextTurn()
     }
-    return { bucket, goneRows }
+    return { bucket: { bucket_id, removals, there }, goneRows }
   }
 
   /** A newer run of the same plugin over an object or document replaces what older batches made of it. */

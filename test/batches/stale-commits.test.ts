@@ -1,5 +1,8 @@
 /** A commit rests on what was looked at before it: the ledger asks again in its transaction. */
+
 import { expect, test } from "bun:test"
+import type { Transaction } from "../../src/metadata/open.ts"
+import { blobColumns } from "../../src/metadata/stored-blobs.ts"
 import { leased, openLedger } from "./ledger-support.ts"
 
 test("a commit over a part whose dead documents changed since it was looked at writes nothing, and may be tried again", () => {
@@ -56,7 +59,7 @@ test("a commit over objects of which some were deleted since it was looked at wr
   const partition = leased(ledger.lease())
   const [run] = metadata.read.batches.runs(batchId)
   if (run === undefined) throw new Error("no run")
-  const commit = (removals: number) =>
+  const commit = (removals: number, there: string[] | null) =>
     ledger.commit(partition, {
       code: run,
       part: null,
@@ -64,11 +67,49 @@ test("a commit over objects of which some were deleted since it was looked at wr
       faults: [],
       done: 3,
       skipped: 1,
-      restsOn: { parts: new Map(), bucket: { bucket_id: bucketId, removals } },
+      restsOn: { parts: new Map(), bucket: { bucket_id: bucketId, removals, there } },
     })
   metadata.transact((tx) => tx.write.buckets.countRemoved(bucketId, 10))
-  expect(commit(0)).toBe("stale")
+  expect(commit(0, null)).toBe("stale")
+  expect(commit(0, ["obj_gone"])).toBe("stale")
   expect(opened.counts(batchId)).toEqual([4, 0, 0, 0])
-  expect(commit(1)).toBe("committed")
+  expect(commit(1, null)).toBe("committed")
   expect(opened.counts(batchId)).toEqual([4, 3, 0, 1])
 })
+
+test("a commit whose own objects are there is not put off by others that are deleted all the time", () => {
+  using opened = openLedger()
+  const { ledger, metadata } = opened
+  const bucketId = opened.source()
+  const batchId = opened.start(bucketId, 4, 4)
+  const partition = leased(ledger.lease())
+  const [run] = metadata.read.batches.runs(batchId)
+  if (run === undefined) throw new Error("no run")
+  metadata.transact((tx) => tx.write.buckets.countRemoved(bucketId, 10))
+  const there = ["obj_1", "obj_2"]
+  metadata.transact((tx) => {
+    for (const object_id of there) tx.write.objects.insert(plainObject(object_id, bucketId), [])
+  })
+  const restsOn = { parts: new Map(), bucket: { bucket_id: bucketId, removals: 0, there } }
+  expect(
+    ledger.commit(partition, { code: run, part: null, superseded: [], faults: [], done: 4, skipped: 0, restsOn }),
+  ).toBe("committed")
+})
+
+function plainObject(object_id: string, bucket_id: string): Parameters<Transaction["write"]["objects"]["insert"]>[0] {
+  const at = "2026-01-01T00:00:00.000Z"
+  return {
+    object_id,
+    bucket_id,
+    key_prefix: null,
+    fields: "{}",
+    ...blobColumns([]),
+    unique_value: null,
+    content_hash: null,
+    size_bytes: 0,
+    status: "DRAFT",
+    error: null,
+    created_at: at,
+    updated_at: at,
+  }
+}
