@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
-import { documentIds, waitForBatch } from "../support/batch.ts"
+import { documentIds, TERMINAL, waitForBatch } from "../support/batch.ts"
+import { collectionOf } from "../support/collections.ts"
 import { published, textPlugin, upload } from "../support/plugins.ts"
+import { batchOnce, trigger, words } from "./support.ts"
 
 let appliance: TestAppliance
 let count = 0
@@ -27,32 +29,17 @@ async function bucketWith(texts: readonly string[], fields: Record<string, unkno
   return body.bucket_id
 }
 
-async function collectionOver(bucket: string, name: string, extractor: Record<string, unknown> = {}): Promise<string> {
-  const { status, body, text } = await appliance.call("POST", "/v1/collections", {
-    body: {
-      collection_name: `collection_${++count}`,
-      source: { type: "bucket", bucket_ids: [bucket] },
-      feature_extractor: { feature_extractor_name: name, version: "1.0.0", ...extractor },
-    },
-  })
-  if (status !== 200) throw new Error(text)
-  return body.collection_id
-}
+const collectionOver = (bucket: string, name: string, extractor: Record<string, unknown> = {}) =>
+  collectionOf(appliance, bucket, name, extractor)
 
 async function runBatch(bucket: string, collection: string) {
-  const started = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, {
-    body: { collection_ids: [collection] },
-  })
-  if (started.status !== 200) throw new Error(started.text)
-  return waitForBatch(appliance, bucket, started.body.batch_id)
+  return batchOnce(appliance, await trigger(appliance, bucket, collection), ({ status }) => TERMINAL.includes(status))
 }
 
 function counts(batch: { rows_in: number; rows_done: number; rows_failed: number; rows_skipped: number }) {
   expect(batch.rows_in).toBe(batch.rows_done + batch.rows_failed + batch.rows_skipped)
   return [batch.rows_in, batch.rows_done, batch.rows_failed, batch.rows_skipped]
 }
-
-const words = (rows: number) => Array.from({ length: rows }, (_, index) => `text number ${index}`)
 
 describe("a batch that goes well", () => {
   test("gives one document per object, with features at the root and vectors on request", async () => {

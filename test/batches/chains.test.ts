@@ -1,98 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { eventually, startTestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import { published, textPlugin, upload } from "../support/plugins.ts"
-
-/** One output for every word of a text, with its place. */
-const CHUNKER = `rows = [
-    {**row, "chunk": word, "place": place}
-    for row in batch.to_dict("records")
-    for place, word in enumerate((row["text"] or "").split())
-]
-if any(row["chunk"] == "unchunkable" for row in rows):
-    raise ValueError("a text that cannot be chunked")
-out = pd.DataFrame(rows)
-out["chunker_embedding"] = [[float(len(row["chunk"]))] * 4 for row in rows]
-return out`
-
-const MEASURE = `if "unmeasurable" in batch["text"].tolist():
-    raise ValueError("a chunk that cannot be measured")
-batch["measure_embedding"] = [[float(len(t))] * 4 for t in batch["text"].tolist()]
-batch["letters"] = [len(t) for t in batch["text"].tolist()]
-batch["same"] = [d == t for d, t in zip(batch["data"].tolist(), batch["text"].tolist())]
-return batch`
-
-interface Site {
-  readonly appliance: TestAppliance
-  bucket(texts: readonly string[]): Promise<string>
-  over(source: Record<string, unknown>, extractor: Record<string, unknown>): Promise<string>
-  run(bucket: string, body?: Record<string, unknown>): Promise<Batch>
-  // biome-ignore lint/suspicious/noExplicitAny: documents have whatever fields their plugin made
-  documents(collection: string, body?: Record<string, unknown>): Promise<any[]>
-}
-// biome-ignore lint/suspicious/noExplicitAny: a test reads what the wire says and asserts on it
-type Batch = any
-
-let count = 0
-
-function site(appliance: TestAppliance): Site {
-  return {
-    appliance,
-    async bucket(texts) {
-      const { body } = await appliance.call("POST", "/v1/buckets", {
-        body: { bucket_name: `bucket_${++count}`, bucket_schema: { properties: { text: { type: "text" } } } },
-      })
-      for (let at = 0; at < texts.length; at += 100) {
-        const objects = texts.slice(at, at + 100).map((text) => ({ text, blobs: [] }))
-        const loaded = await appliance.call("POST", `/v1/buckets/${body.bucket_id}/objects/batch`, {
-          body: { objects },
-        })
-        if (loaded.body.succeeded_count !== objects.length) throw new Error(loaded.text)
-      }
-      return body.bucket_id
-    },
-    async over(source, extractor) {
-      const created = await appliance.call("POST", "/v1/collections", {
-        body: {
-          collection_name: `collection_${++count}`,
-          source,
-          feature_extractor: { version: "1.0.0", ...extractor },
-        },
-      })
-      if (created.status !== 200) throw new Error(created.text)
-      return created.body.collection_id
-    },
-    async run(bucket, body = {}) {
-      const started = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, { body })
-      if (started.status !== 200) throw new Error(started.text)
-      return waitForBatch(appliance, bucket, started.body.batch_id)
-    },
-    async documents(collection, body = {}) {
-      const listed = await appliance.call("POST", `/v1/collections/${collection}/documents/list`, {
-        body: { limit: 1000, ...body },
-      })
-      if (listed.status !== 200) throw new Error(listed.text)
-      return listed.body.results
-    },
-  }
-}
-
-const chunks = { feature_extractor_name: "chunker", include_all_source_fields: true }
-const perChunk = { feature_extractor_name: "measure", input_mappings: { text: "chunk" } }
-const of = (collection: string) => ({ type: "collection", collection_id: collection })
-const inBucket = (bucket: string) => ({ type: "bucket", bucket_ids: [bucket] })
-
-async function publishBoth(appliance: TestAppliance): Promise<void> {
-  await published(appliance, { name: "chunker", call: CHUNKER })
-  await published(appliance, { name: "measure", call: MEASURE })
-}
-
-function counts(part: Batch) {
-  expect(part.rows_in).toBe(part.rows_done + part.rows_failed + part.rows_skipped)
-  return [part.rows_in, part.rows_done, part.rows_failed, part.rows_skipped]
-}
-
-const jobs = (batch: Batch) => batch.tier_tasks.map((tier: Batch) => counts(tier.extractor_jobs[0]))
+import {
+  type Batch,
+  CHUNKER,
+  chunks,
+  counts,
+  inBucket,
+  jobs,
+  MEASURE,
+  of,
+  perChunk,
+  publishBoth,
+  type Site,
+  site,
+} from "./chains-support.ts"
 
 describe("a chain of collections", () => {
   let s: Site
@@ -274,82 +197,6 @@ describe("a chain of collections", () => {
     expect(foreign.status).toBe(400)
   })
 
-  test("goes on with what there is when rows fail above, and stops visibly when the run above fails", async () => {
-    const bucket = await s.bucket(["one two", "un unmeasurable", "unchunkable"])
-    const first = await s.over(inBucket(bucket), chunks)
-    const second = await s.over(of(first), perChunk)
-    const batch = await s.run(bucket)
-    expect(batch.status).toBe("COMPLETED_WITH_ERRORS")
-    expect(jobs(batch)).toEqual([
-      [3, 2, 1, 0],
-      [4, 3, 1, 0],
-    ])
-    const failed = await s.appliance.call(
-      "GET",
-      `/v1/buckets/${bucket}/batches/${batch.batch_id}/failed-documents?tier_num=1`,
-    )
-    const [culprit] = await s.documents(first, { filters: { chunk: "unmeasurable" } })
-    expect(failed.body.failed_documents).toEqual([
-      expect.objectContaining({
-        collection_id: second,
-        object_id: culprit.root_object_id,
-        source_document_id: culprit.document_id,
-      }),
-    ])
-    const hopeless = await s.bucket(["unchunkable"])
-    const top = await s.over(inBucket(hopeless), chunks)
-    const below = await s.over(of(top), perChunk)
-    const lowest = await s.over(of(below), perChunk)
-    const stopped = await s.run(hopeless)
-    expect(stopped).toMatchObject({ status: "FAILED", error: expect.stringContaining("cannot be chunked") })
-    expect(stopped.tier_tasks.map((tier: Batch) => [tier.status, tier.errors[0]?.error_type])).toEqual([
-      ["FAILED", undefined],
-      ["FAILED", "dependency"],
-      ["FAILED", "dependency"],
-    ])
-    expect(stopped.tier_tasks[2].errors[0].message).toContain(below)
-    expect(await s.documents(lowest)).toEqual([])
-  })
-
-  test("takes what a retry above makes, after what it has, and retries its own rows beside", async () => {
-    const bucket = await s.bucket(["one two", "unchunkable row", "un unmeasurable"])
-    const first = await s.over(inBucket(bucket), chunks)
-    const second = await s.over(of(first), { ...perChunk, field_passthrough: ["chunk"] })
-    const third = await s.over(of(second), { ...perChunk, field_passthrough: ["chunk"] })
-    const before = await s.run(bucket)
-    expect(jobs(before)).toEqual([
-      [3, 2, 1, 0],
-      [4, 3, 1, 0],
-      [3, 3, 0, 0],
-    ])
-    const fixed = (call: string) => call.replace(/^if .*:\n {4}raise .*\n/m, "")
-    await published(s.appliance, { name: "chunker", version: "1.1.0", call: fixed(CHUNKER) })
-    await published(s.appliance, { name: "measure", version: "1.1.0", call: fixed(MEASURE) })
-    for (const collection of [first, second, third]) {
-      const moved = await s.appliance.call("PATCH", `/v1/collections/${collection}`, {
-        body: { feature_extractor: { version: "1.1.0" } },
-      })
-      if (moved.status !== 200) throw new Error(moved.text)
-    }
-    const retried = await s.appliance.call("POST", `/v1/buckets/${bucket}/batches/${before.batch_id}/retry`, {
-      body: { retry_mode: "all" },
-    })
-    expect(retried.body).toMatchObject({ retried_rows: 2, status: "IN_PROGRESS" })
-    const batch = await waitForBatch(s.appliance, bucket, before.batch_id)
-    expect(batch.status).toBe("COMPLETED")
-    expect(jobs(batch)).toEqual([
-      [3, 3, 0, 0],
-      [6, 6, 0, 0],
-      [6, 6, 0, 0],
-    ])
-    const words = (await s.documents(third)).map((document) => document.chunk).sort()
-    expect(words).toEqual(["one", "row", "two", "un", "unchunkable", "unmeasurable"])
-    const tasks = await Promise.all(
-      batch.tier_tasks.map((tier: Batch) => s.appliance.call("GET", `/v1/tasks/${tier.task_id}`)),
-    )
-    expect(tasks.map((task) => task.body.status)).toEqual(["COMPLETED", "COMPLETED", "COMPLETED"])
-  })
-
   test("gives a vector to the input that names it, and files of the root object as they are", async () => {
     const files = textPlugin({
       name: "reader",
@@ -369,7 +216,7 @@ return batch`,
     if (reader.status !== 200) throw new Error(reader.text)
     const created = await s.appliance.call("POST", "/v1/buckets", {
       body: {
-        bucket_name: `bucket_${++count}`,
+        bucket_name: `bucket_${crypto.randomUUID()}`,
         bucket_schema: { properties: { text: { type: "text" }, file: { type: "image" } } },
       },
     })
@@ -401,49 +248,6 @@ return batch`,
       expect([document.mime, document.size]).toEqual(["image/png", 70])
       expect(document.source_blobs).toHaveLength(1)
     }
-  })
-
-  test("is refused over nothing, over itself, too deep, and without what it reads", async () => {
-    const bucket = await s.bucket(["one"])
-    const create = (name: string, source: Record<string, unknown>) =>
-      s.appliance.call("POST", "/v1/collections", {
-        body: { collection_name: name, source, feature_extractor: { ...perChunk, version: "1.0.0" } },
-      })
-    expect((await create("unknown_source", of("col_unknown"))).status).toBe(404)
-    const itself = await create("itself_source", of("itself_source"))
-    expect(itself.status).toBe(422)
-    expect(itself.body.error.message).toContain("would read itself")
-    let last = await s.over(inBucket(bucket), chunks)
-    const [top] = [last]
-    for (let tier = 1; tier < 16; tier++) last = await s.over(of(last), perChunk)
-    const deeper = await create("one_too_deep", of(last))
-    expect(deeper.status).toBe(422)
-    expect(deeper.body.error.message).toContain("16")
-    const cycle = await s.appliance.call("PATCH", `/v1/collections/${top}`, { body: { source: of(last) } })
-    expect(cycle.status).toBe(422)
-    const alone = await s.appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, {
-      body: { collection_ids: [last] },
-    })
-    expect(alone.status).toBe(400)
-    expect(alone.body.error.message).toContain("/trigger")
-  })
-
-  test("whose source was deleted fails in the batch and says why", async () => {
-    const bucket = await s.bucket(["one"])
-    await s.over(inBucket(bucket), chunks)
-    const gone = await s.over(inBucket(bucket), chunks)
-    const stranded = await s.over(of(gone), perChunk)
-    expect((await s.appliance.call("DELETE", `/v1/collections/${gone}`)).status).toBe(200)
-    const batch = await s.run(bucket)
-    expect(batch.status).toBe("COMPLETED_WITH_ERRORS")
-    expect(batch.tier_tasks[1]).toMatchObject({
-      status: "FAILED",
-      collection_ids: [stranded],
-      errors: [{ error_type: "dependency" }],
-    })
-    const trigger = await s.appliance.call("POST", `/v1/collections/${stranded}/trigger`, { body: {} })
-    expect(trigger.status).toBe(400)
-    expect(trigger.body.error.message).toContain("deleted")
   })
 })
 

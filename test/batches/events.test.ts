@@ -2,9 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { batchEvents, type Followed } from "../../src/batches/events.ts"
 import { createLog } from "../../src/log.ts"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { bucketOf, collectionOf } from "../support/collections.ts"
 import { published } from "../support/plugins.ts"
 import { leased, type OpenLedger, openLedger } from "./ledger-support.ts"
-import { bucketWith, collectionOver, trigger, words } from "./support.ts"
+import { trigger, words } from "./support.ts"
 
 describe("following", () => {
   let opened: OpenLedger
@@ -100,8 +101,8 @@ return batch`,
     })
 
   test("a running batch is told of at most twice a second until its end, which closes the stream", async () => {
-    const bucket = await bucketWith(appliance, words(2500))
-    const path = await trigger(appliance, bucket, await collectionOver(appliance, bucket, "takes_time"))
+    const { bucket } = await bucketOf(appliance, words(2500))
+    const path = await trigger(appliance, bucket, await collectionOf(appliance, bucket, "takes_time"))
     const started = performance.now()
     const response = await open(path)
     expect(response.headers.get("Content-Type")).toContain("text/event-stream")
@@ -123,8 +124,8 @@ return batch`,
   })
 
   test("a quiet stream has heartbeats, a client that leaves frees its place, and shutdown waits for no stream", async () => {
-    const bucket = await bucketWith(appliance, words(5))
-    const path = await trigger(appliance, bucket, await collectionOver(appliance, bucket, "never_done"))
+    const { bucket } = await bucketOf(appliance, words(5))
+    const path = await trigger(appliance, bucket, await collectionOf(appliance, bucket, "never_done"))
     const quiet = await open(path)
     if (quiet.body === null) throw new Error("no body")
     const reader = quiet.body.getReader()

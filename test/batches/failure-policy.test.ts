@@ -3,9 +3,10 @@ import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { documentIds } from "../support/batch.ts"
+import { bucketOf, collectionOf } from "../support/collections.ts"
 import { published } from "../support/plugins.ts"
 import { leased, openLedger } from "./ledger-support.ts"
-import { batchOnce, bucketWith, collectionOver, counts, trigger, words } from "./support.ts"
+import { batchOnce, counts, trigger, words } from "./support.ts"
 
 describe("in the ledger", () => {
   test.each([
@@ -69,8 +70,8 @@ return batch`,
   afterAll(() => appliance[Symbol.asyncDispose]())
 
   test("a batch with too many failed rows stops, and its workers end", async () => {
-    const bucket = await bucketWith(appliance, words(2000))
-    const collection = await collectionOver(appliance, bucket, "fails_early")
+    const { bucket } = await bucketOf(appliance, words(2000))
+    const collection = await collectionOf(appliance, bucket, "fails_early")
     const path = await trigger(appliance, bucket, collection, { failure_policy: { stop_after: 2 } })
     const ended = await batchOnce(appliance, path, (batch) => batch.status === "FAILED")
     expect(ended.error).toContain("3 of 2000 rows failed, and failure_policy says stop_after 2")
@@ -83,8 +84,8 @@ return batch`,
   })
 
   test("it is taken in each spelling wherever a batch begins, a submit goes over the draft, and anything else is 422", async () => {
-    const bucket = await bucketWith(appliance, words(2))
-    const collection = await collectionOver(appliance, bucket, "fails_early")
+    const { bucket } = await bucketOf(appliance, words(2))
+    const collection = await collectionOf(appliance, bucket, "fails_early")
     const create = (failure_policy: unknown) =>
       appliance.call("POST", `/v1/buckets/${bucket}/batches`, { body: { limit: 1, failure_policy } })
     const taken: [unknown, unknown][] = [

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { bucketOf, collectionOf } from "../support/collections.ts"
 import { published } from "../support/plugins.ts"
-import { batchOnce, bucketWith, collectionOver, counts, trigger, words } from "./support.ts"
+import { batchOnce, counts, trigger, words } from "./support.ts"
 
 let appliance: TestAppliance
 
@@ -16,8 +17,8 @@ return batch`,
 afterAll(() => appliance[Symbol.asyncDispose]())
 
 test("a plugin that keeps dying holds its batch with the reason; resume tries again, cancel ends it", async () => {
-  const bucket = await bucketWith(appliance, words(24))
-  const path = await trigger(appliance, bucket, await collectionOver(appliance, bucket, "always_dies"))
+  const { bucket } = await bucketOf(appliance, words(24))
+  const path = await trigger(appliance, bucket, await collectionOf(appliance, bucket, "always_dies"))
   const held = await batchOnce(appliance, path, (batch) => batch.status === "SUSPENDED", 90_000)
   expect(held.lifecycle_reason).toMatch(/^held: 10 rows of 'always_dies_1_0_0' failed alone.*SIGKILL/)
   expect(held).toMatchObject({ error: null, rows_in: 24, rows_done: 0, rows_failed: 10, rows_skipped: 0 })
@@ -36,8 +37,8 @@ test("a plugin that keeps dying holds its batch with the reason; resume tries ag
 
 test("what could never go on fails the batch instead of holding it", async () => {
   await published(appliance, { name: "needs_torchx", call: "import torchx_not_there\nreturn batch" })
-  const bucket = await bucketWith(appliance, words(20))
-  const path = await trigger(appliance, bucket, await collectionOver(appliance, bucket, "needs_torchx"))
+  const { bucket } = await bucketOf(appliance, words(20))
+  const path = await trigger(appliance, bucket, await collectionOf(appliance, bucket, "needs_torchx"))
   const ended = await batchOnce(appliance, path, (batch) => batch.status === "FAILED")
   expect(counts(ended)).toEqual([20, 0, 0, 20])
 })

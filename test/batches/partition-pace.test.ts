@@ -5,9 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { join } from "node:path"
 import { partitionPace } from "../../src/batches/partition-pace.ts"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { bucketOf, collectionOf } from "../support/collections.ts"
 import { published } from "../support/plugins.ts"
 import { leased, openLedger } from "./ledger-support.ts"
-import { batchOnce, bucketWith, collectionOver, counts, trigger, words } from "./support.ts"
+import { batchOnce, counts, trigger, words } from "./support.ts"
 
 const WORKERS = 2
 
@@ -173,8 +174,8 @@ return batch`
   }
 
   test("a slow plugin has both workers and is told of early, a cheap one has large partitions", async () => {
-    const bucket = await bucketWith(appliance, words(200))
-    const slow = await collectionOver(appliance, bucket, "slow")
+    const { bucket } = await bucketOf(appliance, words(200))
+    const slow = await collectionOf(appliance, bucket, "slow")
     const path = await trigger(appliance, bucket, slow)
     const early = await batchOnce(appliance, path, ({ rows_done: done }) => done > 0)
     expect(early.rows_done).toBeLessThan(50)
@@ -190,8 +191,8 @@ return batch`
   }, 60_000)
 
   test("a cheap plugin has partitions as large as the plan has them after the first ones", async () => {
-    const bucket = await bucketWith(appliance, words(2_400))
-    const collection = await collectionOver(appliance, bucket, "cheap")
+    const { bucket } = await bucketOf(appliance, words(2_400))
+    const collection = await collectionOf(appliance, bucket, "cheap")
     const path = await trigger(appliance, bucket, collection)
     await batchOnce(appliance, path, ({ completed_at: at }) => at !== null)
     const again = await trigger(appliance, bucket, collection)

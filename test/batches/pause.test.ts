@@ -3,8 +3,9 @@ import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { documentIds, waitForBatch } from "../support/batch.ts"
+import { bucketOf, collectionOf } from "../support/collections.ts"
 import { published } from "../support/plugins.ts"
-import { batchOnce, bucketWith, collectionOver, counts, trigger, words } from "./support.ts"
+import { batchOnce, counts, trigger, words } from "./support.ts"
 
 let appliance: TestAppliance
 
@@ -24,8 +25,8 @@ const task = async (id: string) => (await appliance.call("GET", `/v1/tasks/${id}
 const idle = () => readdirSync(join(appliance.dataDir, "spool")).every((name) => name === "duckdb")
 
 test("a batch that is paused stops within a second, keeps what is committed, and goes on to the same documents", async () => {
-  const bucket = await bucketWith(appliance, words(3000))
-  const collection = await collectionOver(appliance, bucket, "takes_time")
+  const { bucket } = await bucketOf(appliance, words(3000))
+  const collection = await collectionOf(appliance, bucket, "takes_time")
   const path = await trigger(appliance, bucket, collection)
   await batchOnce(appliance, path, (batch) => batch.rows_done >= 500 && batch.status === "IN_PROGRESS")
   const asked = performance.now()
@@ -39,8 +40,8 @@ test("a batch that is paused stops within a second, keeps what is committed, and
   expect(resting.rows_done % 500).toBe(0)
   expect((await appliance.call("POST", `${path}/pause`)).body).toMatchObject({ status: "SUSPENDED" })
   // Its slots are others' meanwhile.
-  const other = await bucketWith(appliance, words(10))
-  const between = await trigger(appliance, other, await collectionOver(appliance, other, "takes_time"))
+  const { bucket: other } = await bucketOf(appliance, words(10))
+  const between = await trigger(appliance, other, await collectionOf(appliance, other, "takes_time"))
   await batchOnce(appliance, between, (batch) => batch.status === "COMPLETED")
   expect((await appliance.call("GET", path)).body).toMatchObject({ rows_done: resting.rows_done, status: "SUSPENDED" })
 
@@ -57,8 +58,8 @@ test("a batch that is paused stops within a second, keeps what is committed, and
 })
 
 test("a worker in the middle of a long call ends for a pause, and again for a cancel of the suspended batch", async () => {
-  const bucket = await bucketWith(appliance, words(20))
-  const path = await trigger(appliance, bucket, await collectionOver(appliance, bucket, "never_done"))
+  const { bucket } = await bucketOf(appliance, words(20))
+  const path = await trigger(appliance, bucket, await collectionOf(appliance, bucket, "never_done"))
   const running = await batchOnce(appliance, path, (batch) => batch.isolation !== null)
   await appliance.call("POST", `${path}/pause`)
   await eventually(async () => idle(), 5000)
@@ -72,8 +73,8 @@ test("a worker in the middle of a long call ends for a pause, and again for a ca
 })
 
 test("a draft cannot be paused, and a batch paused right after its submit runs when it is resumed", async () => {
-  const bucket = await bucketWith(appliance, words(30))
-  const collection = await collectionOver(appliance, bucket, "takes_time")
+  const { bucket } = await bucketOf(appliance, words(30))
+  const collection = await collectionOf(appliance, bucket, "takes_time")
   const draft = await appliance.call("POST", `/v1/buckets/${bucket}/batches`, {
     body: { filters: { field: "text", operator: "exists", value: true }, collection_ids: [collection] },
   })
@@ -89,8 +90,8 @@ test("a draft cannot be paused, and a batch paused right after its submit runs w
 
 test("a suspended batch ends when its collection is deleted, or its bucket", async () => {
   for (const deleted of ["collection", "bucket"]) {
-    const bucket = await bucketWith(appliance, words(5))
-    const collection = await collectionOver(appliance, bucket, "never_done")
+    const { bucket } = await bucketOf(appliance, words(5))
+    const collection = await collectionOf(appliance, bucket, "never_done")
     const path = await trigger(appliance, bucket, collection)
     const { body } = await appliance.call("POST", `${path}/pause`)
     const address = deleted === "bucket" ? `/v1/buckets/${bucket}` : `/v1/collections/${collection}`

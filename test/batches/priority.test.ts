@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test"
 import { startTestAppliance } from "../support/appliance.ts"
+import { bucketOf, collectionOf } from "../support/collections.ts"
 import { published } from "../support/plugins.ts"
 import { leased, type OpenLedger, openLedger } from "./ledger-support.ts"
-import { batchOnce, bucketWith, collectionOver, trigger, words } from "./support.ts"
+import { batchOnce, trigger, words } from "./support.ts"
 
 /** Batch ids in the order of so many leases, each of which is committed at once. */
 const served = (opened: OpenLedger, leases: number) =>
@@ -88,8 +89,8 @@ test("over HTTP: bounds are checked, what is set is answered, and a running batc
 batch["takes_time_embedding"] = [[1.0] * 4] * len(batch)
 return batch`,
   })
-  const bucket = await bucketWith(appliance, words(1500))
-  const collection = await collectionOver(appliance, bucket, "takes_time")
+  const { bucket } = await bucketOf(appliance, words(1500))
+  const collection = await collectionOf(appliance, bucket, "takes_time")
   const wrong = [
     { priority: 101 },
     { priority: -101 },

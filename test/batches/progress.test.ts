@@ -3,9 +3,10 @@ import { batchProgress } from "../../src/batches/progress.ts"
 import type { PartitionRow } from "../../src/metadata/partitions.ts"
 import type { Progress } from "../../src/workers/protocol.ts"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { bucketOf, collectionOf } from "../support/collections.ts"
 import { published, textPlugin, upload } from "../support/plugins.ts"
 import { leased, openLedger } from "./ledger-support.ts"
-import { batchOnce, bucketWith, collectionOver, trigger, words } from "./support.ts"
+import { batchOnce, trigger, words } from "./support.ts"
 
 const partition = (id: number, batch = "b") =>
   ({ partition_id: id, batch_id: batch, collection_id: "c", attempt: 1 }) as PartitionRow
@@ -140,8 +141,8 @@ return batch`,
       ),
     }
     expect((await upload(appliance, { ...files, ...actor }, { name: "tells" })).status).toBe(200)
-    const bucket = await bucketWith(appliance, words(2500))
-    const path = await trigger(appliance, bucket, await collectionOver(appliance, bucket, "tells"))
+    const { bucket } = await bucketOf(appliance, words(2500))
+    const path = await trigger(appliance, bucket, await collectionOf(appliance, bucket, "tells"))
     const { progress } = await batchOnce(
       appliance,
       path,
@@ -170,8 +171,8 @@ print("complains", file=sys.stderr)
 batch["prints_embedding"] = [[1.0] * 4] * len(batch)
 return batch`,
     })
-    const bucket = await bucketWith(appliance, ["one", "two"])
-    const collection = await collectionOver(appliance, bucket, "prints")
+    const { bucket } = await bucketOf(appliance, ["one", "two"])
+    const collection = await collectionOf(appliance, bucket, "prints")
     const path = await trigger(appliance, bucket, collection)
     await batchOnce(appliance, path, (batch) => batch.status === "COMPLETED")
     const lines = async (of: string, query = "") => (await appliance.call("GET", `${of}/logs${query}`)).body.logs

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { availableParallelism } from "node:os"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
+import { bucketOf, collectionOf } from "../support/collections.ts"
 import { REACHED } from "../support/isolation.ts"
 import { type PluginFiles, textPlugin, upload } from "../support/plugins.ts"
-import { batchOnce, bucketWith, collectionOver, trigger } from "./support.ts"
+import { batchOnce, trigger } from "./support.ts"
 
 interface Declared {
   readonly call: string
@@ -38,8 +39,8 @@ function plugin(name: string, { call, resource = "CPU", profile, async = false }
 async function begin(appliance: TestAppliance, name: string, declared: Declared, texts: readonly string[]) {
   const published = await upload(appliance, plugin(name, declared), { name })
   if (published.status !== 200) throw new Error(published.text)
-  const bucket = await bucketWith(appliance, texts)
-  const collection = await collectionOver(appliance, bucket, name)
+  const { bucket } = await bucketOf(appliance, texts)
+  const collection = await collectionOf(appliance, bucket, name)
   const path = await trigger(appliance, bucket, collection)
   const ended = async () => {
     const batch = await waitForBatch(appliance, bucket, path.split("/").at(-1) ?? "")

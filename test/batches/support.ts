@@ -1,30 +1,5 @@
-/** Buckets of texts, collections over them and batches, on a real appliance. */
-import { expect } from "bun:test"
+/** Batches on a real appliance, from their trigger to what they count. */
 import { eventually, type TestAppliance } from "../support/appliance.ts"
-
-export async function bucketWith(appliance: TestAppliance, texts: readonly string[]): Promise<string> {
-  const { body } = await appliance.call("POST", "/v1/buckets", {
-    body: { bucket_name: `b_${crypto.randomUUID()}`, bucket_schema: { properties: { text: { type: "text" } } } },
-  })
-  for (let at = 0; at < texts.length; at += 100) {
-    const objects = texts.slice(at, at + 100).map((data) => ({ blobs: [{ property: "text", type: "text", data }] }))
-    const loaded = await appliance.call("POST", `/v1/buckets/${body.bucket_id}/objects/batch`, { body: { objects } })
-    expect(loaded.body.succeeded_count).toBe(objects.length)
-  }
-  return body.bucket_id
-}
-
-export async function collectionOver(appliance: TestAppliance, bucket: string, extractor: string): Promise<string> {
-  const { status, body, text } = await appliance.call("POST", "/v1/collections", {
-    body: {
-      collection_name: `c_${crypto.randomUUID().replaceAll("-", "_")}`,
-      source: { type: "bucket", bucket_ids: [bucket] },
-      feature_extractor: { feature_extractor_name: extractor, version: "1.0.0" },
-    },
-  })
-  if (status !== 200) throw new Error(text)
-  return body.collection_id
-}
 
 /** Answers the batch's path. */
 export async function trigger(

@@ -1,4 +1,4 @@
-/** Buckets, collections and what is asked of them, as the tests of incremental runs and of versions need them. */
+/** Buckets of texts, collections over them, and what is asked of both. */
 import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { eventually, type TestAppliance } from "./appliance.ts"
@@ -34,13 +34,16 @@ export async function bucketOf(appliance: TestAppliance, texts: readonly string[
   return { bucket, ids: await addTexts(appliance, bucket, texts) }
 }
 
-/** Up to 100; answers the objects' ids. */
+/** Answers the objects' ids. */
 export async function addTexts(appliance: TestAppliance, bucket: string, texts: readonly string[]): Promise<string[]> {
-  const { body, text } = await appliance.call("POST", `/v1/buckets/${bucket}/objects/batch`, {
-    body: { objects: texts.map(blobs) },
-  })
-  if (body.succeeded_count !== texts.length) throw new Error(text)
-  return body.succeeded.map((object: { object_id: string }) => object.object_id)
+  const ids: string[] = []
+  for (let at = 0; at < texts.length; at += 100) {
+    const objects = texts.slice(at, at + 100).map(blobs)
+    const { body, text } = await appliance.call("POST", `/v1/buckets/${bucket}/objects/batch`, { body: { objects } })
+    if (body.succeeded_count !== objects.length) throw new Error(text)
+    ids.push(...body.succeeded.map((object: { object_id: string }) => object.object_id))
+  }
+  return ids
 }
 
 export async function rewrite(appliance: TestAppliance, bucket: string, object: string | undefined, text: string) {
@@ -88,8 +91,13 @@ export async function trigger(appliance: TestAppliance, bucket: string, collecti
   return waitForBatch(appliance, bucket, await startTrigger(appliance, collection, body))
 }
 
-/** The documents' fields `said`, sorted. */
-export async function said(appliance: TestAppliance, collection: string, body: object = {}): Promise<string[]> {
+/** The documents' fields `said`, or several in one string, sorted. */
+export async function said(
+  appliance: TestAppliance,
+  collection: string,
+  body: object = {},
+  fields: readonly string[] = ["said"],
+): Promise<string[]> {
   const {
     status,
     body: listed,
@@ -98,5 +106,7 @@ export async function said(appliance: TestAppliance, collection: string, body: o
     body: { limit: 1000, ...body },
   })
   if (status !== 200) throw new Error(text)
-  return listed.results.map((document: { said: string }) => document.said).sort()
+  return listed.results
+    .map((document: Record<string, unknown>) => fields.map((field) => document[field]).join(" "))
+    .sort()
 }
