@@ -266,6 +266,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     uploads: objectUploads,
     endBatches: running.endBatches,
     endRuns: running.endRuns,
+    endUnwantedWorkers: running.endUnwantedWorkers,
     removeCollectionFiles: (place) =>
       removeCollectionFiles(dataDir, place.org_id, place.namespace_id, place.collection_id),
     erasePlugins: (place) => {
@@ -316,6 +317,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       signUrl: urls.sign,
       deployed: serving.deployed,
       takeDown: serving.forget,
+      onRemoved: () => sweep.soon(),
       now,
     }),
     deployments: serving,

@@ -81,6 +81,11 @@ export function batchRunning(deps: Deps) {
   const workers = batchWorkers({
     starter,
     gpus: deps.gpus,
+    exists({ namespaceId, pluginId, codeHash, collectionId }) {
+      const namespace = deps.namespaceById(namespaceId)
+      if (namespace === null || deps.pluginById(namespace, pluginId)?.codeHash !== codeHash) return false
+      return metadata.read.collections.get(namespaceId, collectionId) !== undefined
+    },
     threads: Math.max(1, Math.floor(deps.cores / config.workers)),
     callThreads: callThreads(config.workerLimits.threads),
     log,
@@ -161,6 +166,9 @@ export function batchRunning(deps: Deps) {
     },
     /** How a batch is scheduled has changed. */
     onChanged: () => slots.wake(),
+
+    /** Idle workers of collections and plugins that were deleted. */
+    endUnwantedWorkers: workers.endUnwanted,
 
     /** Somebody waits for a GPU: workers that have one and nothing to do end. */
     endIdleWithGpu: () => void workers.endIdleWithGpu(),

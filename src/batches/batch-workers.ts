@@ -6,7 +6,7 @@ import type { OutputLine } from "../workers/output.ts"
 import { type WorkerPermit, workerPool } from "../workers/pool.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import type { Worker } from "../workers/worker.ts"
-import { type BatchWorkerSpec, StepsNotBuilt, workerKey } from "./worker-key.ts"
+import { type BatchWorkerSpec, ownerOf, StepsNotBuilt, workerKey } from "./worker-key.ts"
 
 /** An idle worker keeps its models this long for the next partition or batch. */
 const MAX_IDLE_MS = 60_000
@@ -21,6 +21,8 @@ const MAX_KNOWN_KEYS = 10_000
 interface Deps {
   starter: Pick<WorkerStarter, "start">
   gpus: Pick<GpuLeases, "lease" | "wantedByOthers">
+  /** Whether this code of the plugin, and the collection, are there: nobody asks for workers of others. */
+  exists: (owner: ReturnType<typeof ownerOf>) => boolean
   /** Of the numeric libraries in each worker: the share of the machine's cores that is one worker's. */
   threads: number
   /** See `callThreads`. */
@@ -31,7 +33,7 @@ interface Deps {
 type OnLine = (line: Pick<OutputLine, "stream" | "text">) => void
 
 /** Workers with their steps built, lent per partition; see `workerKey` for what shares one. */
-export function batchWorkers({ starter, gpus, threads, callThreads, log }: Deps) {
+export function batchWorkers({ starter, gpus, exists, threads, callThreads, log }: Deps) {
   const specs = new Map<string, { readonly spec: BatchWorkerSpec; readonly onLine: OnLine }>()
   const pool = workerPool({
     start: (key, signal) => {
@@ -39,6 +41,7 @@ export function batchWorkers({ starter, gpus, threads, callThreads, log }: Deps)
       if (asked === undefined) throw new Error(`no worker was asked for under ${key}`)
       return start(key, asked.spec, asked.onLine, signal)
     },
+    wanted: (key) => exists(ownerOf(key)),
     maxIdleMs: MAX_IDLE_MS,
     now: () => performance.now(),
   })
@@ -144,6 +147,8 @@ export function batchWorkers({ starter, gpus, threads, callThreads, log }: Deps)
     },
     /** Somebody waits for a GPU: workers that have one and nothing to do end. */
     endIdleWithGpu,
+    /** A collection, a plugin version or a namespace was deleted. */
+    endUnwanted: pool.endUnwanted,
     [Symbol.asyncDispose]: () => pool.closeAll(),
   }
 }

@@ -36,6 +36,12 @@ export function workerKey({
   return [namespace.namespaceId, plugin.pluginId, plugin.codeHash, environment, collectionId, parameters].join("/")
 }
 
+/** What a key was made for. Ids have no slash. */
+export function ownerOf(key: string) {
+  const [namespaceId = "", pluginId = "", codeHash = "", , collectionId = ""] = key.split("/")
+  return { namespaceId, pluginId, codeHash, collectionId }
+}
+
 /** `build_steps` of the plugin did not give steps: no row of this run can be processed. */
 export class StepsNotBuilt extends Error {
   override readonly name = "StepsNotBuilt"

@@ -1,6 +1,6 @@
 /**
  * What was removed goes away here, in bounded slices between requests: contents of deleted namespaces, buckets and
- * collections, expired idempotency keys. Everything it takes is invisible already, and every step may be repeated.
+ * collections, their idle workers and those of deleted plugins, expired idempotency keys. Everything it takes is invisible already, and every step may be repeated.
  */
 import { setImmediate as nextTurn } from "node:timers/promises"
 import type { BucketUploads } from "../buckets/bucket-uploads.ts"
@@ -21,6 +21,8 @@ interface Deps {
   endBatches: (batchIds: readonly string[]) => void
   /** Ends one collection's share of live batches and its workers; what the batches do for others goes on. */
   endRuns: (batchIds: readonly string[], collectionId: string) => void
+  /** Ends idle workers of collections and plugins that are gone. */
+  endUnwantedWorkers: () => Promise<void>
   removeCollectionFiles: (collection: { org_id: string; namespace_id: string; collection_id: string }) => Promise<void>
   /** Removes files of documents that no row names and that are older than this. */
   sweepDocuments: (minAgeMs: number) => Promise<number>
@@ -64,6 +66,7 @@ export function sweeper(deps: Deps) {
       endBatches(metadata.read.batches.liveOf(id))
       metadata.transact((tx) => tx.write.collections.removeAll(id, now().toISOString()))
     }
+    await deps.endUnwantedWorkers()
     for (const collection of metadata.read.collections.removed()) {
       if (stopped) return
       deps.endRuns(metadata.read.batches.liveOf(collection.collection_id), collection.collection_id)

@@ -39,10 +39,12 @@ interface Deps {
   deployed: (namespaceId: string) => ReadonlySet<string>
   /** The plugin goes: so does what answers. True when something did. */
   takeDown: (namespaceId: string, pluginId: string) => boolean
+  /** Called when it is gone. */
+  onRemoved: () => void
   now: () => Date
 }
 
-export function plugins({ metadata, archives, registry, signUrl, deployed, takeDown, now }: Deps) {
+export function plugins({ metadata, archives, registry, signUrl, deployed, takeDown, onRemoved, now }: Deps) {
   const find = (namespace: Namespace, id: string): PluginRow => {
     const row = metadata.read.plugins.get(namespace.namespaceId, id)
     if (row === undefined) throw notFound("plugin", id)
@@ -114,6 +116,7 @@ export function plugins({ metadata, archives, registry, signUrl, deployed, takeD
       find(namespace, id)
       const deploymentRemoved = takeDown(namespace.namespaceId, id)
       await registry.remove(namespace, id)
+      onRemoved()
       return {
         success: true,
         plugin_id: id,

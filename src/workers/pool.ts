@@ -7,6 +7,8 @@ import type { Worker } from "./worker.ts"
 export interface WorkerPoolOptions {
   /** Starts a worker for the key; the signal aborts when the pool closes or the one who asked gives up. */
   readonly start: (key: string, signal: AbortSignal) => Promise<Worker>
+  /** False: nobody will ask for a worker of the key again, and one that is given back is ended. */
+  readonly wanted: (key: string) => boolean
   /** A worker that was idle for longer is ended, in milliseconds. */
   readonly maxIdleMs: number
   /** Milliseconds on a clock that never goes back. */
@@ -28,12 +30,14 @@ export interface WorkerPool {
   acquire(key: string, signal?: AbortSignal): Promise<WorkerPermit>
   /** Ends the workers that were idle for longer than `maxIdleMs`, which the pool does by itself too, or those that are meant. */
   endIdle(which?: { longerThanMs?: number; matching?: (key: string) => boolean }): Promise<void>
+  /** Ends the idle workers whose keys are not wanted any more. */
+  endUnwanted(): Promise<void>
   /** Ends every worker, lent ones too, and resolves when all are gone; nothing can be acquired afterwards. */
   closeAll(): Promise<void>
   readonly idle: number
 }
 
-export function workerPool({ start, maxIdleMs, now }: WorkerPoolOptions): WorkerPool {
+export function workerPool({ start, wanted, maxIdleMs, now }: WorkerPoolOptions): WorkerPool {
   const idle = new Map<string, { worker: Worker; since: number }[]>()
   const lent = new Set<Worker>()
   const underway = new Set<Promise<unknown>>()
@@ -59,8 +63,9 @@ export function workerPool({ start, maxIdleMs, now }: WorkerPoolOptions): Worker
   }
 
   const giveBack = (key: string, worker: Worker, poisoned: boolean) => {
+    const ends = poisoned || !worker.alive || closing.signal.aborted || !wanted(key)
     lent.delete(worker)
-    if (poisoned || !worker.alive || closing.signal.aborted) return void end(worker)
+    if (ends) return void end(worker)
     idle.set(key, [...(idle.get(key) ?? []), { worker, since: now() }])
     timer ??= setTimeout(sweep, maxIdleMs)
     return undefined
@@ -115,6 +120,7 @@ export function workerPool({ start, maxIdleMs, now }: WorkerPoolOptions): Worker
       return permitFor(key, worker)
     },
     endIdle,
+    endUnwanted: () => endIdle({ longerThanMs: 0, matching: (key) => !wanted(key) }),
     async closeAll() {
       closing.abort(new Error("the worker pool is closed"))
       clearTimeout(timer)

@@ -91,6 +91,7 @@ export function testPlugins({ readManifest = readTwoLines, strict = false }: Tes
       signUrl,
       deployed: serving.deployed,
       takeDown: serving.forget,
+      onRemoved: () => undefined,
       now,
     }),
     deployments: serving,

@@ -6,6 +6,7 @@ async function poolOfFakes() {
   const clock = { now: 0 }
   const started: FakeWorker[] = []
   const keys: string[] = []
+  const unwanted = new Set<string>()
   const pool = workerPool({
     async start(key, signal) {
       keys.push(key)
@@ -13,6 +14,7 @@ async function poolOfFakes() {
       started.push(fake)
       return fake.worker
     },
+    wanted: (key) => !unwanted.has(key),
     maxIdleMs: 60_000,
     now: () => clock.now,
   })
@@ -20,6 +22,7 @@ async function poolOfFakes() {
     pool,
     clock,
     keys,
+    unwanted,
     started,
     async [Symbol.asyncDispose]() {
       await pool.closeAll()
@@ -87,6 +90,23 @@ test("a worker is ended when it was idle for too long, not before", async () => 
   await fakes.pool.endIdle()
   expect(fakes.pool.idle).toBe(0)
   expect(runs(pid)).toBe(false)
+})
+
+test("a worker whose key is not wanted any more is ended when it is idle, and when it is given back", async () => {
+  await using fakes = await poolOfFakes()
+  const idle = await pidOf(fakes.pool, "a")
+  const kept = await pidOf(fakes.pool, "b")
+  let lent = 0
+  {
+    using permit = await fakes.pool.acquire("c")
+    lent = permit.worker.pid
+    fakes.unwanted.add("a").add("c")
+    await fakes.pool.endUnwanted()
+    expect([runs(idle), runs(lent), runs(kept)]).toEqual([false, true, true])
+  }
+  await fakes.started[2]?.worker.exited
+  expect(fakes.pool.idle).toBe(1)
+  expect(await pidOf(fakes.pool, "b")).toBe(kept)
 })
 
 test("who gives up waiting ends the start", async () => {
