@@ -29,7 +29,10 @@ export async function pluginReplay(options: ReplayOptions): Promise<void> {
   const client = apiClient(options)
   const plugin = await readPluginDirectory(options.path)
   const failed = await failedRow(client, { ...options, row }).catch((error: unknown) => {
-    throw error instanceof ApiError ? new CommandFailed(error.message, { cause: error }) : error
+    if (!(error instanceof ApiError)) throw error
+    const where =
+      error.status === 404 ? ` Looked for in namespace '${client.namespace}'; --namespace names another.` : ""
+    throw new CommandFailed(`${error.message}${where}`, { cause: error })
   })
   const localHash = await filesHash(plugin.files.map(({ path, absolute }) => ({ name: path, path: absolute })))
   await using python = await openLocalPython(options)
@@ -58,15 +61,16 @@ async function run(
     if (dependencies?.status === "failed") return dependencies
     if (read === null || read.manifest === null) return read?.check ?? check("Manifest", "failed", "cannot be read")
     const rows = [{ ...input, __row: error.row }]
+    const sample = { rows, assetRoots, advice: [], called: () => `row ${error.row}` }
     const { manifest } = read
     await using worker = await python.start(plugin, hear)
     const pipeline = await checkPipeline(worker, python, manifest, rows.length, parameters)
     if (pipeline.check.status === "failed") return pipeline.check
-    if (!pipeline.callsOut) return await checkSampleRun(worker, python, manifest, { rows, assetRoots })
+    if (!pipeline.callsOut) return await checkSampleRun(worker, python, manifest, sample)
     // What a worker may do is fixed before it knows its steps.
     await using caller = await python.start(plugin, hear, pipeline)
     await checkPipeline(caller, python, manifest, rows.length, parameters)
-    return await checkSampleRun(caller, python, manifest, { rows, assetRoots })
+    return await checkSampleRun(caller, python, manifest, sample)
   } catch (died) {
     python.signal.throwIfAborted()
     if (!(died instanceof WorkerDied)) throw died

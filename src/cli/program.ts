@@ -76,7 +76,7 @@ async function commandTree(argv: readonly string[]): Promise<Command> {
     .helpOption("-h, --help", "show help; works after every command")
     .helpCommand(false)
     .enablePositionalOptions()
-    .showHelpAfterError(`(${NAME} --help shows what there is)`)
+    .showHelpAfterError("(--help after any command shows what it takes)")
     .exitOverride()
     .configureOutput({ writeErr: (text) => printError(text.trimEnd()) })
   for (const option of VALUE_OPTIONS) program.addOption(option())

@@ -20,17 +20,30 @@ const SHOWN_CHARACTERS = 500
 
 type Row = Record<string, unknown>
 
+interface Sample {
+  readonly rows: readonly Row[]
+  readonly assetRoots: Record<string, string>
+  /** What is said of a failure beside the failed rows. */
+  readonly advice: readonly string[]
+  /** What a person calls the row: by its place in the file, or as the batch has it. */
+  readonly called: (row: number) => string
+}
+
 export async function sampleRows(
   python: LocalPython,
   manifest: Manifest,
   sampleData: string | undefined,
-): Promise<{ rows: Row[]; assetRoots: Record<string, string> }> {
+): Promise<Sample> {
   const assets = sampleAssets(join(python.scratch, "assets"))
   const assetRoots = { [SAMPLE_BUCKET]: assets.root }
-  if (sampleData === undefined) return { rows: await generatedRows(manifest, assets), assetRoots }
+  const called = (row: number) => `row ${row + 1}`
+  if (sampleData === undefined) {
+    const advice = ["these rows were made up from the input schema; --sample-data FILE runs rows of yours"]
+    return { rows: await generatedRows(manifest, assets), assetRoots, advice, called }
+  }
   const path = resolve(sampleData)
   const given = await readSampleData(path, python.nativeDirectory)
-  return { rows: await authorRows(given, path, manifest, assets), assetRoots }
+  return { rows: await authorRows(given, path, manifest, assets), assetRoots, advice: [], called }
 }
 
 export async function checkPipeline(
@@ -75,7 +88,7 @@ export async function checkSampleRun(
   worker: Worker,
   python: LocalPython,
   manifest: Manifest,
-  sample: { rows: readonly Row[]; assetRoots: Record<string, string> },
+  sample: Sample,
 ): Promise<Check> {
   const name = "Sample run"
   const input = join(python.scratch, "input.jsonl")
@@ -114,9 +127,10 @@ export async function checkSampleRun(
           const [first = "", ...more] = message.split("\n")
           const before = shown[at - 1]
           const same = before?.exception === exception && before.message === message
-          return [`row ${row + 1}: ${exception}: ${first}`, ...(same ? [] : more)]
+          return [`${sample.called(row)}: ${exception}: ${first}`, ...(same ? [] : more)]
         }),
         ...(errors.length > SHOWN_FAILURES ? [`and ${errors.length - SHOWN_FAILURES} more`] : []),
+        ...sample.advice,
       ],
       details: [...new Set(shown.map(({ traceback }) => traceback ?? ""))].flatMap((traceback) =>
         traceback.split("\n"),

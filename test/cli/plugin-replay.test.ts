@@ -72,6 +72,7 @@ async function replay(files: PluginFiles, ...more: string[]) {
 
 test("a row that failed fails here too, with its file and parameters, and the traceback begins in the author's", async () => {
   const { code, stdout } = await replay(plugin("self.config.threshold == 0.25"))
+  expect(stdout).toContain("    row 0: ValueError: ")
   expect(stdout).toContain("failed in version 1.0.0: ValueError")
   expect(stdout).toMatch(/processors\/core\.py, line \d+, in __call__/)
   expect(stdout).toContain("bytes at 0.25")
@@ -94,4 +95,11 @@ test("a row that has not failed is said to be none", async () => {
   expect(code).toBe(1)
   expect(stderr).toContain("Row 7")
   expect(stderr).toContain("has not failed")
+})
+
+test("a batch that is not there is told with the namespace in which it was looked for", async () => {
+  const { code, stderr } = await replay(plugin("size == 0"), "--batch", "btch_elsewhere")
+  expect(code).toBe(1)
+  expect(stderr).toContain("batch 'btch_elsewhere' was not found.")
+  expect(stderr).toContain(`in namespace '${appliance.namespaceId}'; --namespace names another`)
 })

@@ -172,6 +172,7 @@ test("5 sample run: rows that raise are told with their exception, and the trace
   const { named } = await check({ "pipeline.py": PIPELINE.replace("len(text", "int(text") })
   expect(named("Sample run")).toMatchObject({ status: "failed", summary: "3 of 3 rows failed" })
   expect(named("Sample run")?.findings[0]).toMatch(/^row 1: \w+Error: /)
+  expect(named("Sample run")?.findings.at(-1)).toContain("made up from the input schema; --sample-data")
   expect(named("Sample run")?.details.join("\n")).toContain("pipeline.py")
 })
 
