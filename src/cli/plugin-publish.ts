@@ -178,14 +178,19 @@ function summarize(client: ApiClient, manifest: Manifest, confirmed: Confirmed, 
     feature_extractor_name: manifest.feature_extractor_name,
     version: normalizeVersion(manifest.version),
   }
-  const input =
-    Object.keys(z.record(z.string(), z.unknown()).safeParse(manifest.input_schema?.properties).data ?? {})[0] ?? "text"
+  const inputs = Object.keys(z.record(z.string(), z.unknown()).safeParse(manifest.input_schema?.properties).data ?? {})
+  const mappings = Object.fromEntries((inputs.length > 0 ? inputs : ["text"]).map((input) => [input, input]))
+  const collection = `${manifest.feature_extractor_name}_collection`
+  const headers = `    -H "Authorization: Bearer $MIXPEEK_API_KEY" -H "X-Namespace: ${client.namespace}"`
   print()
   print("Use it in a collection:")
   print(`  curl -X POST ${client.baseUrl}/v1/collections \\`)
-  print(`    -H "Authorization: Bearer $MIXPEEK_API_KEY" -H "X-Namespace: ${client.namespace}" \\`)
+  print(`${headers} \\`)
   print(`    -H "Content-Type: application/json" \\`)
   print(
-    `    -d '${JSON.stringify({ collection_name: `${manifest.feature_extractor_name}_collection`, source: { type: "bucket", bucket_ids: ["<bucket id>"] }, feature_extractor: { ...extractor, input_mappings: { [input]: input } } })}'`,
+    `    -d '${JSON.stringify({ collection_name: collection, source: { type: "bucket", bucket_ids: ["<bucket id>"] }, feature_extractor: { ...extractor, input_mappings: mappings } })}'`,
   )
+  print("and run it over what is new or changed in the bucket:")
+  print(`  curl -X POST ${client.baseUrl}/v1/collections/${collection}/trigger \\`)
+  print(headers)
 }

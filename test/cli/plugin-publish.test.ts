@@ -53,6 +53,8 @@ test("a plugin is uploaded, confirmed and deployed; id, URI, both states and the
   expect(stdout).toMatch(/Validation +passed/)
   expect(stdout).toMatch(/Deployment +deployed/)
   expect(stdout).toContain('"feature_extractor":{"feature_extractor_name":"batch_only","version":"1.0.0"')
+  expect(stdout).toContain('"input_mappings":{"text":"text"}')
+  expect(stdout).toContain("/v1/collections/batch_only_collection/trigger")
   expect(code).toBe(0)
   const listed = await appliance.call("GET", "/v1/namespaces/default/plugins/batch_only_1_0_0")
   expect(listed.body.plugin.description).toBe("Extracts features from text (batch_only)")
