@@ -48,6 +48,12 @@ test("an import that the plugin does without is not noted", () => {
   expect(noted("try:\n    import ffmpeg\nexcept ImportError:\n    ffmpeg = None\n")).toBe(1)
 })
 
+test("what the plugin's tests import is not noted: no worker runs them", () => {
+  expect(report({ "tests/test_plugin.py": "import pytest\n" }, { environment }).notes).toEqual([])
+  const elsewhere = report({ "processors/tests/cases.py": "import pytest\n" }, { environment })
+  expect(elsewhere.notes.map(({ module }) => module)).toEqual(["pytest"])
+})
+
 test("the plugin's own modules and the appliance's are no strangers", () => {
   const sources = {
     "manifest.py": "import helpers\nfrom lib.words import x\nfrom . import anything\nimport shared.plugins, engine\n",
