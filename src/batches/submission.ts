@@ -124,7 +124,10 @@ export function submission({ now, pluginById }: Deps) {
       collectionIds ?? (batch.collection_ids === null ? null : (JSON.parse(batch.collection_ids) as string[]))
     const collections = targets(namespace, batch.bucket_id, named, tx.read)
     if (batch.membership === "explicit" && batch.object_count === 0) {
-      throw new ApplianceError("BadRequestError", "The batch has no objects; add some before you submit it.")
+      throw new ApplianceError(
+        "BadRequestError",
+        "The batch has no objects; add some (POST …/batches/{batch_id}/objects), or run all of the bucket's by POST …/batches/trigger.",
+      )
     }
     const stranded = named === null ? tx.read.collections.stranded(namespace.namespaceId, batch.bucket_id) : []
     const first = collections.map((collection) => ({ collection, tier: 0, source: null }))

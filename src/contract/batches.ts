@@ -43,13 +43,18 @@ export const Governing = {
 export const CreateBatch = z
   .object({
     object_ids: z.array(Id).max(MAX_IDS).nullish(),
-    filters: Filters.nullish(),
-    collection_ids: z.array(Id).min(1).max(100).nullish(),
+    filters: Filters.nullish().openapi({ description: "In place of object_ids: which of the bucket's; {} for all" }),
+    collection_ids: z
+      .array(Id)
+      .min(1)
+      .max(100)
+      .nullish()
+      .openapi({ description: "By default all enabled collections that read the bucket" }),
     limit: z.int().min(1).max(10_000_000).nullish(),
     metadata: FreeObject.nullish(),
     batch_name: z.string().min(1).max(256).nullish(),
-    auto_submit: z.boolean().nullish(),
-    trigger_processing: z.boolean().nullish(),
+    auto_submit: z.boolean().nullish().openapi({ description: "Submit it at once" }),
+    trigger_processing: z.boolean().nullish().openapi({ description: "The same as auto_submit" }),
     ...Governing,
   })
   .openapi("CreateBatchRequest")

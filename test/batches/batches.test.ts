@@ -78,6 +78,10 @@ describe("a batch that goes well", () => {
       body: { object_ids: ids.slice(0, 1) },
     })
     expect(draft.body).toMatchObject({ status: "DRAFT", object_count: 1 })
+    const empty = await appliance.call("POST", `/v1/buckets/${bucket}/batches`, { body: {} })
+    const refused = await appliance.call("POST", `/v1/buckets/${bucket}/batches/${empty.body.batch_id}/submit`)
+    expect(refused.status).toBe(400)
+    expect(refused.body.error.message).toContain("POST …/batches/trigger")
     const path = `/v1/buckets/${bucket}/batches/${draft.body.batch_id}`
     const added = await appliance.call("POST", `${path}/objects`, { body: { object_ids: ids } })
     expect(added.body.object_count).toBe(3)

@@ -48,7 +48,7 @@ const create = createRoute({
   method: "post",
   path,
   tags,
-  summary: "Create a batch as a draft",
+  summary: "Create a batch as a draft, of named objects or by filter",
   request: { headers: NamespacedCreate, params: BucketParams, query: CreateQuery, body: jsonRequest(CreateBatch) },
   responses: found,
 })
@@ -128,7 +128,7 @@ const update = createRoute({
   method: "patch",
   path: `${path}/{batch_id}`,
   tags,
-  summary: "Change a batch's name or metadata",
+  summary: "Change a batch's name, metadata, priority or max_concurrency",
   request: { headers, params: BatchParams, body: jsonRequest(UpdateBatch) },
   responses: found,
 })
