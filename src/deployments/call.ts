@@ -27,7 +27,8 @@ export interface CallOptions {
   readonly deadlineMs: number
   /** Of who asks; none for our own. */
   readonly requestId?: string
-  readonly signal?: AbortSignal | undefined
+  /** Aborts when they go away; asked for when the call takes a while. */
+  readonly signal?: () => AbortSignal
   /** Of a streamed answer. May throw the reason why no more are taken: the call ends with it. */
   readonly onPiece: (body: Uint8Array) => void
 }
@@ -47,11 +48,13 @@ export class Call {
   readonly deadline: number
   /** On that clock too; 0 before. */
   givenAt = 0
-  readonly #arrived = performance.now()
+  /** On that clock too. */
+  readonly arrived = performance.now()
   #owner: CallOwner
   readonly #answer = Promise.withResolvers<Uint8Array>()
   readonly #options: CallOptions
   #over = false
+  #watched: boolean
 
   constructor(owner: CallOwner, body: Uint8Array, options: CallOptions) {
     this.holder = owner
@@ -60,10 +63,8 @@ export class Call {
     this.#options = options
     this.requestId = options.requestId ?? null
     this.deadlineMs = options.deadlineMs
-    this.deadline = this.#arrived + options.deadlineMs
-    const { signal } = options
-    // Not taken off again, which costs as much as a timer: the signal goes with its request.
-    signal?.addEventListener("abort", () => this.abort(), { once: true })
+    this.deadline = this.arrived + options.deadlineMs
+    this.#watched = options.signal === undefined
   }
 
   /** The handler's answer, as bytes of JSON; empty after the last piece of a streamed one. Rejects with how else it ended. */
@@ -85,7 +86,7 @@ export class Call {
   /** To a worker. */
   given(): void {
     this.givenAt = performance.now()
-    this.#owner.given(this.givenAt - this.#arrived)
+    this.#owner.given(this.givenAt - this.arrived)
   }
 
   answered(body: Uint8Array): void {
@@ -132,6 +133,21 @@ export class Call {
     )
   }
 
+  /** Nobody asked who could go away, or it ends when they do. */
+  get watched(): boolean {
+    return this.#watched
+  }
+
+  /** See Departures. */
+  watch(): void {
+    if (this.#watched) return
+    this.#watched = true
+    const signal = this.#options.signal?.()
+    // Not taken off again, which costs as much as a timer: the signal goes with its request.
+    signal?.addEventListener("abort", () => this.abort(), { once: true })
+    if (signal?.aborted) this.abort()
+  }
+
   /** Who asked went away. */
   abort(): void {
     if (this.#over) return
@@ -144,7 +160,7 @@ export class Call {
     this.#over = true
     if (error === null && body !== undefined) this.#answer.resolve(body)
     else this.#answer.reject(error)
-    this.#owner.ended(this, outcome, error, performance.now() - this.#arrived)
+    this.#owner.ended(this, outcome, error, performance.now() - this.arrived)
   }
 }
 

@@ -10,20 +10,24 @@ interface Bounded {
 }
 
 /** Who is late, with one timer for all: those with the same time to their deadline come to it in the order of their arrival. */
-export class Deadlines {
-  readonly #inOrder = new Map<number, Set<Bounded>>()
+export class Deadlines<T extends Bounded> implements Iterable<T> {
+  readonly #inOrder = new Map<number, Set<T>>()
   readonly #alarm = new Alarm(() => this.#ring())
   #next = Number.POSITIVE_INFINITY
 
-  add(one: Bounded): void {
+  add(one: T): void {
     const same = this.#inOrder.get(one.deadlineMs)
     if (same === undefined) this.#inOrder.set(one.deadlineMs, new Set([one]))
     else same.add(one)
     if (one.deadline < this.#next) this.#expect(one.deadline)
   }
 
-  delete(one: Bounded): void {
+  delete(one: T): void {
     this.#inOrder.get(one.deadlineMs)?.delete(one)
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    for (const same of this.#inOrder.values()) yield* same
   }
 
   /** Nobody is told any more. */
@@ -41,7 +45,7 @@ export class Deadlines {
   #ring(): void {
     const now = performance.now()
     this.#next = Number.POSITIVE_INFINITY
-    const late: Bounded[] = []
+    const late: T[] = []
     let next = Number.POSITIVE_INFINITY
     for (const [milliseconds, same] of this.#inOrder) {
       for (const one of same) {

@@ -81,7 +81,7 @@ export function endpoint({ deployments, registered, deadlineMs }: Deps) {
       namespace: Namespace,
       pluginId: string,
       { body, inputs }: { body: Uint8Array; inputs: Record<string, unknown> },
-      { requestId, signal }: { requestId: string; signal: AbortSignal },
+      { requestId, signal }: { requestId: string; signal: () => AbortSignal },
     ): Promise<Answer> {
       const running = deployments.answering(namespace, pluginId)
       checkOf(running)(inputs)

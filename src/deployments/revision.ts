@@ -12,6 +12,7 @@ import type { WorkerExit } from "../workers/worker-died.ts"
 import { Alarm } from "./alarm.ts"
 import { Call, type CallOptions, type CallOutcome, type CallOwner } from "./call.ts"
 import { Deadlines } from "./deadlines.ts"
+import { Departures } from "./departures.ts"
 import { Measurements } from "./measurements.ts"
 import { Replica } from "./replica.ts"
 
@@ -65,7 +66,8 @@ export class RunningRevision implements CallOwner {
   problem: string | null = null
   #backoff = FIRST_BACKOFF_MS
   #starting = 0
-  readonly #deadlines = new Deadlines()
+  readonly #deadlines = new Deadlines<Call>()
+  readonly #departures = new Departures(this.#deadlines)
   readonly #idle = new Alarm(() => this.#endIdle())
 
   constructor(options: RevisionOptions) {
@@ -139,11 +141,9 @@ export class RunningRevision implements CallOwner {
     this.measured.requests += 1
     const call = new Call(this, body, options)
     this.#deadlines.add(call)
-    if (options.signal?.aborted) call.abort()
-    if (!call.abandoned) {
-      this.#waiting.push(call)
-      this.#dispatch()
-    }
+    if (!call.watched) this.#departures.expect()
+    this.#waiting.push(call)
+    this.#dispatch()
     return call.answer
   }
 
@@ -186,6 +186,7 @@ export class RunningRevision implements CallOwner {
       other.#deadlines.delete(call)
       call.moveTo(this)
       this.#deadlines.add(call)
+      this.#departures.expect()
     }
     this.#waiting.unshift(...calls)
     this.#dispatch()

@@ -84,13 +84,12 @@ export function inferenceFront(deps: Deps) {
 
     async function ask(): Promise<Response> {
       try {
-        const { signal } = request
         const body = await bodyOf(request)
         const answer = await deps.endpoint.call(
           namespace,
           pluginId,
           { body, inputs: inputsOf(parsed(body)) },
-          { requestId, signal },
+          { requestId, signal: () => request.signal },
         )
         const parts = answerParts(answer)
         return new Response(parts.body, { headers: { ...headers, ...parts.headers } })

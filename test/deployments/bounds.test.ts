@@ -99,7 +99,7 @@ test("pieces of nothing end a stream that nobody reads as well", async () => {
     deadlineMs: 1_000,
   })
   const namespace = { namespaceId: "ns_1", name: "default", internalId: "int_1", orgId: "org_1" }
-  const asker = { requestId: "req_1", signal: new AbortController().signal }
+  const asker = { requestId: "req_1", signal: () => new AbortController().signal }
   await call(namespace, "flooding_1_0_0", { body: JSON_BODY, inputs: {} }, asker)
   expect(refused).toContain("behind the stream")
   expect(pieces).toBeLessThan(200_000)

@@ -79,7 +79,7 @@ test("a client that reads nothing of a stream ends it at 16 MiB", async () => {
     { body: REQUEST, inputs: {} },
     {
       requestId: "req_1",
-      signal: new AbortController().signal,
+      signal: () => new AbortController().signal,
     },
   )
   expect(answer.body).toBeNull()

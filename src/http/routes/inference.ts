@@ -56,7 +56,7 @@ const byPrefix = (prefix: string) =>
 export function inferenceRoutes(app: App, { namespaces, endpoint }: Deps): void {
   const asker = (c: Context<HttpEnv>) => {
     c.get("allowSilence")(endpoint.silenceSeconds)
-    return { requestId: c.get("requestId"), signal: c.req.raw.signal }
+    return { requestId: c.get("requestId"), signal: () => c.req.raw.signal }
   }
   app.openapi(infer, async (c) => {
     const request = c.req.valid("json")
