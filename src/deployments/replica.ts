@@ -9,6 +9,8 @@ import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
 import { Alarm } from "./alarm.ts"
 import { type Call, type CallHolder, TOO_LONG } from "./call.ts"
+import { GivenCalls } from "./given-calls.ts"
+import { NewestRequests } from "./newest-requests.ts"
 
 export interface ReplicaEvents {
   /** There is room for another call. */
@@ -21,7 +23,6 @@ export interface ReplicaEvents {
 const IN_FLIGHT = 2
 /** Of calls so quick that it begins many at once: as many again wait behind them. */
 const MOST_IN_FLIGHT = 64
-const REMEMBERED_REQUESTS = 1_024
 /** A call that came to its turn late is executed so long at least: a worker that is only busy is not ended for it. In milliseconds. */
 const LEAST_EXECUTION_MS = 1_000
 /** For a call that was told to give up, before its worker is ended with all others that it executes. */
@@ -35,9 +36,8 @@ interface Abilities {
 }
 
 export class Replica implements CallHolder {
-  readonly #calls = new Map<number, Call>()
-  /** Requests of the newest calls: what they printed may be read after their answer. */
-  readonly #requests = new Map<number, string>()
+  readonly #calls = new GivenCalls()
+  readonly #requests = new NewestRequests()
   readonly #events: ReplicaEvents
   /** Its handler works; called once. */
   onFirstAnswer: (() => void) | null = null
@@ -111,7 +111,7 @@ export class Replica implements CallHolder {
   }
 
   requestOf(call: number | null): string | null {
-    return (call === null ? undefined : this.#requests.get(call)) ?? null
+    return call === null ? null : this.#requests.get(call)
   }
 
   forget(call: Call): "waiting" | "canceled" | "executed" {
@@ -130,7 +130,11 @@ export class Replica implements CallHolder {
       return entries.filter((entry) => entry === next || this.#awaiting.has(entry[0])).map(([, call]) => call)
     }
     // Without a word the oldest is the one that is executed; a handler that batches says so of every one.
-    return [...this.#calls.values()].slice(0, this.#batches ? this.#begun : Math.max(1, this.#begun))
+    return this.#all().slice(0, this.#batches ? this.#begun : Math.max(1, this.#begun))
+  }
+
+  #all(): Call[] {
+    return [...this.#calls].map(([, call]) => call)
   }
 
   get room(): number {
@@ -144,14 +148,9 @@ export class Replica implements CallHolder {
     const idle = this.#calls.size === 0
     if (idle) this.#worker.begin()
     const id = this.#worker.call(call.body, idle)
-    this.#calls.set(id, call)
+    this.#calls.add(id, call)
     if (idle) this.#nextTurn()
-    if (call.requestId === null) return
-    this.#requests.set(id, call.requestId)
-    if (this.#requests.size > REMEMBERED_REQUESTS) {
-      const [oldest = id] = this.#requests.keys()
-      this.#requests.delete(oldest)
-    }
+    if (call.requestId !== null) this.#requests.add(id, call.requestId)
   }
 
   #begin(payload: Uint8Array): void {
@@ -171,7 +170,7 @@ export class Replica implements CallHolder {
 
   /** The next ones await something, and one more has been taken: with few that wait behind it, it may have more. */
   #beginMore(count: number): void {
-    const next = [...this.#calls.keys()].filter((id) => !this.#awaiting.has(id))
+    const next = [...this.#calls].map(([id]) => id).filter((id) => !this.#awaiting.has(id))
     if (count > next.length) throw new ProtocolBreach("it began calls that it has not")
     for (const id of next.slice(0, count)) this.#awaiting.add(id)
     if (2 * this.#awaiting.size >= this.#room) this.#room = Math.min(MOST_IN_FLIGHT, 2 * this.#room)
@@ -180,7 +179,7 @@ export class Replica implements CallHolder {
 
   /** Another call may be the oldest. */
   #nextTurn(): void {
-    const [oldest] = this.#calls.values()
+    const { oldest } = this.#calls
     if (oldest !== undefined && oldest === this.#oldest) return
     this.#oldest = oldest
     this.#turn = performance.now()
@@ -192,7 +191,7 @@ export class Replica implements CallHolder {
    * as long as any other.
    */
   #watch(): void {
-    const [oldest] = this.#calls.values()
+    const { oldest } = this.#calls
     if (oldest === undefined) {
       this.#alarm.setFor(Number.POSITIVE_INFINITY)
       return
@@ -210,7 +209,7 @@ export class Replica implements CallHolder {
   #end(exit: WorkerExit): void {
     this.#alarm.clear()
     const executed = this.#executed()
-    const waiting = [...this.#calls.values()].filter((call) => !executed.includes(call))
+    const waiting = this.#all().filter((call) => !executed.includes(call))
     this.#calls.clear()
     for (const call of executed) call.lost(exit)
     this.#events.gone(exit, executed, waiting)
