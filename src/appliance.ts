@@ -359,7 +359,14 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
 
   starting.use(memoryValve(rolling.requests))
   await putFilesInOrder()
-  const front = inferenceFront({ log, ...askers, namespaces: namespaceDomain, endpoint: live.endpoint })
+  const front = inferenceFront({
+    log,
+    ...askers,
+    namespaces: namespaceDomain,
+    endpoint: live.endpoint,
+    writes: metadata.writes,
+    now,
+  })
   const server = serveHttp(app.fetch, front, config.host, config.port)
   starting.defer(() => server.stop(config.shutdownGraceMs))
   // Before the server stops: it waits for its answers, and these have no end.

@@ -16,10 +16,18 @@ const LENGTHS = {
   int: 16,
   key: 12,
   part: 16,
-  req: 16,
 } as const
 
 export type IdPrefix = keyof typeof LENGTHS
+
+/** Of a request: 62 bits that are drawn anew after a while, and a number that goes up. It names, it opens nothing. */
+export function newRequestId(): string {
+  if (++requests >= REQUESTS_A_STEM) {
+    stem = `req_${randomCharacters(12)}`
+    requests = 0
+  }
+  return stem + PAIRS[Math.floor(requests / PAIRS.length)] + PAIRS[requests % PAIRS.length]
+}
 
 export function newId(prefix: IdPrefix): string {
   return `${prefix}_${randomCharacters(LENGTHS[prefix])}`
@@ -29,6 +37,11 @@ export function newId(prefix: IdPrefix): string {
 export function newApiKey(): string {
   return `sk_${randomCharacters(40)}`
 }
+
+const PAIRS = [...ALPHABET].flatMap((first) => [...ALPHABET].map((second) => first + second))
+const REQUESTS_A_STEM = PAIRS.length ** 2
+let stem = ""
+let requests = REQUESTS_A_STEM
 
 /** Asked of the system many at a time: an id for each request is wanted in a fraction of a microsecond. */
 const random = new Uint8Array(4096)

@@ -4,7 +4,7 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi"
 import { ApplianceError } from "../errors.ts"
-import { newId } from "../identifiers.ts"
+import { newRequestId } from "../identifiers.ts"
 import type { Log } from "../log.ts"
 import type { Authentication, Caller } from "../organizations/authentication.ts"
 import type { RateLimits } from "../organizations/rate-limits.ts"
@@ -76,7 +76,7 @@ export function httpApp(deps: HttpDeps) {
     },
   })
   app.use(async (c, next) => {
-    const requestId = newId("req")
+    const requestId = newRequestId()
     const started = performance.now()
     c.set("requestId", requestId)
     c.set("allowSilence", c.env?.allowSilence ?? (() => {}))

@@ -93,6 +93,8 @@ export function openMetadata(path: string, now: () => Date) {
   const tx = { read, write }
   return {
     read,
+    /** See `Memory.writes`. */
+    writes: memory.writes,
     /** Runs `change` in one immediate transaction; it must not be async. @throws what `change` throws, after rolling back */
     transact<T>(change: (transaction: typeof tx) => T): T {
       try {

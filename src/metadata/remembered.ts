@@ -16,6 +16,8 @@ export interface Memory {
   /** Wraps a writer: whatever it does, everything is forgotten. */
   forgetting<W extends Record<string, (...args: never[]) => unknown>>(writer: W): W
   forget(): void
+  /** Another number from what was written to these tables on: for what is made of several rows. */
+  writes(): number
 }
 
 /** `outsideVersion` changes when another connection has written. */
@@ -67,5 +69,6 @@ export function rowMemory(outsideVersion: () => number): Memory {
       return Object.fromEntries(wrapped) as typeof writer
     },
     forget,
+    writes: current,
   }
 }

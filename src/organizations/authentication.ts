@@ -21,6 +21,8 @@ export interface Caller {
   readonly scopes: readonly KeyScope[]
   /** Requests per minute of this key alone; null: it counts for its namespace. */
   readonly rateLimit: number | null
+  /** Unix milliseconds from which on the key is none any more; Infinity: never. */
+  readonly expires: number
 }
 
 interface Deps {
@@ -68,6 +70,7 @@ export function authentication({ metadata, now }: Deps) {
         permissions: JSON.parse(row.permissions),
         scopes: JSON.parse(row.scopes),
         rateLimit: row.rate_limit_override,
+        expires: row.expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(row.expires_at),
       }
       callers.set(row, caller)
       return caller
