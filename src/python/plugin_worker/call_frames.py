@@ -1,5 +1,6 @@
 """Requests out of the frames of realtime calls, and answers and failures into them."""
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -18,7 +19,7 @@ def request_of(payload: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     request = _loads(payload)
     if not isinstance(request, dict):
         raise ValueError("A request is a JSON object.")
-    return inputs_and_parameters(request)
+    return inputs_and_parameters(request) if "inputs" in request else (request, {})
 
 
 def _loads(payload: bytes) -> Any:
@@ -49,7 +50,11 @@ def encoder() -> Callable[[int, int, Any], Frame]:
     dumps = _orjson_dumps() or _plain_dumps
 
     def encoded(call_id: int, kind: int, value: Any) -> Frame:
-        body = dumps(value)
+        try:
+            body = dumps(value)
+        except TypeError:
+            # What orjson has no form for, ours names the place of.
+            body = _plain_dumps(value)
         if len(body) > FRAME_PAYLOAD:
             raise ValueError(f"The answer has {len(body)} bytes; {FRAME_PAYLOAD} are taken at most.")
         return Frame(call_id, kind, body)
@@ -62,16 +67,9 @@ def _orjson_dumps() -> Callable[[Any], bytes] | None:
         import orjson
     except ImportError:
         return None
-    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-
-    def dumps(value: Any) -> bytes:
-        try:
-            return bytes(orjson.dumps(value, default=plain_value, option=options))
-        except TypeError:
-            # What orjson has no form for, ours names the place of.
-            return _plain_dumps(value)
-
-    return dumps
+    return functools.partial(
+        orjson.dumps, default=plain_value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    )
 
 
 def _plain_dumps(value: Any) -> bytes:

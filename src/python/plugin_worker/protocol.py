@@ -14,6 +14,7 @@ import select
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -56,13 +57,13 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 def _head(frame: Frame) -> bytes:
-    if not 0 <= frame.id <= 0xFFFF_FFFF:
-        raise FrameError(f"frame id {frame.id} is not a u32")
-    if not 0 <= frame.kind <= 0xFF:
-        raise FrameError(f"frame kind {frame.kind} is not a u8")
-    if len(frame.payload) > FRAME_PAYLOAD:
-        raise FrameError(f"a payload of {len(frame.payload)} bytes is over the limit of {FRAME_PAYLOAD}")
-    return _WHOLE_HEAD.pack(_HEAD.size + len(frame.payload), frame.id, frame.kind)
+    frame_id, kind, payload = frame
+    if len(payload) > FRAME_PAYLOAD:
+        raise FrameError(f"a payload of {len(payload)} bytes is over the limit of {FRAME_PAYLOAD}")
+    try:
+        return _WHOLE_HEAD.pack(_HEAD.size + len(payload), frame_id, kind)
+    except struct.error as error:
+        raise FrameError(f"frame id {frame_id} is not a u32, or its kind {kind} not a u8") from error
 
 
 def payload_length(head: bytes) -> int:
@@ -134,10 +135,15 @@ class Channel:
 
     def send_frames(self, frames: Iterable[Frame]) -> None:
         """All of them in one piece. Raises FrameError for one over the limit."""
-        data = memoryview(b"".join(part for frame in frames for part in (_head(frame), frame.payload)))
+        parts: list[bytes] = []
+        for frame in frames:
+            parts.append(_head(frame))
+            parts.append(frame.payload)
+        data = b"".join(parts)
         with self._sending:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            sent = os.write(self._descriptor, data)
+            while sent < len(data):
+                sent += os.write(self._descriptor, memoryview(data)[sent:])
 
     def _read(self, size: int) -> bytes:
         parts: list[bytes] = []
@@ -157,54 +163,63 @@ class Inbox:
         self._descriptor = descriptor
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
-        self._bytes = bytearray()
-        self._at = 0
+        # One for all reads: to allocate so much for each of them can cost ten times what the read does.
+        self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._frames: deque[Frame] = deque()
+        # Of a frame that has not come whole.
+        self._incomplete = bytearray()
+        self._error: FrameError | None = None
 
     def next(self) -> Frame:
         """Waits for it. Raises ChannelClosed at the end, FrameError for what is no frame."""
-        frame = self._complete()
-        while frame is None:
+        while not self._frames:
             self._read()
-            frame = self._complete()
-        return frame
+        return self._frames.popleft()
 
     def read_already(self) -> Frame | None:
-        """The next one that came with the last read: no system call. Raises FrameError for what is no frame."""
-        return self._complete()
+        """The next one that came with the last read: no system call."""
+        return self._frames.popleft() if self._frames else None
 
     def next_within(self, seconds: float) -> Frame | None:
         """The next one if it comes in that time, 0 for what has come. Raises as `next`."""
-        frame = self._complete()
-        if frame is not None:
-            return frame
+        if self._frames:
+            return self._frames.popleft()
         deadline = time.monotonic() + seconds
         while self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
             self._read()
-            frame = self._complete()
-            if frame is not None:
-                return frame
+            if self._frames:
+                return self._frames.popleft()
         return None
 
-    def _complete(self) -> Frame | None:
-        received = len(self._bytes) - self._at
-        if received < _WHOLE_HEAD.size:
-            # What is too short or too long is known from the length alone.
-            if received >= _LENGTH.size:
-                _payload_length(_LENGTH.unpack_from(self._bytes, self._at)[0])
-            return None
-        length, frame_id, kind = _WHOLE_HEAD.unpack_from(self._bytes, self._at)
-        body = self._at + _WHOLE_HEAD.size
-        end = body + _payload_length(length)
-        if len(self._bytes) < end:
-            return None
-        frame = Frame(frame_id, kind, bytes(self._bytes[body:end]))
-        self._at = end
-        return frame
-
     def _read(self) -> None:
-        part = os.read(self._descriptor, _READ_BYTES)
-        if not part:
+        if self._error is not None:
+            raise self._error
+        count = os.readv(self._descriptor, [self._buffer])
+        if count == 0:
             raise ChannelClosed
-        del self._bytes[: self._at]
-        self._at = 0
-        self._bytes += part
+        part = bytes(self._buffer[:count])
+        if self._incomplete:
+            self._incomplete += part
+            del self._incomplete[: self._cut(self._incomplete)]
+        else:
+            self._incomplete += part[self._cut(part) :]
+
+    def _cut(self, received: bytes | bytearray) -> int:
+        """Takes the frames that it begins with; the number of bytes that they have. An error is for who asks when they are taken."""
+        size = len(received)
+        at = 0
+        try:
+            while size - at >= _WHOLE_HEAD.size:
+                length, frame_id, kind = _WHOLE_HEAD.unpack_from(received, at)
+                body = at + _WHOLE_HEAD.size
+                end = body + _payload_length(length)
+                if end > size:
+                    return at
+                self._frames.append(Frame(frame_id, kind, bytes(received[body:end])))
+                at = end
+            # What is too short or too long is known from the length alone.
+            if size - at >= _LENGTH.size:
+                _payload_length(_LENGTH.unpack_from(received, at)[0])
+        except FrameError as error:
+            self._error = error
+        return at

@@ -59,8 +59,9 @@ class RealtimeService:
     def begin(self, inputs: dict[str, Any], parameters: dict[str, Any]) -> Any:
         """What the handler answers, as it answers it. Raises what the handler raises."""
         handler = self._handler
-        if callable(getattr(handler, "predict", None)):
-            return handler.predict(merged(inputs, parameters))
+        predict = getattr(handler, "predict", None)
+        if callable(predict):
+            return predict(merged(inputs, parameters) if parameters else inputs)
         if self.batches:
             (answer,) = self.predict_batch([merged(inputs, parameters)])
             return answer

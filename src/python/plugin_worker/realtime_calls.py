@@ -105,7 +105,9 @@ class RealtimeCalls:
         """Its answer or its failure; of a generator the pieces, as they come, and the end."""
         try:
             answer = self._service.call(*request_of(call.payload))
-            if type(answer) is not dict and isinstance(answer, Iterator):
+            if type(answer) is dict:
+                return self._encoded(call.id, ANSWER_FRAME, answer)
+            if isinstance(answer, Iterator):
                 return self._pieces(call.id, answer)
             return self._answer(call.id, answer)
         except BaseException as error:

@@ -141,7 +141,7 @@ class Worker:
         inbox = self._inbox
         if self._set_aside is not None:
             return None
-        frame = _received(inbox.read_already if seconds is None else lambda: inbox.next_within(seconds))
+        frame = inbox.read_already() if seconds is None else _received(lambda: inbox.next_within(seconds))
         if frame is None or frame.kind in (CALL_FRAME, CANCEL_FRAME):
             return frame
         self._set_aside = frame
