@@ -94,19 +94,17 @@ export function endpoint({ deployments, registered, deadlineMs }: Deps) {
           }
           pieces.push(piece)
         }
-        running.call(body, { deadlineMs, requestId, signal, onPiece }).then(
-          (whole) => {
-            // The end of a stream is empty, as no JSON is: one without any piece is a stream too.
-            if (whole.byteLength === 0) {
-              pieces ??= pieceQueue()
-              resolve({ body: null, pieces: pieces.read() })
-            }
-            if (pieces !== null) return pieces.end()
-            resolve({ body: whole, pieces: null })
-            for (const shadow of deployments.shadowsOf(running)) shadow.copy(body, whole)
-          },
-          (error: unknown) => (pieces === null ? reject(error) : pieces.fail(error)),
-        )
+        running.ask(body, { deadlineMs, requestId, signal, onPiece }, (error, whole) => {
+          if (error !== null) return pieces === null ? reject(error) : pieces.fail(error)
+          // The end of a stream is empty, as no JSON is: one without any piece is a stream too.
+          if (whole.byteLength === 0) {
+            pieces ??= pieceQueue()
+            resolve({ body: null, pieces: pieces.read() })
+          }
+          if (pieces !== null) return pieces.end()
+          resolve({ body: whole, pieces: null })
+          for (const shadow of deployments.shadowsOf(running)) shadow.copy(body, whole)
+        })
       })
     },
   }

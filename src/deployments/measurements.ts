@@ -13,9 +13,14 @@ export class Measurements {
   faults = 0
   /** Workers that died, and starts that failed. */
   restarts = 0
-  lastAnswerAt: Date | null = null
+  /** Unix milliseconds. */
+  #lastAnswer: number | null = null
   /** A worker died, hung or did not start, and no other has come up since. */
   failing = false
+
+  get lastAnswerAt(): Date | null {
+    return this.#lastAnswer === null ? null : new Date(this.#lastAnswer)
+  }
 
   /** Milliseconds from a request's arrival until a worker had it. */
   begun(milliseconds: number): void {
@@ -25,7 +30,7 @@ export class Measurements {
   /** Milliseconds from a request's arrival to its end. An exception that the handler raises is the answer of a worker that works. */
   ended(milliseconds: number, outcome: "answered" | "raised" | "lost" | "refused"): void {
     this.#latencies.add(milliseconds)
-    if (outcome === "answered") this.lastAnswerAt = new Date()
+    if (outcome === "answered") this.#lastAnswer = Date.now()
     else this.errors += 1
     if (outcome === "raised" || outcome === "lost") this.faults += 1
     if (outcome !== "refused") this.failing = outcome === "lost"
@@ -33,7 +38,7 @@ export class Measurements {
 
   /** A worker has its handler: whether that works, the next request tells. */
   constructed(): void {
-    if (this.failing) this.lastAnswerAt = null
+    if (this.failing) this.#lastAnswer = null
     this.failing = false
   }
 

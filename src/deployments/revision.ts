@@ -10,7 +10,7 @@ import type { WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
 import { Alarm } from "./alarm.ts"
-import { Call, type CallOptions, type CallOutcome, type CallOwner } from "./call.ts"
+import { Call, type CallEnd, type CallOptions, type CallOutcome, type CallOwner } from "./call.ts"
 import { Deadlines } from "./deadlines.ts"
 import { Departures } from "./departures.ts"
 import { Measurements } from "./measurements.ts"
@@ -56,6 +56,8 @@ export class RunningRevision implements CallOwner {
   readonly #options: RevisionOptions
   readonly #replicas = new Set<Replica>()
   readonly #waiting: Call[] = []
+  /** `#ending`, as every request asks it. */
+  #ended = false
   readonly #ending = new AbortController()
   #held = false
   /** Ends what starts when the revision is held. */
@@ -124,27 +126,36 @@ export class RunningRevision implements CallOwner {
 
   /**
    * The handler's answer, as bytes of JSON; empty after the last piece of a streamed one.
-   * @throws TooManyRequestsError, TimeoutError, BadGatewayError, ProcessingError, or BadRequestError when the signal aborts
+   * @throws what `ask` ends with
    */
   call(body: Uint8Array, options: CallOptions): Promise<Uint8Array> {
-    if (this.#ending.signal.aborted) {
-      return Promise.reject(new ApplianceError("InferenceServiceUnavailableError", "The deployment was taken down."))
-    }
-    if (this.#waiting.length >= MAX_WAITING) {
-      return Promise.reject(
-        new ApplianceError("TooManyRequestsError", `${MAX_WAITING} requests wait for this deployment already.`, {
-          details: { limit: MAX_WAITING, retry_after: 1 },
-          headers: { "Retry-After": "1" },
-        }),
-      )
-    }
+    return new Promise((resolve, reject) => {
+      this.ask(body, options, (error, answer) => (error === null ? resolve(answer) : reject(error)))
+    })
+  }
+
+  /**
+   * `end` is told TooManyRequestsError, TimeoutError, BadGatewayError, ProcessingError, InferenceServiceUnavailableError, or
+   * BadRequestError when the signal aborts.
+   */
+  ask(body: Uint8Array, options: CallOptions, end: CallEnd): void {
+    const refusal = this.#refusal()
+    if (refusal !== null) return end(refusal, body)
     this.measured.requests += 1
-    const call = new Call(this, body, options)
+    const call = new Call(this, body, options, end)
     this.#deadlines.add(call)
     if (!call.watched) this.#departures.expect()
     this.#waiting.push(call)
     this.#dispatch()
-    return call.answer
+  }
+
+  #refusal(): ApplianceError | null {
+    if (this.#ended) return new ApplianceError("InferenceServiceUnavailableError", "The deployment was taken down.")
+    if (this.#waiting.length < MAX_WAITING) return null
+    return new ApplianceError("TooManyRequestsError", `${MAX_WAITING} requests wait for this deployment already.`, {
+      details: { limit: MAX_WAITING, retry_after: 1 },
+      headers: { "Retry-After": "1" },
+    })
   }
 
   given(milliseconds: number): void {
@@ -211,6 +222,7 @@ export class RunningRevision implements CallOwner {
 
   async end(): Promise<void> {
     this.#idle.clear()
+    this.#ended = true
     this.#ending.abort(new Error("the revision ends"))
     this.#refuseWaiting()
     await Promise.all([...this.#replicas].map(({ worker }) => worker?.end()))
@@ -261,7 +273,7 @@ export class RunningRevision implements CallOwner {
 
   /** From now on nobody asks: after a while the replicas that need not be kept end. */
   #rest(): void {
-    if (this.#ending.signal.aborted || this.#options.idleMs === 0) return
+    if (this.#ended || this.#options.idleMs === 0) return
     this.#idle.setFor(performance.now() + this.#options.idleMs)
   }
 
@@ -307,7 +319,7 @@ export class RunningRevision implements CallOwner {
     const kept = waiting.filter((call) => !call.abandoned)
     for (const call of kept) call.holder = this
     this.#waiting.unshift(...kept)
-    if (this.#ending.signal.aborted) {
+    if (this.#ended) {
       this.#refuseWaiting()
       return
     }
@@ -327,9 +339,9 @@ export class RunningRevision implements CallOwner {
   async #restart(delayMs: number): Promise<void> {
     this.#starting += 1
     try {
-      for (let delay = delayMs; !this.#ending.signal.aborted; delay = this.#backoff) {
+      for (let delay = delayMs; !this.#ended; delay = this.#backoff) {
         if (delay > 0) await Bun.sleep(delay)
-        if (this.#ending.signal.aborted || this.#held) return
+        if (this.#ended || this.#held) return
         const outcome = await this.#tryToStart()
         const enough = this.#replicas.size >= Math.max(1, this.#options.minReplicas)
         const missed = this.#waiting.length > 0 || this.#options.minReplicas > 0
@@ -349,7 +361,7 @@ export class RunningRevision implements CallOwner {
       this.problem = (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? null
       // Without room on a GPU nothing was started, and nothing is wrong with what answers.
       const room = !(error instanceof Error && error.cause instanceof GpuRefused)
-      if (room && !this.#ending.signal.aborted && !this.#held) this.measured.restarted()
+      if (room && !this.#ended && !this.#held) this.measured.restarted()
       const { log } = this.#options
       log.warn({ event: "replica_not_started", revision_id: this.id, err: error }, "a replica did not start")
       return room ? "failed" : "no room"

@@ -5,13 +5,14 @@
  * reached) goes on, unread, to the routes of `routes/inference.ts`, which say what is wrong with it.
  */
 import { HandlerRequest } from "../contract/inference.ts"
-import type { Endpoint } from "../deployments/endpoint.ts"
+import type { Answer, Endpoint } from "../deployments/endpoint.ts"
 import { ApplianceError } from "../errors.ts"
 import { newRequestId } from "../identifiers.ts"
 import { isRecord } from "../is-record.ts"
 import type { Log } from "../log.ts"
-import type { RateLimits } from "../organizations/rate-limits.ts"
+import type { RateLimits, RateState } from "../organizations/rate-limits.ts"
 import { type Admission, admissions } from "./admissions.ts"
+import { jsonAnswerHeaders } from "./answer-headers.ts"
 import { failureOf, validationError } from "./error-response.ts"
 import { answerParts, inputsOf } from "./handler-answer.ts"
 import { rateHeaders } from "./rate-limiting.ts"
@@ -30,6 +31,7 @@ type Deps = Parameters<typeof admissions>[0] & {
 export function inferenceFront(deps: Deps) {
   const { endpoint, rateLimits, log } = deps
   const admit = admissions(deps)
+  const jsonHeaders = jsonAnswerHeaders()
 
   return (request: Request, allowSilence: (seconds: number) => void): Promise<Response> | null => {
     if (request.method !== "POST") return null
@@ -42,18 +44,16 @@ export function inferenceFront(deps: Deps) {
     const state = rateLimits.take(admission.caller, admission.counted, deps.requestsPerSecond)
     if (!state.allowed) return null
     allowSilence(endpoint.silenceSeconds)
-    return answered(request, admission, rateHeaders(state))
+    return answered(request, admission, state)
   }
 
-  /** `headers` are the answer's, and are added to. */
   async function answered(
     request: Request,
     { path, namespace, pluginId }: Admission,
-    headers: Record<string, string>,
+    rates: RateState,
   ): Promise<Response> {
     const started = performance.now()
     const requestId = newRequestId()
-    headers["X-Request-Id"] = requestId
     let response: Response
     try {
       const body = await bodyOf(request)
@@ -63,15 +63,21 @@ export function inferenceFront(deps: Deps) {
         { body, inputs: inputsOf(parsed(body)) },
         { requestId, signal: () => request.signal },
       )
-      const parts = answerParts(answer)
-      response = new Response(parts.body, { headers: Object.assign(headers, parts.headers) })
+      response = respond(answer, rates, requestId)
     } catch (thrown) {
       const failure = failureOf(thrown, { requestId, method: "POST", path }, log)
-      const all = { ...headers, ...failure.headers, "Content-Type": "application/json" }
+      const named = { "X-Request-Id": requestId, ...rateHeaders(rates) }
+      const all = { ...named, ...failure.headers, "Content-Type": "application/json" }
       response = new Response(JSON.stringify(failure.body), { status: failure.status, headers: all })
     }
     logRequest(log, { requestId, method: "POST", path, status: response.status, started })
     return response
+  }
+
+  function respond(answer: Answer, rates: RateState, requestId: string): Response {
+    const { body, headers } = answerParts(answer)
+    if (answer.pieces === null) return new Response(body, { headers: jsonHeaders(rates, requestId) })
+    return new Response(body, { headers: { "X-Request-Id": requestId, ...rateHeaders(rates), ...headers } })
   }
 }
 

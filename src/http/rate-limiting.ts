@@ -18,24 +18,10 @@ const DEPLOYMENT = /^(?:\/v1)?\/inference\/([^/]+)$/
 /** Of every answer (api.md §0.1). */
 export function rateHeaders({ limit, remaining, reset, window }: RateState): Record<string, string> {
   return {
-    "X-RateLimit-Limit": limitText(limit),
+    "X-RateLimit-Limit": String(limit),
     "X-RateLimit-Remaining": String(remaining),
-    "X-RateLimit-Reset": resetText(reset),
+    "X-RateLimit-Reset": String(reset),
     "X-RateLimit-Window": String(window),
-  }
-}
-
-/** Many answers in a row have the same number there. */
-const limitText = sameText()
-const resetText = sameText()
-
-function sameText(): (value: number) => string {
-  let last = 0
-  let text = "0"
-  return (value) => {
-    if (value !== last) text = String(value)
-    last = value
-    return text
   }
 }
 

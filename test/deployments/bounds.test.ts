@@ -84,13 +84,12 @@ test("pieces of nothing end a stream that nobody reads as well", async () => {
   let refused = ""
   let pieces = 0
   const flooding = {
-    call: (_: Uint8Array, { onPiece }: { onPiece: (piece: Uint8Array) => void }) => {
+    ask: (_: Uint8Array, { onPiece }: { onPiece: (piece: Uint8Array) => void }) => {
       try {
         for (; pieces < 1_000_000; pieces++) onPiece(new Uint8Array())
       } catch (error) {
         refused = (error as ApplianceError).message
       }
-      return new Promise<Uint8Array>(() => undefined)
     },
   } as unknown as RunningRevision
   const { call } = endpoint({

@@ -59,13 +59,12 @@ test("a request that nobody was free for ends at its deadline", async () => {
 test("a client that reads nothing of a stream ends it at 16 MiB", async () => {
   const refused: string[] = []
   const flooding = {
-    call: (_: Uint8Array, { onPiece }: { onPiece: (piece: Uint8Array) => void }) => {
+    ask: (_: Uint8Array, { onPiece }: { onPiece: (piece: Uint8Array) => void }) => {
       try {
         for (let piece = 0; piece < 17; piece++) onPiece(new Uint8Array(1024 * 1024))
       } catch (error) {
         refused.push((error as ApplianceError).message)
       }
-      return new Promise<Uint8Array>(() => undefined)
     },
   } as unknown as RunningRevision
   const { call } = endpoint({
