@@ -19,8 +19,8 @@ export interface CallOwner extends CallHolder {
   readonly problem: string | null
   /** A worker has it, so many milliseconds after its arrival. */
   given(milliseconds: number): void
-  /** The error is null for one that was answered. */
-  ended(call: Call, outcome: CallOutcome, error: Error | null, milliseconds: number): void
+  /** The error is null for one that was answered. `at`, on the clock of performance.now(), is now. */
+  ended(call: Call, outcome: CallOutcome, error: Error | null, at: number): void
 }
 
 export interface CallOptions {
@@ -39,7 +39,7 @@ export interface CallOptions {
  */
 export type CallEnd = (error: Error | null, body: Uint8Array) => void
 
-const EMPTY = new Uint8Array(0)
+const EMPTY: Uint8Array = new Uint8Array(0)
 
 /** Of a call that is late while it is executed. */
 export const TOO_LONG = "'predict' did not finish within the request's deadline"
@@ -87,14 +87,15 @@ export class Call {
     this.holder = owner
   }
 
-  /** To a worker. */
-  given(): void {
-    this.givenAt = performance.now()
+  /** To a worker, now. */
+  given(at: number): void {
+    this.givenAt = at
     this.#owner.given(this.givenAt - this.arrived)
   }
 
-  answered(body: Uint8Array): void {
-    this.#settle("answered", null, body)
+  /** Now. */
+  answered(body: Uint8Array, at: number): void {
+    this.#settle("answered", null, body, at)
   }
 
   piece(body: Uint8Array): void {
@@ -159,10 +160,10 @@ export class Call {
     this.#settle("refused", new ApplianceError("BadRequestError", "The caller went away."))
   }
 
-  #settle(outcome: CallOutcome, error: Error | null, body: Uint8Array = EMPTY): void {
+  #settle(outcome: CallOutcome, error: Error | null, body = EMPTY, at = performance.now()): void {
     if (this.#over) return
     this.#over = true
-    this.#owner.ended(this, outcome, error, performance.now() - this.arrived)
+    this.#owner.ended(this, outcome, error, at)
     this.#end(error, body)
   }
 }

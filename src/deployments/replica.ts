@@ -13,8 +13,8 @@ import { GivenCalls } from "./given-calls.ts"
 import { NewestRequests } from "./newest-requests.ts"
 
 export interface ReplicaEvents {
-  /** There is room for another call. */
-  free(): void
+  /** There is room for another call, now. */
+  free(at: number): void
   /** The worker is gone, and `lost` with it; `waiting` had not begun. */
   gone(exit: WorkerExit, lost: readonly Call[], waiting: readonly Call[]): void
 }
@@ -71,8 +71,9 @@ export class Replica implements CallHolder {
       call.piece(payload)
       return
     }
+    const now = performance.now()
     if (kind === ANSWER_FRAME) {
-      call.answered(payload)
+      call.answered(payload, now)
       this.onFirstAnswer?.()
       this.onFirstAnswer = null
     } else if (kind === FAILED_FRAME) call.failed(failureOf(payload))
@@ -84,8 +85,8 @@ export class Replica implements CallHolder {
     else if (!this.#batches && !this.#overlaps) this.#room = IN_FLIGHT
     // What a worker may use is counted for each call, though it is never idle between two.
     this.#worker?.begin()
-    this.#nextTurn()
-    this.#events.free()
+    this.#nextTurn(now)
+    this.#events.free(now)
   }
 
   /** From now on it takes calls: the handler was constructed. */
@@ -141,15 +142,16 @@ export class Replica implements CallHolder {
     return this.#worker?.alive === true ? this.#room - this.#calls.size : 0
   }
 
-  give(call: Call): void {
+  /** Now. */
+  give(call: Call, at: number): void {
     if (this.#worker === null) throw new Error("the replica has no worker yet")
-    call.given()
+    call.given(at)
     call.holder = this
     const idle = this.#calls.size === 0
     if (idle) this.#worker.begin()
     const id = this.#worker.call(call.body, idle)
     this.#calls.add(id, call)
-    if (idle) this.#nextTurn()
+    if (idle) this.#nextTurn(at)
     if (call.requestId !== null) this.#requests.add(id, call.requestId)
   }
 
@@ -174,30 +176,30 @@ export class Replica implements CallHolder {
     if (count > next.length) throw new ProtocolBreach("it began calls that it has not")
     for (const id of next.slice(0, count)) this.#awaiting.add(id)
     if (2 * this.#awaiting.size >= this.#room) this.#room = Math.min(MOST_IN_FLIGHT, 2 * this.#room)
-    this.#events.free()
+    this.#events.free(performance.now())
   }
 
   /** Another call may be the oldest. */
-  #nextTurn(): void {
+  #nextTurn(at: number): void {
     const { oldest } = this.#calls
     if (oldest !== undefined && oldest === this.#oldest) return
     this.#oldest = oldest
-    this.#turn = performance.now()
-    this.#watch()
+    this.#turn = at
+    this.#watch(at)
   }
 
   /**
    * When the oldest call is late it ends the worker: there is no other way to stop plugin code. One that nobody waits for any more gets
    * as long as any other.
    */
-  #watch(): void {
+  #watch(at = performance.now()): void {
     const { oldest } = this.#calls
     if (oldest === undefined) {
       this.#alarm.setFor(Number.POSITIVE_INFINITY)
       return
     }
     const limit = this.#overlaps ? givenUp(oldest) : this.#executedUntil(oldest)
-    if (limit > performance.now()) this.#alarm.setFor(limit)
+    if (limit > at) this.#alarm.setFor(limit)
     else this.#worker?.fail("deadline", TOO_LONG)
   }
 

@@ -140,13 +140,16 @@ export class RunningRevision implements CallOwner {
    */
   ask(body: Uint8Array, options: CallOptions, end: CallEnd): void {
     const refusal = this.#refusal()
-    if (refusal !== null) return end(refusal, body)
+    if (refusal !== null) {
+      end(refusal, body)
+      return
+    }
     this.measured.requests += 1
     const call = new Call(this, body, options, end)
     this.#deadlines.add(call)
     if (!call.watched) this.#departures.expect()
     this.#waiting.push(call)
-    this.#dispatch()
+    this.#dispatch(call.arrived)
   }
 
   #refusal(): ApplianceError | null {
@@ -162,13 +165,13 @@ export class RunningRevision implements CallOwner {
     this.measured.begun(milliseconds)
   }
 
-  ended(call: Call, outcome: CallOutcome, error: Error | null, milliseconds: number): void {
+  ended(call: Call, outcome: CallOutcome, error: Error | null, at: number): void {
     this.#deadlines.delete(call)
-    this.measured.ended(milliseconds, outcome)
+    this.measured.ended(at - call.arrived, outcome)
     if (error instanceof ApplianceError && (outcome === "raised" || outcome === "lost")) {
       this.#options.onFailure(call.requestId, error)
     }
-    this.#rest()
+    this.#rest(at)
     this.#drained()
   }
 
@@ -245,7 +248,8 @@ export class RunningRevision implements CallOwner {
     if (this.#quiet?.count() === 0) this.#quiet.resolve()
   }
 
-  #dispatch(): void {
+  /** `at` is now: to ask the clock takes longer than all else that a call costs here. */
+  #dispatch(at = performance.now()): void {
     if (this.#held) return
     while (this.#waiting.length > 0) {
       let best: Replica | null = null
@@ -259,8 +263,8 @@ export class RunningRevision implements CallOwner {
       const call = this.#waiting.shift()
       if (call === undefined || call.abandoned) continue
       // Its timer is about to fire: a worker would be ended for it.
-      if (call.deadline - performance.now() < TIMER_MS) call.tooLate()
-      else best.give(call)
+      if (call.deadline - at < TIMER_MS) call.tooLate()
+      else best.give(call, at)
     }
   }
 
@@ -272,9 +276,9 @@ export class RunningRevision implements CallOwner {
   }
 
   /** From now on nobody asks: after a while the replicas that need not be kept end. */
-  #rest(): void {
+  #rest(at = performance.now()): void {
     if (this.#ended || this.#options.idleMs === 0) return
-    this.#idle.setFor(performance.now() + this.#options.idleMs)
+    this.#idle.setFor(at + this.#options.idleMs)
   }
 
   #endIdle(): void {
@@ -288,8 +292,8 @@ export class RunningRevision implements CallOwner {
   async #startReplica(): Promise<void> {
     const signal = AbortSignal.any([this.#ending.signal, this.#starts.signal])
     const replica = new Replica({
-      free: () => {
-        this.#dispatch()
+      free: (at) => {
+        this.#dispatch(at)
         this.#drained()
       },
       gone: (exit, lost, waiting) => this.#lost(replica, { exit, lost, waiting }),

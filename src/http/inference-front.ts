@@ -55,8 +55,9 @@ export function inferenceFront(deps: Deps) {
     const started = performance.now()
     const requestId = newRequestId()
     let response: Response
+    let body: Uint8Array | null = null
     try {
-      const body = await bodyOf(request)
+      body = await request.bytes()
       const answer = await endpoint.call(
         namespace,
         pluginId,
@@ -65,7 +66,7 @@ export function inferenceFront(deps: Deps) {
       )
       response = respond(answer, rates, requestId)
     } catch (thrown) {
-      const failure = failureOf(thrown, { requestId, method: "POST", path }, log)
+      const failure = failureOf(body === null ? endedEarly(thrown) : thrown, { requestId, method: "POST", path }, log)
       const named = { "X-Request-Id": requestId, ...rateHeaders(rates) }
       const all = { ...named, ...failure.headers, "Content-Type": "application/json" }
       response = new Response(JSON.stringify(failure.body), { status: failure.status, headers: all })
@@ -82,14 +83,6 @@ export function inferenceFront(deps: Deps) {
 }
 
 export type InferenceFront = ReturnType<typeof inferenceFront>
-
-async function bodyOf(request: Request): Promise<Uint8Array> {
-  try {
-    return await request.bytes()
-  } catch (cause) {
-    throw endedEarly(cause)
-  }
-}
 
 /** @throws what the routes' own validators throw */
 function parsed(body: Uint8Array): Record<string, unknown> {

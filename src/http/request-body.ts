@@ -111,6 +111,28 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false })
 
 /** @throws BadRequestError for what is too deep, or no UTF-8 */
 export function checkedText(bytes: Uint8Array): string {
+  let text: string
+  try {
+    text = utf8.decode(bytes)
+  } catch (cause) {
+    throw new ApplianceError("BadRequestError", "The body is not valid UTF-8.", { cause })
+  }
+  if (mayBeTooDeep(text)) checkDepth(bytes)
+  return text
+}
+
+/** What opens so seldom is not deep: most bodies need not be looked at byte by byte. */
+function mayBeTooDeep(text: string): boolean {
+  let openings = 0
+  for (const opening of ["{", "["]) {
+    for (let at = text.indexOf(opening); at >= 0; at = text.indexOf(opening, at + 1)) {
+      if (++openings > MAX_DEPTH) return true
+    }
+  }
+  return false
+}
+
+function checkDepth(bytes: Uint8Array): void {
   let depth = 0
   let inString = false
   for (let index = 0; index < bytes.length; index++) {
@@ -124,10 +146,5 @@ export function checkedText(bytes: Uint8Array): string {
         throw new ApplianceError("BadRequestError", `The JSON body is nested deeper than ${MAX_DEPTH} levels.`)
       }
     } else if (byte === 0x7d || byte === 0x5d) depth--
-  }
-  try {
-    return utf8.decode(bytes)
-  } catch (cause) {
-    throw new ApplianceError("BadRequestError", "The body is not valid UTF-8.", { cause })
   }
 }
