@@ -2,6 +2,7 @@
 import { ApplianceError } from "../errors.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
+import type { Place } from "./in-order.ts"
 
 export interface CallHolder {
   /**
@@ -47,6 +48,8 @@ export const TOO_LONG = "'predict' did not finish within the request's deadline"
 export class Call {
   /** Who has it: the revision where it waits, or the replica that it was given to. */
   holder: CallHolder
+  /** Among those whose deadline is waited for. */
+  place: Place<Call> | null = null
   /** X-Request-Id of who asked; null for our own. */
   readonly requestId: string | null
   readonly body: Uint8Array

@@ -1,29 +1,37 @@
 import { Alarm } from "./alarm.ts"
+import { InOrder, type Place } from "./in-order.ts"
 
-interface Bounded {
+interface Bounded<T> {
   /** On the clock of performance.now(). */
   readonly deadline: number
   /** From its arrival. */
   readonly deadlineMs: number
+  /** Among those that are waited for; ours. */
+  place: Place<T> | null
   /** Called once, when it is late. */
   late(): void
 }
 
 /** Who is late, with one timer for all: those with the same time to their deadline come to it in the order of their arrival. */
-export class Deadlines<T extends Bounded> implements Iterable<T> {
-  readonly #inOrder = new Map<number, Set<T>>()
+export class Deadlines<T extends Bounded<T>> implements Iterable<T> {
+  readonly #inOrder = new Map<number, InOrder<T>>()
   readonly #alarm = new Alarm(() => this.#ring())
   #next = Number.POSITIVE_INFINITY
 
   add(one: T): void {
-    const same = this.#inOrder.get(one.deadlineMs)
-    if (same === undefined) this.#inOrder.set(one.deadlineMs, new Set([one]))
-    else same.add(one)
+    let same = this.#inOrder.get(one.deadlineMs)
+    if (same === undefined) {
+      same = new InOrder()
+      this.#inOrder.set(one.deadlineMs, same)
+    }
+    one.place = same.add(one)
     if (one.deadline < this.#next) this.#expect(one.deadline)
   }
 
   delete(one: T): void {
-    this.#inOrder.get(one.deadlineMs)?.delete(one)
+    if (one.place === null) return
+    this.#inOrder.get(one.deadlineMs)?.remove(one.place)
+    one.place = null
   }
 
   *[Symbol.iterator](): Generator<T> {
@@ -32,6 +40,7 @@ export class Deadlines<T extends Bounded> implements Iterable<T> {
 
   /** Nobody is told any more. */
   clear(): void {
+    for (const one of this) this.delete(one)
     this.#inOrder.clear()
     this.#alarm.clear()
     this.#next = Number.POSITIVE_INFINITY
@@ -53,7 +62,7 @@ export class Deadlines<T extends Bounded> implements Iterable<T> {
           next = Math.min(next, one.deadline)
           break
         }
-        same.delete(one)
+        this.delete(one)
         late.push(one)
       }
       if (same.size === 0) this.#inOrder.delete(milliseconds)

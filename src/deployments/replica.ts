@@ -119,7 +119,7 @@ export class Replica implements CallHolder {
     const executed = this.#executed().includes(call)
     if (!this.#overlaps) return executed ? "executed" : "waiting"
     // One that waits in the worker would begin all the same, and nobody would end it.
-    for (const [id, one] of this.#calls) if (one === call) this.#worker?.cancel(id)
+    for (const given of this.#calls) if (given.call === call) this.#worker?.cancel(given.id)
     return executed ? "canceled" : "waiting"
   }
 
@@ -127,15 +127,15 @@ export class Replica implements CallHolder {
   #executed(): Call[] {
     if (this.#overlaps) {
       const entries = [...this.#calls]
-      const next = entries.find(([id]) => !this.#awaiting.has(id))
-      return entries.filter((entry) => entry === next || this.#awaiting.has(entry[0])).map(([, call]) => call)
+      const next = entries.find(({ id }) => !this.#awaiting.has(id))
+      return entries.filter((given) => given === next || this.#awaiting.has(given.id)).map(({ call }) => call)
     }
     // Without a word the oldest is the one that is executed; a handler that batches says so of every one.
     return this.#all().slice(0, this.#batches ? this.#begun : Math.max(1, this.#begun))
   }
 
   #all(): Call[] {
-    return [...this.#calls].map(([, call]) => call)
+    return [...this.#calls].map(({ call }) => call)
   }
 
   get room(): number {
@@ -172,7 +172,7 @@ export class Replica implements CallHolder {
 
   /** The next ones await something, and one more has been taken: with few that wait behind it, it may have more. */
   #beginMore(count: number): void {
-    const next = [...this.#calls].map(([id]) => id).filter((id) => !this.#awaiting.has(id))
+    const next = [...this.#calls].map(({ id }) => id).filter((id) => !this.#awaiting.has(id))
     if (count > next.length) throw new ProtocolBreach("it began calls that it has not")
     for (const id of next.slice(0, count)) this.#awaiting.add(id)
     if (2 * this.#awaiting.size >= this.#room) this.#room = Math.min(MOST_IN_FLIGHT, 2 * this.#room)

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test"
 import { Alarm } from "../../src/deployments/alarm.ts"
 import { Deadlines } from "../../src/deployments/deadlines.ts"
+import type { Place } from "../../src/deployments/in-order.ts"
 
 const now = () => performance.now()
 
@@ -49,14 +50,22 @@ test("an alarm that was cleared does not ring, and rings when it is set again", 
   expect(rings).toBe(1)
 })
 
+interface Bounded {
+  readonly deadline: number
+  readonly deadlineMs: number
+  place: Place<Bounded> | null
+  late(): void
+}
+
 test("whoever is late is told in the order of the deadlines, whatever order they came in; who was answered is not", async () => {
-  const deadlines = new Deadlines()
+  const deadlines = new Deadlines<Bounded>()
   const told: string[] = []
   const all = Promise.withResolvers<void>()
   const from = now()
-  const one = (name: string, deadlineMs: number) => ({
+  const one = (name: string, deadlineMs: number): Bounded => ({
     deadline: from + deadlineMs,
     deadlineMs,
+    place: null,
     late() {
       expect(now()).toBeGreaterThanOrEqual(from + deadlineMs)
       told.push(name)
