@@ -65,6 +65,36 @@ test.each([
   },
 )
 
+test("what was admitted a moment ago is refused once its key is revoked, may less or has expired, or another namespace is named", async () => {
+  const keys = "/v1/organizations/users/dev@example.com/api-keys"
+  const made = async (name: string, rest: object = {}) => {
+    const { body } = await appliance.call("POST", keys, { body: { name, permissions: ["read", "write"], ...rest } })
+    const ask = (path: string, headers: Record<string, string> = {}) =>
+      appliance.call("POST", path, { body: { text: "a" }, key: body.key, headers }).then(({ status }) => status)
+    return { ask, change: (changes: object) => appliance.call("PATCH", `${keys}/${name}`, { body: changes }) }
+  }
+  for (const path of paths) {
+    const revoked = await made(`revoked-${paths.indexOf(path)}`)
+    expect([await revoked.ask(path), await revoked.ask(path)]).toEqual([200, 200])
+    await appliance.call("DELETE", `${keys}/revoked-${paths.indexOf(path)}`)
+    expect(await revoked.ask(path)).toBe(401)
+  }
+  const [prefix = "", , named = ""] = paths
+  const reader = await made("reader")
+  expect(await reader.ask(prefix)).toBe(200)
+  await reader.change({ permissions: ["read"] })
+  expect(await reader.ask(prefix)).toBe(403)
+  const brief = await made("brief", { expires_at: new Date(Date.now() + 1_500).toISOString() })
+  expect(await brief.ask(prefix)).toBe(200)
+  const until = Date.now() + 1_500
+  for (let status = 200; status !== 401; status = await brief.ask(prefix)) expect(Date.now()).toBeLessThan(until + 500)
+  const elsewhere = await made("elsewhere")
+  expect(await elsewhere.ask(named)).toBe(200)
+  expect(await elsewhere.ask(named, { "X-Namespace": appliance.namespaceId })).toBe(200)
+  expect(await elsewhere.ask(named, { "X-Namespace": "nonexistent" })).toBe(404)
+  expect(await elsewhere.ask(named)).toBe(200)
+})
+
 test("a key of another organization, a limit and an undeployed plugin are told by the routes", async () => {
   const [path = ""] = paths
   const body = { text: "a" }
