@@ -36,7 +36,7 @@ interface Deps
     | "onLine"
   > {
   starter: Pick<WorkerStarter, "start" | "current">
-  gpus: Pick<GpuLeases, "lease" | "wantedByOthers">
+  gpus: Pick<GpuLeases, "lease" | "wantedByOthers" | "present">
   /** Of the machine: workers x threads of their libraries are no more. */
   cores: number
   /** That realtime requests use now: they go first. */

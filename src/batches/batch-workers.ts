@@ -6,6 +6,15 @@ import type { OutputLine } from "../workers/output.ts"
 import { type WorkerPermit, workerPool } from "../workers/pool.ts"
 import type { WorkerStarter } from "../workers/starter.ts"
 import type { Worker } from "../workers/worker.ts"
+import { gpuTurns } from "./gpu-turns.ts"
+import {
+  type GroupPlan,
+  groupPlans,
+  type ResourceClass,
+  type StepClass,
+  type StepGroup,
+  StepsChanged,
+} from "./step-groups.ts"
 import { type BatchWorkerSpec, ownerOf, StepsNotBuilt, workerKey } from "./worker-key.ts"
 
 /** An idle worker keeps its models this long for the next partition or batch. */
@@ -18,9 +27,12 @@ const MAX_RESTARTS = 2
 /** Of what was learned; forgetting costs a start. */
 const MAX_KNOWN_KEYS = 10_000
 
+/** Somebody who waits for a worker's GPU looks again so often, should nobody give one back. */
+const GPU_LOOK_MS = 3_000
+
 interface Deps {
   starter: Pick<WorkerStarter, "start">
-  gpus: Pick<GpuLeases, "lease" | "wantedByOthers">
+  gpus: Pick<GpuLeases, "lease" | "wantedByOthers" | "present">
   /** Whether this code of the plugin, and the collection, are there: nobody asks for workers of others. */
   exists: (owner: ReturnType<typeof ownerOf>) => boolean
   /** Of the numeric libraries in each worker: the share of the machine's cores that is one worker's. */
@@ -32,14 +44,28 @@ interface Deps {
 
 type OnLine = (line: Pick<OutputLine, "stream" | "text">) => void
 
-/** Workers with their steps built, lent per partition; see `workerKey` for what shares one. */
+/** A group of a partition that goes on, as its plugin's steps were when the first one was begun. */
+export interface GroupAt {
+  readonly plan: GroupPlan
+  readonly place: number
+  readonly group: StepGroup
+}
+
+export interface LentWorker extends WorkerPermit {
+  /** What it is lent for; null: all steps. */
+  readonly group: StepGroup | null
+  /** The group after it. */
+  readonly next: GroupAt | null
+}
+
+/** Workers with their steps built, lent per step group of a partition; see `workerKey` for what shares one. */
 export function batchWorkers({ starter, gpus, exists, threads, callThreads, log }: Deps) {
-  const specs = new Map<string, { readonly spec: BatchWorkerSpec; readonly onLine: OnLine }>()
+  const asked = new Map<string, Asked>()
   const pool = workerPool({
     start: (key, signal) => {
-      const asked = specs.get(key)
-      if (asked === undefined) throw new Error(`no worker was asked for under ${key}`)
-      return start(key, asked.spec, asked.onLine, signal)
+      const how = asked.get(key)
+      if (how === undefined) throw new Error(`no worker was asked for under ${key}`)
+      return how.at === null ? startWhole(key, how, signal) : startForGroup(key, how, how.at, signal)
     },
     wanted: (key) => exists(ownerOf(key)),
     maxIdleMs: MAX_IDLE_MS,
@@ -51,16 +77,32 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
   const leases = new WeakMap<Worker, GpuLease>()
   const known = new WeakSet<Worker>()
 
-  /** By worker key: what its steps turned out to need once they were built. */
+  /** By the pool's key: what its workers turned out to need once their steps were built. */
   const learned = new Map<string, Needs>()
+  const plans = groupPlans(MAX_KNOWN_KEYS)
+  const turns = gpuTurns(GPU_LOOK_MS)
 
-  /** Which steps there are is known when they are built, and what a worker may do is fixed before: it may take two starts. */
-  async function start(key: string, spec: BatchWorkerSpec, onLine: OnLine, signal: AbortSignal): Promise<Worker> {
+  const learn = (key: string, needs: Needs) => {
+    if (learned.size >= MAX_KNOWN_KEYS) learned.clear()
+    learned.set(key, needs)
+  }
+
+  /**
+   * Which steps there are is known when they are built, and what a worker may do is fixed before: it may take two starts.
+   * @throws SeveralGroups where no worker is to have all steps
+   */
+  async function startWhole(key: string, how: Asked, signal: AbortSignal): Promise<Worker> {
+    const { spec } = how
     let granted = learned.get(key) ?? { network: false, gpu: declaresGpu(spec.plugin) }
     for (let starts = 1; ; starts++) {
-      const { worker, needs } = await startWith(key, spec, granted, onLine, signal)
-      if (learned.size >= MAX_KNOWN_KEYS) learned.clear()
-      learned.set(key, needs)
+      const { worker, classes } = await startWith(key, how, granted, signal)
+      const plan = plans.learn(key, classes, await hasGpu(classes))
+      if (plan.groups.length > 1) {
+        await worker.end()
+        throw new SeveralGroups()
+      }
+      const needs = wholeNeeds(spec, classes)
+      learn(key, needs)
       // Steps that are other ones each time they are built never get the network.
       if (same(needs, granted) || starts > MAX_RESTARTS) return worker
       await worker.end()
@@ -68,13 +110,34 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
     }
   }
 
+  /** @throws StepsChanged when its steps are not those that were parted */
+  async function startForGroup(
+    key: string,
+    how: Asked,
+    { plan, group }: GroupAt,
+    signal: AbortSignal,
+  ): Promise<Worker> {
+    const needs = groupNeeds(how.spec, plan, group)
+    learn(key, needs)
+    const { worker, classes } = await startWith(key, how, needs, signal)
+    if (plans.holds(plan, classes)) return worker
+    await worker.end()
+    plans.giveUp(workerKey(how.spec))
+    throw new StepsChanged()
+  }
+
+  async function hasGpu(classes: readonly StepClass[]): Promise<boolean> {
+    const both = classes.includes("gpu") && classes.some((one) => one === "cpu" || one === "none")
+    return !both || (await gpus.present())
+  }
+
   async function startWith(
     key: string,
-    { namespace, plugin, config, datasetSize, blobDirectories, network }: BatchWorkerSpec,
+    { spec, onLine }: Asked,
     granted: Needs,
-    onLine: OnLine,
     signal: AbortSignal,
-  ): Promise<{ worker: Worker; needs: Needs }> {
+  ): Promise<{ worker: Worker; classes: StepClass[] }> {
+    const { namespace, plugin, config, datasetSize, blobDirectories, network } = spec
     let lease: GpuLease | null = null
     const reader = { onLine }
     const output = log.child({ namespace_id: namespace.namespaceId, plugin_id: plugin.pluginId })
@@ -113,11 +176,7 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
         { deadlineMs: BUILD_DEADLINE_MS, signal },
       )
       if (reply.type === "failed") throw new StepsNotBuilt(reply.error)
-      const uses = (type: string) => reply.steps.some((step) => step.resource_type === type)
-      return {
-        worker,
-        needs: { network: network.mode !== "none" && uses("api"), gpu: uses("gpu") || declaresGpu(plugin) },
-      }
+      return { worker, classes: reply.steps.map((step) => step.resource_type) }
     } catch (error) {
       await worker.end()
       throw error
@@ -126,25 +185,56 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
 
   const endIdleWithGpu = () => pool.endIdle({ longerThanMs: 0, matching: (key) => learned.get(key)?.gpu === true })
 
+  async function lend(key: string, how: Asked, signal: AbortSignal): Promise<WorkerPermit> {
+    const gpu = learned.get(key)?.gpu === true
+    // It would be busy again before anybody saw it idle.
+    if (gpu && gpus.wantedByOthers(`${key}/batch`)) await endIdleWithGpu()
+    asked.set(key, how)
+    try {
+      const permit = await pool.acquire(key, signal)
+      const reader = readers.get(permit.worker)
+      if (reader !== undefined) reader.onLine = how.onLine
+      // One that comes again has worked; what it was lent first is not known yet to be what it needs.
+      if (known.has(permit.worker)) leases.get(permit.worker)?.worked()
+      known.add(permit.worker)
+      return permit
+    } finally {
+      asked.delete(key)
+    }
+  }
+
   return {
-    /** What the worker prints from now on goes to `onLine`. @throws StepsNotBuilt, WorkerDied, ApplianceError (no environment), or the signal's reason */
-    async acquire(spec: BatchWorkerSpec, onLine: OnLine, signal: AbortSignal): Promise<WorkerPermit> {
+    /** What the first group of a partition computes with, where its plugin's steps are known. */
+    firstResources: (spec: BatchWorkerSpec): ResourceClass => plans.of(workerKey(spec))?.groups[0].resources ?? "cpu",
+
+    /**
+     * A worker for that group, or for the first one. What it prints from now on goes to `onLine`.
+     * @throws StepsNotBuilt, StepsChanged, WorkerDied, ApplianceError (no environment), what a lease of a GPU throws, or the signal's reason
+     */
+    async acquire(spec: BatchWorkerSpec, at: GroupAt | null, onLine: OnLine, signal: AbortSignal): Promise<LentWorker> {
       const key = workerKey(spec)
-      // It would be busy again before anybody saw it idle.
-      if (learned.get(key)?.gpu === true && gpus.wantedByOthers(`${key}/batch`)) await endIdleWithGpu()
-      specs.set(key, { spec, onLine })
-      try {
-        const permit = await pool.acquire(key, signal)
-        const reader = readers.get(permit.worker)
-        if (reader !== undefined) reader.onLine = onLine
-        // One that comes again has worked; what it was lent first is not known yet to be what it needs.
-        if (known.has(permit.worker)) leases.get(permit.worker)?.worked()
-        known.add(permit.worker)
-        return permit
-      } finally {
-        specs.delete(key)
+      const plan = plans.of(key)
+      const place = at?.place ?? 0
+      if (place > 0 && plan !== at?.plan) throw new StepsChanged()
+      if (plan === null || plan.groups.length === 1) {
+        try {
+          const permit = await lend(key, { spec, onLine, at: null }, signal)
+          return { ...permit, group: null, next: null }
+        } catch (error) {
+          if (!(error instanceof SeveralGroups)) throw error
+          return this.acquire(spec, null, onLine, signal)
+        }
       }
+      const group = plan.groups[place] ?? plan.groups[0]
+      const groupKey = groupKeyOf(key, group)
+      const lendIt = () => lend(groupKey, { spec, onLine, at: { plan, place, group } }, signal)
+      const permit = group.resources === "gpu" ? await turns.take(groupKey, lendIt) : await lendIt()
+      const after = plan.groups[place + 1]
+      return { ...permit, group, next: after === undefined ? null : { plan, place: place + 1, group: after } }
     },
+    /** After `GpuBusy`: when it is worth while to ask for that group's worker again. @throws the signal's reason */
+    worthAsking: (spec: BatchWorkerSpec, { group }: GroupAt, signal: AbortSignal) =>
+      turns.next(groupKeyOf(workerKey(spec), group), signal),
     /** Somebody waits for a GPU: workers that have one and nothing to do end. */
     endIdleWithGpu,
     /** A collection, a plugin version or a namespace was deleted. */
@@ -153,14 +243,47 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
   }
 }
 
+interface Asked {
+  readonly spec: BatchWorkerSpec
+  readonly onLine: OnLine
+  /** Null: for all steps. */
+  readonly at: GroupAt | null
+}
+
 /** What a worker gets only because its steps ask for it. */
 interface Needs {
   readonly network: boolean
   readonly gpu: boolean
 }
 
+function wholeNeeds({ plugin, network }: BatchWorkerSpec, classes: readonly StepClass[]): Needs {
+  return {
+    network: network.mode !== "none" && classes.includes("api"),
+    gpu: classes.includes("gpu") || declaresGpu(plugin),
+  }
+}
+
+function groupNeeds({ plugin, network }: BatchWorkerSpec, { groups }: GroupPlan, { resources }: StepGroup): Needs {
+  // A plugin that declares one, and has no step that says so, means those that compute here.
+  const computes = groups.some((group) => group.resources === "gpu") ? "gpu" : "cpu"
+  return {
+    network: network.mode !== "none" && resources === "api",
+    gpu: resources === "gpu" || (declaresGpu(plugin) && resources === computes),
+  }
+}
+
 function same(one: Needs, other: Needs): boolean {
   return one.network === other.network && one.gpu === other.gpu
+}
+
+/** Groups of one class have the same workers: they built all steps, and have what the class is given. */
+function groupKeyOf(key: string, { resources }: StepGroup): string {
+  return `${key}/${resources}`
+}
+
+/** No worker of this key is to have all steps. */
+class SeveralGroups extends Error {
+  override readonly name = "SeveralGroups"
 }
 
 export type BatchWorkers = ReturnType<typeof batchWorkers>

@@ -38,3 +38,5 @@ export function callRows({ metadata, memoryBytes, log, now }: Deps) {
     },
   }
 }
+
+export type CallRows = ReturnType<typeof callRows>

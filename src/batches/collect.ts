@@ -54,6 +54,8 @@ export interface Collected {
 export interface OutputLimits {
   /** Input rows: no more can have failed. */
   readonly asked: number
+  /** Of earlier step groups: what has failed does so once. */
+  readonly failed?: readonly RowFailure[]
   readonly rows: number
   readonly bytes: number
 }
@@ -63,11 +65,9 @@ export async function collectOutput(
   output: string,
   copies: string,
   features: readonly { readonly feature_name: string; readonly embedding_dim: number }[],
-  { asked, rows: maxOutputRows, bytes: maxBytes }: OutputLimits,
+  { asked, failed = [], rows: maxOutputRows, bytes: maxBytes }: OutputLimits,
 ): Promise<Collected> {
-  // It has been moved away from the worker, who may have put a link in its place before.
-  const directory = await lstat(output)
-  if (!directory.isDirectory()) throw new HostileOutput("The worker left no directory of files.")
+  await checkDirectory(output)
   let room = maxBytes
   const copy = async (name: string, most: number) => {
     const to = join(copies, name)
@@ -85,7 +85,32 @@ export async function collectOutput(
     vectors.push({ feature_name: feature.feature_name, embedding_dim: feature.embedding_dim, path, bytes })
   }
   const errors = await copy("errors.jsonl", ERRORS_BYTES)
-  return { scalars, vectors, failures: await readFailures(errors, asked) }
+  return { scalars, vectors, failures: await readFailures(errors, asked, failed) }
+}
+
+/** As of step_group.py. */
+const HANDED_ON = "rows.arrow"
+
+/**
+ * What a step group that is not the last left: its rows, which nobody here reads, and the row errors of this group and the earlier ones.
+ * @throws HostileOutput with a plain reason when a file is not what it must be
+ */
+export async function collectHandedOn(
+  output: string,
+  copies: string,
+  { asked, failed = [], bytes }: Pick<OutputLimits, "asked" | "failed" | "bytes">,
+): Promise<{ readonly rows: string; readonly failures: readonly RowFailure[] }> {
+  await checkDirectory(output)
+  const [rows, errors] = [join(copies, HANDED_ON), join(copies, "errors.jsonl")]
+  const taken = await copyPlain(join(output, HANDED_ON), rows, bytes)
+  await copyPlain(join(output, "errors.jsonl"), errors, Math.min(ERRORS_BYTES, bytes - taken))
+  return { rows, failures: await readFailures(errors, asked, failed) }
+}
+
+/** It has been moved away from the worker, who may have put a link in its place before. */
+async function checkDirectory(output: string): Promise<void> {
+  const directory = await lstat(output)
+  if (!directory.isDirectory()) throw new HostileOutput("The worker left no directory of files.")
 }
 
 async function copyPlain(from: string, to: string, maxBytes: number): Promise<number> {
@@ -141,10 +166,10 @@ function nameOf(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1)
 }
 
-/** Whether a row was asked at all, who writes the part looks at. */
-async function readFailures(path: string, asked: number): Promise<RowFailure[]> {
-  const failures: RowFailure[] = []
-  const seen = new Set<number>()
+/** Behind `earlier`. Whether a row was asked at all, who writes the part looks at. */
+async function readFailures(path: string, asked: number, earlier: readonly RowFailure[]): Promise<RowFailure[]> {
+  const failures = [...earlier]
+  const seen = new Set(earlier.map(({ row }) => row))
   for await (const line of linesOf(path)) {
     const parsed = ErrorLine.safeParse(parseJson(line))
     if (!parsed.success) throw new HostileOutput("'errors.jsonl' has a line that is not a row error.")

@@ -12,7 +12,7 @@ import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { PartRow } from "../metadata/parts.ts"
 import type { RunSource } from "../metadata/run-sources.ts"
-import { collectOutput, HostileOutput } from "./collect.ts"
+import { collectOutput, HostileOutput, type RowFailure } from "./collect.ts"
 import { documentInputs, lookAtSources, type SourcesNow } from "./document-rows.ts"
 import type { Ledger, RowFault } from "./ledger.ts"
 import { embeddings, type PartitionRun, storedFeatures } from "./partition-context.ts"
@@ -38,7 +38,8 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
   const committing = new Map<string, Promise<unknown>>()
 
   /**
-   * Commits what the worker left in `output`; `spool` is the partition's own directory. Answers how many rows are done;
+   * Commits what the worker left in `output`; `spool` is the partition's own directory, `failed` the rows that earlier step groups
+   * failed of. Answers how many rows are done;
    * null when nothing was committed because another batch was faster with newer content of an object: rows are read anew.
    * @throws HostileOutput when the files are not what they must be: nothing is committed then
    */
@@ -46,7 +47,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
-    output: string,
+    { directory: output, failed }: { readonly directory: string; readonly failed: readonly RowFailure[] },
     spool: string,
   ): Promise<number | null> {
     const { run, plugin, namespace } = context
@@ -57,6 +58,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     const file = join("documents", namespace.orgId, namespace.namespaceId, run.collection_id, partId)
     const collected = await collectOutput(output, copies, features, {
       asked: rows.rows,
+      failed,
       rows: rows.rows * OUTPUTS_PER_ROW,
       bytes: outputBytes,
     })

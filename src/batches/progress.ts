@@ -18,6 +18,8 @@ interface UnderWay {
   readonly rowsIn: number
   rows: number
   readonly steps: Map<number, BatchStep>
+  /** What processors of earlier step groups have told. */
+  readonly before: ToldProgress
   done: number | null
   total: number | null
 }
@@ -70,10 +72,11 @@ export function batchProgress(now: () => number) {
   }
 
   return {
-    /** A worker has the partition's rows. */
+    /** A worker has the partition's rows; that of a later step group adds to what earlier ones have told. */
     begin(partition: PartitionRow, rowsIn: number): void {
       const { partition_id: id, batch_id: batchId, collection_id: collectionId } = partition
-      partitions.set(id, { batchId, collectionId, rowsIn, rows: 0, steps: new Map(), done: null, total: null })
+      const { steps, done, total } = partitions.get(id) ?? { steps: new Map(), done: null, total: null }
+      partitions.set(id, { batchId, collectionId, rowsIn, rows: 0, steps, before: { done, total }, done, total })
       sample(batchId)
     },
 
@@ -94,8 +97,8 @@ export function batchProgress(now: () => number) {
           const pace = paceOf(partition.batchId)
           pace.told = true
           pace.message = event.message ?? pace.message
-          partition.done = event.done
-          partition.total = event.total
+          partition.done = sumOf(partition.before.done, event.done)
+          partition.total = sumOf(partition.before.total, event.total)
           break
         }
         default:
@@ -160,3 +163,7 @@ export function batchProgress(now: () => number) {
 }
 
 export type BatchProgress = ReturnType<typeof batchProgress>
+
+function sumOf(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : one + other
+}

@@ -2,71 +2,42 @@
  * One attempt at one partition: rows out to files, a worker over them, its files back as copies, a part written by the
  * documents process, one transaction. Whatever goes wrong ends as row errors, halves, a failed run or a released lease.
  */
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises"
+import { rm } from "node:fs/promises"
 import { join } from "node:path"
-import type { BatchLogLine } from "../contract/batches.ts"
 import type { Documents } from "../documents/process.ts"
-import type { Network } from "../egress.ts"
 import type { Log } from "../log.ts"
-import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
-import { GpuBusy, GpuRefused } from "../scheduler/gpu-leases.ts"
 import type { TakeSlot } from "../scheduler/scheduler.ts"
-import { callSeconds, maxConcurrency, shareOf } from "../workers/compute-profile.ts"
-import { EnvironmentGone } from "../workers/environments/plugin-environments.ts"
-import type { OutputLine } from "../workers/output.ts"
-import { partitionLimits } from "../workers/partition-limits.ts"
-import type { WorkerFailure } from "../workers/protocol.ts"
-import { WorkerDied } from "../workers/worker-died.ts"
-import type { BatchWorkers } from "./batch-workers.ts"
-import { type CallMark, readCallMark } from "./call-mark.ts"
+import { maxConcurrency } from "../workers/compute-profile.ts"
 import { callRows } from "./call-rows.ts"
 import { HostileOutput } from "./collect.ts"
-import { roomIsShort, workerFoundDiskFull } from "./disk-faults.ts"
 import { writeDocumentRows } from "./document-rows.ts"
-import { objectPlan } from "./inputs.ts"
 import type { Ledger, RowFault, RunError } from "./ledger.ts"
 import { identityOf, ownFaults, partitionCommit } from "./partition-commit.ts"
-import { embeddings, type PartitionRun } from "./partition-context.ts"
-import { deathFault, failureFault, gone, othersMayHaveKilled, ranOutOfMemory, refusal } from "./partition-faults.ts"
+import type { PartitionRun } from "./partition-context.ts"
+import { deathFault, failureFault, othersMayHaveKilled, ranOutOfMemory } from "./partition-faults.ts"
 import type { PartitionPace } from "./partition-pace.ts"
-import { assetRoots, preparedRun } from "./partition-run.ts"
+import { preparedRun } from "./partition-run.ts"
+import { type Outcome, type Output, partitionWork } from "./partition-work.ts"
 import type { BatchProgress } from "./progress.ts"
 import { type WrittenRows, writeRows } from "./rows.ts"
 import { continuation, halves } from "./split.ts"
-import { type BatchWorkerSpec, StepsNotBuilt } from "./worker-key.ts"
 
 /** A batch is held when this many rows of a run kill their worker or have their output refused, with nothing done in between. */
 const BREAKER_DEATHS = 10
 /** The same for a run that has rows done: bad stretches of data exist, a spin of two starts a row must not. */
 const LATE_BREAKER_DEATHS = 100
 
-interface Deps {
-  metadata: Pick<Metadata, "read" | "transact">
+interface Deps extends Omit<Parameters<typeof partitionWork>[0], "calls"> {
   ledger: Ledger
   progress: Pick<BatchProgress, "begin" | "hear" | "end">
   /** Is told how long workers took. */
   pace: Pick<PartitionPace, "measured">
   documents: Documents
-  workers: Pick<BatchWorkers, "acquire">
-  dataDir: string
   namespaceById: (namespaceId: string) => Namespace | null
   pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
-  blobDirectory: (namespace: Namespace, bucketId: string) => string
-  /** What steps of resource type API of a namespace's plugins may reach. */
-  networkOf: (namespace: Namespace) => Network
-  /** Partitions that may be under way at once, of all batches. */
-  slots: number
-  /** Longest silence of a worker over a partition. */
-  silenceMs: number
-  /** Longest time over one partition, however much the worker reports. */
-  wallMs: number
-  /** Result files of one partition together. */
-  outputBytes: number
-  /** Its worker printed it. */
-  onLine: (batchId: string, line: Omit<BatchLogLine, "time">) => void
   /** Of each worker. */
   memoryBytes: number
   /** There is no room on a GPU for a run now. */
@@ -86,6 +57,7 @@ export function partitionRunner(deps: Deps) {
   /** Partitions of one row whose worker was killed once: a row is blamed for the second time only. */
   const suspects = new Set<number>()
   const calls = callRows(deps)
+  const work = partitionWork({ ...deps, calls })
   const { commitOutput, commitNothing, inputsOf } = partitionCommit(deps)
 
   const spool = (partition: PartitionRow) =>
@@ -120,11 +92,10 @@ export function partitionRunner(deps: Deps) {
         await settleFailure(context, partition, rows, outcome)
         return
       }
-      if (outcome === null) {
-        deps.pace.measured(context.run, partition, 0)
-        await commitNothing(context, partition, rows)
-      } else {
-        const committed = await commit(context, partition, rows, outcome.directory, directory)
+      deps.pace.measured(context.run, partition, outcome?.seconds ?? 0)
+      if (outcome === null) await commitNothing(context, partition, rows)
+      else {
+        const committed = await commit(context, partition, rows, outcome, directory)
         const sufficed = outcome.batchRows ?? partition.batch_rows
         if (committed && sufficed !== null) calls.learn(context, sufficed)
       }
@@ -134,128 +105,16 @@ export function partitionRunner(deps: Deps) {
     }
   }
 
-  /** `batchRows`: what it was told to call with at most. */
-  type Called = { readonly call: CallMark | null; readonly batchRows: number | null }
-  type Outcome =
-    | { readonly kind: "output"; readonly directory: string; readonly batchRows: number | null }
-    | ({ readonly kind: "died"; readonly error: WorkerDied } & Called)
-    | ({ readonly kind: "failed"; readonly error: WorkerFailure; readonly run: boolean } & Called)
-    | { readonly kind: "aborted" }
-    | { readonly kind: "busy" }
-
-  async function work(
-    context: PartitionRun,
-    partition: PartitionRow,
-    rows: WrittenRows,
-    directory: string,
-    signal: AbortSignal,
-    slot: TakeSlot,
-  ): Promise<Outcome> {
-    const { plugin, namespace, config, run } = context
-    const assets = await assetRoots(deps, context)
-    let call: CallMark | null = null
-    let batchRows: number | null = null
-    const spec: BatchWorkerSpec = {
-      namespace,
-      plugin,
-      config,
-      collectionId: run.collection_id,
-      datasetSize: run.rows_in,
-      blobDirectories: Object.values(assets),
-      network: deps.networkOf(namespace),
-    }
-    try {
-      const onLine = ({ stream, text: message }: Pick<OutputLine, "stream" | "text">) =>
-        deps.onLine(run.batch_id, { collection_id: run.collection_id, plugin_id: run.plugin_id, stream, message })
-      using _ = await slot(signal)
-      batchRows = calls.atMost(context, partition)
-      using permit = await deps.workers.acquire(spec, onLine, signal)
-      const { worker } = permit
-      // A worker reaches its own exchange directory and no other partition's files: input moves in, output moves out.
-      const exchange = await mkdtemp(join(worker.exchange, "partition-"))
-      const input = join(exchange, "input.jsonl")
-      const output = join(exchange, "output")
-      await rename(rows.input, input)
-      await mkdir(output, { mode: 0o700 })
-      if (run.isolation === null) {
-        metadata.transact((tx) =>
-          tx.write.batches.recordWorker(run.batch_id, run.collection_id, {
-            isolation: worker.isolation,
-            facts: JSON.stringify(worker.isolationFacts),
-            environment: [
-              `python-${worker.python}`,
-              ...(plugin.environment === null ? [] : [plugin.environment.hash]),
-            ].join("+"),
-          }),
-        )
-      }
-      progress.begin(partition, rows.rows)
-      const stopListening = worker.onProgress((event) => {
-        if (event.partition !== String(partition.partition_id) || event.attempt !== partition.attempt) return
-        progress.hear(partition.partition_id, event)
-      })
-      const began = performance.now()
-      try {
-        const reply = await worker.request(
-          {
-            type: "run_partition",
-            partition: String(partition.partition_id),
-            attempt: partition.attempt,
-            input,
-            output,
-            features: embeddings(plugin),
-            asset_roots: assets,
-            ...(rows.chain === null ? { plan: objectPlan(context.plan) } : {}),
-            concurrency: callsLeft(context, partition),
-            call_seconds: callSeconds(deps.silenceMs),
-            batch_rows: batchRows,
-          },
-          { ...partitionLimits(deps.silenceMs, deps.wallMs), signal },
-        )
-        if (reply.type !== "failed") {
-          deps.pace.measured(run, partition, (performance.now() - began) / 1000)
-          const taken = join(directory, "output")
-          await rename(output, taken)
-          return { kind: "output", directory: taken, batchRows: reply.batch_rows }
-        }
-        if (workerFoundDiskFull(reply.error) && (await roomIsShort(deps.dataDir))) throw new Error(reply.error.message)
-        // What cannot be imported now cannot be imported for the next rows either.
-        const lasting = reply.error.error_type === "dependency"
-        // What filled its memory may be there still.
-        if (ranOutOfMemory(reply.error)) permit.poison()
-        return { kind: "failed", error: reply.error, run: lasting, call: await readCallMark(output), batchRows }
-      } catch (error) {
-        permit.poison()
-        call = await readCallMark(output)
-        throw error
-      } finally {
-        stopListening()
-        await rm(exchange, { recursive: true, force: true })
-      }
-    } catch (error) {
-      if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true, call, batchRows }
-      if (signal.aborted) return { kind: "aborted" }
-      if (error instanceof EnvironmentGone) return { kind: "failed", error: gone(error), run: true, call, batchRows }
-      if (error instanceof GpuBusy) return { kind: "busy" }
-      if (error instanceof GpuRefused) return { kind: "failed", error: refusal(error), run: true, call, batchRows }
-      if (!(error instanceof WorkerDied)) throw error
-      return { kind: "died", error, call, batchRows }
-    }
-  }
-
-  /** Of what the plugin allows its whole run, this partition's share; null where it does not say. */
-  function callsLeft({ plugin }: PartitionRun, { batch_id, collection_id }: PartitionRow): number | null {
-    const most = maxConcurrency(plugin.manifest.compute_profile)
-    if (most === null) return null
-    return shareOf(most, Math.min(deps.slots, metadata.read.partitions.openCount(batch_id, collection_id)))
-  }
-
   async function settleFailure(
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
     outcome: Exclude<Outcome, { kind: "output" }>,
   ): Promise<void> {
+    if (outcome.kind === "refused") {
+      await refuse(context, partition, rows, outcome.error)
+      return
+    }
     if (outcome.kind === "busy") deps.onBusy(partition.batch_id, partition.collection_id)
     if (outcome.kind === "aborted" || outcome.kind === "busy") {
       ledger.release(partition)
@@ -338,7 +197,7 @@ export function partitionRunner(deps: Deps) {
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
-    output: string,
+    output: Output,
     spooled: string,
   ): Promise<boolean> {
     const { run } = context
@@ -354,29 +213,33 @@ export function partitionRunner(deps: Deps) {
       return true
     } catch (error) {
       if (!(error instanceof HostileOutput)) throw error
-      log.warn(
-        {
-          event: "hostile_output",
-          batch_id: run.batch_id,
-          partition_id: partition.partition_id,
-          reason: error.message,
-        },
-        "refused",
-      )
-      // As with a death: the row whose output it is stands alone in the end, the others keep theirs.
-      if (partition.rows_in > 1) {
-        ledger.split(partition, halves(metadata.read, partition))
-        return false
-      }
-      await failAlone(context, partition, rows, {
-        error_type: "runtime",
-        exception: "OutputRefused",
-        message: error.message,
-        traceback: null,
-        stage: "commit",
-      })
+      await refuse(context, partition, rows, error)
       return false
     }
+  }
+
+  /** As with a death: the row whose output it is stands alone in the end, the others keep theirs. */
+  async function refuse(
+    context: PartitionRun,
+    partition: PartitionRow,
+    rows: WrittenRows,
+    { message }: HostileOutput,
+  ): Promise<void> {
+    log.warn(
+      {
+        event: "hostile_output",
+        batch_id: context.run.batch_id,
+        partition_id: partition.partition_id,
+        reason: message,
+      },
+      "refused",
+    )
+    if (partition.rows_in > 1) {
+      ledger.split(partition, halves(metadata.read, partition))
+      return
+    }
+    const fault = { error_type: "runtime", exception: "OutputRefused", message, traceback: null, stage: "commit" }
+    await failAlone(context, partition, rows, fault)
   }
 
   return {

@@ -360,6 +360,10 @@ export function gpuLeases({
       const devices = await withinTime(probe())
       return devices.length === 0 || place(demand, devices, without) !== null
     },
+    /** Whether this machine has a device; one that cannot be looked at now is there. */
+    async present(): Promise<boolean> {
+      return (await withinTime(probe()).catch(() => null))?.length !== 0
+    },
 
     /** Somebody else has waited: who has a GPU under this key shall not go on with it. */
     wantedByOthers(key: string): boolean {

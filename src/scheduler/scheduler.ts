@@ -1,7 +1,8 @@
 /**
  * Slots and the work that fills them. Work is pulled, never pushed: `next` leases it from the ledger, so that what waits lives
  * in the database and a kill loses nothing. A job holds a slot only while a worker computes for it; one job more than there
- * are slots is under way, so that the rows of one are written and the output of another is taken in beside the workers.
+ * are slots is under way, so that the rows of one are written and the output of another is taken in beside the workers. Whose
+ * worker waits for a service leaves the processors to others: it has a slot of another kind, of which there are as many.
  */
 import type { Log } from "../log.ts"
 
@@ -13,8 +14,10 @@ export interface Job {
   failed(error: unknown): void
 }
 
+/** For who computes, and for who calls services. */
+export type SlotKind = "cpu" | "api"
 /** Waits for a slot, in the order of asking, and has it until it is disposed. @throws the signal's reason */
-export type TakeSlot = (signal: AbortSignal) => Promise<Disposable>
+export type TakeSlot = (signal: AbortSignal, kind?: SlotKind) => Promise<Disposable>
 
 /** Jobs under way beyond the slots. One keeps two cores busy; each has a partition's rows on the disk. */
 const AHEAD = 1
@@ -22,8 +25,9 @@ const AHEAD = 1
 const RETRY_MS = 1000
 
 interface Deps {
+  /** Of each kind. */
   slots: number
-  /** Of these, how many somebody uses who goes first. One always remains: work is never put off for good. */
+  /** Of those that compute, how many somebody uses who goes first. One always remains: work is never put off for good. */
   taken: () => number
   /** Leases the next job, or null when nothing waits. Synchronous: two slots never get the same job. */
   next: () => Job | null
@@ -35,8 +39,8 @@ export function scheduler({ slots, taken, next, log, retryMs = RETRY_MS }: Deps)
   const stopping = new AbortController()
   let later: ReturnType<typeof setTimeout> | undefined
   const running = new Map<string, { done: Promise<void>; abort: AbortController }>()
-  let held = 0
-  const asking = new Set<() => void>()
+  const held = { cpu: 0, api: 0 }
+  const asking = { cpu: new Set<() => void>(), api: new Set<() => void>() }
 
   const lease = (): Job | null => {
     try {
@@ -55,38 +59,39 @@ export function scheduler({ slots, taken, next, log, retryMs = RETRY_MS }: Deps)
 
   const free = () => Math.max(1, slots - taken())
 
-  const grant = () => {
-    for (const granted of asking) {
-      if (held >= slots) return
-      if (held >= free()) return fillLater()
-      asking.delete(granted)
-      held += 1
+  const grant = (kind: SlotKind) => {
+    for (const granted of asking[kind]) {
+      if (held[kind] >= slots) return
+      if (kind === "cpu" && held.cpu >= free()) return fillLater()
+      asking[kind].delete(granted)
+      held[kind] += 1
       granted()
     }
   }
 
-  const takeSlot: TakeSlot = async (signal) => {
+  const takeSlot: TakeSlot = async (signal, kind = "cpu") => {
     signal.throwIfAborted()
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const give = () => {
-      if (asking.delete(resolve)) reject(signal.reason)
+      if (asking[kind].delete(resolve)) reject(signal.reason)
     }
     signal.addEventListener("abort", give, { once: true })
-    asking.add(resolve)
-    grant()
+    asking[kind].add(resolve)
+    grant(kind)
     await promise.finally(() => signal.removeEventListener("abort", give))
+    if (kind === "api") queueMicrotask(fill)
     return {
       [Symbol.dispose]() {
-        held -= 1
-        grant()
+        held[kind] -= 1
+        grant(kind)
       },
     }
   }
 
   const fill = () => {
-    grant()
-    while (!stopping.signal.aborted && running.size < slots + AHEAD) {
-      if (running.size >= free() + AHEAD) return fillLater()
+    grant("cpu")
+    while (!stopping.signal.aborted && running.size - held.api < slots + AHEAD) {
+      if (running.size - held.api >= free() + AHEAD) return fillLater()
       const job = lease()
       if (job === null) return
       const abort = new AbortController()

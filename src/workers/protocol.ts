@@ -234,6 +234,15 @@ export const ToWorker = z.discriminatedUnion("type", [
     batch_rows: z.int().positive().nullable(),
     /** Makes a row of each line, which is an object as it is stored; without it a line is the row itself. */
     plan: ObjectPlan.optional(),
+    /** The steps to run; without it all. Unless they are the last, `output` gets rows.arrow and errors.jsonl alone. */
+    group: z
+      .object({
+        first: count,
+        end: count,
+        /** What the group before left, as rows.arrow; null: this is the first one. */
+        rows: path.nullable(),
+      })
+      .optional(),
   }),
   z.object({ type: z.literal("construct_realtime") }),
   z.object({ type: z.literal("predict"), request: z.unknown() }),

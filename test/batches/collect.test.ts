@@ -1,9 +1,11 @@
 /** A worker's files of row errors, as an attacker writes them: refused at their first wrong line, however long they are. */
-import { expect, test } from "bun:test"
-import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { describe, expect, test } from "bun:test"
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { collectOutput, HostileOutput } from "../../src/batches/collect.ts"
+import { collectHandedOn, collectOutput, HostileOutput } from "../../src/batches/collect.ts"
+
+type HandedOnLimits = Parameters<typeof collectHandedOn>[2]
 
 async function collected(errors: string | Uint8Array) {
   const directory = mkdtempSync(join(tmpdir(), "collect-test-"))
@@ -82,4 +84,62 @@ test.each<[string, (output: string, elsewhere: string) => void, RegExp]>([
   } finally {
     rmSync(directory, { recursive: true })
   }
+})
+
+describe("what a step group hands on", () => {
+  const limits: HandedOnLimits = { asked: 3, failed: [], bytes: 200 }
+
+  async function handedOn(prepare: (output: string, elsewhere: string) => void, given: HandedOnLimits = limits) {
+    const directory = mkdtempSync(join(tmpdir(), "collect-test-"))
+    try {
+      const [output, copies, elsewhere] = ["output", "copies", "elsewhere"].map((name) => join(directory, name))
+      if (output === undefined || copies === undefined || elsewhere === undefined) throw new Error("no paths")
+      for (const path of [output, copies]) mkdirSync(path)
+      writeFileSync(elsewhere, "another's")
+      writeFileSync(join(output, "errors.jsonl"), "")
+      prepare(output, elsewhere)
+      const { rows, failures } = await collectHandedOn(output, copies, given)
+      expect(rows.startsWith(copies)).toBe(true)
+      return { rows: readFileSync(rows, "utf8"), failures }
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  }
+  const put = (output: string, errors: string) => {
+    writeFileSync(join(output, "rows.arrow"), "rows")
+    writeFileSync(join(output, "errors.jsonl"), errors)
+  }
+
+  test("is a copy of its rows, and the row errors of this group behind those of the earlier ones", async () => {
+    const first = await handedOn((output) => put(output, line(7, "first")))
+    expect(first.rows).toBe("rows")
+    const second = await handedOn((output) => put(output, line(5, "second")), { ...limits, failed: first.failures })
+    expect(second.failures.map(({ row, message }) => [row, message])).toEqual([
+      [7, "first"],
+      [5, "second"],
+    ])
+  })
+
+  test("a row fails once, and no more fail in all groups than were asked", async () => {
+    const { failures: failed } = await handedOn((output) =>
+      put(output, [1, 2].map((row) => line(row, "no")).join("\n")),
+    )
+    await expect(handedOn((output) => put(output, line(2, "again")), { ...limits, failed })).rejects.toThrow(
+      "row 2 twice",
+    )
+    const more = [3, 4].map((row) => line(row, "no")).join("\n")
+    await expect(handedOn((output) => put(output, more), { ...limits, bytes: 1000, failed })).rejects.toThrow(
+      "more than the 3 rows",
+    )
+  })
+
+  test.each<[string, (output: string, elsewhere: string) => void, RegExp]>([
+    ["nothing", () => {}, /no plain file 'rows.arrow'/],
+    ["a link", (output, elsewhere) => symlinkSync(elsewhere, join(output, "rows.arrow")), /no plain file 'rows.arrow'/],
+    ["a second name", (output, elsewhere) => linkSync(elsewhere, join(output, "rows.arrow")), /more than one name/],
+    ["a directory", (output) => mkdirSync(join(output, "rows.arrow")), /not a regular file/],
+    ["too much", (output) => writeFileSync(join(output, "rows.arrow"), new Uint8Array(201)), /201 bytes; at most 200/],
+  ])("%s in place of its rows is refused", async (_what, prepare, why) => {
+    await expect(handedOn(prepare)).rejects.toThrow(why)
+  })
 })

@@ -92,6 +92,19 @@ test("what processors say is the last message, and their counts over all partiti
   expect(progress.told("b").counts).toEqual({ done: 5, total: 10 })
 })
 
+test("counts and steps of a partition's later step groups are added to those of the earlier ones", () => {
+  const progress = batchProgress(() => 0)
+  progress.begin(partition(1), 10)
+  progress.hear(1, said("cutting", 10, 10))
+  progress.hear(1, step(0, "Cut", 10, 0, 1))
+  progress.begin(partition(1), 10)
+  progress.hear(1, said("asking", 3, 10))
+  progress.hear(1, said("asking", 4, 10))
+  progress.hear(1, step(1, "Ask", 4, 0, 1))
+  expect(progress.told("b")).toEqual({ message: "asking", counts: { done: 14, total: 20 } })
+  expect(progress.stepsInProgress("b").map((each) => each.step)).toEqual(["Cut", "Ask"])
+})
+
 test("steps add up over the partitions that are committed, and what is under way is shown on top", () => {
   using opened = openLedger()
   const id = opened.start(opened.source(), 30, 10)

@@ -96,7 +96,7 @@ test("a worker sees the device that it was leased and no other; one of another c
   for (const id of [large, third, plain]) await undeploy(id)
 }, 120_000)
 
-/** A plugin whose steps are of that class, a collection over 20 texts with it, and a batch under way. */
+/** A plugin whose steps are of that class, a collection over 16 texts (one partition) with it, and a batch under way. */
 async function batchOf(name: string, resource: "CPU" | "GPU") {
   const files = textPlugin({
     name,
@@ -123,7 +123,7 @@ return batch`,
     },
   })
   expect(collection.status).toBe(200)
-  const objects = Array.from({ length: 20 }, (_, n) => ({ blobs: [{ property: "text", type: "text", data: `t${n}` }] }))
+  const objects = Array.from({ length: 16 }, (_, n) => ({ blobs: [{ property: "text", type: "text", data: `t${n}` }] }))
   await appliance.call("POST", `/v1/buckets/${bucket.body.bucket_id}/objects/batch`, { body: { objects } })
   const batch = await appliance.call("POST", `/v1/buckets/${bucket.body.bucket_id}/batches/trigger`, {
     body: { collection_ids: [collection.body.collection_id] },
@@ -141,7 +141,7 @@ test("steps that name the GPU get one in a batch, give way to a deployment, and 
   const batch = await batchOf("stepping", "GPU")
   expect(await batch.done()).toMatchObject({ status: "COMPLETED" })
   const documents = await batch.documents()
-  expect(documents).toHaveLength(20)
+  expect(documents).toHaveLength(16)
   // It declares no memory: the largest device is its own.
   for (const document of documents) expect(document).toMatchObject({ gpu: LARGE, niceness: 10 })
 
@@ -165,7 +165,7 @@ test("a batch without room on a GPU gives its slot to others, and is done when t
   for (const batch of waiting) expect(await batch.documents()).toEqual([])
   for (const id of holding) await undeploy(id)
   for (const batch of waiting) {
-    expect(await batch.done()).toMatchObject({ status: "COMPLETED", rows_done: 20 })
+    expect(await batch.done()).toMatchObject({ status: "COMPLETED", rows_done: 16 })
     for (const { gpu } of await batch.documents()) expect([SMALL, LARGE]).toContain(gpu)
   }
 }, 120_000)

@@ -131,8 +131,9 @@ class WorkerProcess:
         concurrency: int | None = None,
         call_seconds: float | None = None,
         batch_rows: int | None = None,
+        group: Message | None = None,
     ) -> "Result":
-        """run_partition over `rows`, which get `__row` and `document_id` when they lack them."""
+        """run_partition over `rows`, which get `__row` and `document_id` when they lack them. `group`: of these steps only."""
         work = os.path.join(self.directory, "work")
         os.makedirs(work, exist_ok=True)
         source = os.path.join(work, "rows.jsonl")
@@ -152,6 +153,7 @@ class WorkerProcess:
                 "concurrency": concurrency,
                 "call_seconds": call_seconds,
                 "batch_rows": batch_rows,
+                "group": group,
             }
         )
         return Result(reply, target, features or [])
@@ -204,6 +206,7 @@ class Result:
 
     def __init__(self, reply: Message, directory: str, features: list[tuple[str, int]]) -> None:
         self.reply = reply
+        self.directory = directory
         self.documents: list[Message] = []
         self.errors: dict[int, Message] = {}
         self.vectors: dict[str, Any] = {}
@@ -212,13 +215,14 @@ class Result:
         import numpy
         import pyarrow.parquet
 
-        table = pyarrow.parquet.read_table(os.path.join(directory, "scalars.parquet"))
-        self.schema = table.schema
-        for line in table.to_pylist():
-            self.documents.append({**line, "fields": json.loads(line["fields"])})
-        for name, size in features:
-            data = numpy.fromfile(os.path.join(directory, reply["vectors"][name]), dtype="<f4")
-            self.vectors[name] = data.reshape(-1, size)
+        if os.path.exists(os.path.join(directory, "scalars.parquet")):
+            table = pyarrow.parquet.read_table(os.path.join(directory, "scalars.parquet"))
+            self.schema = table.schema
+            for line in table.to_pylist():
+                self.documents.append({**line, "fields": json.loads(line["fields"])})
+            for name, size in features:
+                data = numpy.fromfile(os.path.join(directory, reply["vectors"][name]), dtype="<f4")
+                self.vectors[name] = data.reshape(-1, size)
         with open(os.path.join(directory, "errors.jsonl"), encoding="utf-8") as file:
             for text in file:
                 line = json.loads(text)

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test"
 import { createLog } from "../../src/log.ts"
-import { type Job, scheduler } from "../../src/scheduler/scheduler.ts"
+import { type Job, type SlotKind, scheduler } from "../../src/scheduler/scheduler.ts"
 
 /** Jobs that run until they are told to end. */
-function jobs(slots: number) {
+function jobs(slots: number, kinds: SlotKind[] = []) {
   const state = { taken: 0, waiting: 10, refuse: false }
   /** Under way, and those of them that have a slot. */
   const begun = new Set<string>()
@@ -20,13 +20,14 @@ function jobs(slots: number) {
       if (state.refuse) throw new Error("the disk is full")
       if (state.waiting === 0) return null
       const name = `job ${state.waiting--}`
+      const kind = kinds.shift() ?? "cpu"
       return {
         name,
         async run(signal, slot) {
           begun.add(name)
           notify()
           try {
-            using _ = await slot(signal)
+            using _ = await slot(signal, kind)
             const { promise, resolve: end } = Promise.withResolvers<void>()
             signal.addEventListener("abort", () => end())
             running.set(name, end)
@@ -120,4 +121,16 @@ test("a ledger that cannot be asked is asked again", async () => {
   await Promise.resolve()
   own.state.refuse = false
   await own.until(2)
+})
+
+test("jobs that call services leave the slots to those that compute, and are as many at once", async () => {
+  await using own = jobs(2, ["api", "api", "api"])
+  own.wake()
+  await own.until(4)
+  expect([...own.running.keys()]).toEqual(["job 10", "job 9", "job 7", "job 6"])
+  expect([...own.begun]).toContain("job 8")
+  own.endOne()
+  await own.untilLeft(4)
+  await own.until(4)
+  expect([...own.running.keys()]).toEqual(["job 9", "job 7", "job 6", "job 8"])
 })

@@ -1,25 +1,25 @@
 """A partition: rows from its JSON-lines file through the plugin's steps to result files, a slice at a time.
 
 Every input row ends as at least one output row or as one line of errors.jsonl. Steps chain in memory; the last step's
-results leave with each of its calls: vectors as float32, other columns as JSON. What every further row would fail of (a
-missing module, no memory, a processor that cannot be built) fails the partition instead.
+results leave with each of its calls: vectors as float32, other columns as JSON. Where this worker runs one of several step
+groups, the rows come from the group before and go to the next one as `group_file.py` says. What every further row would fail of
+(a missing module, no memory, a processor that cannot be built) fails the partition instead.
 """
 
 import gc
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from engine.plugins.extractors.pipeline import RowCondition
 from plugin_worker.api_calls import StepCalls
 from plugin_worker.call_mark import CallMark
 from plugin_worker.call_sizes import CallSizes
-from plugin_worker.dataset import prepared
 from plugin_worker.failures import Failure
 from plugin_worker.features import Feature
+from plugin_worker.group_file import GroupFileReader
 from plugin_worker.limits import (
     CALLS_PER_SHORT_SLICE,
     CHAINED_SLICE_ROWS,
@@ -32,10 +32,11 @@ from plugin_worker.limits import (
 from plugin_worker.manifest import Manifest
 from plugin_worker.object_rows import InputPlan
 from plugin_worker.output_rows import OutputRows
-from plugin_worker.partition_input import FrameBuilder, Slice, read_slices
+from plugin_worker.partition_input import FrameBuilder, read_slices
 from plugin_worker.partition_output import OutputBlock, PartitionFiles
 from plugin_worker.partition_progress import PartitionProgress, Report
 from plugin_worker.plugin_loader import Plugin
+from plugin_worker.step_group import HandedOn, StepGroup
 from plugin_worker.step_run import Piece, SliceRows, StepRun, join
 from plugin_worker.steps import BuiltPipeline, Step
 from shared.plugins.assets import use_asset_roots
@@ -61,6 +62,8 @@ class PartitionRequest:
     # Rows a step is given at once, at most; None: as many as it takes.
     batch_rows: int | None
     plan: InputPlan | None
+    # The steps to run; None: all.
+    group: StepGroup | None
 
     @staticmethod
     def parse(message: dict[str, Any]) -> "PartitionRequest":
@@ -75,6 +78,7 @@ class PartitionRequest:
             call_seconds=message.get("call_seconds"),
             batch_rows=message.get("batch_rows"),
             plan=None if message.get("plan") is None else InputPlan.parse(message["plan"]),
+            group=None if message.get("group") is None else StepGroup.parse(message["group"]),
         )
 
 
@@ -92,7 +96,9 @@ def run_partition(
         # As pandas 3 behaves: a step may write to its batch, and that reaches no other batch and warns of nothing.
         pd.options.mode.copy_on_write = True
     use_asset_roots(request.asset_roots)
-    steps = _with_prepare(pipeline)
+    group = request.group or StepGroup(0, len(pipeline.steps), None)
+    first, steps = group.steps(pipeline)
+    last = group.is_last(pipeline)
     inputs = _schema_fields(manifest.input_schema)
     builder = FrameBuilder(inputs)
     outputs = OutputRows(request.features, inputs, _schema_fields(manifest.output_schema))
@@ -100,17 +106,34 @@ def run_partition(
     sizes.begin_partition(request.batch_rows)
     slice_rows = _slice_rows(request.features, len(pipeline.steps), request.batch_rows)
     with (
-        PartitionProgress(report_progress, [step.name for step in steps]) as progress,
-        PartitionFiles(request.output, request.features) as files,
+        PartitionProgress(report_progress, [step.name for step in steps], first) as progress,
+        PartitionFiles(request.output, request.features)
+        if last
+        else HandedOn(request.output, f"step {steps[-1].name}", plugin) as files,
         closing(CallMark(request.output)) as mark,
+        nullcontext()
+        if group.rows is None
+        else closing(GroupFileReader(group.rows, f"step {steps[0].name}", plugin)) as handed,
     ):
         calls.begin_partition(request.concurrency, request.call_seconds, lambda: progress.add(0))
         for rows in read_slices(request.input, slice_rows, request.plan):
-            progress.begin(rows_in)
+            progress.begin(rows_in if last else 0)
             errors: dict[int, Failure] = {}
-            blocks = _run_slice(rows, builder, steps, outputs, plugin, calls, sizes, mark, errors, progress)
-            mark.clear()
-            files.write_slice(rows.row_ids, blocks, errors)
+            # Before the frame is made of them: what earlier steps changed inside of a cell is in them then.
+            earlier = None if handed is None else handed.read(rows)
+            frame = builder.frame(rows)
+            known = SliceRows(rows.row_ids, rows.column("document_id"), rows.column("mime_type"), rows.line_bytes)
+            run = _SliceRun(StepRun(plugin, calls, sizes, mark, known, errors), steps, errors, progress)
+            begin = earlier or (frame, list(range(len(rows.row_ids))))
+            if isinstance(files, PartitionFiles):
+                outputs.begin(rows, frame, errors)
+                blocks = run.to_outputs(*begin, outputs)
+                mark.clear()
+                files.write_slice(rows.row_ids, blocks, errors)
+            else:
+                left = run.through(steps, *begin)
+                mark.clear()
+                files.write_slice(rows, *left, errors)
             rows_in += len(rows.row_ids)
         progress.finish()
     return {
@@ -122,50 +145,47 @@ def run_partition(
     }
 
 
-def _run_slice(
-    rows: Slice,
-    builder: FrameBuilder,
-    steps: Sequence[Step],
-    outputs: OutputRows,
-    plugin: Plugin,
-    calls: StepCalls,
-    sizes: CallSizes,
-    mark: CallMark,
-    errors: dict[int, Failure],
-    progress: PartitionProgress,
-) -> list[OutputBlock]:
-    frame = builder.frame(rows)
-    origins = list(range(len(rows.row_ids)))
-    outputs.begin(rows, frame, errors)
-    known = SliceRows(rows.row_ids, rows.column("document_id"), rows.column("mime_type"), rows.line_bytes)
-    run = StepRun(plugin, calls, sizes, mark, known, errors)
-    for index, step in enumerate(steps[:-1]):
-        pieces: list[Piece] = []
-        for piece in progress.of_step(index, run.pieces(step, frame, origins), errors):
-            progress.add(0)
-            if piece.origins:
-                pieces.append(piece)
-        if not pieces:
-            return []
-        frame, origins = join(pieces)
-        if errors:
-            kept = [place for place, origin in enumerate(origins) if origin not in errors]
-            frame, origins = frame.iloc[kept].reset_index(drop=True), [origins[place] for place in kept]
-    if not steps:
-        return [outputs.block(frame, origins, handled=False)]
-    blocks: list[OutputBlock] = []
-    for piece in progress.of_step(len(steps) - 1, run.pieces(steps[-1], frame, origins), errors):
-        blocks.append(outputs.block(piece.frame, piece.origins, piece.handled))
-        progress.add(len(set(piece.origins)))
-    return blocks
+@dataclass(frozen=True, slots=True)
+class _SliceRun:
+    """The steps of a group over one slice; rows that fail go to `errors`."""
 
+    run: StepRun
+    steps: Sequence[Step]
+    errors: dict[int, Failure]
+    progress: PartitionProgress
 
-def _with_prepare(pipeline: BuiltPipeline) -> tuple[Step, ...]:
-    if pipeline.prepare is None:
-        return pipeline.steps
-    call = prepared(pipeline.prepare)
-    first = Step("prepare", "none", RowCondition.ALWAYS, SLICE_ROWS, None, lambda: call)
-    return (first, *pipeline.steps)
+    def through(
+        self, steps: Sequence[Step], frame: pd.DataFrame, origins: list[int]
+    ) -> tuple[pd.DataFrame, list[int]]:
+        """The rows that came through `steps`, the first ones of the group, in the order of their origins."""
+        for index, step in enumerate(steps):
+            pieces: list[Piece] = []
+            for piece in self.progress.of_step(index, self.run.pieces(step, frame, origins), self.errors):
+                self.progress.add(0)
+                if piece.origins:
+                    pieces.append(piece)
+            if not pieces:
+                return pd.DataFrame(), []
+            frame, origins = join(pieces)
+            if self.errors:
+                kept = [place for place, origin in enumerate(origins) if origin not in self.errors]
+                frame, origins = frame.iloc[kept].reset_index(drop=True), [origins[place] for place in kept]
+        return frame, origins
+
+    def to_outputs(self, frame: pd.DataFrame, origins: list[int], outputs: OutputRows) -> list[OutputBlock]:
+        """Of the last group: what the last step's calls returned leaves with each of them."""
+        if not self.steps:
+            return [outputs.block(frame, origins, handled=False)]
+        *earlier, last = self.steps
+        frame, origins = self.through(earlier, frame, origins)
+        blocks: list[OutputBlock] = []
+        if not origins:
+            return blocks
+        pieces = self.run.pieces(last, frame, origins)
+        for piece in self.progress.of_step(len(self.steps) - 1, pieces, self.errors):
+            blocks.append(outputs.block(piece.frame, piece.origins, piece.handled))
+            self.progress.add(len(set(piece.origins)))
+        return blocks
 
 
 def _slice_rows(features: Sequence[Feature], steps: int, batch_rows: int | None) -> int:

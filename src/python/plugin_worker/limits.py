@@ -36,6 +36,8 @@ SLICE_VECTORS: Final = 96 * MIB
 VECTOR_CELL: Final = 4
 LIST_CELL: Final = 32
 SLICE_ROWS_AT_LEAST: Final = 64
+# Rows whose pickles are made, and read, at once between two step groups: they are in memory beside the slice.
+HANDED_ROWS: Final = 256
 
 BATCH_ROWS: Final = {"cpu": 64, "gpu": 8, "api": 64}
 CALLABLE_BATCH_ROWS: Final = 1024

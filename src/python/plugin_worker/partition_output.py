@@ -37,12 +37,43 @@ class OutputBlock:
     missing: list[np.ndarray]
 
 
+class ErrorFile:
+    """errors.jsonl of a directory; a `with` block closes it. Counts what was written."""
+
+    def __init__(self, directory: str) -> None:
+        self.rows_failed = 0
+        self._file = open(os.path.join(directory, "errors.jsonl"), "wb")
+
+    def __enter__(self) -> "ErrorFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, row_ids: Sequence[int], errors: dict[int, Failure]) -> None:
+        """Those of a slice, by origin."""
+        for origin in sorted(errors):
+            self._write_one(row_ids[origin], errors[origin])
+
+    def _write_one(self, row_id: int, failure: Failure) -> None:
+        full = self.rows_failed < FULL_ROW_TRACEBACKS
+        line: dict[str, Any] = {
+            "row": row_id,
+            "exception": failure.exception,
+            "message": clip(failure.message, ROW_ERROR_MESSAGE),
+            "traceback": clip(failure.traceback, ROW_ERROR_TRACEBACK if full else LATER_ROW_TRACEBACK),
+            "stage": failure.stage,
+            "error_type": failure.error_type,
+        }
+        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        self.rows_failed += 1
+
+
 class PartitionFiles:
     """Opens the files of an empty directory; a `with` block closes them. Counts what was written."""
 
     def __init__(self, directory: str, features: Sequence[Feature]) -> None:
         self.rows_out = 0
-        self.rows_failed = 0
         self._features = features
         self._names = [f"{index}.f32" for index in range(len(features))]
         with ExitStack() as opened:
@@ -56,7 +87,7 @@ class PartitionFiles:
                 )
             )
             self._vectors = [opened.enter_context(open(os.path.join(directory, name), "wb")) for name in self._names]
-            self._errors = opened.enter_context(open(os.path.join(directory, "errors.jsonl"), "wb"))
+            self._errors = opened.enter_context(ErrorFile(directory))
             self._opened = opened.pop_all()
 
     def __enter__(self) -> "PartitionFiles":
@@ -68,13 +99,16 @@ class PartitionFiles:
         self._opened.__exit__(kind, error, where)
 
     @property
+    def rows_failed(self) -> int:
+        return self._errors.rows_failed
+
+    @property
     def vector_files(self) -> dict[str, str]:
         return {feature.feature_name: name for feature, name in zip(self._features, self._names)}
 
     def write_slice(self, row_ids: Sequence[int], blocks: Sequence[OutputBlock], errors: dict[int, Failure]) -> None:
         """Outputs in the order (row, output_index); those of a row that is in `errors` are left out."""
-        for origin in sorted(errors):
-            self._write_error(row_ids[origin], errors[origin])
+        self._errors.write(row_ids, errors)
         origins = np.array([origin for block in blocks for origin in block.origins], dtype=np.int64)
         if not len(origins):
             return
@@ -118,19 +152,6 @@ class PartitionFiles:
         rows = zip(*(column.tolist() for column in columns))
         lists = [[name for name, gone in zip(names, row) if gone] for row in rows]
         return pa.array(lists, pa.list_(pa.string()))
-
-    def _write_error(self, row_id: int, failure: Failure) -> None:
-        full = self.rows_failed < FULL_ROW_TRACEBACKS
-        line: dict[str, Any] = {
-            "row": row_id,
-            "exception": failure.exception,
-            "message": clip(failure.message, ROW_ERROR_MESSAGE),
-            "traceback": clip(failure.traceback, ROW_ERROR_TRACEBACK if full else LATER_ROW_TRACEBACK),
-            "stage": failure.stage,
-            "error_type": failure.error_type,
-        }
-        self._errors.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-        self.rows_failed += 1
 
 
 def _output_indexes(origins: np.ndarray) -> np.ndarray:

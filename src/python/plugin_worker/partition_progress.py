@@ -16,11 +16,12 @@ Report = Callable[[dict[str, Any]], None]
 class PartitionProgress:
     """Told at most twice a second, also while earlier steps work and the number of rows stands."""
 
-    def __init__(self, report: Report, steps: Sequence[str]) -> None:
+    def __init__(self, report: Report, steps: Sequence[str], first: int = 0) -> None:
+        """`first`: the how manieth step of the pipeline the first of these is."""
         self._report = report
         self._last = time.monotonic()
         self._rows = 0
-        self._steps = [_StepCount(index, name) for index, name in enumerate(steps)]
+        self._steps = [_StepCount(first + index, name) for index, name in enumerate(steps)]
         self._told = _ToldByPlugin(report)
 
     def __enter__(self) -> "PartitionProgress":
@@ -67,14 +68,15 @@ class PartitionProgress:
         self._tell_all()
 
     def _tell_all(self) -> None:
-        for step in self._steps[:PROGRESS_STEPS]:
-            step.tell(self._report)
+        for step in self._steps:
+            if step.index < PROGRESS_STEPS:
+                step.tell(self._report)
         self._told.tell()
 
 
 class _StepCount:
     def __init__(self, index: int, name: str) -> None:
-        self._index = index
+        self.index = index
         self._name = name[:64]
         self._last: tuple[int, int, float] | None = None
         self.rows = 0
@@ -88,7 +90,7 @@ class _StepCount:
             return
         self._last = counts
         rows, failed, seconds = counts
-        about = {"index": self._index, "step": self._name, "rows": rows, "rows_failed": failed, "seconds": seconds}
+        about = {"index": self.index, "step": self._name, "rows": rows, "rows_failed": failed, "seconds": seconds}
         report({"type": "step_progress", **about})
 
 
