@@ -61,6 +61,12 @@ class Columns(unittest.TestCase):
         result = run("def step(batch):\n    batch['n'] = [1, 2]\n    return batch\n", rows, manifest=manifest)
         self.assertEqual(result.fields, [{"text": "a", "year": 1999, "n": 1}, {"text": "b", "year": None, "n": 2}])
 
+    def test_a_column_of_whole_numbers_fractions_and_nulls_is_one_of_numbers(self) -> None:
+        step = "def step(batch):\n    batch['root'] = np.sqrt(batch['price'])\n    return batch\n"
+        rows = [{"price": 4}, {"price": 2.25}, {"price": None}]
+        result = run(step, rows)
+        self.assertEqual((result.errors, result.fields), ({}, [{"root": 2.0}, {"root": 1.5}, {"root": None}]))
+
     def test_an_object_field_is_stored_only_when_the_step_changes_it_and_an_input_never(self) -> None:
         manifest = MANIFEST + "input_schema = {'text': {}}\n"
         rows = [{"text": "A", "label": "old", "kept": 1}, {"text": "B", "label": "old", "kept": 2}]

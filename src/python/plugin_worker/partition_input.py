@@ -95,15 +95,15 @@ def _series(values: Sequence[Any]) -> pd.Series:
         cells = np.empty(len(values), dtype=object)
         cells[:] = values
         return pd.Series(cells, dtype=object, copy=False)
-    if kinds in ({int}, {bool}, {float}, {int, float}) or kinds in ({int, type(None)}, {float, type(None)}):
+    numbers = kinds - {type(None)}
+    if kinds == {bool} or numbers and numbers <= {int, float}:
+        # None beside numbers is NaN, whichever numbers they are: a row must not fail for what stands in its neighbours.
+        kind = "bool" if kinds == {bool} else "int64" if kinds == {int} else "float64"
         try:
-            return pd.Series(
-                values, dtype=_NUMPY_TYPE[bool if bool in kinds else float if len(kinds) > 1 else kinds.pop()]
-            )
+            return pd.Series(values, dtype=kind)
         except OverflowError:
             return pd.Series(values, dtype=object)
     return pd.Series(values, dtype=object)
 
 
 _PLAIN_OBJECTS: Final = {str, type(None)}
-_NUMPY_TYPE: Final = {bool: "bool", int: "int64", float: "float64"}
