@@ -25,7 +25,9 @@ export interface ReplayOptions extends ClientOptions, LocalPythonOptions {
 /** @throws CommandFailed when the row still fails, or cannot be run here */
 export async function pluginReplay(options: ReplayOptions): Promise<void> {
   const row = Number(options.row)
-  if (!Number.isSafeInteger(row) || row < 0) throw new CommandFailed(`--row '${options.row}' is no row number.`)
+  // An empty one, such as an unset variable of a shell, would be row 0.
+  if (!/^\d+$/.test(options.row) || !Number.isSafeInteger(row))
+    throw new CommandFailed(`--row '${options.row}' is no row number.`)
   const client = apiClient(options)
   const plugin = await readPluginDirectory(options.path)
   const failed = await failedRow(client, { ...options, row }).catch((error: unknown) => {

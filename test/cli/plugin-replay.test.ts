@@ -103,3 +103,10 @@ test("a batch that is not there is told with the namespace in which it was looke
   expect(stderr).toContain("batch 'btch_elsewhere' was not found.")
   expect(stderr).toContain(`in namespace '${appliance.namespaceId}'; --namespace names another`)
 })
+
+test("what is no row number is said to be none: an empty one is not row 0", async () => {
+  for (const row of ["", "-1", "1.5", "0x0"]) {
+    const { code, stderr } = await replay(plugin("size == 0"), "--row", row)
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`--row '${row}' is no row number.`)])
+  }
+})
