@@ -9,6 +9,7 @@ import { createInterface } from "node:readline"
 import { partRef } from "../collections/versions.ts"
 import { readDead } from "../documents/part-files.ts"
 import type { Documents, RowPlan } from "../documents/process.ts"
+import { parseExactly } from "../exact-json.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { RunSource, RunSourceRow } from "../metadata/run-sources.ts"
@@ -82,7 +83,7 @@ export async function documentInputs(
       input: createReadStream(files.input),
       crlfDelay: Number.POSITIVE_INFINITY,
     })) {
-      const { __row: ordinal, ...row }: { __row: number } & Record<string, unknown> = JSON.parse(line)
+      const { __row: ordinal, ...row } = parseExactly(line) as { __row: number } & Record<string, unknown>
       const text = JSON.stringify(row)
       const bytes = Buffer.byteLength(text)
       const kept = bytes <= Math.min(INPUT_BYTES, room)

@@ -1,5 +1,6 @@
 /** Rows that failed, as they are listed: bounded by rows and by bytes, inputs only where they are asked for. */
 import type { FailedDocuments, FailedDocumentsQuery } from "../contract/batches.ts"
+import { parseExactly } from "../exact-json.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { ListedRowError } from "../metadata/row-errors.ts"
 
@@ -50,6 +51,8 @@ function listed(error: ListedRowError, withInput: boolean): FailedDocuments["fai
     code_hash: error.code_hash,
     timestamp: error.created_at,
     input_bytes: error.input_bytes,
-    ...(withInput ? { input: error.input === null ? null : JSON.parse(error.input) } : {}),
+    ...(withInput
+      ? { input: error.input === null ? null : (parseExactly(error.input) as Record<string, unknown>) }
+      : {}),
   }
 }

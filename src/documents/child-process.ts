@@ -1,6 +1,7 @@
 /** The appliance's end of one documents process: spawned, asked by frames, ended for certain. */
 import { connect } from "node:net"
 import { ApplianceError } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import { CONTROL_FRAME, encodeFrame, FrameDecoder } from "../frames.ts"
 import type { Log } from "../log.ts"
 import { type DocumentsRequest, FromDocuments, MAX_REPLY_BYTES, MAX_REQUEST_BYTES, type ReplyTo } from "./protocol.ts"
@@ -69,7 +70,7 @@ export function spawnDocuments(command: readonly string[], log: Log): DocumentsC
     const waiting = pending.get(id)
     if (kind !== CONTROL_FRAME || waiting === undefined) throw new Error("it sent a frame that answers nothing")
     pending.delete(id)
-    waiting.settle(FromDocuments.parse(JSON.parse(new TextDecoder().decode(payload))))
+    waiting.settle(FromDocuments.parse(parseExactly(new TextDecoder().decode(payload))))
   }
   socket.on("data", (chunk: Uint8Array) => {
     if (broken !== null) return

@@ -1,3 +1,4 @@
+import { isExactNumber, parseExactly } from "../exact-json.ts"
 import { isRecord } from "../is-record.ts"
 import type { RawDocument } from "./fetch.ts"
 import type { DocumentsPage } from "./query.ts"
@@ -28,7 +29,7 @@ export function pageJson(page: DocumentsPage, select: readonly string[] | null):
 
 /** The paths that are there, in the nesting they have. */
 function pick(fields: string, select: readonly string[]): Record<string, unknown> {
-  const all: unknown = JSON.parse(fields)
+  const all = parseExactly(fields)
   const picked: Record<string, unknown> = {}
   for (const path of select) copyPath(all, picked, path.split("."))
   return picked
@@ -42,7 +43,7 @@ function copyPath(from: unknown, to: Record<string, unknown>, path: readonly str
     define(to, name, value)
     return
   }
-  if (!isRecord(value)) return
+  if (!isRecord(value) || isExactNumber(value)) return
   const before = Object.hasOwn(to, name) ? to[name] : undefined
   const inner: Record<string, unknown> = isRecord(before) ? { ...before } : {}
   copyPath(value, inner, rest)
