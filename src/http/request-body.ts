@@ -43,7 +43,9 @@ export const jsonBody: MiddlewareHandler<HttpEnv> = async (c, next) => {
   }
   c.set("body", bytes)
   if (type !== "application/json") request.headers.set("content-type", "application/json")
-  keepText(c, checkedText(bytes))
+  const text = checkedText(bytes)
+  if (mayBeInfinite(text)) refuseInfinite(text)
+  keepText(c, text)
   return next()
 }
 
@@ -119,6 +121,27 @@ export function checkedText(bytes: Uint8Array): string {
   }
   if (mayBeTooDeep(text)) checkDepth(bytes)
   return text
+}
+
+/** A number below 10^200 stays below 10^300 by an exponent of two digits. Strings may look like one. 1 ns a byte. */
+function mayBeInfinite(text: string): boolean {
+  return /[eE]\+?\d{3,}\s*[,\]}]/.test(text) || /(?<!\d)\d{200}/.test(text)
+}
+
+/** What JSON.parse makes Infinity would be stored as null, and nobody be told. @throws BadRequestError */
+function refuseInfinite(text: string): void {
+  try {
+    JSON.parse(text, (key: string, value: unknown) => {
+      if (value !== Number.POSITIVE_INFINITY && value !== Number.NEGATIVE_INFINITY) return value
+      throw new ApplianceError(
+        "BadRequestError",
+        `The JSON body has a number that is too large${key === "" ? "" : ` at '${key.slice(0, 100)}'`}; the largest is about 1.8e308. Send it as a string.`,
+      )
+    })
+  } catch (error) {
+    // Whatever is no JSON is told of where it is parsed.
+    if (!(error instanceof SyntaxError)) throw error
+  }
 }
 
 /** What opens so seldom is not deep: most bodies need not be looked at byte by byte. */

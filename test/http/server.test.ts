@@ -50,6 +50,20 @@ describe("the error envelope", () => {
     )
   })
 
+  test("a number that no double holds answers 400 and is not stored as null", async () => {
+    const created = await appliance.call("POST", "/v1/buckets", {
+      body: { bucket_name: "large numbers", bucket_schema: { properties: { num: { type: "number" } } } },
+    })
+    const put = (number: string) =>
+      appliance.call("POST", `/v1/buckets/${created.body.bucket_id}/objects`, { raw: `{"a":{"num":${number}},"b":1}` })
+    for (const number of ["1e999", "-1E+400", `1${"0".repeat(309)}`, "[1e308,1e309]", `1${"0".repeat(250)}e99`]) {
+      const answer = await put(number)
+      expectEnvelope(answer, 400, "BadRequestError")
+      expect(answer.text).toContain("a number that is too large")
+    }
+    for (const number of ["1e308", "1e-999", '"1e999"', '"1e999,"']) expect((await put(number)).status).toBe(200)
+  })
+
   test("an empty body answers 422 naming what is missing", async () => {
     const answer = await appliance.call("POST", "/v1/buckets", { headers: { "Content-Type": "application/json" } })
     expectEnvelope(answer, 422, "ValidationError")
