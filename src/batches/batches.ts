@@ -32,6 +32,11 @@ import { submission } from "./submission.ts"
 import type { Suspension } from "./suspension.ts"
 import { taskModel } from "./tasks.ts"
 
+interface BatchList {
+  readonly results: BatchModel[]
+  readonly total_count: number
+}
+
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   ledger: Pick<Ledger, "cancel" | "endEmpty">
@@ -84,6 +89,15 @@ export function batches(deps: Deps) {
       steps: read.batches.steps(batch.batch_id),
       live: deps.progress,
     })
+  const listed = (of: "bucket" | "namespace" | "namespaces", id: string, query: ListBatches): BatchList => {
+    const status = query.status ?? null
+    return {
+      results: metadata.read.batches
+        .list(of, id, status, query.limit ?? 100, query.offset ?? 0)
+        .map((batch) => model(batch)),
+      total_count: metadata.read.batches.count(of, id, status),
+    }
+  }
   const retry = batchRetry(deps)
   const { targets, checkObjects, draft, submitted, triggered, triggeredByChanges, recomputed } = submission(deps)
   const triggerOf = collectionTrigger({ triggered, triggeredByChanges, recomputed, endEmpty: ledger.endEmpty })
@@ -199,22 +213,23 @@ export function batches(deps: Deps) {
       model(find(namespace, batchId, bucketIdentifier)),
 
     /** Of a bucket, or of the whole namespace. */
-    list(
-      namespace: Namespace,
-      bucketIdentifier: string | null,
-      query: ListBatches,
-    ): { results: BatchModel[]; total_count: number } {
-      const [of, id] =
-        bucketIdentifier === null
-          ? (["namespace", namespace.namespaceId] as const)
-          : (["bucket", bucketOf(namespace, bucketIdentifier).bucket_id] as const)
-      const status = query.status ?? null
-      return {
-        results: metadata.read.batches
-          .list(of, id, status, query.limit ?? 100, query.offset ?? 0)
-          .map((batch) => model(batch)),
-        total_count: metadata.read.batches.count(of, id, status),
-      }
+    list: (namespace: Namespace, bucketIdentifier: string, query: ListBatches): BatchList =>
+      listed("bucket", bucketOf(namespace, bucketIdentifier).bucket_id, query),
+
+    listAll(namespaces: readonly Namespace[], query: ListBatches): BatchList {
+      const ids = namespaces.map(({ namespaceId }) => namespaceId)
+      const [only] = ids
+      // One at a time is read off its index, in order.
+      if (only !== undefined && ids.length === 1) return listed("namespace", only, query)
+      return listed("namespaces", JSON.stringify(ids), query)
+    },
+
+    /** Which of `namespaces` has the batch. @throws NotFoundError */
+    holder(namespaces: readonly Namespace[], batchId: string): Namespace {
+      const batch = metadata.read.batches.byId(batchId)
+      const holder = namespaces.find((namespace) => namespace.namespaceId === batch?.namespace_id)
+      if (holder === undefined) throw notFound("batch", batchId)
+      return holder
     },
 
     update(namespace: Namespace, bucketIdentifier: string, batchId: string, changes: UpdateBatch): BatchModel {

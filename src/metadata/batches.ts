@@ -85,8 +85,9 @@ export function batchReader(db: Db) {
   const get = db.prepare<[string, string], BatchRow>("SELECT * FROM batches WHERE namespace_id = ? AND batch_id = ?")
   const byId = db.prepare<[string], BatchRow>("SELECT * FROM batches WHERE batch_id = ?")
   const within = {
-    bucket: listing(db, "bucket_id"),
-    namespace: listing(db, "namespace_id"),
+    bucket: listing(db, "bucket_id = @id"),
+    namespace: listing(db, "namespace_id = @id"),
+    namespaces: listing(db, "namespace_id IN (SELECT value FROM json_each(@id))"),
   }
   const waiting = db.prepare<[], BatchRow>(
     `SELECT * FROM batches WHERE status IN ${LIVE} AND status IN ('QUEUED', 'PENDING')
@@ -120,7 +121,7 @@ export function batchReader(db: Db) {
   return {
     get: (namespaceId: string, batchId: string) => get.get(namespaceId, batchId),
     byId: (batchId: string) => byId.get(batchId),
-    /** Of a bucket or a namespace, newest first. */
+    /** Of a bucket, a namespace or several (a JSON list of ids), newest first. */
     list: (of: keyof typeof within, id: string, status: string | null, limit: number, offset: number) =>
       within[of].list.all({ id, status, limit, offset }),
     count: (of: keyof typeof within, id: string, status: string | null) =>
@@ -143,8 +144,8 @@ export function batchReader(db: Db) {
   }
 }
 
-function listing(db: Db, column: "bucket_id" | "namespace_id") {
-  const where = `${column} = @id AND (@status IS NULL OR status = @status)`
+function listing(db: Db, within: string) {
+  const where = `${within} AND (@status IS NULL OR status = @status)`
   return {
     list: db.prepare<{ id: string; status: string | null; limit: number; offset: number }, BatchRow>(
       `SELECT * FROM batches WHERE ${where} ORDER BY created_at DESC, batch_id LIMIT @limit OFFSET @offset`,

@@ -72,6 +72,9 @@ export function namespaces({ metadata, quotas, egressAllowlist, now, onRemoved }
       })
     },
 
+    /** Those that the key sees: where a thing may be that is named by its id alone. */
+    seen: (caller: Caller): Namespace[] => list(caller).map((row) => scope(caller, row)),
+
     /**
      * The namespace that a request counts for, by the rule of `resolve`: leaving the name out does not go round its quota.
      * Null when it is for none that the key sees.

@@ -110,6 +110,10 @@ def batches(session: Session, extractor: Any, bucket_id: str, collection_id: str
     submitted = session.call(served.create_batch_buckets_batches, bucket_id, one_object, auto_submit=True)
     assert submitted.status != "DRAFT"
     assert ended_batch(session, bucket_id, submitted.batch_id).status == "COMPLETED"
+    # These send no X-Namespace.
+    everywhere = api.BatchesApi(session.client())
+    assert session.call(everywhere.get_batch_by_id_batches, batch.batch_id).batch_id == batch.batch_id
+    assert batch.batch_id in [one.batch_id for one in session.call(everywhere.list_all_batches).results]
     dropped = session.call(served.create_batch_buckets_batches, bucket_id, one_object)
     canceled = session.call(served.cancel_batch_buckets_batches, bucket_id, dropped.batch_id, reason="not needed")
     assert canceled.status == "CANCELED"

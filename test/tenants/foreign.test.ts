@@ -348,6 +348,28 @@ test("a key confined to a namespace hears of no other name by making or renaming
   expect(same.body).toMatchObject({ namespace_name: home.ours.namespaceName, description: "kept" })
 })
 
+test("a batch is found by its id without a namespace by keys that see the one it is in, and by no other", async () => {
+  const { victim, victimKey } = all
+  const by = async (key: string) => {
+    const one = await appliance.call("GET", `/v1/batches/${victim.batchId}`, { key, namespace: null })
+    const listed = await appliance.call("POST", "/v1/batches/list", { key, namespace: null, body: { limit: 1000 } })
+    const namespaces: string[] = listed.body.results.map((batch: { namespace_id: string }) => batch.namespace_id)
+    expect(listed.body.total_count).toBe(namespaces.length)
+    return { status: one.status, listed: [...new Set(namespaces)].sort() }
+  }
+  const second = callerNamed("a key confined to another namespace")
+  const other = callerNamed("another organization's key")
+  const both = [victim.namespaceId, second.home.ours.namespaceId].sort()
+  expect(await by(victimKey)).toEqual({ status: 200, listed: [victim.namespaceId] })
+  expect(await by(appliance.adminKey)).toEqual({ status: 200, listed: both })
+  expect(await by(second.key)).toEqual({ status: 404, listed: [second.home.ours.namespaceId] })
+  expect(await by(other.key)).toEqual({ status: 404, listed: [other.home.ours.namespaceId] })
+  const cancel = `/v1/batches/${victim.batchId}/cancel`
+  for (const { key } of [second, other]) {
+    expect((await appliance.call("POST", cancel, { key, namespace: null })).status).toBe(404)
+  }
+})
+
 test("nothing of the victim changed", async () => {
   expect(await inventory(all)).toEqual(before)
 })

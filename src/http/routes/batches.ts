@@ -1,4 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi"
+import type { Context } from "hono"
 import type { Batches } from "../../batches/batches.ts"
 import type { BatchEvents } from "../../batches/events.ts"
 import {
@@ -22,7 +23,7 @@ import { FlagQuery } from "../../contract/pagination.ts"
 import { TaskModel } from "../../contract/tasks.ts"
 import type { Idempotency } from "../../organizations/idempotency.ts"
 import type { Namespaces } from "../../organizations/namespaces.ts"
-import type { App } from "../app.ts"
+import type { App, HttpEnv } from "../app.ts"
 import { eventStream } from "../event-stream.ts"
 import { createOnce, ERRORS, json, jsonRequest, NamespacedCreate, NamespaceHeader, namespaceOf } from "../route.ts"
 
@@ -170,7 +171,7 @@ const getById = createRoute({
   method: "get",
   path: "/v1/batches/{batch_id}",
   tags,
-  summary: "Get a batch of the namespace",
+  summary: "Get a batch; without X-Namespace of any namespace that the key sees",
   request: { headers, params: IdParams },
   responses: found,
 })
@@ -178,7 +179,7 @@ const listAll = createRoute({
   method: "post",
   path: "/v1/batches/list",
   tags,
-  summary: "List the namespace's batches, newest first",
+  summary: "List batches, newest first; without X-Namespace of all namespaces that the key sees",
   request: { headers, body: jsonRequest(ListBatches) },
   responses: { 200: { description: "Batches", content: json(ListBatchesResponse) }, ...ERRORS },
 })
@@ -186,7 +187,7 @@ const cancelById = createRoute({
   method: "post",
   path: "/v1/batches/{batch_id}/cancel",
   tags,
-  summary: "Cancel a batch of the namespace",
+  summary: "Cancel a batch; without X-Namespace of any namespace that the key sees",
   request: { headers, params: IdParams },
   responses: tasked,
 })
@@ -264,11 +265,18 @@ export function batchRoutes(app: App, { batches, batchEvents, namespaces, idempo
     batches.get(namespace, bucket, id)
     return eventStream(c, (signal) => batchEvents.follow(namespace.namespaceId, id, signal))
   })
-  app.openapi(listAll, (c) => c.json(batches.list(namespaceOf(c, namespaces), null, c.req.valid("json")), 200))
-  app.openapi(getById, (c) => c.json(batches.get(namespaceOf(c, namespaces), null, c.req.valid("param").batch_id), 200))
-  app.openapi(cancelById, (c) =>
-    c.json(batches.cancel(namespaceOf(c, namespaces), null, c.req.valid("param").batch_id), 200),
-  )
+  // The public SDK sends no X-Namespace here: then they go over all that the key sees.
+  const within = (c: Context<HttpEnv>) =>
+    c.req.header("x-namespace") ? [namespaceOf(c, namespaces)] : namespaces.seen(c.get("caller"))
+  app.openapi(listAll, (c) => c.json(batches.listAll(within(c), c.req.valid("json")), 200))
+  app.openapi(getById, (c) => {
+    const { batch_id: id } = c.req.valid("param")
+    return c.json(batches.get(batches.holder(within(c), id), null, id), 200)
+  })
+  app.openapi(cancelById, (c) => {
+    const { batch_id: id } = c.req.valid("param")
+    return c.json(batches.cancel(batches.holder(within(c), id), null, id), 200)
+  })
   app.openapi(get, (c) => {
     const { bucket_identifier: bucket, batch_id: id } = c.req.valid("param")
     return c.json(batches.get(namespaceOf(c, namespaces), bucket, id), 200)
