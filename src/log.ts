@@ -47,11 +47,18 @@ function destinationOf(log: Log): pino.DestinationStream {
   return (log as unknown as Record<symbol, pino.DestinationStream>)[pino.symbols.streamSym] as pino.DestinationStream
 }
 
-/** What one turn of the event loop logs leaves in one write: a line each cost a realtime request a twentieth of its time. */
+/** A line leaves that much later at most. */
+const FLUSH_MS = 5
+const FLUSH_CHARACTERS = 32 * 1024
+
+/** What is logged within some milliseconds leaves in one write: a line each cost a realtime request a twentieth of its time. */
 function lines(): pino.DestinationStream {
   const output = pino.destination({ dest: 2, sync: true })
   let unwritten = ""
+  let timer: ReturnType<typeof setTimeout> | null = null
   const flush = () => {
+    if (timer !== null) clearTimeout(timer)
+    timer = null
     const text = unwritten
     unwritten = ""
     if (text !== "") output.write(text)
@@ -59,8 +66,9 @@ function lines(): pino.DestinationStream {
   process.on("exit", flush)
   return {
     write(line) {
-      if (unwritten === "") setImmediate(flush)
+      timer ??= setTimeout(flush, FLUSH_MS)
       unwritten += line
+      if (unwritten.length >= FLUSH_CHARACTERS) flush()
     },
   }
 }
