@@ -133,7 +133,7 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
 
   async function startWith(
     key: string,
-    { spec, onLine }: Asked,
+    { spec, onLine, giveWay }: Asked,
     granted: Needs,
     signal: AbortSignal,
   ): Promise<{ worker: Worker; classes: StepClass[] }> {
@@ -148,7 +148,7 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
       gpu: granted.gpu
         ? async (until) => {
             const demand = gpuDemand(namespace.namespaceId, plugin, { key: `${key}/batch`, realtime: false })
-            lease = await gpus.lease(demand, until)
+            lease = await gpus.lease(demand, either(until, giveWay))
             return lease
           }
         : null,
@@ -218,7 +218,7 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
       if (place > 0 && plan !== at?.plan) throw new StepsChanged()
       if (plan === null || plan.groups.length === 1) {
         try {
-          const permit = await lend(key, { spec, onLine, at: null }, signal)
+          const permit = await lend(key, { spec, onLine, at: null, giveWay: null }, signal)
           return { ...permit, group: null, next: null }
         } catch (error) {
           if (!(error instanceof SeveralGroups)) throw error
@@ -227,8 +227,9 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
       }
       const group = plan.groups[place] ?? plan.groups[0]
       const groupKey = groupKeyOf(key, group)
-      const lendIt = () => lend(groupKey, { spec, onLine, at: { plan, place, group } }, signal)
-      const permit = group.resources === "gpu" ? await turns.take(groupKey, lendIt) : await lendIt()
+      const here = { plan, place, group }
+      const lendIt = (giveWay: AbortSignal | null) => lend(groupKey, { spec, onLine, at: here, giveWay }, signal)
+      const permit = group.resources === "gpu" ? await turns.take(groupKey, lendIt) : await lendIt(null)
       const after = plan.groups[place + 1]
       return { ...permit, group, next: after === undefined ? null : { plan, place: place + 1, group: after } }
     },
@@ -248,6 +249,8 @@ interface Asked {
   readonly onLine: OnLine
   /** Null: for all steps. */
   readonly at: GroupAt | null
+  /** Ends a wait for a GPU, and nothing else. */
+  readonly giveWay: AbortSignal | null
 }
 
 /** What a worker gets only because its steps ask for it. */
@@ -270,6 +273,10 @@ function groupNeeds({ plugin, network }: BatchWorkerSpec, { groups }: GroupPlan,
     network: network.mode !== "none" && resources === "api",
     gpu: resources === "gpu" || (declaresGpu(plugin) && resources === computes),
   }
+}
+
+function either(...signals: (AbortSignal | null | undefined)[]): AbortSignal {
+  return AbortSignal.any(signals.filter((signal) => signal != null))
 }
 
 function same(one: Needs, other: Needs): boolean {

@@ -1,6 +1,6 @@
 /**
- * Partitions whose step group wants a GPU that another one of the same key has: they wait for its worker, with its model loaded,
- * and do not ask for the device, which would end that worker the moment it rests.
+ * Partitions that want a GPU while another one of the same key has one: they are given its worker, with its model loaded, when it
+ * comes back. One that waited for the device alone would make that worker end the moment it rests.
  */
 import { GpuBusy } from "../scheduler/gpu-leases.ts"
 import type { WorkerPermit } from "../workers/pool.ts"
@@ -12,27 +12,60 @@ export function gpuTurns(lookMs: number) {
   const crowded = new Set<string>()
   const waiting = new Map<string, Set<() => void>>()
 
+  /** Until it is disposed, `wake` is called when a worker of the key has come back. */
+  const listen = (key: string, wake: () => void): Disposable => {
+    const waiters = waiting.get(key) ?? new Set()
+    waiting.set(key, waiters.add(wake))
+    return {
+      [Symbol.dispose]() {
+        waiters.delete(wake)
+        if (waiters.size === 0 && waiting.get(key) === waiters) waiting.delete(key)
+      },
+    }
+  }
+
   const back = (key: string) => {
-    lent.set(key, (lent.get(key) ?? 1) - 1)
-    if (lent.get(key) === 0) lent.delete(key)
-    for (const wake of waiting.get(key) ?? []) wake()
+    const left = (lent.get(key) ?? 1) - 1
+    if (left === 0) lent.delete(key)
+    else lent.set(key, left)
+    for (const wake of [...(waiting.get(key) ?? [])]) wake()
+  }
+
+  /** Null: one of its own has come back meanwhile. */
+  async function asked<Permit>(key: string, lend: (giveWay: AbortSignal) => Promise<Permit>): Promise<Permit | null> {
+    const giveWay = new AbortController()
+    using _ = listen(key, () => giveWay.abort(new GpuBusy("A worker of its own has come back.")))
+    try {
+      return await lend(giveWay.signal)
+    } catch (error) {
+      if (giveWay.signal.aborted && error === giveWay.signal.reason) return null
+      if (error instanceof GpuBusy) crowded.add(key)
+      throw error
+    }
   }
 
   return {
-    /** @throws GpuBusy, also without asking; or what `lend` throws */
-    async take<Permit extends WorkerPermit>(key: string, lend: () => Promise<Permit>): Promise<Permit> {
-      if (crowded.has(key) && lent.has(key)) throw new GpuBusy("Its GPU is at work on another partition.")
-      const permit = await lend().catch((error: unknown) => {
-        if (error instanceof GpuBusy) crowded.add(key)
-        throw error
-      })
+    /**
+     * `lend` gives a worker that rests or a new one; with its signal's reason it ends its wait for a device.
+     * @throws GpuBusy, also without asking; or what `lend` throws
+     */
+    async take<Permit extends WorkerPermit>(
+      key: string,
+      lend: (giveWay: AbortSignal) => Promise<Permit>,
+    ): Promise<Permit> {
+      let permit: Permit | null = null
+      while (permit === null) {
+        if (crowded.has(key) && lent.has(key)) throw new GpuBusy("Its GPU is at work on another partition.")
+        permit = await asked(key, lend)
+      }
+      const own = permit
       crowded.delete(key)
       lent.set(key, (lent.get(key) ?? 0) + 1)
       let open = true
       return {
-        ...permit,
+        ...own,
         [Symbol.dispose]() {
-          permit[Symbol.dispose]()
+          own[Symbol.dispose]()
           if (open) back(key)
           open = false
         },
@@ -43,8 +76,7 @@ export function gpuTurns(lookMs: number) {
     async next(key: string, signal: AbortSignal): Promise<void> {
       signal.throwIfAborted()
       const { promise, resolve, reject } = Promise.withResolvers<void>()
-      const waiters = waiting.get(key) ?? new Set()
-      waiting.set(key, waiters.add(resolve))
+      using _ = listen(key, resolve)
       const timer = setTimeout(resolve, lookMs)
       const abort = () => reject(signal.reason)
       signal.addEventListener("abort", abort, { once: true })
@@ -53,8 +85,6 @@ export function gpuTurns(lookMs: number) {
       } finally {
         clearTimeout(timer)
         signal.removeEventListener("abort", abort)
-        waiters.delete(resolve)
-        if (waiters.size === 0) waiting.delete(key)
       }
     },
   }

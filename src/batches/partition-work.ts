@@ -104,18 +104,21 @@ export function partitionWork(deps: Deps) {
     let batchRows: number | null = null
     let facts: IsolationFacts | null = null
 
-    /** A worker for that group, and a slot for as long. A later group waits for its GPU, with the rows that it has. */
+    /** A worker for that group, and a slot for as long. A later group waits for its GPU, with the rows that it has, without one. */
     async function lend(at: GroupAt | null) {
       const resources = at?.group.resources ?? deps.workers.firstResources(spec)
       const onLine = ({ stream, text: message }: Pick<OutputLine, "stream" | "text">) =>
         deps.onLine(run.batch_id, { collection_id: run.collection_id, plugin_id: run.plugin_id, stream, message })
+      using room = new DisposableStack()
+      if (at !== null && resources === "gpu") room.use(await slot(signal, "gpu"))
       for (;;) {
         try {
           using starting = new DisposableStack()
           starting.use(await slot(signal, resources === "api" ? "api" : "cpu"))
           batchRows = at === null ? deps.calls.atMost(context, partition) : batchRows
           const lent = starting.use(await deps.workers.acquire(spec, at, onLine, signal))
-          const held = starting.move()
+          room.use(starting.move())
+          const held = room.move()
           return { lent, [Symbol.dispose]: () => held.dispose() }
         } catch (error) {
           if (at === null || !(error instanceof GpuBusy)) throw error

@@ -2,7 +2,8 @@
  * Slots and the work that fills them. Work is pulled, never pushed: `next` leases it from the ledger, so that what waits lives
  * in the database and a kill loses nothing. A job holds a slot only while a worker computes for it; one job more than there
  * are slots is under way, so that the rows of one are written and the output of another is taken in beside the workers. Whose
- * worker waits for a service leaves the processors to others: it has a slot of another kind, of which there are as many.
+ * worker waits for a service, or who waits for a GPU, leaves the processors to others: they have slots of other kinds, of which there are as
+ * many, and are not counted.
  */
 import type { Log } from "../log.ts"
 
@@ -14,8 +15,8 @@ export interface Job {
   failed(error: unknown): void
 }
 
-/** For who computes, and for who calls services. */
-export type SlotKind = "cpu" | "api"
+/** For who computes, who calls services, and who wants a GPU behind what it has computed already; the last one computes with another. */
+export type SlotKind = "cpu" | "api" | "gpu"
 /** Waits for a slot, in the order of asking, and has it until it is disposed. @throws the signal's reason */
 export type TakeSlot = (signal: AbortSignal, kind?: SlotKind) => Promise<Disposable>
 
@@ -39,8 +40,8 @@ export function scheduler({ slots, taken, next, log, retryMs = RETRY_MS }: Deps)
   const stopping = new AbortController()
   let later: ReturnType<typeof setTimeout> | undefined
   const running = new Map<string, { done: Promise<void>; abort: AbortController }>()
-  const held = { cpu: 0, api: 0 }
-  const asking = { cpu: new Set<() => void>(), api: new Set<() => void>() }
+  const held = { cpu: 0, api: 0, gpu: 0 }
+  const asking = { cpu: new Set<() => void>(), api: new Set<() => void>(), gpu: new Set<() => void>() }
 
   const lease = (): Job | null => {
     try {
@@ -58,6 +59,7 @@ export function scheduler({ slots, taken, next, log, retryMs = RETRY_MS }: Deps)
   }
 
   const free = () => Math.max(1, slots - taken())
+  const counted = () => running.size - held.api - held.gpu
 
   const grant = (kind: SlotKind) => {
     for (const granted of asking[kind]) {
@@ -79,7 +81,7 @@ export function scheduler({ slots, taken, next, log, retryMs = RETRY_MS }: Deps)
     asking[kind].add(resolve)
     grant(kind)
     await promise.finally(() => signal.removeEventListener("abort", give))
-    if (kind === "api") queueMicrotask(fill)
+    if (kind !== "cpu") queueMicrotask(fill)
     return {
       [Symbol.dispose]() {
         held[kind] -= 1
@@ -90,8 +92,8 @@ export function scheduler({ slots, taken, next, log, retryMs = RETRY_MS }: Deps)
 
   const fill = () => {
     grant("cpu")
-    while (!stopping.signal.aborted && running.size - held.api < slots + AHEAD) {
-      if (running.size - held.api >= free() + AHEAD) return fillLater()
+    while (!stopping.signal.aborted && counted() < slots + AHEAD) {
+      if (counted() >= free() + AHEAD) return fillLater()
       const job = lease()
       if (job === null) return
       const abort = new AbortController()
