@@ -1,4 +1,5 @@
 /** Steps that several tests and scripts take on the way to documents. */
+import { Database } from "bun:sqlite"
 import { join, resolve } from "node:path"
 import { commandLine, eventually, SHARED_DATA, type TestAppliance } from "./appliance.ts"
 
@@ -80,4 +81,13 @@ export async function documentIds(appliance: TestAppliance, collection: string):
     cursor = page.body.pagination.next_cursor
   } while (cursor !== null)
   return ids
+}
+
+/** By the ledger: what is done of a batch is done by whole partitions. */
+export function rowsOfDonePartitions({ dataDir }: TestAppliance, batchId: string): number {
+  using database = new Database(join(dataDir, "metadata.sqlite"), { readonly: true })
+  const { rows } = database
+    .query("SELECT coalesce(sum(rows_in), 0) AS rows FROM partitions WHERE batch_id = ? AND state = 'done'")
+    .get(batchId) as { rows: number }
+  return rows
 }
