@@ -47,9 +47,10 @@ function destinationOf(log: Log): pino.DestinationStream {
   return (log as unknown as Record<symbol, pino.DestinationStream>)[pino.symbols.streamSym] as pino.DestinationStream
 }
 
-/** A line leaves that much later at most. */
+/** A line leaves that much later at most; what tells of a fault leaves at once, since the process may end of it. */
 const FLUSH_MS = 5
 const FLUSH_CHARACTERS = 32 * 1024
+const URGENT = /^\{"level":"(?:warn|error|fatal)"/
 
 /** What is logged within some milliseconds leaves in one write: a line each cost a realtime request a twentieth of its time. */
 function lines(): pino.DestinationStream {
@@ -68,7 +69,7 @@ function lines(): pino.DestinationStream {
     write(line) {
       timer ??= setTimeout(flush, FLUSH_MS)
       unwritten += line
-      if (unwritten.length >= FLUSH_CHARACTERS) flush()
+      if (unwritten.length >= FLUSH_CHARACTERS || URGENT.test(line)) flush()
     },
   }
 }

@@ -148,7 +148,7 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
       gpu: granted.gpu
         ? async (until) => {
             const demand = gpuDemand(namespace.namespaceId, plugin, { key: `${key}/batch`, realtime: false })
-            lease = await gpus.lease(demand, either(until, giveWay))
+            lease = await gpus.lease(demand, AbortSignal.any([until, giveWay].filter((one) => one != null)))
             return lease
           }
         : null,
@@ -273,10 +273,6 @@ function groupNeeds({ plugin, network }: BatchWorkerSpec, { groups }: GroupPlan,
     network: network.mode !== "none" && resources === "api",
     gpu: resources === "gpu" || (declaresGpu(plugin) && resources === computes),
   }
-}
-
-function either(...signals: (AbortSignal | null | undefined)[]): AbortSignal {
-  return AbortSignal.any(signals.filter((signal) => signal != null))
 }
 
 function same(one: Needs, other: Needs): boolean {

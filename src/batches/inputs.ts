@@ -2,7 +2,6 @@
  * What becomes of a stored object in a collection: whether it is a row (python-surface.md §3.1), by which plan one is made of
  * it, and what its documents take over. Pure: no I/O.
  */
-
 import type { ExtractorConfig, InputMapping } from "../collections/extractor.ts"
 import { payloadPath } from "../collections/extractor.ts"
 import { type Filter, matches, valueAt } from "../filtering.ts"

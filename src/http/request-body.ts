@@ -43,9 +43,7 @@ export const jsonBody: MiddlewareHandler<HttpEnv> = async (c, next) => {
   }
   c.set("body", bytes)
   if (type !== "application/json") request.headers.set("content-type", "application/json")
-  const text = checkedText(bytes)
-  if (mayBeInfinite(text)) refuseInfinite(text)
-  keepText(c, text)
+  keepText(c, checkedText(bytes))
   return next()
 }
 
@@ -111,7 +109,7 @@ export function tooLarge(limitBytes: number): ApplianceError {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false })
 
-/** @throws BadRequestError for what is too deep, or no UTF-8 */
+/** @throws BadRequestError for what is too deep, has a number that no double holds, or is no UTF-8 */
 export function checkedText(bytes: Uint8Array): string {
   let text: string
   try {
@@ -120,6 +118,7 @@ export function checkedText(bytes: Uint8Array): string {
     throw new ApplianceError("BadRequestError", "The body is not valid UTF-8.", { cause })
   }
   if (mayBeTooDeep(text)) checkDepth(bytes)
+  if (mayBeInfinite(text)) refuseInfinite(text)
   return text
 }
 

@@ -51,8 +51,8 @@ test("a commit over a part whose dead documents changed since it was looked at w
   expect(commit(new Map())).toBe("lost")
 })
 
-test("a commit over objects of which some were deleted since it was looked at writes nothing, and may be tried again", () => {
-  using opened = openLedger()
+/** A partition of four rows; `commit` tells how many objects had been deleted when it was looked which were `there`. */
+function overObjects(opened: ReturnType<typeof openLedger>) {
   const { ledger, metadata } = opened
   const bucketId = opened.source()
   const batchId = opened.start(bucketId, 4, 4)
@@ -70,6 +70,12 @@ test("a commit over objects of which some were deleted since it was looked at wr
       restsOn: { parts: new Map(), bucket: { bucket_id: bucketId, removals, there } },
     })
   metadata.transact((tx) => tx.write.buckets.countRemoved(bucketId, 10))
+  return { bucketId, batchId, commit }
+}
+
+test("a commit over objects of which some were deleted since it was looked at writes nothing, and may be tried again", () => {
+  using opened = openLedger()
+  const { batchId, commit } = overObjects(opened)
   expect(commit(0, null)).toBe("stale")
   expect(commit(0, ["obj_gone"])).toBe("stale")
   expect(opened.counts(batchId)).toEqual([4, 0, 0, 0])
@@ -79,21 +85,12 @@ test("a commit over objects of which some were deleted since it was looked at wr
 
 test("a commit whose own objects are there is not put off by others that are deleted all the time", () => {
   using opened = openLedger()
-  const { ledger, metadata } = opened
-  const bucketId = opened.source()
-  const batchId = opened.start(bucketId, 4, 4)
-  const partition = leased(ledger.lease())
-  const [run] = metadata.read.batches.runs(batchId)
-  if (run === undefined) throw new Error("no run")
-  metadata.transact((tx) => tx.write.buckets.countRemoved(bucketId, 10))
+  const { bucketId, commit } = overObjects(opened)
   const there = ["obj_1", "obj_2"]
-  metadata.transact((tx) => {
+  opened.metadata.transact((tx) => {
     for (const object_id of there) tx.write.objects.insert(plainObject(object_id, bucketId), [])
   })
-  const restsOn = { parts: new Map(), bucket: { bucket_id: bucketId, removals: 0, there } }
-  expect(
-    ledger.commit(partition, { code: run, part: null, superseded: [], faults: [], done: 4, skipped: 0, restsOn }),
-  ).toBe("committed")
+  expect(commit(0, there)).toBe("committed")
 })
 
 function plainObject(object_id: string, bucket_id: string): Parameters<Transaction["write"]["objects"]["insert"]>[0] {

@@ -47,6 +47,7 @@ test.each([
   ["a stream", { body: { text: "stream" } }, 200],
   ["a list", { body: [1] }, 422],
   ["no JSON", { raw: "{" }, 400],
+  ["a number that no double holds", { raw: '{"text":"a","more":1e999}' }, 400],
   ["no UTF-8", { raw: new Uint8Array([0x7b, 0xff, 0x7d]) }, 400],
   ["no key", { body: { text: "a" }, key: null }, 401],
   ["an unknown key", { body: { text: "a" }, key: "sk_unknown" }, 401],
