@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from plugin_worker.allocator import keep_freed_memory
 from plugin_worker.api_calls import StepCalls
 from plugin_worker.call_mark import CallMark
 from plugin_worker.call_sizes import CallSizes
@@ -36,11 +37,13 @@ from plugin_worker.partition_input import FrameBuilder, read_slices
 from plugin_worker.partition_output import OutputBlock, PartitionFiles
 from plugin_worker.partition_progress import PartitionProgress, Report
 from plugin_worker.plugin_loader import Plugin
+from plugin_worker.row_matching import count_distinct
 from plugin_worker.step_group import HandedOn, StepGroup
 from plugin_worker.step_run import Piece, SliceRows, StepRun, join
 from plugin_worker.steps import BuiltPipeline, Step
 from shared.plugins.assets import use_asset_roots
 
+keep_freed_memory()
 # What has been imported stays for good: the collector need not walk it again while rows make it run (8 % of the time).
 gc.freeze()
 
@@ -124,7 +127,7 @@ def run_partition(
             frame = builder.frame(rows)
             known = SliceRows(rows.row_ids, rows.column("document_id"), rows.column("mime_type"), rows.line_bytes)
             run = _SliceRun(StepRun(plugin, calls, sizes, mark, known, errors), steps, errors, progress)
-            begin = earlier or (frame, list(range(len(rows.row_ids))))
+            begin = earlier or (frame, range(len(rows.row_ids)))
             if isinstance(files, PartitionFiles):
                 outputs.begin(rows, frame, errors)
                 blocks = run.to_outputs(*begin, outputs)
@@ -155,8 +158,8 @@ class _SliceRun:
     progress: PartitionProgress
 
     def through(
-        self, steps: Sequence[Step], frame: pd.DataFrame, origins: list[int]
-    ) -> tuple[pd.DataFrame, list[int]]:
+        self, steps: Sequence[Step], frame: pd.DataFrame, origins: Sequence[int]
+    ) -> tuple[pd.DataFrame, Sequence[int]]:
         """The rows that came through `steps`, the first ones of the group, in the order of their origins."""
         for index, step in enumerate(steps):
             pieces: list[Piece] = []
@@ -172,7 +175,7 @@ class _SliceRun:
                 frame, origins = frame.iloc[kept].reset_index(drop=True), [origins[place] for place in kept]
         return frame, origins
 
-    def to_outputs(self, frame: pd.DataFrame, origins: list[int], outputs: OutputRows) -> list[OutputBlock]:
+    def to_outputs(self, frame: pd.DataFrame, origins: Sequence[int], outputs: OutputRows) -> list[OutputBlock]:
         """Of the last group: what the last step's calls returned leaves with each of them."""
         if not self.steps:
             return [outputs.block(frame, origins, handled=False)]
@@ -184,7 +187,7 @@ class _SliceRun:
         pieces = self.run.pieces(last, frame, origins)
         for piece in self.progress.of_step(len(self.steps) - 1, pieces, self.errors):
             blocks.append(outputs.block(piece.frame, piece.origins, piece.handled))
-            self.progress.add(len(set(piece.origins)))
+            self.progress.add(count_distinct(piece.origins))
         return blocks
 
 

@@ -40,7 +40,7 @@ class OutputRows:
             if name not in self._never and (name in self._named or name not in self._inputs)
         }
 
-    def block(self, result: pd.DataFrame, origins: list[int], handled: bool) -> OutputBlock:
+    def block(self, result: pd.DataFrame, origins: Sequence[int], handled: bool) -> OutputBlock:
         """`result` row by row; a row with a bad vector or a value that is not JSON goes to the errors of the slice."""
         vectors = [self._vectors(result, feature) for feature in self._features]
         names, columns, gaps = self._stored(result, origins, handled)
@@ -56,7 +56,7 @@ class OutputRows:
         return to_block(result[feature.feature_name].tolist(), feature)
 
     def _stored(
-        self, result: pd.DataFrame, origins: list[int], handled: bool
+        self, result: pd.DataFrame, origins: Sequence[int], handled: bool
     ) -> tuple[list[str], list[list[Any]], bool]:
         gaps = False
         names: list[str] = []
@@ -92,7 +92,7 @@ class OutputRows:
                     columns.append([None] * len(origins))
         return names, columns, gaps
 
-    def _fail(self, wrong: dict[int, str], origins: list[int], exception: str) -> None:
+    def _fail(self, wrong: dict[int, str], origins: Sequence[int], exception: str) -> None:
         for place, message in wrong.items():
             failure = Failure("validation", exception, clip(message, 2048), "", "output")
             self._errors.setdefault(origins[place], failure)

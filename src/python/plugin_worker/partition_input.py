@@ -74,10 +74,29 @@ class FrameBuilder:
 
     def frame(self, rows: Slice) -> pd.DataFrame:
         self.columns.update(dict.fromkeys(rows.columns))
-        frame = pd.DataFrame({name: _series(rows.column(name)) for name in self.columns})
+        columns = {name: rows.column(name) for name in self.columns}
+        numbers = {name: array for name, values in columns.items() if (array := _numbers(values)) is not None}
+        objects = [name for name in columns if name not in numbers]
+        cells = np.empty((len(objects), len(rows.row_ids)), dtype=object)
+        for place, name in enumerate(objects):
+            cells[place, :] = columns[name]
         # pandas 3 would keep the names in an Arrow array, whose look-ups cost more than a small batch's own work.
-        frame.columns = pd.Index(list(self.columns), dtype=object)
+        names = pd.Index(list(columns), dtype=object)
+        if len(numbers) > _INSERTED:
+            arrays = {**numbers, **{name: pd.Series(cells[place], dtype=object) for place, name in enumerate(objects)}}
+            frame = pd.DataFrame({name: arrays[name] for name in columns})
+        else:
+            # As one block: pandas would make it of single columns, and copy each once more.
+            frame = pd.DataFrame(cells.T, columns=objects, dtype=object, copy=False)
+            for place, name in enumerate(columns):
+                if name in numbers:
+                    frame.insert(place, name, numbers[name])
+        frame.columns = names
         return frame
+
+
+# Each is a block of its own, which every batch pays for; pandas warns of a hundred.
+_INSERTED: Final = 4
 
 
 def json_reader() -> Callable[[bytes], Any]:
@@ -88,22 +107,15 @@ def json_reader() -> Callable[[bytes], Any]:
     return orjson.loads
 
 
-def _series(values: Sequence[Any]) -> pd.Series:
-    """Numbers as numpy columns; everything else as objects, so that None stays None in every version of pandas."""
+def _numbers(values: Sequence[Any]) -> np.ndarray | None:
+    """Numbers as a numpy column; None for everything else, which stays objects, so that None stays None."""
     kinds = set(map(type, values))
-    if kinds <= _PLAIN_OBJECTS:
-        cells = np.empty(len(values), dtype=object)
-        cells[:] = values
-        return pd.Series(cells, dtype=object, copy=False)
     numbers = kinds - {type(None)}
-    if kinds == {bool} or numbers and numbers <= {int, float}:
-        # None beside numbers is NaN, whichever numbers they are: a row must not fail for what stands in its neighbours.
-        kind = "bool" if kinds == {bool} else "int64" if kinds == {int} else "float64"
-        try:
-            return pd.Series(values, dtype=kind)
-        except OverflowError:
-            return pd.Series(values, dtype=object)
-    return pd.Series(values, dtype=object)
-
-
-_PLAIN_OBJECTS: Final = {str, type(None)}
+    if kinds != {bool} and not (numbers and numbers <= {int, float}):
+        return None
+    # None beside numbers is NaN, whichever numbers they are: a row must not fail for what stands in its neighbours.
+    kind = "bool" if kinds == {bool} else "int64" if kinds == {int} else "float64"
+    try:
+        return np.array(values, dtype=kind)
+    except OverflowError:
+        return None

@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 from plugin_worker.failures import Failure
 from plugin_worker.features import Feature
 from plugin_worker.limits import FULL_ROW_TRACEBACKS, LATER_ROW_TRACEBACK, ROW_ERROR_MESSAGE, ROW_ERROR_TRACEBACK
+from plugin_worker.row_matching import as_array
 from plugin_worker.tracebacks import clip
 
 _SCHEMA = pa.schema(
     [
         pa.field("row", pa.int64(), nullable=False),
         pa.field("output_index", pa.int32(), nullable=False),
-        pa.field("fields", pa.string(), nullable=False),
+        pa.field("fields", pa.large_string(), nullable=False),
         pa.field("missing_vectors", pa.list_(pa.string()), nullable=False),
     ]
 )
@@ -31,8 +32,8 @@ _SCHEMA = pa.schema(
 class OutputBlock:
     """Output rows of one call, aligned: the origin in the slice, the JSON fields, and per feature values and missing."""
 
-    origins: list[int]
-    fields: list[bytes]
+    origins: Sequence[int]
+    fields: pa.LargeStringArray
     vectors: list[np.ndarray]
     missing: list[np.ndarray]
 
@@ -84,6 +85,7 @@ class PartitionFiles:
                     use_dictionary=False,
                     write_statistics=False,
                     compression="snappy",
+                    store_schema=False,
                 )
             )
             self._vectors = [opened.enter_context(open(os.path.join(directory, name), "wb")) for name in self._names]
@@ -109,33 +111,35 @@ class PartitionFiles:
     def write_slice(self, row_ids: Sequence[int], blocks: Sequence[OutputBlock], errors: dict[int, Failure]) -> None:
         """Outputs in the order (row, output_index); those of a row that is in `errors` are left out."""
         self._errors.write(row_ids, errors)
-        origins = np.array([origin for block in blocks for origin in block.origins], dtype=np.int64)
-        if not len(origins):
+        blocks = [block for block in blocks if len(block.origins)]
+        if not blocks:
             return
-        failed = np.isin(origins, np.array(list(errors), dtype=np.int64))
-        kept = np.flatnonzero(~failed)
+        origins = np.concatenate([as_array(block.origins) for block in blocks])
+        kept = np.arange(len(origins))
+        if errors:
+            kept = np.flatnonzero(~np.isin(origins, np.array(list(errors), dtype=np.int64)))
         if not len(kept):
             return
         order = kept[np.argsort(origins[kept], kind="stable")]
         in_order = len(order) == len(origins) and bool((order[1:] > order[:-1]).all())
-        fields = [text for block in blocks for text in block.fields]
+        fields = pa.chunked_array([block.fields for block in blocks])
         if not in_order:
-            fields = [fields[place] for place in order.tolist()]
+            fields = fields.take(pa.array(order))
         self._write_scalars(np.array(row_ids, dtype=np.int64), origins[order], fields, self._missing_lists(blocks, order))
         for index, file in enumerate(self._vectors):
-            parts = [block.vectors[index] for block in blocks if block.origins]
+            parts = [block.vectors[index] for block in blocks]
             for values in parts if in_order else [np.concatenate(parts)[order]]:
                 file.write(values.data.cast("B"))
         self.rows_out += len(order)
 
     def _write_scalars(
-        self, row_ids: np.ndarray, origins: np.ndarray, fields: list[bytes], missing: pa.Array
+        self, row_ids: np.ndarray, origins: np.ndarray, fields: pa.ChunkedArray, missing: pa.Array
     ) -> None:
         table = pa.Table.from_arrays(
             [
                 pa.array(row_ids[origins], pa.int64()),
                 pa.array(_output_indexes(origins), pa.int32()),
-                pa.array(fields, pa.binary()).cast(pa.string()),
+                fields,
                 missing,
             ],
             schema=_SCHEMA,
@@ -147,7 +151,8 @@ class PartitionFiles:
             np.concatenate([block.missing[index] for block in blocks])[order] for index in range(len(self._features))
         ]
         if not any(column.any() for column in columns):
-            return pa.array([[]] * len(order), pa.list_(pa.string()))
+            nowhere = pa.array(np.zeros(len(order) + 1, dtype=np.int32))
+            return pa.ListArray.from_arrays(nowhere, pa.array([], pa.string()))
         names = [feature.feature_name for feature in self._features]
         rows = zip(*(column.tolist() for column in columns))
         lists = [[name for name, gone in zip(names, row) if gone] for row in rows]

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.plugins.extractors.progress import Told, listen_to_progress
 from plugin_worker.limits import PROGRESS_MESSAGE, PROGRESS_SECONDS, PROGRESS_STEPS
+from plugin_worker.row_matching import count_distinct
 from plugin_worker.step_run import Piece
 
 Report = Callable[[dict[str, Any]], None]
@@ -55,7 +56,7 @@ class PartitionProgress:
             step.seconds += time.monotonic() - started
             step.rows += len(errors) - before
             if piece is not None and piece.handled:
-                step.rows += len(set(piece.origins))
+                step.rows += count_distinct(piece.origins)
             # What was refused of the piece before, too.
             step.failed += len(errors) - counted
             counted = len(errors)

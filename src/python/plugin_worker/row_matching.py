@@ -4,10 +4,22 @@ from collections.abc import Sequence
 from operator import is_
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
-def match_rows(result: pd.DataFrame, origins: Sequence[int], document_ids: Sequence[Any]) -> list[int] | str:
+def as_array(origins: Sequence[int]) -> np.ndarray:
+    """int64. Origins one after another are a range, and nothing is made for each of them."""
+    if isinstance(origins, range):
+        return np.arange(origins.start, origins.stop, origins.step, dtype=np.int64)
+    return np.array(origins, dtype=np.int64)
+
+
+def count_distinct(origins: Sequence[int]) -> int:
+    return len(origins) if isinstance(origins, range) else len(set(origins))
+
+
+def match_rows(result: pd.DataFrame, origins: Sequence[int], document_ids: Sequence[Any]) -> Sequence[int] | str:
     """The origin of every row of `result`, or why that cannot be told.
 
     `origins` and `document_ids` are those of the batch, aligned. By `document_id` when the result has the column and every
@@ -21,16 +33,16 @@ def match_rows(result: pd.DataFrame, origins: Sequence[int], document_ids: Seque
         if by_id is not None:
             return by_id
     if len(result) == len(origins):
-        return list(origins)
+        return origins
     return (
         f"returned {len(result)} rows for {len(origins)} and they cannot be matched: keep the column document_id "
         "with the value of the row that each output came from"
     )
 
 
-def _by_document_id(ids: list[Any], origins: Sequence[int], document_ids: Sequence[Any]) -> list[int] | None:
+def _by_document_id(ids: list[Any], origins: Sequence[int], document_ids: Sequence[Any]) -> Sequence[int] | None:
     if len(ids) == len(document_ids) and (all(map(is_, ids, document_ids)) or all(map(_same_text, ids, document_ids))):
-        return list(origins)
+        return origins
     owner: dict[str, int] = {}
     for document_id, origin in zip(document_ids, origins):
         # Rows that an earlier step made of one input row share its id, and that is as good: they share the origin.

@@ -15,7 +15,7 @@ from plugin_worker.call_mark import CallMark
 from plugin_worker.call_sizes import CallSizes
 from plugin_worker.failures import Failure, RequestFailed, failure_of, is_fatal
 from plugin_worker.plugin_loader import Plugin
-from plugin_worker.row_matching import match_rows
+from plugin_worker.row_matching import as_array, match_rows
 from plugin_worker.steps import Step
 from plugin_worker.tracebacks import clip
 
@@ -35,7 +35,7 @@ class Piece:
     """Rows of a frame and the origin of each. `handled` is false for rows that the step's condition let pass."""
 
     frame: pd.DataFrame
-    origins: list[int]
+    origins: Sequence[int]
     handled: bool
 
 
@@ -68,7 +68,7 @@ class StepRun:
         self._rows = rows
         self._errors = errors
 
-    def pieces(self, step: Step, frame: pd.DataFrame, origins: list[int]) -> Iterator[Piece]:
+    def pieces(self, step: Step, frame: pd.DataFrame, origins: Sequence[int]) -> Iterator[Piece]:
         """The step's results in order of its calls, then the rows that passed by.
 
         Raises RequestFailed when going on is futile.
@@ -87,9 +87,9 @@ class StepRun:
             if origin not in seen and origin not in self._errors:
                 self._fail(origin, "RowMissing", f"{step.name} returned nothing for this row.", stage)
         if passing:
-            yield Piece(_take(frame, passing), [origins[place] for place in passing], handled=False)
+            yield Piece(_take(frame, passing), _at(origins, passing), handled=False)
 
-    def _split(self, step: Step, origins: list[int]) -> tuple[Sequence[int], Sequence[int]]:
+    def _split(self, step: Step, origins: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
         if step.condition is RowCondition.ALWAYS:
             return range(len(origins)), ()
         verdict: dict[Any, bool] = {}
@@ -105,7 +105,7 @@ class StepRun:
         return np.flatnonzero(places).tolist(), np.flatnonzero(~places).tolist()
 
     def _calls_in_turn(
-        self, step: Step, stage: str, frame: pd.DataFrame, origins: list[int], matching: Sequence[int]
+        self, step: Step, stage: str, frame: pd.DataFrame, origins: Sequence[int], matching: Sequence[int]
     ) -> Iterator[Piece]:
         for start, stop in self._batches(step, origins, matching, lambda: self._sizes.rows(step.name, step.batch_rows)):
             self._raised = 0
@@ -113,7 +113,7 @@ class StepRun:
             self._sizes.count(step.name, stop - start, self._raised)
 
     def _api_calls(
-        self, step: Step, stage: str, frame: pd.DataFrame, origins: list[int], matching: Sequence[int]
+        self, step: Step, stage: str, frame: pd.DataFrame, origins: Sequence[int], matching: Sequence[int]
     ) -> Iterator[Piece]:
         if not matching:
             return
@@ -125,7 +125,7 @@ class StepRun:
             lambda rows: self._batches(step, origins, matching, lambda: self._sizes.at_most(rows)),
         )
         for outcome in outcomes:
-            of_call = [origins[place] for place in outcome.places]
+            of_call = _at(origins, outcome.places)
             if outcome.failure is None:
                 yield from self._matched(step, stage, outcome.result, of_call)
                 continue
@@ -133,10 +133,10 @@ class StepRun:
                 self._errors.setdefault(origin, outcome.failure)
 
     def _batches(
-        self, step: Step, origins: list[int], places: Sequence[int], rows: Callable[[], int]
+        self, step: Step, origins: Sequence[int], places: Sequence[int], rows: Callable[[], int]
     ) -> Iterator[tuple[int, int]]:
         """`rows` is asked before each."""
-        through = None if step.batch_input is None else self._bytes_through([origins[place] for place in places])
+        through = None if step.batch_input is None else self._bytes_through(_at(origins, places))
         start = 0
         while start < len(places):
             stop = min(start + rows(), len(places))
@@ -148,7 +148,7 @@ class StepRun:
 
     def _bytes_through(self, origins: Sequence[int]) -> np.ndarray:
         """Bytes of the rows before each place, and of all."""
-        sizes = np.array(self._rows.line_bytes, dtype=np.int64)[np.array(origins, dtype=np.int64)]
+        sizes = np.array(self._rows.line_bytes, dtype=np.int64)[as_array(origins)]
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes)])
 
     def _call(
@@ -156,7 +156,7 @@ class StepRun:
         step: Step,
         stage: str,
         frame: pd.DataFrame,
-        origins: list[int],
+        origins: Sequence[int],
         places: Sequence[int],
         known_to_fail: bool = False,
     ) -> Generator[Piece, None, bool]:
@@ -168,9 +168,7 @@ class StepRun:
             service = step.service()
         except BaseException as error:
             raise RequestFailed(failure_of(error, f"construction of {step.name}", self._plugin)) from error
-        batch_origins = (
-            origins[places.start : places.stop] if isinstance(places, range) else [origins[place] for place in places]
-        )
+        batch_origins = _at(origins, places)
         raised = None
         if not known_to_fail or len(places) == 1:
             began = perf_counter()
@@ -193,7 +191,7 @@ class StepRun:
             self._sizes.memory_sufficed(len(places) - middle)
         return failed
 
-    def _matched(self, step: Step, stage: str, result: Any, batch_origins: list[int]) -> Iterator[Piece]:
+    def _matched(self, step: Step, stage: str, result: Any, batch_origins: Sequence[int]) -> Iterator[Piece]:
         document_ids = [self._rows.document_ids[origin] for origin in batch_origins]
         matched = frame_problem(result) or match_rows(result, batch_origins, document_ids)
         if isinstance(matched, str):
@@ -240,9 +238,11 @@ def frame_problem(result: Any) -> str | None:
     return f"returned a {type(result).__name__}; it must return a pandas DataFrame"
 
 
-def join(pieces: Sequence[Piece]) -> tuple[pd.DataFrame, list[int]]:
+def join(pieces: Sequence[Piece]) -> tuple[pd.DataFrame, Sequence[int]]:
     """One frame in the order of origins. Columns that only some pieces have are None in the others."""
-    origins = np.array([origin for piece in pieces for origin in piece.origins], dtype=np.int64)
+    if len(pieces) == 1 and isinstance(pieces[0].origins, range):
+        return pieces[0].frame, pieces[0].origins
+    origins = np.concatenate([as_array(piece.origins) for piece in pieces])
     frames = [piece.frame for piece in pieces]
     joined = frames[0] if len(frames) == 1 else _stacked(frames, len(origins))
     if len(origins) and (origins[1:] < origins[:-1]).any():
@@ -270,6 +270,10 @@ def _joined_column(frames: Sequence[pd.DataFrame], name: str) -> pd.Series:
         cells.extend([None] * len(frame) if column is None else column.tolist())
     # Objects, so that whole numbers of one piece do not turn into floats beside the None of another.
     return pd.Series(cells, dtype=object)
+
+
+def _at(values: Sequence[Any], places: Sequence[int]) -> Sequence[Any]:
+    return values[places.start : places.stop] if isinstance(places, range) else [values[place] for place in places]
 
 
 def _take(frame: pd.DataFrame, places: Sequence[int] | np.ndarray) -> pd.DataFrame:

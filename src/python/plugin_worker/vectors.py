@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -51,7 +52,7 @@ def is_missing(cell: Any) -> bool:
 def _whole(cells: Sequence[Any], size: int) -> np.ndarray | None:
     """All cells at once; None when one of them needs a look of its own."""
     try:
-        if set(map(type, cells)) == {np.ndarray} and {cell.shape for cell in cells} == {(size,)}:
+        if set(map(type, cells)) == {np.ndarray} and set(map(_SHAPE, cells)) == {(size,)}:
             block = np.concatenate(cells).reshape(len(cells), size)
         else:
             block = np.array(cells)
@@ -61,6 +62,9 @@ def _whole(cells: Sequence[Any], size: int) -> np.ndarray | None:
         return None
     block = _float32(block)
     return block if np.isfinite(block).all() else None
+
+
+_SHAPE: Final = attrgetter("shape")
 
 
 def _one(cell: Any, feature: Feature) -> np.ndarray | str:
