@@ -99,8 +99,8 @@ export function batches(deps: Deps) {
     }
   }
   const retry = batchRetry(deps)
-  const { targets, checkObjects, draft, submitted, triggered, triggeredByChanges, recomputed } = submission(deps)
-  const triggerOf = collectionTrigger({ triggered, triggeredByChanges, recomputed, endEmpty: ledger.endEmpty })
+  const { targets, checkObjects, draft, submitted, ...triggers } = submission(deps)
+  const triggerOf = collectionTrigger({ ...triggers, endEmpty: ledger.endEmpty })
 
   const stored = (tx: Transaction, namespace: Namespace, batchId: string): BatchRow =>
     find(namespace, batchId, null, tx.read)
@@ -179,7 +179,7 @@ export function batches(deps: Deps) {
       parseFilter(request.filters)
       const { bucket_id: bucketId } = bucketOf(namespace, bucketIdentifier)
       const answer = metadata.transact((tx) => {
-        const created = model(triggered(tx, namespace, bucketId, request), tx.read)
+        const created = model(triggers.triggered(tx, namespace, bucketId, request), tx.read)
         remember(tx, created)
         return created
       })
@@ -189,8 +189,8 @@ export function batches(deps: Deps) {
 
     /**
      * One batch per source bucket of the collection, over what is new or changed, over everything (`reembed`) or over
-     * exactly the objects that are named; or one over the documents of its source collections. A batch with nothing to do
-     * has ended when it is answered.
+     * exactly the objects that are named; or one over the documents of its source collections, of which the same holds. A batch
+     * with nothing to do has ended when it is answered.
      */
     triggerCollection(
       namespace: Namespace,

@@ -14,6 +14,11 @@ export interface PlannedRun {
   readonly tier: number
   /** Null: the batch's objects. */
   readonly source: RunSource | null
+  /**
+   * Of a run over documents: that it takes what of its parts passes the request's filter (JSON, beside the collection's own), so that
+   * they need no other run. Null where objects are named.
+   */
+  readonly claim?: { readonly filters: string | null } | null
 }
 
 /**
@@ -55,6 +60,7 @@ export function chainFrom(
         collection_ids: above.map((source) => source.collection.collection_id),
         filters: ownFilters(collection),
       },
+      claim: { filters: null },
     }
     planned.set(collection.collection_id, run)
     return run

@@ -7,15 +7,19 @@ import type { BatchRow } from "../metadata/batches.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Transaction } from "../metadata/open.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
-import { ownFilters } from "./chain.ts"
 import type { Ledger } from "./ledger.ts"
 import type { Submission } from "./submission.ts"
 
-type Deps = Pick<Submission, "triggered" | "triggeredByChanges" | "recomputed"> & Pick<Ledger, "endEmpty">
+type Deps = Pick<Submission, "triggered" | "triggeredByChanges" | "triggeredOverDocuments"> & Pick<Ledger, "endEmpty">
 
-export function collectionTrigger({ triggered, triggeredByChanges, recomputed, endEmpty }: Deps) {
+export function collectionTrigger({ triggered, triggeredByChanges, triggeredOverDocuments, endEmpty }: Deps) {
   const tiersOf = (tx: Transaction, batchId: string) =>
     1 + Math.max(0, ...tx.read.batches.runs(batchId).map((run) => run.tier))
+
+  const ended = (tx: Transaction, batch: BatchRow): BatchRow => {
+    endEmpty(tx, batch.batch_id)
+    return tx.read.batches.byId(batch.batch_id) ?? batch
+  }
 
   function ofBuckets(
     tx: Transaction,
@@ -40,9 +44,7 @@ export function collectionTrigger({ triggered, triggeredByChanges, recomputed, e
     const batches = included.flatMap((bucketId): BatchRow[] => {
       if (request.object_ids == null && request.reembed !== true) {
         const { batch, nothing } = triggeredByChanges(tx, namespace, bucketId, collection, shared)
-        if (!nothing) return [batch]
-        endEmpty(tx, batch.batch_id)
-        return [tx.read.batches.byId(batch.batch_id) ?? batch]
+        return [nothing ? ended(tx, batch) : batch]
       }
       const own = request.object_ids == null ? null : tx.read.objects.present(bucketId, request.object_ids)
       if (own !== null && own.length === 0) return []
@@ -89,23 +91,30 @@ export function collectionTrigger({ triggered, triggeredByChanges, recomputed, e
       return source.collection_id
     })
     refuseForeign("Collection", included, sources)
-    const objects =
-      request.object_ids == null ? [] : [{ field: "root_object_id", operator: "in", value: request.object_ids }]
-    for (const filter of objects) parseFilter(filter)
-    const source = {
-      collection_ids: [...new Set(included)],
-      filters: [...ownFilters(collection), ...(filters === null ? [] : [filters]), ...objects],
+    const wanted = {
+      sources: [...new Set(included)],
+      filters,
+      objectIds: request.object_ids ?? null,
+      reembed: request.reembed === true,
     }
-    const { batch, documents } = recomputed(tx, namespace, bucketId, collection, source, governed(request))
+    const { documents, nothing, ...made } = triggeredOverDocuments(
+      tx,
+      namespace,
+      bucketId,
+      collection,
+      wanted,
+      governed(request),
+    )
+    const batch = nothing ? ended(tx, made.batch) : made.batch
     return {
       batch_id: batch.batch_id,
       batch_ids: [batch.batch_id],
       task_id: batch.task_id ?? "",
       collection_id: collection.collection_id,
       total_tiers: tiersOf(tx, batch.batch_id),
-      message: `Batch ${batch.batch_id} is queued over ${documents} documents.`,
+      message: nothing ? messageOf([batch]) : `Batch ${batch.batch_id} is queued over ${documents} documents.`,
       source_bucket_ids: [...rootBuckets(collection)],
-      source_collection_ids: [...new Set(included)],
+      source_collection_ids: wanted.sources,
       object_count: request.object_ids == null ? null : request.object_ids.length,
       document_count: documents,
     }

@@ -200,7 +200,7 @@ export function ledger({
     const { batch_id: batchId, collection_id: collectionId } = run
     if (run.source !== null && run.tier > 0) {
       const { collection_ids: sources }: RunSource = JSON.parse(run.source)
-      tx.write.runSources.fix(batchId, collectionId, sources, batchId)
+      tx.write.runSources.fix(batchId, collectionId, sources, { ofBatch: batchId })
     }
     const rows = run.source === null ? batch.object_count : tx.read.runSources.total(batchId, collectionId)
     tx.write.batches.beginRun(batchId, collectionId, rows, at)

@@ -1,8 +1,8 @@
 /**
- * Which changes of a bucket a collection has processed with which code, so that a trigger takes only the new and changed.
- * No row per object: every write of an object has a number, and a mark per (collection, bucket, code) says how far runs
- * have come. The mark moves in the transaction that ends a run, so a kill can only make it too small: then objects are done
- * once more, never left out.
+ * What a collection has processed with which code, so that a trigger takes only the new and changed. No row per object or
+ * document: every write of an object has a number, and a mark per (collection, bucket, code) says how far runs have come; of
+ * what collections made, which never changes, there is a mark per (collection, part, code). Marks are made in the transaction
+ * that ends a run, so a kill can only leave too few: then objects and documents are done once more, never left out.
  */
 import { codeFingerprint } from "../collections/fingerprint.ts"
 import type { BatchRow, RunRow } from "../metadata/batches.ts"
@@ -49,10 +49,39 @@ export function claimOf(read: Read, batch: BatchRow, code: Code): Claim | null {
   return read.objects.areMembers(bucketId, after, batch.batch_id) ? { fingerprint, after, end } : null
 }
 
-/** Called in the transaction in which a run ended with its rows done or failed on their own. */
+/** The parts of the collection's sources that an incremental run of this code takes. `filters` are the request's, as JSON. */
+export function unprocessedParts(
+  read: Read,
+  code: Code,
+  sources: readonly string[],
+  filters: string | null,
+): readonly string[] {
+  return read.processedParts.left(partsKey(code, fingerprintOf(code, filters)), sources)
+}
+
+/** Called when a run over documents is submitted. `claim` is null for one that proves nothing of the parts that it reads. */
+export function claimParts(
+  tx: Transaction,
+  batchId: string,
+  code: Code,
+  claim: { readonly filters: string | null } | null,
+): void {
+  tx.write.processedParts.replace(code.collection_id, code.plugin_id, fingerprintOf(code, null))
+  if (claim === null) return
+  const fingerprint = fingerprintOf(code, claim.filters)
+  tx.write.batches.claim(batchId, code.collection_id, { fingerprint, after: null, end: null })
+}
+
+/**
+ * Called in the transaction in which a run ended with its rows done or failed on their own. Where some were never tried (a
+ * retry may leave them), it proves nothing.
+ */
 export function recordProcessed(tx: Transaction, batch: BatchRow, run: RunRow, at: string): void {
   const { fingerprint, changes_after: after, changes_end: end } = run
-  if (fingerprint === null || after === null || end === null) return
+  if (fingerprint === null) return
+  if (tx.read.partitions.firstPass(run.batch_id, run.collection_id).tried < run.rows_in) return
+  if (run.source !== null) tx.write.processedParts.add(run.batch_id, partsKey(run, fingerprint), run.plugin_id)
+  if (after === null || end === null) return
   const key = { collectionId: run.collection_id, bucketId: batch.bucket_id, fingerprint }
   const plugin = { pluginId: run.plugin_id, filtered: batch.membership_filters !== null }
   tx.write.processedChanges.add(key, plugin, after, end, at)
@@ -64,10 +93,14 @@ export function recordProcessed(tx: Transaction, batch: BatchRow, run: RunRow, a
 }
 
 function keyOf(code: Code, bucketId: string, filters: string | null) {
+  return { collectionId: code.collection_id, bucketId, fingerprint: fingerprintOf(code, filters) }
+}
+
+function partsKey(code: Code, fingerprint: string) {
+  return { collectionId: code.collection_id, code: fingerprintOf(code, null), fingerprint }
+}
+
+function fingerprintOf(code: Code, filters: string | null): string {
   const own = codeFingerprint(code.plugin_id, code.code_hash, JSON.parse(code.feature_extractor))
-  return {
-    collectionId: code.collection_id,
-    bucketId,
-    fingerprint: filters === null ? own : sha256(`${own}\n${filters}`),
-  }
+  return filters === null ? own : sha256(`${own}\n${filters}`)
 }

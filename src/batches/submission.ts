@@ -12,15 +12,25 @@ import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { RunSource } from "../metadata/run-sources.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
-import { chainFrom, type PlannedRun } from "./chain.ts"
+import { chainFrom, ownFilters, type PlannedRun } from "./chain.ts"
 import { storedPolicy } from "./failure-policy.ts"
 import { dependencyError } from "./ledger.ts"
 import { missingPlugin } from "./partition-context.ts"
-import { claimOf, unprocessedAfter } from "./processed.ts"
+import { claimOf, claimParts, unprocessedAfter, unprocessedParts } from "./processed.ts"
 
 interface Deps {
   now: () => Date
   pluginById: (namespace: Namespace, pluginId: string) => RegisteredPlugin | null
+}
+
+/** Which documents a trigger is asked to take. */
+export interface DocumentsRequest {
+  readonly sources: readonly string[]
+  /** As the API takes them, beside the collection's own. */
+  readonly filters: unknown
+  /** Null: of any object. */
+  readonly objectIds: readonly string[] | null
+  readonly reembed: boolean
 }
 
 /** More values in one error's details would be noise. */
@@ -165,7 +175,11 @@ export function submission({ now, pluginById }: Deps) {
       for (const planned of runs) {
         const run = runOf(namespace, batch.batch_id, planned, ownTask, at)
         tx.write.batches.insertRun(run)
-        const claim = planned.source === null ? claimOf(tx.read, batch, run) : null
+        if (planned.source !== null) {
+          if (run.error === null) claimParts(tx, batch.batch_id, run, planned.claim ?? null)
+          continue
+        }
+        const claim = claimOf(tx.read, batch, run)
         if (claim !== null) tx.write.batches.claim(batch.batch_id, run.collection_id, claim)
       }
       tx.write.tasks.insert({
@@ -231,30 +245,36 @@ export function submission({ now, pluginById }: Deps) {
   }
 
   /**
-   * A batch over the living documents of collections that `collection` reads, created and submitted in one transaction.
-   * `filters` are the caller's, beside the collection's own. Answers how many documents live there.
+   * A batch over documents of the collections that `collection` reads, created and submitted in one transaction: those of parts that
+   * its code has not processed, or all. `nothing`: it was asked for what is new, and there is none. `documents`: how many live there.
    */
-  const recomputed = (
+  const triggeredOverDocuments = (
     tx: Transaction,
     namespace: Namespace,
     bucketId: string,
     collection: CollectionRow,
-    source: RunSource,
+    { sources, filters, objectIds, reembed }: DocumentsRequest,
     request: SubmitBatch,
-  ): { batch: BatchRow; documents: number } => {
+  ): { batch: BatchRow; documents: number; nothing: boolean } => {
     const batch = { ...draft(namespace, bucketId, {}, "explicit"), type: "COLLECTION" as const }
+    const requested = filters === null ? null : JSON.stringify(filters)
+    const named =
+      objectIds === null ? [] : [{ field: "root_object_id", operator: "in" as const, value: [...objectIds] }]
+    for (const filter of named) parseFilter(filter)
+    const source: RunSource = {
+      collection_ids: sources,
+      filters: [...ownFilters(collection), ...(filters === null ? [] : [filters]), ...named],
+    }
+    const first = { collection, tier: 0, source, claim: objectIds === null ? { filters: requested } : null }
+    const code = runOf(namespace, batch.batch_id, first, "", batch.created_at)
+    const parts = reembed || objectIds !== null ? null : unprocessedParts(tx.read, code, sources, requested)
     tx.write.batches.insert(batch)
-    queued(
-      tx,
-      namespace,
-      stored(tx, namespace, batch.batch_id),
-      chainFrom(tx.read, [{ collection, tier: 0, source }]),
-      request,
-    )
-    tx.write.runSources.fix(batch.batch_id, collection.collection_id, source.collection_ids, null)
+    queued(tx, namespace, stored(tx, namespace, batch.batch_id), chainFrom(tx.read, [first]), request)
+    tx.write.runSources.fix(batch.batch_id, collection.collection_id, sources, { parts })
     return {
       batch: stored(tx, namespace, batch.batch_id),
-      documents: source.collection_ids.reduce((sum, id) => sum + tx.read.parts.documentCount(id), 0),
+      documents: tx.read.runSources.living(batch.batch_id, collection.collection_id),
+      nothing: parts?.length === 0,
     }
   }
 
@@ -304,7 +324,7 @@ export function submission({ now, pluginById }: Deps) {
     return batch
   }
 
-  return { targets, checkObjects, draft, submitted, triggered, triggeredByChanges, recomputed }
+  return { targets, checkObjects, draft, submitted, triggered, triggeredByChanges, triggeredOverDocuments }
 }
 
 export type Submission = ReturnType<typeof submission>

@@ -204,6 +204,7 @@ export function collectionVersions({ metadata }: Deps) {
         const held = demandHeld(heldVersions(tx.read, row), id)
         tx.write.parts.removeVersion(row.collection_id, held.pluginId)
         tx.write.processedChanges.forget(row.collection_id, held.pluginId)
+        tx.write.processedParts.forget(row.collection_id, held.pluginId)
         return {
           collection_id: row.collection_id,
           version: held.version,

@@ -200,7 +200,8 @@ export const TriggerCollection = z
     object_ids: z.array(Identifier).max(100_000).nullish(),
     dedup_strategy: z.string().nullish(),
     reembed: z.boolean().nullish().openapi({
-      description: "Everything is processed; otherwise only what is new or changed since, or the objects named",
+      description:
+        "Everything is processed; otherwise only the objects or source documents that are new or changed since, or the objects named",
     }),
     ...Governing,
   })

@@ -65,7 +65,10 @@ export interface RunRow {
   error: string | null
   started_at: string | null
   finished_at: string | null
-  /** Once it ended well, all changes in (changes_after, changes_end] are processed by this code; null: it proves nothing. */
+  /**
+   * Once it ended well, this code has processed all changes in (changes_after, changes_end], or, of a run over documents, the parts
+   * that it reads; null: it proves nothing.
+   */
   fingerprint: string | null
   changes_after: number | null
   changes_end: number | null
@@ -73,6 +76,13 @@ export interface RunRow {
 
 /** What of a run says which code its rows run in. */
 export type RunCode = Pick<RunRow, "plugin_id" | "plugin_version" | "code_hash" | "feature_extractor">
+
+/** `after` and `end` are null of a run over documents. */
+export interface Claim {
+  readonly fingerprint: string
+  readonly after: number | null
+  readonly end: number | null
+}
 
 /** A run as it is submitted; what it claims is written apart. */
 export type NewRun = Omit<RunRow, "fingerprint" | "changes_after" | "changes_end">
@@ -175,6 +185,10 @@ export interface BatchStepRow extends BatchStep {
   readonly step_index: number
 }
 
+/** What a run claimed stands only while its rows, old and new, run in one code. */
+const IF_SAME_CODE = `CASE WHEN plugin_id = @plugin_id AND code_hash = @code_hash AND feature_extractor = @feature_extractor
+  THEN fingerprint END`
+
 export function batchWriter(db: Db) {
   const insert = db.prepare<NewBatch>(
     `INSERT INTO batches (batch_id, namespace_id, bucket_id, type, batch_name, status, membership, whole_bucket, membership_filters,
@@ -234,7 +248,7 @@ export function batchWriter(db: Db) {
        @isolation, @isolation_facts, @feature_extractor, @status, @rows_in, @rows_done, @rows_failed, @rows_skipped, @documents_written, @error,
        @started_at, @finished_at)`,
   )
-  const claim = db.prepare<{ fingerprint: string; after: number; end: number; batchId: string; collectionId: string }>(
+  const claim = db.prepare<Claim & { batchId: string; collectionId: string }>(
     `UPDATE batch_runs SET fingerprint = @fingerprint, changes_after = @after, changes_end = @end
      WHERE batch_id = @batchId AND collection_id = @collectionId`,
   )
@@ -288,14 +302,13 @@ export function batchWriter(db: Db) {
        plugin_id = @plugin_id, plugin_version = @plugin_version, code_hash = @code_hash,
        feature_extractor = @feature_extractor, environment = NULL, isolation = NULL, isolation_facts = NULL, error = NULL,
        started_at = @at, finished_at = NULL,
-       changes_end = CASE WHEN plugin_id = @plugin_id AND code_hash = @code_hash AND feature_extractor = @feature_extractor
-         THEN changes_end END
+       fingerprint = ${IF_SAME_CODE}
      WHERE batch_id = @batchId AND collection_id = @collectionId AND finished_at IS NOT NULL`,
   )
   const awaitRun = db.prepare<RunCode & { batchId: string; collectionId: string }>(
     `UPDATE batch_runs SET status = CASE WHEN finished_at IS NULL THEN status ELSE 'PENDING' END, plugin_id = @plugin_id,
        plugin_version = @plugin_version, code_hash = @code_hash, feature_extractor = @feature_extractor, error = NULL,
-       started_at = NULL, finished_at = NULL
+       fingerprint = ${IF_SAME_CODE}, started_at = NULL, finished_at = NULL
      WHERE batch_id = @batchId AND collection_id = @collectionId`,
   )
   const erase = [
@@ -337,11 +350,8 @@ export function batchWriter(db: Db) {
       finish.run({ batchId, status, error, from: JSON.stringify(from), at }).changes === 1,
     insertRun: (row: NewRun) => void insertRun.run(row),
     /** What the run will have processed when it ends well. */
-    claim: (
-      batchId: string,
-      collectionId: string,
-      changes: { readonly fingerprint: string; readonly after: number; readonly end: number },
-    ) => void claim.run({ ...changes, batchId, collectionId }),
+    claim: (batchId: string, collectionId: string, { fingerprint, after, end }: Claim) =>
+      void claim.run({ fingerprint, after, end, batchId, collectionId }),
     /** Its members are what changed after this. Call before it is submitted. */
     selectChanges: (batchId: string, after: number) => void byChange.run(after, after, batchId),
     beginRun: (batchId: string, collectionId: string, rows: number, at: string) =>

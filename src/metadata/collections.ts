@@ -100,7 +100,7 @@ export function collectionWriter(db: Db) {
   const removeAll = db.prepare<[string, string]>(
     "UPDATE collections SET deleted_at = ? WHERE namespace_id = ? AND deleted_at IS NULL",
   )
-  const eraseEdges = ["collection_buckets", "collection_sources", "processed_changes"].map((table) =>
+  const eraseEdges = ["collection_buckets", "collection_sources", "processed_changes", "processed_parts"].map((table) =>
     db.prepare<[string]>(`DELETE FROM ${table} WHERE collection_id = ?`),
   )
   const erase = db.prepare<[string]>(

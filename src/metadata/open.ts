@@ -19,6 +19,7 @@ import { partitionReader, partitionWriter } from "./partitions.ts"
 import { partReader, partWriter } from "./parts.ts"
 import { pluginReader, pluginWriter } from "./plugins.ts"
 import { processedChangesReader, processedChangesWriter } from "./processed-changes.ts"
+import { processedPartsReader, processedPartsWriter } from "./processed-parts.ts"
 import { processReader, processWriter } from "./processes.ts"
 import { rowMemory } from "./remembered.ts"
 import { rowErrorReader, rowErrorWriter } from "./row-errors.ts"
@@ -65,6 +66,7 @@ export function openMetadata(path: string, now: () => Date) {
     parts: partReader(db),
     plugins: pluginReader(db, memory),
     processedChanges: processedChangesReader(db),
+    processedParts: processedPartsReader(db),
     processes: processReader(db),
     rowErrors: rowErrorReader(db),
     runSources: runSourceReader(db),
@@ -85,6 +87,7 @@ export function openMetadata(path: string, now: () => Date) {
     parts: partWriter(db),
     plugins: memory.forgetting(pluginWriter(db)),
     processedChanges: processedChangesWriter(db),
+    processedParts: processedPartsWriter(db),
     processes: processWriter(db),
     rowErrors: rowErrorWriter(db),
     runSources: runSourceWriter(db),

@@ -73,9 +73,10 @@ export function partitionReader(db: Db) {
   const open = db.prepare<[string, string], { count: number }>(
     "SELECT count(*) AS count FROM partitions WHERE batch_id = ? AND collection_id = ? AND state IN ('pending', 'leased')",
   )
-  const unprocessed = db.prepare<[string, string], { partitions: number; rows: number }>(
-    `SELECT count(*) AS partitions, coalesce(sum(CASE WHEN state = 'canceled' THEN rows_in END), 0) AS rows FROM partitions
-     WHERE batch_id = ? AND collection_id = ? AND retry = 0`,
+  const firstPass = db.prepare<[string, string], { partitions: number; rows: number; tried: number }>(
+    `SELECT count(*) AS partitions, coalesce(sum(CASE WHEN state = 'canceled' THEN rows_in END), 0) AS rows,
+       coalesce(sum(CASE WHEN state = 'done' THEN rows_in END), 0) AS tried
+     FROM partitions WHERE batch_id = ? AND collection_id = ? AND retry = 0`,
   )
   type OpenRange = [string, string, number, number, number]
   const openRows =
@@ -98,9 +99,9 @@ export function partitionReader(db: Db) {
       if (retry === 0) return null
       return openOrdinals.all(batchId, collectionId, first, end, retry).map((row) => row.ordinal)
     },
-    /** Of the first pass: how many partitions there are, and rows of those that were canceled. */
+    /** Of the first pass: how many partitions there are, rows of those that were canceled, and of those that have an outcome. */
     firstPass: (batchId: string, collectionId: string) =>
-      unprocessed.get(batchId, collectionId) ?? { partitions: 0, rows: 0 },
+      firstPass.get(batchId, collectionId) ?? { partitions: 0, rows: 0, tried: 0 },
     /** How many of a partition's rows come before the ordinal. */
     rowsBefore(partition: PartitionRange, ordinal: number): number {
       const { batch_id: batchId, collection_id: collectionId, first_ordinal: first, retry } = partition

@@ -73,8 +73,8 @@ export function processedChangesWriter(db: Db) {
      WHERE collection_id = @collectionId AND (plugin_id = @pluginId OR since > 0 OR filtered = 1)`,
   )
   const disclaim = db.prepare<{ collectionId: string; pluginId: string }>(
-    `UPDATE batch_runs SET changes_end = NULL
-     WHERE collection_id = @collectionId AND (plugin_id = @pluginId OR finished_at IS NULL)`,
+    `UPDATE batch_runs SET fingerprint = NULL, changes_end = NULL
+     WHERE collection_id = @collectionId AND (plugin_id = @pluginId OR (finished_at IS NULL AND source IS NULL))`,
   )
   return {
     /** A run ended well over the changes in (after, end]. One that begins behind a gap is not taken. */

@@ -29,18 +29,30 @@ export function runSourceReader(db: Db) {
   const total = db.prepare<[string, string], { rows: number }>(
     "SELECT coalesce(sum(document_rows), 0) AS rows FROM run_sources WHERE batch_id = ? AND collection_id = ?",
   )
+  const living = db.prepare<[string, string], { documents: number }>(
+    `SELECT coalesce(sum(p.document_rows - p.dead_rows), 0) AS documents FROM run_sources s JOIN parts p USING (part_id)
+     WHERE s.batch_id = ? AND s.collection_id = ?`,
+  )
   return {
     /** The parts that hold the run's ordinals [first, end), in order. */
     between: (batchId: string, collectionId: string, first: number, end: number) =>
       between.all(batchId, collectionId, first, end),
     /** How many rows the run has. */
     total: (batchId: string, collectionId: string) => total.get(batchId, collectionId)?.rows ?? 0,
+    /** How many of these are documents that live. */
+    living: (batchId: string, collectionId: string) => living.get(batchId, collectionId)?.documents ?? 0,
   }
 }
 
 export function runSourceWriter(db: Db) {
   // Dead documents of a part keep their ordinals: a position is a place in the file. What the run has keeps its place.
-  const add = db.prepare<{ batchId: string; collectionId: string; sources: string; ofBatch: string | null }>(
+  const add = db.prepare<{
+    batchId: string
+    collectionId: string
+    sources: string
+    ofBatch: string | null
+    parts: string | null
+  }>(
     `WITH had AS MATERIALIZED (
        SELECT part_id, document_rows FROM run_sources WHERE batch_id = @batchId AND collection_id = @collectionId)
      INSERT INTO run_sources (batch_id, collection_id, first_ordinal, part_id, document_rows)
@@ -48,11 +60,25 @@ export function runSourceWriter(db: Db) {
          ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0), part_id, document_rows
      FROM parts
      WHERE collection_id IN (SELECT value FROM json_each(@sources)) AND (@ofBatch IS NULL OR batch_id = @ofBatch)
+       AND (@parts IS NULL OR part_id IN (SELECT value FROM json_each(@parts)))
        AND part_id NOT IN (SELECT part_id FROM had)`,
   )
   return {
-    /** What the run reads: all parts that the collections have now, or those that `ofBatch` wrote. New ones come last. */
-    fix: (batchId: string, collectionId: string, sources: readonly string[], ofBatch: string | null) =>
-      void add.run({ batchId, collectionId, sources: JSON.stringify(sources), ofBatch }),
+    /**
+     * What the run reads: of the parts that the collections have now those that a batch wrote, or `parts`; null: all. New ones come last.
+     */
+    fix: (
+      batchId: string,
+      collectionId: string,
+      sources: readonly string[],
+      { ofBatch = null, parts = null }: { readonly ofBatch?: string | null; readonly parts?: readonly string[] | null },
+    ) =>
+      void add.run({
+        batchId,
+        collectionId,
+        sources: JSON.stringify(sources),
+        ofBatch,
+        parts: parts === null ? null : JSON.stringify(parts),
+      }),
   }
 }

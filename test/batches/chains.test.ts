@@ -181,7 +181,10 @@ describe("a chain of collections", () => {
     expect(await words(second)).toEqual(["four", "one", "three", "two"])
     expect(await words(third)).toEqual(["four", "one", "three", "two"])
     const before = new Map((await s.documents(second)).map((document) => [document.chunk, document.created_at]))
-    const partial = await trigger({ source_filters: { field: "chunk", operator: "in", value: ["one", "five"] } })
+    const partial = await trigger({
+      reembed: true,
+      source_filters: { field: "chunk", operator: "in", value: ["one", "five"] },
+    })
     expect(jobs(partial.batch)[0]).toEqual([5, 1, 0, 4])
     const after = await s.documents(second)
     expect(await words(second)).toEqual(["four", "one", "three", "two"])

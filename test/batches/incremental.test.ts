@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import type { Commit } from "../../src/batches/ledger.ts"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import {
@@ -12,6 +13,7 @@ import {
   startTrigger,
   trigger,
 } from "../support/collections.ts"
+import { leased, openLedger } from "./ledger-support.ts"
 
 let appliance: TestAppliance
 
@@ -182,6 +184,44 @@ test("a second trigger that ends before the first counts from the moment the fir
   expect(counted(await trigger(appliance, bucket, collection))).toEqual(["COMPLETED", 1, 1])
   expect(counted(await waitForBatch(appliance, bucket, first))).toEqual(["COMPLETED", 1, 1])
   expect((await trigger(appliance, bucket, collection)).object_count).toBe(0)
+})
+
+test("a run that a retry ended well counts only when every row of it was tried", () => {
+  for (const retry_mode of ["transient_only", "all"] as const) {
+    using s = openLedger()
+    const bucket = s.source()
+    const batch = s.start(bucket, 4, 2)
+    const commit = (failed: boolean) => {
+      const partition = leased(s.ledger.lease())
+      const fault: Commit["faults"][number] = {
+        ordinal: partition.first_ordinal,
+        object_id: "obj_0",
+        error_type: "network",
+        exception: "TimeoutError",
+        message: "no answer",
+        traceback: null,
+        stage: null,
+        input: null,
+      }
+      const faults = failed ? [fault] : []
+      const code = { plugin_version: "1.0.0", code_hash: "0".repeat(64) }
+      const done = partition.rows_in - faults.length
+      s.ledger.commit(partition, { code, part: null, superseded: [], faults, done, skipped: 0 })
+    }
+    commit(true)
+    const [run] = s.metadata.read.batches.runs(batch)
+    if (run === undefined || run.fingerprint === null) throw new Error("the run claims nothing")
+    const stopped = { error_type: "validation", message: "no", traceback: null, stage: null } as const
+    s.ledger.failRun(batch, run.collection_id, stopped)
+    s.batches.retry(s.namespace, bucket, batch, { retry_mode })
+    while (s.row(batch).status === "IN_PROGRESS") commit(false)
+    expect(s.row(batch).status).toBe("COMPLETED")
+    const key = { collectionId: run.collection_id, bucketId: bucket, fingerprint: run.fingerprint }
+    const mark = s.metadata.read.processedChanges.get(key)
+    expect([retry_mode, s.counts(batch), mark !== undefined]).toEqual(
+      retry_mode === "all" ? [retry_mode, [4, 4, 0, 0], true] : [retry_mode, [4, 2, 0, 2], false],
+    )
+  }
 })
 
 describe("an object that changes while a batch runs", () => {
