@@ -237,10 +237,11 @@ export function ledger({
     tx: Transaction,
     { batch_id: batchId, collection_id: collectionId }: RunRow,
   ): string | null => {
-    const [first] = tx.read.rowErrors.list(batchId, { ...ANY_ROW_ERROR, collectionId }, 1, 0, false)
+    const ofRun = { ...ANY_ROW_ERROR, collectionId }
+    const [first] = tx.read.rowErrors.list(batchId, ofRun, { after: null, offset: 0, limit: 1 }, false)
     return first === undefined
       ? null
-      : `All ${tx.read.rowErrors.count(batchId, { ...ANY_ROW_ERROR, collectionId })} rows failed; the first: ${first.exception}: ${first.message}`
+      : `All ${tx.read.rowErrors.count(batchId, ofRun)} rows failed; the first: ${first.exception}: ${first.message}`
   }
 
   const start = (tx: Transaction, batchId: string, at: string) => {

@@ -1,8 +1,11 @@
 /** Rows that failed, as they are listed: bounded by rows and by bytes, inputs only where they are asked for. */
 import type { FailedDocuments, FailedDocumentsQuery } from "../contract/batches.ts"
+import { paginationOf } from "../contract/pagination.ts"
+import { invalid } from "../errors.ts"
 import { parseExactly } from "../exact-json.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { ListedRowError } from "../metadata/row-errors.ts"
+import { decodeCursor, encodeCursor } from "../page-cursor.ts"
 
 /** Of a page's texts; the row that passes it is the last. A thousand inputs and tracebacks would be 100 MiB. */
 const PAGE_CHARACTERS = 8 * 1024 ** 2
@@ -12,7 +15,10 @@ export function failedDocuments(
   batchId: string,
   query: FailedDocumentsQuery,
 ): FailedDocuments {
-  const { limit, offset } = query
+  const { limit } = query
+  const cursor = query.cursor ?? query.next_cursor ?? query.after ?? null
+  const after = cursor === null ? null : readCursor(cursor)
+  const offset = after === null ? query.offset : 0
   const filter = {
     collectionId: query.collection_id ?? null,
     errorType: query.error_type ?? null,
@@ -24,14 +30,34 @@ export function failedDocuments(
   const withInput = query.include_input ?? query.row !== undefined
   const errors: FailedDocuments["failed_documents"] = []
   let characters = 0
-  for (const error of read.rowErrors.list(batchId, filter, limit, offset, withInput)) {
+  let more = false
+  for (const error of read.rowErrors.list(batchId, filter, { after, offset, limit: limit + 1 }, withInput)) {
+    more = errors.length === limit || characters > PAGE_CHARACTERS
+    if (more) break
     errors.push(listed(error, withInput))
     characters += error.message.length + (error.traceback?.length ?? 0) + (error.input?.length ?? 0)
-    if (characters > PAGE_CHARACTERS) break
   }
   const total = read.rowErrors.count(batchId, filter)
-  const next = offset + errors.length
-  return { batch_id: batchId, failed_documents: errors, total, limit, offset, next_offset: next < total ? next : null }
+  const last = more ? errors.at(-1) : undefined
+  const next = last === undefined ? null : encodeCursor([last.collection_id, last.row])
+  return {
+    batch_id: batchId,
+    failed_documents: errors,
+    total,
+    limit,
+    offset,
+    next_offset: more && after === null ? offset + errors.length : null,
+    pagination: paginationOf({ limit, offset, cursor, includeTotal: true }, total, next),
+  }
+}
+
+/** The row behind which a page goes on. */
+function readCursor(cursor: string): { collectionId: string; ordinal: number } {
+  const [collectionId, ordinal] = decodeCursor(cursor)
+  if (typeof collectionId === "string" && typeof ordinal === "number") return { collectionId, ordinal }
+  throw invalid("The cursor does not belong to this list.", [
+    { type: "cursor", location: ["query", "cursor"], message: "must be the next_cursor of a page of failed documents" },
+  ])
 }
 
 function listed(error: ListedRowError, withInput: boolean): FailedDocuments["failed_documents"][number] {

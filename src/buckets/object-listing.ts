@@ -10,6 +10,7 @@ import { invalid } from "../errors.ts"
 import { parseFilter } from "../filtering.ts"
 import type { ObjectKey, ObjectRow } from "../metadata/objects.ts"
 import type { Metadata } from "../metadata/open.ts"
+import { decodeCursor, encodeCursor } from "../page-cursor.ts"
 
 /** Objects that a filter, search or sort looks at in one turn: at about 10 us each, some milliseconds. */
 const SCANNED_ROWS = 1000
@@ -105,23 +106,14 @@ function orderName(sort: Sort | null): number {
 }
 
 function writeCursor(key: ObjectKey, sort: Sort | null): string {
-  return Buffer.from(JSON.stringify([orderName(sort), key.seq, key.value])).toString("base64url")
+  return encodeCursor([orderName(sort), key.seq, key.value])
 }
 
 function readCursor(cursor: string, sort: Sort | null): ObjectKey {
-  const [name, seq, value] = parse(Buffer.from(cursor, "base64url").toString("utf8"))
+  const [name, seq, value] = decodeCursor(cursor)
   const fits = value === null || typeof value === "number" || typeof value === "string"
   if (name === orderName(sort) && typeof seq === "number" && fits) return { seq, value }
   throw invalid("The cursor does not belong to this list.", [
     { type: "cursor", location: ["body", "cursor"], message: "must be the next_cursor of a page in the same order" },
   ])
-}
-
-function parse(text: string): unknown[] {
-  try {
-    const value: unknown = JSON.parse(text)
-    return Array.isArray(value) ? value : []
-  } catch {
-    return []
-  }
 }

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi"
 import { IsolationFacts } from "../isolation-facts.ts"
-import { Filters, FlagQuery } from "./pagination.ts"
+import { Filters, FlagQuery, Pagination, PagingQuery } from "./pagination.ts"
 import { TaskStatus } from "./tasks.ts"
 
 const Id = z.string().min(1).max(128)
@@ -296,7 +296,7 @@ export const RetriedBatch = z
   .openapi("RetryBatchResponse")
 export type RetriedBatch = z.output<typeof RetriedBatch>
 
-export const FailedDocumentsQuery = z.object({
+export const FailedDocumentsQuery = PagingQuery.pick({ cursor: true, next_cursor: true, after: true }).extend({
   tier_num: z.coerce.number().int().min(0).max(100).optional(),
   collection_id: z.string().max(128).optional(),
   error_type: BatchErrorType.optional(),
@@ -337,8 +337,10 @@ export const FailedDocuments = z
     total: z.int(),
     limit: z.int(),
     offset: z.int(),
-    /** A page also ends where it holds 8 MiB of text; null at the end. */
+    /** A page also ends where it holds 8 MiB of text; null at the end, and where a cursor was given. */
     next_offset: z.int().nullable(),
+    /** `next_cursor` goes on behind the last row of this page, whatever a retry has taken away before it. */
+    pagination: Pagination,
   })
   .openapi("FailedDocumentsResponse")
 export type FailedDocuments = z.output<typeof FailedDocuments>

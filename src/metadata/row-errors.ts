@@ -42,6 +42,14 @@ export const ANY_ROW_ERROR: RowErrorFilter = {
   tier: null,
 }
 
+export interface RowErrorPage {
+  /** The row that a page ended with; null: from the first one. */
+  readonly after: { readonly collectionId: string; readonly ordinal: number } | null
+  /** Rows left out from there. */
+  readonly offset: number
+  readonly limit: number
+}
+
 /** Which failed rows of a run a retry takes. */
 export interface RetrySelection {
   readonly batchId: string
@@ -64,13 +72,21 @@ const MEANT = "(@errorTypes IS NULL OR e.error_type IN (SELECT value FROM json_e
 
 export function rowErrorReader(db: Db) {
   const list = db.prepare<
-    RowErrorFilter & { batchId: string; limit: number; offset: number; withInput: 0 | 1 },
+    RowErrorFilter & {
+      batchId: string
+      afterCollection: string
+      afterOrdinal: number
+      limit: number
+      offset: number
+      withInput: 0 | 1
+    },
     ListedRowError
   >(
     `SELECT e.*, coalesce(r.retries, 0) AS retries, CASE WHEN @withInput THEN (
          SELECT i.input FROM row_inputs i
          WHERE i.batch_id = e.batch_id AND i.collection_id = e.collection_id AND i.ordinal = e.ordinal) END AS input
-     FROM ${FAILED} WHERE ${FILTERED} AND r.open_in IS NULL
+     FROM ${FAILED}
+     WHERE ${FILTERED} AND r.open_in IS NULL AND (e.collection_id, e.ordinal) > (@afterCollection, @afterOrdinal)
      ORDER BY e.collection_id, e.ordinal LIMIT @limit OFFSET @offset`,
   )
   const count = db.prepare<RowErrorFilter & { batchId: string }, { count: number }>(
@@ -88,8 +104,16 @@ export function rowErrorReader(db: Db) {
   )
   return {
     /** By collection and ordinal, one at a time: whoever reads stops when it is enough. */
-    list: (batchId: string, filter: RowErrorFilter, limit: number, offset: number, withInput: boolean) =>
-      list.iterate({ ...filter, batchId, limit, offset, withInput: withInput ? 1 : 0 }),
+    list: (batchId: string, filter: RowErrorFilter, { after, offset, limit }: RowErrorPage, withInput: boolean) =>
+      list.iterate({
+        ...filter,
+        batchId,
+        afterCollection: after?.collectionId ?? "",
+        afterOrdinal: after?.ordinal ?? -1,
+        limit,
+        offset,
+        withInput: withInput ? 1 : 0,
+      }),
     count: (batchId: string, filter: RowErrorFilter) => count.get({ ...filter, batchId })?.count ?? 0,
     /** The most frequent exceptions. */
     summary: (batchId: string) => summary.all(batchId),

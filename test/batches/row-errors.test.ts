@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import { published } from "../support/plugins.ts"
+import { leased, openLedger } from "./ledger-support.ts"
 
 let appliance: TestAppliance
 let path = ""
@@ -107,4 +108,48 @@ test("a page ends where it would grow too large, and the next one goes on behind
   }
   expect(pages).toBeGreaterThan(1)
   expect(rows).toEqual(Array.from({ length: TEXTS.length - 1 }, (_, index) => index + 1))
+})
+
+test("a cursor goes on behind the page that answered it, also one that ended by its size, and under any filter", async () => {
+  const walk = async (query: string) => {
+    const pages: number[][] = []
+    for (let cursor: string | null = ""; cursor !== null; ) {
+      const page = await errors(`${query}${cursor === "" ? "" : `&cursor=${cursor}`}`)
+      pages.push(page.failed_documents.map((error: { row: number }) => error.row))
+      expect(page.pagination.total).toBe(page.total)
+      cursor = page.pagination.next_cursor
+    }
+    return pages
+  }
+  const all = Array.from({ length: TEXTS.length - 1 }, (_, index) => index + 1)
+  const pages = await walk("limit=17")
+  expect(pages.map((page) => page.length)).toEqual(
+    [...Array(12).fill(17), 0].with(12, (TEXTS.length - 1) % 17).filter(Boolean),
+  )
+  expect(pages.flat()).toEqual(all)
+  const large = await walk("include_input=true&limit=1000")
+  expect(large.length).toBeGreaterThan(1)
+  expect(large.flat()).toEqual(all)
+  expect((await walk("exception=ValueError&limit=50")).flat()).toEqual(all.filter((row) => row !== 2 && row !== 4))
+  expect((await appliance.call("GET", `${path}?cursor=nonsense`)).status).toBe(422)
+})
+
+test("rows that a retry takes away in between shift no page of a cursor", () => {
+  using s = openLedger()
+  const bucket = s.source()
+  const batch = s.start(bucket, 8, 4)
+  for (const _ of [1, 2]) s.commit(leased(s.ledger.lease()), 3)
+  const page = (cursor?: string) =>
+    s.batches.failedDocuments(s.namespace, bucket, batch, { limit: 2, offset: 0, ...(cursor ? { cursor } : {}) })
+  const rows = ({ failed_documents: failed }: ReturnType<typeof page>) => failed.map((error) => error.row)
+  const first = page()
+  expect(rows(first)).toEqual([0, 1])
+  s.batches.retry(s.namespace, bucket, batch, { retry_mode: "all" })
+  s.commit(leased(s.ledger.lease()))
+  const open = page(first.pagination.next_cursor ?? "")
+  expect([rows(open), open.total]).toEqual([[], 0])
+  s.ledger.cancel(batch)
+  const second = page(first.pagination.next_cursor ?? "")
+  expect([rows(second), second.total]).toEqual([[2, 4], 4])
+  expect(rows(page(second.pagination.next_cursor ?? ""))).toEqual([5, 6])
 })

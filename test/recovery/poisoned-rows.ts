@@ -1,5 +1,5 @@
 /** Rows of which some are poison, the plugin that they poison, and what a batch over them must have come to. */
-import type { TestAppliance } from "../support/appliance.ts"
+import type { Answer, TestAppliance } from "../support/appliance.ts"
 import { published } from "../support/plugins.ts"
 import type { Random } from "../support/random.ts"
 
@@ -132,9 +132,11 @@ async function documentProblems(appliance: TestAppliance, rows: PoisonedRows, co
 async function errorProblems(appliance: TestAppliance, rows: PoisonedRows, batchId: string): Promise<string[]> {
   const problems: string[] = []
   const seen = new Set<number>()
-  for (let offset = 0; ; offset += 1000) {
-    const path = `/v1/buckets/${rows.bucket}/batches/${batchId}/failed-documents?limit=1000&offset=${offset}`
-    const { body } = await appliance.call("GET", path)
+  const path = `/v1/buckets/${rows.bucket}/batches/${batchId}/failed-documents?limit=1000`
+  let cursor: string | null = null
+  do {
+    const page: Answer = await appliance.call("GET", cursor === null ? path : `${path}&cursor=${cursor}`)
+    const { body } = page
     for (const { object_id: object, exception, error } of body.failed_documents) {
       const number = rows.numbers.get(object) ?? -1
       if (seen.has(number)) problems.push(`row ${number} failed twice`)
@@ -146,8 +148,8 @@ async function errorProblems(appliance: TestAppliance, rows: PoisonedRows, batch
           : kind === "dies" && exception === "WorkerDied" && error.includes("SIGABRT")
       if (!own) problems.push(`row ${number} (${kind}) failed of ${exception}: ${error}`)
     }
-    if (offset + 1000 >= body.total) break
-  }
+    cursor = body.pagination.next_cursor
+  } while (cursor !== null)
   for (const [number, kind] of rows.kinds.entries()) {
     if (kind !== "fine" && !seen.has(number)) problems.push(`poison row ${number} is not among the errors`)
   }

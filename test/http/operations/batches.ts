@@ -167,6 +167,15 @@ export const batches: readonly Entry[] = [
         limit: 10,
         offset: 0,
         next_offset: null,
+        pagination: {
+          total: 0,
+          page: 1,
+          page_size: 10,
+          total_pages: 0,
+          next_page: null,
+          previous_page: null,
+          next_cursor: null,
+        },
       }),
     },
     refuses: [
@@ -174,6 +183,7 @@ export const batches: readonly Entry[] = [
       unknownBatch,
       invalid("a limit over 1000", { query: "limit=1001" }),
       invalid("an error type that is none", { query: "error_type=bad_luck" }),
+      invalid("a cursor of another list", { query: "cursor=WzEsMl0" }),
     ],
     foreign: HIDDEN,
     malformed: [longBatch, invalid("a tier that is no number", { query: "tier_num=first" })],
