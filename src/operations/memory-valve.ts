@@ -8,6 +8,8 @@ const STEP_BYTES = 6 * 1024 * 1024
 const BUSY_MS = 10
 /** So many times as long as a collection took is none after it, while realtime requests come. */
 const REST = 20
+/** A collection that nobody waits for is over when it is over: it takes what the last one took that was waited for, or this before any. */
+const USUAL_MS = 30
 /** Realtime requests, between two looks, that would feel a pause. */
 const FEW_REQUESTS = 2
 /** An idle server looks this often; what a burst leaves in that time is the most that goes unnoticed. */
@@ -19,6 +21,7 @@ export function memoryValve(requests: () => number): Disposable {
   let last = floor
   let delay = BUSY_MS
   let restUntil = 0
+  let took = USUAL_MS
   let asked = 0
   let timer = setTimeout(look, delay)
 
@@ -31,7 +34,8 @@ export function memoryValve(requests: () => number): Disposable {
     asked = counted
     if (resident - floor >= STEP_BYTES && (quiet || at >= restUntil)) {
       Bun.gc(quiet)
-      restUntil = at + REST * (performance.now() - at)
+      if (quiet) took = performance.now() - at
+      restUntil = at + REST * took
       floor = process.memoryUsage.rss()
     }
     delay = resident === last ? Math.min(delay * 2, IDLE_MS) : BUSY_MS
