@@ -3,6 +3,7 @@
  * namespaces, buckets, collections, batches, tasks). Stores that hold many rows compile the same tree to their SQL.
  */
 import { invalid } from "./errors.ts"
+import { asCarried } from "./exact-json.ts"
 
 export const OPERATORS = [
   "eq",
@@ -29,6 +30,7 @@ export interface Condition {
   readonly kind: "condition"
   readonly field: string
   readonly operator: Operator
+  /** Whole numbers past 53 bits are bigints, as they are in what a filter looks at. */
   readonly value: unknown
 }
 export interface FilterTree {
@@ -106,7 +108,7 @@ function condition(record: Record<string, unknown>, at: Location, budget: { cond
   }
   const operator = OPERATORS.find((known) => known === (record.operator ?? "eq"))
   if (operator === undefined) throw problem([...at, "operator"], `must be one of ${OPERATORS.join(", ")}`)
-  const value = record.value
+  const value = Array.isArray(record.value) ? record.value.map(asCarried) : asCarried(record.value)
   checkValue(operator, value, [...at, "value"])
   return { kind: "condition", field, operator, value }
 }
@@ -132,7 +134,7 @@ function checkValue(operator: Operator, value: unknown, at: Location): void {
     case "lt":
     case "gte":
     case "lte":
-      if (typeof value !== "string" && typeof value !== "number") throw problem(at, "takes a number or a string")
+      if (typeof value !== "string" && !isNumber(value)) throw problem(at, "takes a number or a string")
       return
     case "exists":
     case "is_null":
@@ -226,7 +228,7 @@ function conditionHolds({ operator, value }: Condition, actual: unknown, caseSen
 
 /** Numbers with numbers, strings with strings; anything else does not compare. */
 function order(have: unknown, wanted: unknown, holds: (sign: number) => boolean): boolean {
-  if (typeof have === "number" && typeof wanted === "number") return holds(have - wanted)
+  if (isNumber(have) && isNumber(wanted)) return holds(have < wanted ? -1 : have > wanted ? 1 : 0)
   if (typeof have === "string" && typeof wanted === "string") return holds(have < wanted ? -1 : have > wanted ? 1 : 0)
   return false
 }
@@ -263,8 +265,12 @@ function compare(a: unknown, b: unknown): number {
   if (a === b) return 0
   if (a === undefined || a === null) return 1
   if (b === undefined || b === null) return -1
-  if (typeof a === "number" && typeof b === "number") return a - b
+  if (isNumber(a) && isNumber(b)) return a < b ? -1 : a > b ? 1 : 0
   return String(a) < String(b) ? -1 : 1
+}
+
+function isNumber(value: unknown): value is number | bigint {
+  return typeof value === "number" || typeof value === "bigint"
 }
 
 /** A substring match; `*` stands for any run of characters. Linear in the text: no regular expression of the caller's runs. */

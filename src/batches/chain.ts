@@ -1,5 +1,6 @@
 /** Which collections a batch runs, tier by tier: those it begins with, then whatever reads them, each after all it reads. */
 import { ApplianceError } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import type { RunRow } from "../metadata/batches.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata } from "../metadata/open.ts"
@@ -70,7 +71,7 @@ export function chainFrom(
 
 /** What the collection itself takes of its sources. */
 export function ownFilters({ source }: Pick<CollectionRow, "source">): unknown[] {
-  const { source_filters: own }: { source_filters?: { filters?: unknown } } = JSON.parse(source)
+  const { source_filters: own }: { source_filters?: { filters?: unknown } } = parseExactly(source)
   return own?.filters == null ? [] : [own.filters]
 }
 

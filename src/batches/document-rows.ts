@@ -102,7 +102,7 @@ async function ask(
   ordinals: readonly number[] | null,
   files: { readonly input: string; readonly lineage: string },
 ) {
-  const { filters }: RunSource = JSON.parse(run.source ?? "{}")
+  const { filters }: RunSource = parseExactly(run.source ?? "{}")
   const sources = metadata.read.runSources.between(run.batch_id, run.collection_id, first, end)
   const written = await documents.writeRows({
     sources: sources

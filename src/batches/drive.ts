@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { DocumentsUnavailable } from "../documents/process.ts"
+import { parseExactly } from "../exact-json.ts"
 import { parseFilter } from "../filtering.ts"
 import type { Log } from "../log.ts"
 import type { BatchRow } from "../metadata/batches.ts"
@@ -89,7 +90,7 @@ export function batchDrive({ metadata, ledger, runner, ready, wakeScheduler, log
   }
 
   async function fillMembership(batch: BatchRow): Promise<void> {
-    const filter = parseFilter(batch.membership_filters === null ? null : JSON.parse(batch.membership_filters))
+    const filter = parseFilter(batch.membership_filters === null ? null : parseExactly(batch.membership_filters))
     const end = batch.membership_end ?? 0
     for (;;) {
       const more = metadata.transact((tx) => {

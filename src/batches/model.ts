@@ -1,5 +1,6 @@
 import type { BatchEvent, BatchModel } from "../contract/batches.ts"
 import { TASK_STATUSES, type TaskStatus } from "../contract/tasks.ts"
+import { parseExactly } from "../exact-json.ts"
 import { IsolationFacts } from "../isolation-facts.ts"
 import type { BatchRow, BatchStepRow, RunRow } from "../metadata/batches.ts"
 import type { RunSource } from "../metadata/run-sources.ts"
@@ -52,7 +53,7 @@ export function batchModel({ batch, runs, objectIds, errorSummary, steps, live }
         : Object.fromEntries(errorSummary.map(({ exception, count }) => [exception, count])),
     type: batch.type,
     task_id: batch.task_id,
-    metadata: JSON.parse(batch.metadata),
+    metadata: parseExactly(batch.metadata),
     tier_tasks: tiers.map((own, index) => tier(batch, own, tiers[index - 1]?.[0]?.task_id ?? null)),
     current_tier: currentTier(runs),
     total_tiers: Math.max(1, tiers.length),
@@ -206,7 +207,7 @@ function tierStatus(batch: BatchRow, runs: readonly RunRow[], num: number): stri
 }
 
 function sourceOf(run: RunRow): RunSource {
-  return JSON.parse(run.source ?? "{}")
+  return parseExactly(run.source ?? "{}")
 }
 
 function earliest(times: readonly (string | null)[]): string | null {

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { partRef } from "../collections/versions.ts"
 import type { Documents } from "../documents/process.ts"
+import { parseExactly } from "../exact-json.ts"
 import { newId } from "../identifiers.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
@@ -221,7 +222,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
       .filter((other) => other.batch_id !== run.batch_id && other.plugin_id === run.plugin_id)
     const ref = (row: Parameters<typeof partRef>[1]) => partRef(dataDir, row)
     if (older.length === 0 && staleRows.length === 0) return []
-    const source: RunSource | null = run.source === null ? null : JSON.parse(run.source)
+    const source: RunSource | null = run.source === null ? null : parseExactly(run.source)
     const found = await documents.findSuperseded({
       parts: older.map(ref),
       lineage: rows.lineage,

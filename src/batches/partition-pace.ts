@@ -4,6 +4,7 @@
  * death. In memory: after a restart it is measured anew, and no document depends on it.
  */
 import { codeFingerprint } from "../collections/fingerprint.ts"
+import { parseExactly } from "../exact-json.ts"
 import type { RunRow } from "../metadata/batches.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 
@@ -43,7 +44,7 @@ export function partitionPace({ workers, seconds: target }: Deps) {
   const known = new Map<string, { readonly rows: number; readonly secondsPerRow: number }>()
   // The rows of one collection are alike, those of another with the same plugin need not be.
   const keyOf = (run: Run) =>
-    `${run.collection_id}/${codeFingerprint(run.plugin_id, run.code_hash, JSON.parse(run.feature_extractor))}`
+    `${run.collection_id}/${codeFingerprint(run.plugin_id, run.code_hash, parseExactly(run.feature_extractor))}`
 
   return {
     /**

@@ -2,6 +2,7 @@
 import { mkdir, realpath } from "node:fs/promises"
 import type { ExtractorConfig } from "../collections/extractor.ts"
 import { rootBuckets } from "../collections/sources.ts"
+import { parseExactly } from "../exact-json.ts"
 import { parseFilter } from "../filtering.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
@@ -34,10 +35,10 @@ export function preparedRun(
       plugin === null ? "was deleted" : "was replaced by other code under the same version",
     )
   }
-  const config: ExtractorConfig = JSON.parse(run.feature_extractor)
+  const config: ExtractorConfig = parseExactly(run.feature_extractor)
   const collection = metadata.read.collections.get(namespace.namespaceId, partition.collection_id)
   if (collection === undefined) return missingPlugin(partition.collection_id, "is a collection that was deleted")
-  const { source_filters: filters }: { source_filters?: { filters?: unknown } } = JSON.parse(collection.source)
+  const { source_filters: filters }: { source_filters?: { filters?: unknown } } = parseExactly(collection.source)
   const plan = inputPlan(run.collection_id, config, plugin.manifest, plugin.codeHash, parseFilter(filters?.filters))
   return { batch, run, plan, plugin, namespace, config }
 }

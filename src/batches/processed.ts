@@ -5,6 +5,7 @@
  * that ends a run, so a kill can only leave too few: then objects and documents are done once more, never left out.
  */
 import { codeFingerprint } from "../collections/fingerprint.ts"
+import { parseExactly } from "../exact-json.ts"
 import type { BatchRow, RunRow } from "../metadata/batches.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import { sha256 } from "../sha256.ts"
@@ -101,6 +102,6 @@ function partsKey(code: Code, fingerprint: string) {
 }
 
 function fingerprintOf(code: Code, filters: string | null): string {
-  const own = codeFingerprint(code.plugin_id, code.code_hash, JSON.parse(code.feature_extractor))
+  const own = codeFingerprint(code.plugin_id, code.code_hash, parseExactly(code.feature_extractor))
   return filters === null ? own : sha256(`${own}\n${filters}`)
 }

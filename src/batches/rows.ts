@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open } from "node:fs/promises"
 import { join } from "node:path"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { lineageLine, lineageStart } from "../documents/lineage-line.ts"
+import { parseExactly } from "../exact-json.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { RowObject, RowRange } from "../metadata/partition-rows.ts"
 import type { RunSourceRow } from "../metadata/run-sources.ts"
@@ -210,7 +211,7 @@ export async function rowInputs(
 type StoredObject = Pick<RowObject, "object_id" | "bucket_id" | "fields" | keyof BlobColumns>
 
 function sourceObject({ object_id, bucket_id, fields, ...columns }: StoredObject): SourceObject {
-  return { object_id, bucket_id, fields: JSON.parse(fields) as Record<string, unknown>, blobs: storedBlobs(columns) }
+  return { object_id, bucket_id, fields: parseExactly(fields), blobs: storedBlobs(columns) }
 }
 
 /** `text`, where it is bytes, is gone afterwards: left to the collector, slices of a million rows would be 150 collections. */

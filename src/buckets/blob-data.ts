@@ -1,6 +1,8 @@
 /** The forms in which a blob's `data` comes (api.md §3.2), as one of three: a value, bytes, or an address. Pure. */
 import type { FieldType } from "../contract/buckets.ts"
+import { ApplianceError } from "../errors.ts"
 import { isRecord } from "../is-record.ts"
+import { parseSent } from "../sent-json.ts"
 import { hasBinaryBytes, mimeOfName, sniff } from "./mime.ts"
 import { isFileType, isTextType, valueProblem } from "./schema.ts"
 
@@ -54,6 +56,7 @@ async function fromString(data: string, type: FieldType): Promise<BlobContent> {
   if (/^(https?|s3):\/\//.test(data)) return address(data, null, null)
   if (type === "object") {
     const parsed = parseJson(data)
+    if (parsed instanceof ApplianceError) return problem(parsed.message)
     if (typeof parsed === "object" && parsed !== null) return { kind: "value", value: parsed }
   }
   // Bare base64 cannot be told from other text, unless what it decodes to says what it is.
@@ -145,11 +148,12 @@ function optionalText(value: unknown): string | null {
   return typeof value === "string" && value !== "" && value.length <= 255 ? value : null
 }
 
+/** JSON in a text is taken as it is in a body; what is refused there is answered as an error. */
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
+    return parseSent(text, "The JSON in it")
+  } catch (error) {
+    return error instanceof ApplianceError ? error : undefined
   }
 }
 

@@ -10,6 +10,7 @@ import type {
   CreateBucketUpload,
 } from "../contract/bucket-uploads.ts"
 import { ApplianceError, notFound } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import { newId } from "../identifiers.ts"
 import type { BucketUploadRow } from "../metadata/bucket-uploads.ts"
 import type { BucketRow } from "../metadata/buckets.ts"
@@ -70,7 +71,7 @@ export function bucketUploads({ metadata, blobs, files, quotas, signUrl, uploadB
     const request = { property: upload.blob_property, type: upload.blob_type, upload_id: upload.upload_id }
     const stored = await prepareBlobs(drafts, namespace, bucket, [request], hold)
     const given: Record<string, unknown> =
-      upload.object_metadata === null ? {} : { metadata: JSON.parse(upload.object_metadata) }
+      upload.object_metadata === null ? {} : { metadata: parseExactly<Record<string, unknown>>(upload.object_metadata) }
     return assembleDraft(bucket, null, given, stored)
   }
 

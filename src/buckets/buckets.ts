@@ -8,6 +8,7 @@ import type {
   UpdateBucket,
 } from "../contract/buckets.ts"
 import { ApplianceError, invalid, notFound } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import { newId } from "../identifiers.ts"
 import type { BucketPlace, BucketRow } from "../metadata/buckets.ts"
 import type { Metadata } from "../metadata/open.ts"
@@ -77,7 +78,7 @@ export function buckets({ metadata, blobs, now, onRemoved }: Deps) {
         refuseOtherSchema(changes, row)
         const name = changes.bucket_name ?? changes.name ?? row.bucket_name
         if (name !== row.bucket_name) refuseTaken(tx.read.buckets.get(namespace.namespaceId, name), name)
-        const before: Record<string, unknown> = mode === "merge" ? JSON.parse(row.metadata) : {}
+        const before: Record<string, unknown> = mode === "merge" ? parseExactly(row.metadata) : {}
         const changed: BucketRow = {
           ...row,
           bucket_name: name,
@@ -181,7 +182,7 @@ function checkUniqueKey(key: UniqueKey | null, schema: BucketSchema): void {
 function refuseOtherSchema(changes: UpdateBucket, row: BucketRow): void {
   for (const key of ["bucket_schema", "schema"] as const) {
     const given = changes[key]
-    if (given == null || Bun.deepEquals(readSchema(given, ["body", key]), JSON.parse(row.bucket_schema))) continue
+    if (given == null || Bun.deepEquals(readSchema(given, ["body", key]), parseExactly(row.bucket_schema))) continue
     throw invalid("A bucket's schema cannot be changed: its objects were checked against it.", [
       { type: "immutable", location: ["body", key], message: "must equal the bucket's schema or be left out" },
     ])
@@ -193,9 +194,9 @@ function model(row: BucketRow): BucketModel {
     bucket_id: row.bucket_id,
     bucket_name: row.bucket_name,
     description: row.description,
-    bucket_schema: JSON.parse(row.bucket_schema),
+    bucket_schema: parseExactly(row.bucket_schema),
     unique_key: row.unique_key === null ? null : JSON.parse(row.unique_key),
-    metadata: JSON.parse(row.metadata),
+    metadata: parseExactly(row.metadata),
     object_count: row.object_count,
     total_size_bytes: row.total_size_bytes,
     created_at: row.created_at,

@@ -1,4 +1,5 @@
 import type { BlobModel, ObjectModel } from "../contract/objects.ts"
+import { parseExactly } from "../exact-json.ts"
 import { isRecord } from "../is-record.ts"
 import type { ObjectRow } from "../metadata/objects.ts"
 import { type StoredBlob, storedBlobs } from "../metadata/stored-blobs.ts"
@@ -18,7 +19,7 @@ export function downloadUrl(signUrl: SignUrl, bucketId: string, sha256: string, 
 /** `presign` is null when the answer is to carry no download URLs. */
 export function objectAnswer(row: Omit<ObjectRow, "seq">, presign: ((sha256: string) => string) | null): ObjectModel {
   const blobs = storedBlobs(row)
-  const fields: Record<string, unknown> = JSON.parse(row.fields)
+  const fields: Record<string, unknown> = parseExactly(row.fields)
   return {
     ...fields,
     object_id: row.object_id,

@@ -7,6 +7,7 @@ import type { BlobStore, Hold } from "../archives/blobs.ts"
 import type { BucketSchema, UniqueKey } from "../contract/buckets.ts"
 import type { CreateBlob, CreateObject } from "../contract/objects.ts"
 import { type FieldProblem, invalid } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import { newId } from "../identifiers.ts"
 import { isRecord } from "../is-record.ts"
 import type { BucketUploadRow } from "../metadata/bucket-uploads.ts"
@@ -66,7 +67,7 @@ export function openBucket(row: BucketRow): OpenBucket {
   return {
     bucketId: row.bucket_id,
     namespaceId: row.namespace_id,
-    schema: JSON.parse(row.bucket_schema),
+    schema: parseExactly(row.bucket_schema),
     uniqueKey: row.unique_key === null ? null : JSON.parse(row.unique_key),
   }
 }

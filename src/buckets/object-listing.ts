@@ -94,10 +94,9 @@ function ordering(sort: Sort | null): (a: ObjectKey, b: ObjectKey) => number {
 }
 
 /** Numbers before texts. */
-function compareValues(a: string | number, b: string | number): number {
-  if (typeof a === "number" && typeof b === "number") return a - b
-  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1
-  return a === b ? 0 : a < b ? -1 : 1
+function compareValues(a: string | number | bigint, b: string | number | bigint): number {
+  if ((typeof a === "string") !== (typeof b === "string")) return typeof a === "string" ? 1 : -1
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 /** A cursor goes on in the order that it was made in, and no other. */
@@ -111,8 +110,8 @@ function writeCursor(key: ObjectKey, sort: Sort | null): string {
 
 function readCursor(cursor: string, sort: Sort | null): ObjectKey {
   const [name, seq, value] = decodeCursor(cursor)
-  const fits = value === null || typeof value === "number" || typeof value === "string"
-  if (name === orderName(sort) && typeof seq === "number" && fits) return { seq, value }
+  const fits = value === null || ["number", "bigint", "string"].includes(typeof value)
+  if (name === orderName(sort) && typeof seq === "number" && fits) return { seq, value: value as ObjectKey["value"] }
   throw invalid("The cursor does not belong to this list.", [
     { type: "cursor", location: ["body", "cursor"], message: "must be the next_cursor of a page in the same order" },
   ])

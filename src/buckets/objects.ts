@@ -13,6 +13,7 @@ import {
 } from "../contract/objects.ts"
 import type { Page } from "../contract/pagination.ts"
 import { ApplianceError, fieldProblems, invalid, notFound } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import type { BucketRow } from "../metadata/buckets.ts"
 import type { ObjectRow } from "../metadata/objects.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
@@ -251,7 +252,7 @@ export function objects({ metadata, blobs, files, quotas, signUrl, startBatch, n
         assembleDraft(
           bucket,
           request.key_prefix === undefined ? row.key_prefix : request.key_prefix,
-          { ...JSON.parse(row.fields), ...fields },
+          { ...parseExactly<Record<string, unknown>>(row.fields), ...fields },
           stored ?? storedBlobs(row),
         ),
       ),
@@ -262,7 +263,7 @@ export function objects({ metadata, blobs, files, quotas, signUrl, startBatch, n
         assembleDraft(
           bucket,
           request.key_prefix === undefined ? row.key_prefix : request.key_prefix,
-          mergeFields(JSON.parse(row.fields), request.metadata === null ? { ...fields, metadata: null } : fields),
+          mergeFields(parseExactly(row.fields), request.metadata === null ? { ...fields, metadata: null } : fields),
           mergeBlobs(storedBlobs(row), stored ?? []),
         ),
       ),

@@ -118,10 +118,10 @@ function typeProblem(value: unknown, type: FieldType): string | null {
     case "text":
       return typeof value === "string" ? null : "must be a string"
     case "integer":
-      return Number.isInteger(value) ? null : "must be a whole number"
+      return typeof value === "bigint" || Number.isInteger(value) ? null : "must be a whole number"
     case "number":
     case "float":
-      return typeof value === "number" ? null : "must be a number"
+      return typeof value === "bigint" || typeof value === "number" ? null : "must be a number"
     case "boolean":
       return typeof value === "boolean" ? null : "must be true or false"
     case "array":

@@ -1,4 +1,5 @@
 import type { BucketUploadModel, ListBucketUploadsResponse } from "../contract/bucket-uploads.ts"
+import { parseExactly } from "../exact-json.ts"
 import type { BucketUploadRow, UploadTotals } from "../metadata/bucket-uploads.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 
@@ -23,9 +24,9 @@ export function uploadAnswer(
     presigned_url_expiration: row.presigned_url_expiration,
     s3_key: `${namespace.namespaceId}/${row.bucket_id}/${row.upload_id}/${row.filename}`,
     status: row.status,
-    metadata: JSON.parse(row.metadata),
+    metadata: parseExactly(row.metadata),
     create_object_on_confirm: row.create_object_on_confirm === 1,
-    object_metadata: row.object_metadata === null ? null : JSON.parse(row.object_metadata),
+    object_metadata: row.object_metadata === null ? null : parseExactly(row.object_metadata),
     blob_property: row.blob_property,
     blob_type: row.blob_type,
     file_hash: row.sha256 ?? row.file_hash,

@@ -2,6 +2,7 @@
 import { open } from "node:fs/promises"
 import { z } from "zod"
 import { ConfigError, clientSettings } from "../config.ts"
+import { parseExactly } from "../exact-json.ts"
 import { CommandFailed } from "./command-failed.ts"
 
 export interface ClientOptions {
@@ -64,7 +65,7 @@ export function apiClient(options: ClientOptions) {
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
-      const answer: unknown = await response.json().catch(() => null)
+      const answer = await jsonOf(response)
       if (!response.ok) throw new ApiError(response.status, ErrorBody.safeParse(answer).data ?? {})
       const parsed = schema.safeParse(answer)
       if (parsed.success) return parsed.data
@@ -75,7 +76,7 @@ export function apiClient(options: ClientOptions) {
       const response = await send(baseUrl, `${baseUrl}/v1${path}`, {
         headers: { Authorization: `Bearer ${apiKey}`, "X-Namespace": namespace },
       })
-      const answer: unknown = await response.json().catch(() => null)
+      const answer = await jsonOf(response)
       if (!response.ok) throw new ApiError(response.status, ErrorBody.safeParse(answer).data ?? {})
       const parsed = schema.safeParse(answer)
       if (parsed.success) return parsed.data
@@ -111,13 +112,22 @@ export function apiClient(options: ClientOptions) {
         headers: { "Content-Type": "application/zip", "Content-Length": String(file.size) },
         body: file.stream().pipeThrough(counted),
       })
-      const answer: unknown = await response.json().catch(() => null)
+      const answer = await jsonOf(response)
       if (!response.ok) throw new ApiError(response.status, ErrorBody.safeParse(answer).data ?? {})
       return (response.headers.get("etag") ?? "").replaceAll('"', "")
     },
   }
 }
 export type ApiClient = ReturnType<typeof apiClient>
+
+/** Null for what is no JSON. A failed row is replayed with the numbers that it had. */
+async function jsonOf(response: Response): Promise<unknown> {
+  try {
+    return parseExactly(await response.text())
+  } catch {
+    return null
+  }
+}
 
 async function send(baseUrl: string, url: string, request: BunFetchRequestInit): Promise<Response> {
   try {

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises"
 import { extname } from "node:path"
 import { z } from "zod"
+import { parseExactly } from "../exact-json.ts"
 import { useNativeLibraries } from "../runtime.ts"
 import { CommandFailed } from "./command-failed.ts"
 
@@ -18,7 +19,7 @@ export async function readSampleData(path: string, nativeDirectory: string | nul
 async function json(path: string): Promise<Record<string, unknown>[]> {
   let value: unknown
   try {
-    value = JSON.parse(await readFile(path, "utf8"))
+    value = parseExactly(await readFile(path, "utf8"))
   } catch (error) {
     throw new CommandFailed(`--sample-data: ${path} is not JSON (${error instanceof Error ? error.message : error}).`)
   }
@@ -52,7 +53,7 @@ export async function readOutput(scalars: string, nativeDirectory: string | null
     .parse(await query(nativeDirectory, sql, scalars))
     .map(({ row, fields, missing_vectors }) => ({
       row,
-      fields: z.record(z.string(), z.unknown()).parse(JSON.parse(fields)),
+      fields: z.record(z.string(), z.unknown()).parse(parseExactly(fields)),
       missingVectors: missing_vectors,
     }))
 }

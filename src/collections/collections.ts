@@ -1,5 +1,6 @@
 import type { CollectionModel, CreateCollection, FeatureExtractor, UpdateCollection } from "../contract/collections.ts"
 import { ApplianceError, invalid, notFound } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import { newId } from "../identifiers.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata } from "../metadata/open.ts"
@@ -57,7 +58,7 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
     Object.fromEntries(
       rootBuckets(row).flatMap((id) => {
         const bucket = metadata.read.buckets.get(row.namespace_id, id)
-        return bucket === undefined ? [] : [[id, JSON.parse(bucket.bucket_schema)]]
+        return bucket === undefined ? [] : [[id, parseExactly(bucket.bucket_schema)]]
       }),
     )
   const checked = async (namespace: Namespace, config: ExtractorConfig, plugin: RegisteredPlugin) => {
@@ -132,7 +133,7 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
       const moved =
         changes.feature_extractor?.version == null
           ? null
-          : movedConfig(JSON.parse(stored), changes.feature_extractor.version, (pluginName, version) =>
+          : movedConfig(parseExactly(stored), changes.feature_extractor.version, (pluginName, version) =>
               findPlugin(namespace, pluginName, version),
             )
       // What the old version took may be refused by the new one's parameter class.
@@ -242,7 +243,7 @@ function outputFields(
 /** A collection keeps its extractor and parameters; only the version moves (api.md §4.1). */
 function refuseOtherExtractor(stored: string, changes: Record<string, unknown> | null): void {
   if (changes === null) return
-  const config: ExtractorConfig = JSON.parse(stored)
+  const config: ExtractorConfig = parseExactly(stored)
   const { feature_extractor_name: name, version: _, feature_extractor_id: __, ...others } = changes
   const other = Object.keys(others)[0]
   if (name !== undefined && name !== config.feature_extractor_name) {
@@ -283,16 +284,16 @@ function answer(
   lineage: CollectionModel["source_lineage"],
 ): CollectionModel {
   const applications: Pick<CollectionModel, "taxonomy_applications" | "cluster_applications" | "alert_applications"> =
-    JSON.parse(row.applications)
+    parseExactly(row.applications)
   const indexes: VectorIndex[] = JSON.parse(row.vector_indexes)
   return {
     collection_id: row.collection_id,
     collection_name: row.collection_name,
     description: row.description,
-    input_schema: JSON.parse(row.input_schema),
-    output_schema: JSON.parse(row.output_schema),
-    feature_extractor: answeredExtractor(JSON.parse(row.feature_extractor)),
-    source: JSON.parse(row.source),
+    input_schema: parseExactly(row.input_schema),
+    output_schema: parseExactly(row.output_schema),
+    feature_extractor: answeredExtractor(parseExactly(row.feature_extractor)),
+    source: parseExactly(row.source),
     source_bucket_schemas: schemas,
     source_lineage: lineage,
     vector_indexes: indexes.map(({ name, description, feature_uri, dimensions, distance }) => ({
@@ -304,7 +305,7 @@ function answer(
     })),
     payload_indexes: [],
     enabled: row.enabled === 1,
-    metadata: row.metadata === null ? null : JSON.parse(row.metadata),
+    metadata: row.metadata === null ? null : parseExactly(row.metadata),
     created_at: row.created_at,
     updated_at: row.updated_at,
     document_count: documentCount,

@@ -4,6 +4,7 @@
  */
 import type { CreateCollection } from "../contract/collections.ts"
 import { ApplianceError, invalid, notFound } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import { parseFilter } from "../filtering.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata } from "../metadata/open.ts"
@@ -114,9 +115,9 @@ export function sourceLineage(read: Read, row: CollectionRow) {
       visit(sourceId)
       entries.set(sourceId, {
         collection_id: sourceId,
-        source_config: JSON.parse(source.source),
-        feature_extractor: answeredExtractor(JSON.parse(source.feature_extractor)),
-        output_schema: JSON.parse(source.output_schema),
+        source_config: parseExactly(source.source),
+        feature_extractor: answeredExtractor(parseExactly(source.feature_extractor)),
+        output_schema: parseExactly(source.output_schema),
       })
     }
   }
@@ -155,7 +156,7 @@ function sourceProblem(type: string, said: string, message: string) {
 function mergedFields(schemas: readonly string[]): Record<string, Field> {
   const merged: Record<string, Field> = {}
   for (const schema of schemas) {
-    const { properties = {} }: { properties?: Record<string, Field> } = JSON.parse(schema)
+    const { properties = {} }: { properties?: Record<string, Field> } = parseExactly(schema)
     for (const [name, { type }] of Object.entries(properties)) merged[name] ??= { type }
   }
   return merged

@@ -1,4 +1,6 @@
 import { z } from "@hono/zod-openapi"
+import { ApplianceError } from "../errors.ts"
+import { parseSent } from "../sent-json.ts"
 import { Filters, FlagQuery, ListBody, Pagination, PagingQuery, SearchQuery, Sort } from "./pagination.ts"
 
 /** Which version's documents are listed (extension, api.md §4.1). */
@@ -22,9 +24,9 @@ const json = z
   .max(65_536)
   .transform((text, context) => {
     try {
-      return JSON.parse(text) as unknown
-    } catch {
-      context.addIssue({ code: "custom", message: "not JSON" })
+      return parseSent(text, "It")
+    } catch (error) {
+      context.addIssue({ code: "custom", message: error instanceof ApplianceError ? error.message : "not JSON" })
       return z.NEVER
     }
   })

@@ -5,6 +5,7 @@
 import { connect } from "node:net"
 import { join } from "node:path"
 import { ApplianceError } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import { CONTROL_FRAME, encodeFrame, FrameDecoder } from "../frames.ts"
 import { failLandings } from "../write-durably.ts"
 import { type Database, openDatabase } from "./database.ts"
@@ -117,7 +118,7 @@ function requestHandler(): (payload: Uint8Array) => Promise<string> {
 
   return async (payload) => {
     try {
-      return await handle(ToDocuments.parse(JSON.parse(new TextDecoder().decode(payload))))
+      return await handle(ToDocuments.parse(parseExactly(new TextDecoder().decode(payload))))
     } catch (error) {
       return JSON.stringify(failure(error))
     }

@@ -1,4 +1,4 @@
-import { isExactNumber, parseExactly } from "../exact-json.ts"
+import { parseExactly } from "../exact-json.ts"
 import { isRecord } from "../is-record.ts"
 import type { RawDocument } from "./fetch.ts"
 import type { DocumentsPage } from "./query.ts"
@@ -43,7 +43,7 @@ function copyPath(from: unknown, to: Record<string, unknown>, path: readonly str
     define(to, name, value)
     return
   }
-  if (!isRecord(value) || isExactNumber(value)) return
+  if (!isRecord(value)) return
   const before = Object.hasOwn(to, name) ? to[name] : undefined
   const inner: Record<string, unknown> = isRecord(before) ? { ...before } : {}
   copyPath(value, inner, rest)

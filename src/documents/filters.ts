@@ -49,6 +49,8 @@ interface Value {
   readonly text: string
   readonly isNumber: string
   readonly number: string
+  /** Not rounded; null past 127 bits. Past 53 bits no number has a fraction that could be lost here. */
+  readonly whole: string
   readonly isNull: string
   isBoolean(wanted: boolean): string
 }
@@ -59,6 +61,7 @@ function textValue(sql: string): Value {
     text: sql,
     isNumber: "false",
     number: "NULL::DOUBLE",
+    whole: "NULL::HUGEINT",
     isNull: `(${sql} IS NULL)`,
     isBoolean: () => "false",
   }
@@ -70,6 +73,7 @@ export function jsonValue(sql: string): Value {
     text: `json_extract_string(${sql}, '$')`,
     isNumber: `json_type(${sql}) IN ('UBIGINT', 'BIGINT', 'DOUBLE', 'HUGEINT', 'UHUGEINT')`,
     number: `TRY_CAST(${sql} AS DOUBLE)`,
+    whole: `TRY_CAST(${sql} AS HUGEINT)`,
     isNull: `(${sql} IS NULL OR json_type(${sql}) = 'NULL')`,
     isBoolean: (wanted) => `(${sql})::VARCHAR = '${wanted}'`,
   }
@@ -180,10 +184,9 @@ function equality(value: unknown, parameters: Parameters, fold: (sql: string) =>
       const bound = fold(parameters.text(value))
       return (actual) => `(${actual.isText} AND ${fold(actual.text)} = ${bound})`
     }
-    case "number": {
-      const bound = parameters.number(value)
-      return (actual) => `(${actual.isNumber} AND ${actual.number} = ${bound})`
-    }
+    case "number":
+    case "bigint":
+      return number("=", value, parameters)
     case "boolean":
       return (actual) => actual.isBoolean(value)
     default:
@@ -201,8 +204,9 @@ function membership(
 ): Test {
   const texts = values.filter((value) => typeof value === "string")
   const numbers = values.filter((value) => typeof value === "number")
-  const others = [...new Set(values.filter((value) => typeof value !== "string" && typeof value !== "number"))]
-  const tests: Test[] = others.map((value) => equality(value, parameters, fold))
+  const wholes = values.filter((value) => typeof value === "bigint")
+  const others = new Set(values.filter((value) => !["string", "number", "bigint"].includes(typeof value)))
+  const tests: Test[] = [...others].map((value) => equality(value, parameters, fold))
   const among = (place: "single" | "element", list: string, count: number, needle: string) =>
     // A subquery cannot stand in a lambda; lists in documents are short.
     place === "element" || count <= FEW_VALUES
@@ -217,15 +221,27 @@ function membership(
     const bound = parameters.numbers(numbers)
     tests.push((actual, place) => `(${actual.isNumber} AND ${among(place, bound, numbers.length, actual.number)})`)
   }
+  if (wholes.length > 0) {
+    const bound = `${parameters.texts(wholes.map(String))}::HUGEINT[]`
+    tests.push((actual, place) => `(${actual.isNumber} AND ${among(place, bound, wholes.length, actual.whole)})`)
+  }
   if (tests.length === 0) return () => "false"
   return (actual, place) => `(${tests.map((test) => test(actual, place)).join(" OR ")})`
 }
 
 function order(sign: string, value: unknown, parameters: Parameters, fold: (sql: string) => string): Test {
+  if (typeof value === "number" || typeof value === "bigint") return number(sign, value, parameters)
+  const bound = fold(parameters.text(String(value)))
+  return (actual) => `(${actual.isText} AND ${fold(actual.text)} ${sign} ${bound})`
+}
+
+/** Doubles tell numbers of up to 53 bits apart; past these, digits do. */
+function number(sign: string, value: number | bigint, parameters: Parameters): Test {
   if (typeof value === "number") {
     const bound = parameters.number(value)
     return (actual) => `(${actual.isNumber} AND ${actual.number} ${sign} ${bound})`
   }
-  const bound = fold(parameters.text(String(value)))
-  return (actual) => `(${actual.isText} AND ${fold(actual.text)} ${sign} ${bound})`
+  const [whole, rounded] = [parameters.whole(value), parameters.number(Number(value))]
+  return (actual) => `(${actual.isNumber}
+    AND CASE WHEN ${actual.whole} IS NULL THEN ${actual.number} ${sign} ${rounded} ELSE ${actual.whole} ${sign} ${whole} END)`
 }

@@ -23,6 +23,10 @@ export class Parameters {
   texts(value: readonly string[]): string {
     return `${this.#add({ kind: "texts", value })}::VARCHAR[]`
   }
+  /** A whole number past 53 bits, as its digits. */
+  whole(value: bigint): string {
+    return `${this.text(String(value))}::HUGEINT`
+  }
   numbers(value: readonly number[]): string {
     return `${this.#add({ kind: "numbers", value })}::DOUBLE[]`
   }

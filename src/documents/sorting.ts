@@ -29,12 +29,15 @@ export function sortKey(field: Field): string {
   }
   const value = jsonValue("value")
   const isBoolean = "json_type(value) = 'BOOLEAN'"
+  // Where whole numbers share a double the text tells them apart: what the double lacks of them, which is below 2^74.
+  const lacking = `CASE WHEN abs(${value.number}) >= ${2 ** 53}
+    THEN coalesce((${value.whole} - TRY_CAST(${value.number} AS HUGEINT) + ${2n ** 75n}::HUGEINT)::VARCHAR, '') ELSE '' END`
   const number = `greatest(-${MAX_NUMBER}, least(${MAX_NUMBER}, coalesce(${value.number}, 0)))`
   const key = `{
     'rank': CASE WHEN ${value.isNull} THEN ${MISSING_RANK} WHEN ${value.isNumber} THEN 0 WHEN ${value.isText} THEN 1
       WHEN ${isBoolean} THEN 2 ELSE 3 END,
     'number': CASE WHEN ${value.isNumber} THEN ${number} WHEN ${value.isBoolean(true)} THEN 1 ELSE 0 END::DOUBLE,
-    'text': CASE WHEN ${value.isNull} OR ${value.isNumber} OR ${isBoolean} THEN '' ELSE ${value.text} END,
+    'text': CASE WHEN ${value.isNumber} THEN ${lacking} WHEN ${value.isNull} OR ${isBoolean} THEN '' ELSE ${value.text} END,
     'json': CASE WHEN ${value.isNull} THEN 'null' ELSE value::VARCHAR END}`
   return letting("value", field.sql, key)
 }

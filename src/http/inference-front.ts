@@ -6,7 +6,6 @@
  */
 import { HandlerRequest } from "../contract/inference.ts"
 import type { Answer, Endpoint } from "../deployments/endpoint.ts"
-import { ApplianceError } from "../errors.ts"
 import { newRequestId } from "../identifiers.ts"
 import { isRecord } from "../is-record.ts"
 import type { Log } from "../log.ts"
@@ -16,7 +15,7 @@ import { jsonAnswerHeaders } from "./answer-headers.ts"
 import { failureOf, validationError } from "./error-response.ts"
 import { answerParts, inputsOf } from "./handler-answer.ts"
 import { rateHeaders } from "./rate-limiting.ts"
-import { checkedText, endedEarly, INFERENCE_BODY_BYTES } from "./request-body.ts"
+import { endedEarly, INFERENCE_BODY_BYTES, parsedBody } from "./request-body.ts"
 import { logRequest } from "./request-log.ts"
 
 type Deps = Parameters<typeof admissions>[0] & {
@@ -86,13 +85,7 @@ export type InferenceFront = ReturnType<typeof inferenceFront>
 
 /** @throws what the routes' own validators throw */
 function parsed(body: Uint8Array): Record<string, unknown> {
-  const text = checkedText(body)
-  let sent: unknown
-  try {
-    sent = JSON.parse(text)
-  } catch (cause) {
-    throw new ApplianceError("BadRequestError", "Malformed JSON in request body", { cause })
-  }
+  const sent = parsedBody(body)
   if (isRecord(sent)) return sent
   const checked = HandlerRequest.safeParse(sent)
   throw checked.success ? new Error("a body that is no object passed as one") : validationError("body", checked.error)

@@ -4,12 +4,10 @@
  */
 import type { Context, MiddlewareHandler } from "hono"
 import { ApplianceError } from "../errors.ts"
+import { parseSent } from "../sent-json.ts"
 import type { HttpEnv } from "./app.ts"
 
 const MEBIBYTE = 1024 * 1024
-/** Deeper JSON than this is no plugin's parameters: refused before a recursive reader meets it. */
-const MAX_DEPTH = 64
-
 /** A frame to a worker carries 4 MiB, the envelope around it included. */
 export const INFERENCE_BODY_BYTES = 4 * MEBIBYTE - 4096
 
@@ -32,7 +30,6 @@ export const jsonBody: MiddlewareHandler<HttpEnv> = async (c, next) => {
   const bytes = await readBounded(request, limit)
   if (bytes.byteLength === 0) {
     request.headers.delete("content-type")
-    keepText(c, "")
     return next()
   }
   if (type !== "" && !JSON_TYPES.test(type)) {
@@ -43,13 +40,19 @@ export const jsonBody: MiddlewareHandler<HttpEnv> = async (c, next) => {
   }
   c.set("body", bytes)
   if (type !== "application/json") request.headers.set("content-type", "application/json")
-  keepText(c, checkedText(bytes))
+  keepBody(c, bytes)
   return next()
 }
 
-/** It has been read here: the validators parse this. hono keeps the promise of a text under the type of the text. */
-function keepText(c: Context<HttpEnv>, text: string): void {
-  c.req.bodyCache.text = Promise.resolve(text) as unknown as string
+/** The validators ask for what has been read and parsed here; hono would parse it again, and round. */
+function keepBody(c: Context<HttpEnv>, bytes: Uint8Array): void {
+  try {
+    const body = parsedBody(bytes)
+    c.req.json = async <T>() => body as T
+  } catch (error) {
+    if (!(error instanceof MalformedBody)) throw error
+    c.req.json = () => Promise.reject(error)
+  }
 }
 
 /** Routes that read their own body, streaming: signed PUTs and the multipart plugin upload. */
@@ -109,64 +112,24 @@ export function tooLarge(limitBytes: number): ApplianceError {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false })
 
-/** @throws BadRequestError for what is too deep, has a number that no double holds, or is no UTF-8 */
-export function checkedText(bytes: Uint8Array): string {
+/**
+ * Whole numbers past 53 bits are bigints in it.
+ * @throws BadRequestError for what is no UTF-8 or no JSON, and what `parseSent` refuses
+ */
+export function parsedBody(bytes: Uint8Array): unknown {
   let text: string
   try {
     text = utf8.decode(bytes)
   } catch (cause) {
     throw new ApplianceError("BadRequestError", "The body is not valid UTF-8.", { cause })
   }
-  if (mayBeTooDeep(text)) checkDepth(bytes)
-  if (mayBeInfinite(text)) refuseInfinite(text)
-  return text
-}
-
-/** A number below 10^200 stays below 10^300 by an exponent of two digits. Strings may look like one. 1 ns a byte. */
-function mayBeInfinite(text: string): boolean {
-  return /[eE]\+?\d{3,}\s*[,\]}]/.test(text) || /(?<!\d)\d{200}/.test(text)
-}
-
-/** What JSON.parse makes Infinity would be stored as null, and nobody be told. @throws BadRequestError */
-function refuseInfinite(text: string): void {
   try {
-    JSON.parse(text, (key: string, value: unknown) => {
-      if (value !== Number.POSITIVE_INFINITY && value !== Number.NEGATIVE_INFINITY) return value
-      throw new ApplianceError(
-        "BadRequestError",
-        `The JSON body has a number that is too large${key === "" ? "" : ` at '${key.slice(0, 100)}'`}; the largest is about 1.8e308. Send it as a string.`,
-      )
-    })
-  } catch (error) {
-    // Whatever is no JSON is told of where it is parsed.
-    if (!(error instanceof SyntaxError)) throw error
+    return parseSent(text, "The JSON body")
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw new MalformedBody("BadRequestError", "Malformed JSON in request body", { cause })
   }
 }
 
-/** What opens so seldom is not deep: most bodies need not be looked at byte by byte. */
-function mayBeTooDeep(text: string): boolean {
-  let openings = 0
-  for (const opening of ["{", "["]) {
-    for (let at = text.indexOf(opening); at >= 0; at = text.indexOf(opening, at + 1)) {
-      if (++openings > MAX_DEPTH) return true
-    }
-  }
-  return false
-}
-
-function checkDepth(bytes: Uint8Array): void {
-  let depth = 0
-  let inString = false
-  for (let index = 0; index < bytes.length; index++) {
-    const byte = bytes[index]
-    if (inString) {
-      if (byte === 0x5c) index++
-      else if (byte === 0x22) inString = false
-    } else if (byte === 0x22) inString = true
-    else if (byte === 0x7b || byte === 0x5b) {
-      if (++depth > MAX_DEPTH) {
-        throw new ApplianceError("BadRequestError", `The JSON body is nested deeper than ${MAX_DEPTH} levels.`)
-      }
-    } else if (byte === 0x7d || byte === 0x5d) depth--
-  }
-}
+/** Told only where a route reads the body. */
+class MalformedBody extends ApplianceError {}

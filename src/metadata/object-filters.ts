@@ -12,13 +12,17 @@ export interface Sql {
   readonly text: string
   readonly values: readonly SqlValue[]
 }
-export type SqlValue = string | number | null
+export type SqlValue = string | number | bigint | null
 
 /** Columns that a path may name; users cannot have fields of these names. */
 const COLUMNS = new Set(["object_id", "bucket_id", "key_prefix", "status", "error", "created_at", "updated_at"])
 
 /** JSON list of StoredBlob. */
 const WHOLE_BLOBS = "whole_blobs(o.blobs, o.blob_values, o.blob_rest)"
+
+/** What SQLite holds as a whole number. It makes a double of what is past it in JSON, whose digits are compared as text then. */
+const LEAST = -(2n ** 63n)
+const GREATEST = 2n ** 63n - 1n
 
 /** Texts are ordered by this many leading characters, so that a cursor stays short. */
 const SORTED_CHARACTERS = 100
@@ -66,14 +70,20 @@ export function searchSql(search: string, caseSensitive: boolean): Sql {
   }
 }
 
-/** What a list is ordered by; nulls, lists and objects sort as SQLite sorts their JSON. */
+/**
+ * What a list is ordered by; nulls, lists and objects sort as SQLite sorts their JSON. A whole number past 53 bits is a BLOB
+ * of its digits: as a number, it would be rounded on its way to JavaScript.
+ */
 export function sortSql(field: string): Sql {
   const { document, path } = source(field)
   if (document === null)
     throw problem(`'${field}' cannot be sorted by; an object has several blobs.`, ["sort", "field"])
-  const value = `json_extract(${document.text}, ?)`
   return {
-    text: `(SELECT CASE typeof(v) WHEN 'text' THEN substr(v, 1, ${SORTED_CHARACTERS}) ELSE v END FROM (SELECT ${value} AS v))`,
+    text: `(SELECT CASE WHEN typeof(v) = 'text' THEN substr(v, 1, ${SORTED_CHARACTERS})
+        WHEN v NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER} AND json_type(doc, path) = 'integer'
+          THEN CAST(doc -> path AS BLOB)
+        ELSE v END
+      FROM (SELECT json_extract(doc, path) AS v, doc, path FROM (SELECT ${document.text} AS doc, ? AS path)))`,
     values: [...document.values, path],
   }
 }
@@ -105,7 +115,13 @@ function conditionSql({ field, operator, value }: Condition, caseSensitive: bool
     case "lt":
     case "lte": {
       const sign = { gt: ">", gte: ">=", lt: "<", lte: "<=" }[operator]
-      if (typeof value === "number")
+      if (typeof value === "bigint" && !isHeld(value)) {
+        throw problem(
+          `'${operator}' compares whole numbers from ${LEAST} to ${GREATEST}; eq and in find larger ones.`,
+          ["filters"],
+        )
+      }
+      if (typeof value === "number" || typeof value === "bigint")
         return some(field, sql(`c.type IN ('integer', 'real') AND c.atom ${sign} ?`, value))
       return some(field, textual(`${text} ${sign} ?`, fold(String(value))))
     }
@@ -153,7 +169,8 @@ function equals(field: string, values: readonly unknown[], caseSensitive: boolea
 function equality(values: readonly unknown[], caseSensitive: boolean): Sql {
   const tests: Sql[] = []
   const texts = values.filter((value) => typeof value === "string")
-  const numbers = values.filter((value) => typeof value === "number")
+  const numbers = values.filter((value) => typeof value === "number" || (typeof value === "bigint" && isHeld(value)))
+  const digits = values.filter((value) => typeof value === "bigint" && !isHeld(value)).map(String)
   const list = "(SELECT value FROM json_each(?))"
   if (texts.length > 0) {
     const folded = caseSensitive ? texts : texts.map((text) => text.toLowerCase())
@@ -163,11 +180,18 @@ function equality(values: readonly unknown[], caseSensitive: boolean): Sql {
   if (numbers.length > 0) {
     tests.push(sql(`(c.type IN ('integer', 'real') AND c.atom IN ${list})`, JSON.stringify(numbers)))
   }
+  if (digits.length > 0) {
+    tests.push(sql(`(c.type = 'integer' AND (c.json -> c.fullkey) IN ${list})`, JSON.stringify(digits)))
+  }
   for (const value of values) {
     if (typeof value === "boolean") tests.push(sql("c.type = ?", String(value)))
     if (value === null || value === undefined) tests.push(sql("c.type = 'null'"))
   }
   return tests.length === 0 ? sql("FALSE") : join(tests, " OR ")
+}
+
+function isHeld(value: bigint): boolean {
+  return value >= LEAST && value <= GREATEST
 }
 
 /** True when some candidate value of the field passes; members of an object (they have text keys) are no candidates. */

@@ -155,8 +155,11 @@ export function objectReader(db: Db) {
      */
     scanner(selection: ObjectSelection): (afterSeq: number, throughSeq: number) => ObjectKey[] {
       const { text, values } = scanSql(selection)
-      const statement = db.prepare<SqlValue[], ObjectKey>(text)
-      return (afterSeq, throughSeq) => statement.all(...values, selection.bucketId, afterSeq, throughSeq)
+      const statement = db.prepare<SqlValue[], { seq: number; value: SqlValue | Uint8Array }>(text)
+      return (afterSeq, throughSeq) =>
+        statement
+          .all(...values, selection.bucketId, afterSeq, throughSeq)
+          .map(({ seq, value }) => ({ seq, value: value instanceof Uint8Array ? digits(value) : value }))
     },
 
     /** Up to `limit` members of a bucket with afterSeq < seq <= endSeq that pass the filter, in the order of arrival. */
@@ -193,6 +196,11 @@ export function objectReader(db: Db) {
         .all(bucketId, afterChange, endChange, ...values, limit)
     },
   }
+}
+
+/** As `sortSql` gives whole numbers past 53 bits. */
+function digits(value: Uint8Array): bigint {
+  return BigInt(new TextDecoder().decode(value))
 }
 
 function scanSql({ filter, search, caseSensitive, sortField }: ObjectSelection): Sql {

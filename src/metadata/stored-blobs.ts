@@ -4,6 +4,7 @@
  * there, and as much again in the worker.
  */
 import type { FieldType } from "../contract/buckets.ts"
+import { parseExactly } from "../exact-json.ts"
 
 /**
  * One blob of an object. Exactly one of the three is there: `data` (the value itself), `sha256` with `url` (bytes in this
@@ -74,8 +75,8 @@ export function storedBlobs({
   blob_rest: rest,
 }: Omit<BlobColumns, "blob_kinds">): StoredBlob[] {
   const kept = JSON.parse(blobs) as Pick<StoredBlob, "blob_id" | "property" | "type" | "url" | "details">[]
-  const contents = JSON.parse(values) as unknown[]
-  const others = rest === null ? [] : (JSON.parse(rest) as Rest[])
+  const contents = parseExactly<unknown[]>(values)
+  const others = rest === null ? [] : parseExactly<Rest[]>(rest)
   return kept.map(({ blob_id, property, type, url, details }, index) => {
     const { key_prefix = null, metadata = {}, sha256 = null } = others[index] ?? {}
     return {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import { ApplianceError } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 
 /** A key is remembered for a day, as long as a client may reasonably retry. */
@@ -50,7 +51,7 @@ export function idempotency({ metadata, now }: Deps) {
             },
           })
         }
-        return { answer: JSON.parse(new TextDecoder().decode(Bun.gunzipSync(stored.body.slice()))), replayed: true }
+        return { answer: parseExactly(new TextDecoder().decode(Bun.gunzipSync(stored.body.slice()))), replayed: true }
       }
       const flight = `${internalId}\n${name}`
       if (inFlight.has(flight)) {

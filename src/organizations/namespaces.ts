@@ -1,5 +1,6 @@
 import type { CreateNamespace, NamespaceModel, UpdateNamespace } from "../contract/namespaces.ts"
 import { ApplianceError, notFound } from "../errors.ts"
+import { parseExactly } from "../exact-json.ts"
 import { newId, normalizeVersion, pluginId } from "../identifiers.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { NamespaceRow } from "../metadata/organizations.ts"
@@ -236,8 +237,8 @@ function fields(row: NamespaceRow): Omit<NamespaceModel, keyof Counts | "quotas"
     namespace_id: row.namespace_id,
     namespace_name: row.namespace_name,
     description: row.description,
-    feature_extractors: JSON.parse(row.feature_extractors),
-    payload_indexes: row.payload_indexes === null ? null : JSON.parse(row.payload_indexes),
+    feature_extractors: parseExactly(row.feature_extractors),
+    payload_indexes: row.payload_indexes === null ? null : parseExactly(row.payload_indexes),
     auto_create_indexes: row.auto_create_indexes === 1,
     plugin_rule_set: row.plugin_rule_set,
     namespace_ready: true,

@@ -118,6 +118,28 @@ test("a schema's regular expressions are not run here, its types and names are c
   expect(() => check({})).toThrow("pattern")
 })
 
+test("whole numbers past 53 bits fit where whole numbers do, within their bounds", () => {
+  const integer = { type: "integer", minimum: 0 }
+  const check = inputCheck({
+    type: "object",
+    properties: {
+      n: integer,
+      type: { type: "string" },
+      many: { type: "array", items: { anyOf: [integer, { type: "null" }] } },
+    },
+    required: ["n"],
+  })
+  check({ n: 9007199254740993n, many: [18446744073709551615n, null, 3] })
+  for (const wrong of [
+    { n: -9007199254740993n },
+    { n: 9007199254740993n, many: [1.5] },
+    { n: 1, type: 9007199254740993n },
+    { many: [9007199254740993n] },
+  ]) {
+    expect(() => check(wrong)).toThrow("does not fit the plugin's input schema")
+  }
+})
+
 test("of a deployment 1,000 lines are kept, of long ones less, and none once it is forgotten", () => {
   const logs = deploymentLogs(() => new Date())
   const line = (message: string) => ({ revision_id: "rev_1", request_id: null, stream: "stdout" as const, message })

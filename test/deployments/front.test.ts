@@ -48,6 +48,9 @@ test.each([
   ["a list", { body: [1] }, 422],
   ["no JSON", { raw: "{" }, 400],
   ["a number that no double holds", { raw: '{"text":"a","more":1e999}' }, 400],
+  ["a whole number of more than 64 bits", { raw: '{"text":"a","more":18446744073709551617}' }, 400],
+  ["half a surrogate pair", { raw: '{"text":"\\ud800"}' }, 400],
+  ["half a surrogate pair in a key", { raw: '{"text":"a","\\uDFFF":1}' }, 400],
   ["no UTF-8", { raw: new Uint8Array([0x7b, 0xff, 0x7d]) }, 400],
   ["no key", { body: { text: "a" }, key: null }, 401],
   ["an unknown key", { body: { text: "a" }, key: "sk_unknown" }, 401],
@@ -65,6 +68,28 @@ test.each([
     }
   },
 )
+
+test("whole numbers past 53 bits reach the handler as they were sent, on every way", async () => {
+  const id = await published(
+    appliance,
+    "counting",
+    `class RealtimeHandler:
+    def predict(self, request):
+        return {"said": repr((request["text"], request["n"], request["more"]))}
+`,
+  )
+  await deployed(appliance, id)
+  const inputs = '{"text":"count","n":9007199254740993,"more":[18446744073709551615,-9223372036854775807]}'
+  const said = "('count', 9007199254740993, [18446744073709551615, -9223372036854775807])"
+  const raw = { raw: inputs }
+  for (const path of [`/inference/custom_plugin_${appliance.namespaceId}_${id}`, "/v1/inference/custom/counting"]) {
+    for (const { text, status } of await both(path, raw)) expect([status, JSON.parse(text)]).toEqual([200, { said }])
+  }
+  const enveloped = await appliance.call("POST", "/v1/inference", {
+    raw: `{"inference_name":"${id}","inputs":${inputs}}`,
+  })
+  expect(enveloped.body.data).toEqual({ said })
+}, 60_000)
 
 test("what was admitted a moment ago is refused once its key is revoked, may less or has expired, or another namespace is named", async () => {
   const keys = "/v1/organizations/users/dev@example.com/api-keys"

@@ -16,6 +16,9 @@ const FIELDS: Record<string, unknown>[] = [
   { s: ["Alpha", "gamma"], n: [1, 2], b: [true], o: { a: { b: [5, 6] } } },
   { s: "line\nbreak\ttab", n: 0, l: ["'; DROP TABLE output; --"], "'": "quote", "$.x": "dollar" },
   { s: "zeta", n: -0.5, metadata: { k: "v", deep: { er: [1, { x: null }] } } },
+  { n: 9007199254740993n, l: [9007199254740994n, -9007199254740993n, 18446744073709551615n] },
+  { n: 9007199254740992n, l: [18446744073709551614n, 10n ** 30n] },
+  { n: -9007199254740993n, l: 18446744073709551614n },
 ]
 
 setDefaultTimeout(30_000)
@@ -146,7 +149,7 @@ describe("each operator passes what plain JavaScript passes", () => {
     ...TEXT.map((operator) => [operator, VALUES.filter((value) => typeof value === "string")] as const),
     ...ORDER.map(
       (operator) =>
-        [operator, VALUES.filter((value) => typeof value === "string" || typeof value === "number")] as const,
+        [operator, VALUES.filter((value) => ["string", "number", "bigint"].includes(typeof value))] as const,
     ),
     ...["in", "nin"].map(
       (operator) =>
@@ -158,6 +161,8 @@ describe("each operator passes what plain JavaScript passes", () => {
             [null],
             [true, "red"],
             [1, 1.5, -3],
+            [9007199254740993n, 1, 18446744073709551615n],
+            Array.from({ length: 60 }, (_, index) => 9007199254740993n + BigInt(3 * index)),
             Array.from({ length: 60 }, (_, index) => `x${index}`).concat("alpha", "red", "bkt_1", "obj_0003"),
             Array.from({ length: 60 }, (_, index) => index),
           ],
@@ -175,6 +180,27 @@ describe("each operator passes what plain JavaScript passes", () => {
     },
     30_000,
   )
+})
+
+test("whole numbers past 53 bits are compared digit by digit, in lists too, with every operator", async () => {
+  const values = [
+    9007199254740992,
+    9007199254740993n,
+    -9007199254740993n,
+    -9007199254740992,
+    18446744073709551614n,
+    18446744073709551615n,
+    10n ** 30n,
+  ]
+  const problems: (string | null)[] = []
+  for (const field of ["n", "l"]) {
+    for (const operator of [...ORDER, "eq", "ne"]) {
+      for (const value of values) problems.push(await check(field, operator, value, false))
+    }
+  }
+  expect(problems.filter((problem) => problem !== null)).toEqual([])
+  expect(await passing({ n: 9007199254740993n })).toEqual([11])
+  expect(await passing({ l: 18446744073709551614n })).toEqual([12, 13])
 })
 
 test.each([

@@ -64,6 +64,52 @@ describe("the error envelope", () => {
     for (const number of ["1e308", "1e-999", '"1e999"', '"1e999,"']) expect((await put(number)).status).toBe(200)
   })
 
+  test("a whole number of more than 64 bits answers 400 and says where, unless it is a double's digits", async () => {
+    const created = await appliance.call("POST", "/v1/buckets", {
+      body: { bucket_name: "whole numbers", bucket_schema: { properties: { num: { type: "number" } } } },
+    })
+    const objects = `/v1/buckets/${created.body.bucket_id}/objects`
+    const put = (number: string) => appliance.call("POST", objects, { raw: `{"a":[0,{"num":${number}}],"b":1}` })
+    for (const number of ["18446744073709551617", "-9223372036854775809", "123456789012345678901234567890"]) {
+      const answer = await put(number)
+      expectEnvelope(answer, 400, "BadRequestError")
+      expect(answer.text).toContain("a whole number of more than 64 bits at 'a.1.num'")
+    }
+    for (const number of ["18446744073709551615", "-9223372036854775808", "100000000000000000000", '"1e999"']) {
+      const answer = await put(number)
+      expect(answer.status).toBe(200)
+      expect(answer.text).toContain(`"num":${number}`)
+    }
+  })
+
+  const LONE = "\\ud800"
+  test.each([
+    [
+      "a bucket's metadata",
+      "POST",
+      "/v1/buckets",
+      `{"bucket_name":"half","metadata":{"a":["x","${LONE}y"]}}`,
+      "metadata.a.1",
+    ],
+    ["a key", "POST", "/v1/buckets", `{"bucket_name":"half","metadata":{"a":{"\\udC00":1}}}`, "metadata.a."],
+    ["halves in the wrong order", "POST", "/v1/buckets", `{"bucket_name":"half \\udc00\\ud800"}`, "bucket_name"],
+    ["a half before a whole", "POST", "/v1/buckets", `{"bucket_name":"half \\uD83D\\uD83D\\uDE00"}`, "bucket_name"],
+    ["a filter", "POST", "/v1/namespaces/list", `{"filters":{"name":"${LONE}"}}`, "filters.name"],
+    ["a collection's change", "PATCH", "/v1/collections/col_none", `{"metadata":{"a":"${LONE}"}}`, "metadata.a"],
+    ["inputs", "POST", "/v1/inference", `{"inference_name":"x_1_0_0","inputs":{"text":"${LONE}"}}`, "inputs.text"],
+  ])("half a surrogate pair in %s answers 400 and says where", async (_, method, path, raw, where) => {
+    const answer = await appliance.call(method, path, { raw })
+    expectEnvelope(answer, 400, "BadRequestError")
+    expect(answer.text).toContain(`half a surrogate pair at '${where}`)
+  })
+
+  test("whole pairs, and a backslash before the letter u, are what they were", async () => {
+    const raw = `{"bucket_name":"pairs","bucket_schema":{"properties":{}},"metadata":{"a":"\\ud83d\\uDE00","b":"\\\\ud800","\\ud83d\\ude00":"\\u00e4\\\\\\ud83d\\ude00"}}`
+    const { status, body } = await appliance.call("POST", "/v1/buckets", { raw })
+    expect(status).toBe(200)
+    expect(body.metadata).toEqual({ a: "😀", b: "\\ud800", "😀": "ä\\😀" })
+  })
+
   test("an empty body answers 422 naming what is missing", async () => {
     const answer = await appliance.call("POST", "/v1/buckets", { headers: { "Content-Type": "application/json" } })
     expectEnvelope(answer, 422, "ValidationError")

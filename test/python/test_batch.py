@@ -67,6 +67,16 @@ class Columns(unittest.TestCase):
         result = run(step, rows)
         self.assertEqual((result.errors, result.fields), ({}, [{"root": 2.0}, {"root": 1.5}, {"root": None}]))
 
+    def test_a_whole_number_that_no_float_is_stays_one_beside_fractions_and_nulls(self) -> None:
+        step = "def step(batch):\n    batch['said'] = [repr(n) for n in batch['n'].tolist()]\n    return batch\n"
+        for others in ([1.5], [None], [1.5, None]):
+            numbers = [2**53 + 1, *others]
+            result = run(step, [{"n": n} for n in numbers])
+            self.assertEqual(result.fields, [{"said": repr(n)} for n in numbers])
+        # What floats are is as before: numbers.
+        result = run(step, [{"n": 2**54}, {"n": None}])
+        self.assertEqual(result.fields, [{"said": repr(2.0**54)}, {"said": "nan"}])
+
     def test_an_object_field_is_stored_only_when_the_step_changes_it_and_an_input_never(self) -> None:
         manifest = MANIFEST + "input_schema = {'text': {}}\n"
         rows = [{"text": "A", "label": "old", "kept": 1}, {"text": "B", "label": "old", "kept": 2}]

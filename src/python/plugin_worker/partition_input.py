@@ -116,6 +116,18 @@ def _numbers(values: Sequence[Any]) -> np.ndarray | None:
     # None beside numbers is NaN, whichever numbers they are: a row must not fail for what stands in its neighbours.
     kind = "bool" if kinds == {bool} else "int64" if kinds == {int} else "float64"
     try:
-        return np.array(values, dtype=kind)
+        array = np.array(values, dtype=kind)
     except OverflowError:
         return None
+    return None if kind == "float64" and int in kinds and _rounded(values, array) else array
+
+
+def _rounded(values: Sequence[Any], floats: np.ndarray) -> bool:
+    """Whether a whole number among them is another one as a float."""
+    if not (np.abs(floats) >= _EXACT_FLOATS).any():
+        return False
+    return any(type(value) is int and int(float(value)) != value for value in values)
+
+
+# Below it every whole number is a float.
+_EXACT_FLOATS: Final = 2.0**53
