@@ -70,8 +70,9 @@ function processesOf(appliance: number, kind: "launcher" | "worker" | "documents
   const all = descendants(appliance).filter(runs)
   if (kind === "documents") return all.filter((pid) => commandLineOf(pid).includes("documents-process"))
   const forking = all.filter((pid) => commandLineOf(pid).includes("plugin_worker/launcher.py"))
-  // A worker is a fork of its launcher, by whose command line it goes on.
-  return forking.filter((pid) => (parentOf(pid) === appliance) === (kind === "launcher"))
+  // A worker is a fork of its launcher, by whose command line it goes on; one that outlives its launcher is the appliance's child.
+  const isLauncher = (pid: number) => parentOf(pid) === appliance && !isLockedDown(pid)
+  return forking.filter((pid) => isLauncher(pid) === (kind === "launcher"))
 }
 
 function commandLineOf(pid: number): string {
@@ -87,5 +88,14 @@ function parentOf(pid: number): number {
     return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
   } catch {
     return 0
+  }
+}
+
+/** False of what has ended. */
+function isLockedDown(pid: number): boolean {
+  try {
+    return /^Seccomp:\s*2$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
+  } catch {
+    return false
   }
 }
