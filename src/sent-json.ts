@@ -5,9 +5,8 @@
 import { ApplianceError } from "./errors.ts"
 import { hasLongNumber, keepDigits } from "./exact-json.ts"
 import { isRecord } from "./is-record.ts"
+import { jsonDepth, MAX_JSON_DEPTH } from "./json-depth.ts"
 
-/** Deeper JSON than this is no plugin's parameters: refused before a recursive reader meets it. */
-const MAX_DEPTH = 64
 /** What Python, SQLite and Parquet hold as whole numbers; readers past them round. */
 const LEAST = -(2n ** 63n)
 const GREATEST = 2n ** 64n - 1n
@@ -19,7 +18,9 @@ const MAX_PLACE = 200
  * no text; SyntaxError for what is no JSON
  */
 export function parseSent(text: string, what: string): unknown {
-  if (mayBeTooDeep(text)) checkDepth(text, what)
+  if (mayBeTooDeep(text) && jsonDepth(text) > MAX_JSON_DEPTH) {
+    throw new ApplianceError("BadRequestError", `${what} is nested deeper than ${MAX_JSON_DEPTH} levels.`)
+  }
   const value = mayRound(text) ? parseNumbers(text, what) : (JSON.parse(text) as unknown)
   if (hasLoneSurrogate(text)) refuseLoneSurrogate(value, what)
   return value
@@ -117,25 +118,8 @@ function mayBeTooDeep(text: string): boolean {
   let openings = 0
   for (const opening of ["{", "["]) {
     for (let at = text.indexOf(opening); at >= 0; at = text.indexOf(opening, at + 1)) {
-      if (++openings > MAX_DEPTH) return true
+      if (++openings > MAX_JSON_DEPTH) return true
     }
   }
   return false
-}
-
-function checkDepth(text: string, what: string): void {
-  let depth = 0
-  let inString = false
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index)
-    if (inString) {
-      if (unit === 0x5c) index++
-      else if (unit === 0x22) inString = false
-    } else if (unit === 0x22) inString = true
-    else if (unit === 0x7b || unit === 0x5b) {
-      if (++depth > MAX_DEPTH) {
-        throw new ApplianceError("BadRequestError", `${what} is nested deeper than ${MAX_DEPTH} levels.`)
-      }
-    } else if (unit === 0x7d || unit === 0x5d) depth--
-  }
 }

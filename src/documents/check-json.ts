@@ -1,8 +1,6 @@
+import { jsonDepth, MAX_JSON_DEPTH } from "../json-depth.ts"
 import type { Session } from "./database.ts"
 import { HostileOutput } from "./hostile-output.ts"
-
-/** Nested containers in one document; readers of documents may recurse. */
-export const MAX_JSON_DEPTH = 64
 
 /**
  * In SQL, of the column `fields`: DuckDB's parser takes more than JSON (NaN, Infinity, a comma too many) and any depth. True
@@ -27,23 +25,6 @@ export async function checkSuspiciousJson(session: Session, within: string): Pro
     }
     if (!parses(fields)) throw new HostileOutput(`The fields of row ${row} are no valid JSON object.`)
   }
-}
-
-/** Containers inside each other, without recursion; the text need not be valid. */
-export function jsonDepth(text: string): number {
-  let depth = 0
-  let deepest = 0
-  let inString = false
-  for (let index = 0; index < text.length; index++) {
-    const code = text.charCodeAt(index)
-    if (inString) {
-      if (code === 0x5c) index++
-      else if (code === 0x22) inString = false
-    } else if (code === 0x22) inString = true
-    else if (code === 0x7b || code === 0x5b) deepest = Math.max(deepest, ++depth)
-    else if (code === 0x7d || code === 0x5d) depth--
-  }
-  return deepest
 }
 
 function parses(text: string): boolean {

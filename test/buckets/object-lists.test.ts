@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test"
 import type { ListObjects } from "../../src/contract/objects.ts"
+import { parseExactly } from "../../src/exact-json.ts"
 import { matches, parseFilter } from "../../src/filtering.ts"
 import { nothing, openDomain, page, refusal } from "./support.ts"
 
@@ -25,6 +26,16 @@ async function filled() {
       { property: "link", type: "image", data: `https://example.com/${index}.png` },
     ],
   }))
+  const { ids, list } = await listed(domain, bucketId, requests)
+  const positions = async (listing: Partial<ListObjects>) =>
+    (await list(listing)).results.map((object) => ids.indexOf(object.object_id))
+  return { domain, bucketId, ids, list, positions, [Symbol.dispose]: () => domain[Symbol.dispose]() }
+}
+
+type Requests = Parameters<ReturnType<typeof openDomain>["objects"]["createMany"]>[2]
+
+/** These objects, created in this order, and the bucket's list of them. */
+async function listed(domain: ReturnType<typeof openDomain>, bucketId: string, requests: Requests) {
   const { succeeded } = await domain.objects.createMany(
     domain.namespace,
     bucketId,
@@ -32,12 +43,11 @@ async function filled() {
     { autoProcess: false },
     nothing,
   )
-  const ids = succeeded.map((object) => object.object_id)
-  const list = (listing: Partial<ListObjects>, query: Parameters<typeof page>[0] = { limit: 100 }) =>
-    domain.objects.list(domain.namespace, bucketId, page(query), listing)
-  const positions = async (listing: Partial<ListObjects>) =>
-    (await list(listing)).results.map((object) => ids.indexOf(object.object_id))
-  return { domain, bucketId, ids, list, positions, [Symbol.dispose]: () => domain[Symbol.dispose]() }
+  return {
+    ids: succeeded.map((object) => object.object_id),
+    list: (listing: Partial<ListObjects>, query: Parameters<typeof page>[0] = { limit: 100 }) =>
+      domain.objects.list(domain.namespace, bucketId, page(query), listing),
+  }
 }
 
 const FILTERS: readonly unknown[] = [
@@ -137,17 +147,10 @@ async function counted() {
   const domain = openDomain()
   const { bucket_id: bucketId } = domain.bucket()
   const requests = WHOLE.map((n) => ({ n, metadata: { list: [n, "x"] } }))
-  const { succeeded } = await domain.objects.createMany(
-    domain.namespace,
-    bucketId,
-    requests,
-    { autoProcess: false },
-    nothing,
-  )
-  const ids = succeeded.map((object) => object.object_id)
-  const list = async (listing: Partial<ListObjects>, query: Parameters<typeof page>[0] = { limit: 100 }) => {
-    const { results, pagination } = await domain.objects.list(domain.namespace, bucketId, page(query), listing)
-    return { positions: results.map((object) => ids.indexOf(object.object_id)), pagination }
+  const own = await listed(domain, bucketId, requests)
+  const list = async (...asked: Parameters<typeof own.list>) => {
+    const { results, pagination } = await own.list(...asked)
+    return { positions: results.map((object) => own.ids.indexOf(object.object_id)), pagination }
   }
   return { list, [Symbol.dispose]: () => domain[Symbol.dispose]() }
 }
@@ -155,11 +158,7 @@ async function counted() {
 test("whole numbers past 53 bits are compared digit by digit; where SQLite cannot order them, the filter is refused", async () => {
   using bucket = await counted()
   const records = WHOLE.map((n) => ({ n, metadata: { list: [n, "x"] } })).map((record) =>
-    JSON.parse(JSON.stringify(record), (_, value, context?: { source?: string }) =>
-      typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
-        ? BigInt(context?.source ?? "")
-        : value,
-    ),
+    parseExactly<Record<string, unknown>>(JSON.stringify(record)),
   )
   for (const field of ["n", "metadata.list"]) {
     for (const operator of ["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]) {

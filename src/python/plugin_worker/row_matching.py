@@ -16,6 +16,7 @@ def as_array(origins: Sequence[int]) -> np.ndarray:
 
 
 def count_distinct(origins: Sequence[int]) -> int:
+    """How many input rows they are: several outputs of one row have its origin each."""
     return len(origins) if isinstance(origins, range) else len(set(origins))
 
 

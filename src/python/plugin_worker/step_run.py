@@ -192,7 +192,7 @@ class StepRun:
         return failed
 
     def _matched(self, step: Step, stage: str, result: Any, batch_origins: Sequence[int]) -> Iterator[Piece]:
-        document_ids = [self._rows.document_ids[origin] for origin in batch_origins]
+        document_ids = _at(self._rows.document_ids, batch_origins)
         matched = frame_problem(result) or match_rows(result, batch_origins, document_ids)
         if isinstance(matched, str):
             for origin in batch_origins:
