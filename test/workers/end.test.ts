@@ -75,7 +75,8 @@ test("fifty workers leave no descriptor, no process and no listener behind", asy
     })
     await Promise.all(ends)
   }
-  expect(openDescriptors()).toBe(before)
+  // The engine closes its own for a process that ended in a later turn; what a worker left stays.
+  await until(`as few descriptors as before, ${before}`, () => openDescriptors() <= before)
 })
 
 test("leftovers are ended by pid and start time; a process of the same pid but another start is left alone", async () => {
