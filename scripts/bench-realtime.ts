@@ -2,22 +2,13 @@
  * Requests per second, latency and CPU per request of a deployed plugin and of its peers. CPU is of the whole process tree, the
  * generator's beside it: where other work shares the cores it holds better than wall time.
  */
-import {
-  appendFileSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from "node:fs"
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { deployed, published } from "../test/deployments/support.ts"
 import { removeDataDirectory, startTestAppliance, type TestAppliance } from "../test/support/appliance.ts"
-import { descendants, processorMs, pssBytes } from "../test/support/processes.ts"
+import { cpuMs, launch, memory, type Running } from "./bench-servers.ts"
 
 const { values: options } = parseArgs({
   options: {
@@ -63,15 +54,6 @@ interface Subject {
   readonly many?: boolean
 }
 
-interface Running {
-  readonly pid: number
-  readonly url: string
-  readonly headers: Record<string, string>
-  /** Processes that are its own and not its children. */
-  readonly alsoMatching?: RegExp
-  stop(): Promise<void>
-}
-
 interface Result {
   readonly name: string
   readonly round: number
@@ -94,6 +76,10 @@ const handler = readFileSync(join(peersDir, "handler.py"), "utf8")
   .replace(/\nif __name__ ==[\s\S]*$/, "\n")
 const unbatched = handler.replaceAll("predict_batch", "_predict_all")
 
+function logOf(name: string): string {
+  return join(workDir, `${name}.log`)
+}
+
 /** A data directory with one deployed plugin: every round starts the binary on it again. */
 async function prepared(name: string, source: string): Promise<{ dataDir: string; path: string; key: string }> {
   const dataDir = join(workDir, name)
@@ -111,7 +97,7 @@ async function appliance(name: string, source: string): Promise<Subject> {
     name,
     start(port) {
       const binary = required(process.env.MIXPEEK_BINARY, "MIXPEEK_BINARY")
-      const child = launch(name, [binary, "serve", "--data", dataDir, "--port", String(port)], workDir, {})
+      const child = launch(logOf(name), [binary, "serve", "--data", dataDir, "--port", String(port)], workDir, {})
       return { ...child, url: `http://127.0.0.1:${port}${path}`, headers: { Authorization: `Bearer ${key}` } }
     },
   }
@@ -135,7 +121,7 @@ function peer(
     start(port) {
       const [program = "", ...args] = command.map((part) => part.replace("PORT", String(port)))
       const child = launch(
-        name,
+        logOf(name),
         [join(lab ?? "", environment, "bin", program), ...args],
         rest.cwd?.(port) ?? peersDir,
         {
@@ -165,7 +151,7 @@ const limit: Subject = {
       } })`,
     )
     return {
-      ...launch("bun-static", [process.execPath, file], workDir, {}),
+      ...launch(logOf("bun-static"), [process.execPath, file], workDir, {}),
       url: `http://127.0.0.1:${port}/`,
       headers: {},
     }
@@ -321,64 +307,6 @@ end\n`,
     failed,
     generatorUs: used / Math.max(1, answered),
   }
-}
-
-function launch(
-  name: string,
-  command: string[],
-  cwd: string,
-  variables: Record<string, string>,
-): Omit<Running, "url" | "headers"> {
-  const log = openSync(join(workDir, `${name}.log`), "a")
-  const child = Bun.spawn(["setsid", "--wait", ...command], {
-    cwd,
-    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/", ...variables },
-    stdin: "ignore",
-    stdout: log,
-    stderr: log,
-  })
-  return {
-    pid: child.pid,
-    async stop() {
-      const own = [...tree(child)].reverse()
-      for (const pid of own) send(pid, "SIGTERM")
-      await Promise.race([child.exited, Bun.sleep(10_000)])
-      for (const pid of own) send(pid, "SIGKILL")
-      await Bun.sleep(500)
-    },
-  }
-}
-
-function send(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal)
-  } catch {
-    // It ended by itself.
-  }
-}
-
-function tree({ pid, alsoMatching }: Pick<Running, "pid" | "alsoMatching">): Set<number> {
-  const own = [pid, ...descendants(pid)]
-  if (alsoMatching === undefined) return new Set(own)
-  const others = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry) && matches(Number(entry), alsoMatching))
-  return new Set([...own, ...others.map(Number)])
-}
-
-function matches(pid: number, pattern: RegExp): boolean {
-  try {
-    return pattern.test(readFileSync(`/proc/${pid}/cmdline`, "utf8"))
-  } catch {
-    return false
-  }
-}
-
-function cpuMs(running: Running): number {
-  return [...tree(running)].reduce((sum, pid) => sum + processorMs(pid), 0)
-}
-
-function memory(running: Running): { pssMb: number; processes: number } {
-  const pids = [...tree(running)]
-  return { pssMb: pids.reduce((sum, pid) => sum + pssBytes(pid), 0) / 1024 ** 2, processes: pids.length }
 }
 
 function table(): void {

@@ -1,35 +1,14 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test"
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { describe, expect, test } from "bun:test"
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { gzipSync } from "node:zlib"
-import { DEFAULT_ARCHIVE_LIMITS, unpackArchive } from "../../src/archives/reader.ts"
+import { DEFAULT_ARCHIVE_LIMITS } from "../../src/archives/reader.ts"
 import { ArchiveRefused, Unpacking } from "../../src/archives/unpacking.ts"
 import { readZip } from "../../src/archives/zip-reader.ts"
 import { ApplianceError } from "../../src/errors.ts"
-import { paxRecord, type TarEntry, tarGzOf, tarOf, type ZipEntry, zipOf } from "./archive-builder.ts"
+import { type TarEntry, tarGzOf, tarOf, type ZipEntry, zipOf } from "./archive-builder.ts"
+import { ownDirectory } from "./own-directory.ts"
 
-let directory: string
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), "archives-"))
-})
-afterEach(() => rm(directory, { recursive: true, force: true }))
-
-async function unpack(bytes: Buffer, limits: Partial<typeof DEFAULT_ARCHIVE_LIMITS> = {}) {
-  await writeFile(join(directory, "upload"), bytes)
-  return unpackArchive(join(directory, "upload"), join(directory, "plugin"), { ...DEFAULT_ARCHIVE_LIMITS, ...limits })
-}
-
-/** The reasons of the refusal; fails when the archive was taken or anything stayed behind. */
-async function refusalOf(bytes: Buffer, limits: Partial<typeof DEFAULT_ARCHIVE_LIMITS> = {}): Promise<string[]> {
-  const answer = await unpack(bytes, limits).catch((error: unknown) => error)
-  expect(answer).toBeInstanceOf(ApplianceError)
-  expect(await readdir(directory)).toEqual(["upload"])
-  if (!(answer instanceof ApplianceError)) return []
-  expect(answer.type).toBe("BadRequestError")
-  expect(answer.beside?.detail).toBe(answer.message)
-  return answer.beside?.validation_errors as string[]
-}
+const { directory, unpack, refusalOf } = ownDirectory()
 
 const plugin = ["manifest.py", "pipeline.py", "processors/core.py"]
 const withContent = (names: string[]) => names.map((name) => ({ name, data: `# ${name}\n` }))
@@ -46,8 +25,8 @@ describe.each(Object.entries(formats))("%s", (_format, pack) => {
   ])("a plugin %s unpacks to the same paths", async (_layout, top) => {
     const { files } = await unpack(pack(withContent(plugin.map((path) => top + path))))
     expect(files).toEqual(plugin.map((path) => ({ path, bytes: `# ${top}${path}\n`.length })))
-    expect(await readFile(join(directory, "plugin/processors/core.py"), "utf8")).toBe(`# ${top}processors/core.py\n`)
-    expect((await readdir(directory)).sort()).toEqual(["plugin", "upload"])
+    expect(await readFile(join(directory(), "plugin/processors/core.py"), "utf8")).toBe(`# ${top}processors/core.py\n`)
+    expect((await readdir(directory())).sort()).toEqual(["plugin", "upload"])
   })
 
   test("__init__.py is kept where it is given and asked for nowhere", async () => {
@@ -70,12 +49,12 @@ describe.each(Object.entries(formats))("%s", (_format, pack) => {
     ]
     const { files } = await unpack(pack(withContent(["p/manifest.py", ...left])))
     expect(files.map(({ path }) => path)).toEqual(["manifest.py"])
-    expect(await readdir(join(directory, "plugin"))).toEqual(["manifest.py"])
+    expect(await readdir(join(directory(), "plugin"))).toEqual(["manifest.py"])
   })
 
   test("folders get 0755 and files 0444, whatever the archive says", async () => {
     await unpack(pack([{ name: "processors/", type: "5", mode: 0o040777 }, ...withContent(plugin)]))
-    const modeOf = async (path: string) => (await stat(join(directory, "plugin", path))).mode & 0o7777
+    const modeOf = async (path: string) => (await stat(join(directory(), "plugin", path))).mode & 0o7777
     expect(await modeOf("processors")).toBe(0o755)
     expect(await modeOf("processors/core.py")).toBe(0o444)
   })
@@ -221,7 +200,7 @@ describe.each(Object.entries(formats))("%s", (_format, pack) => {
       const answer = await unpack(changed).catch((error: unknown) => error)
       if (answer instanceof Error)
         expect({ index, error: answer }).toEqual({ index, error: expect.any(ApplianceError) })
-      await rm(join(directory, "plugin"), { recursive: true, force: true })
+      await rm(join(directory(), "plugin"), { recursive: true, force: true })
     }
   })
 })
@@ -245,7 +224,7 @@ describe("zip", () => {
   })
 
   test("a damaged entry is refused, too, when its error comes before the file to write is open", async () => {
-    const archive = join(directory, "damaged.zip")
+    const archive = join(directory(), "damaged.zip")
     const bytes = zipOf([{ name: "a.py", data: "x = 1\n" }])
     bytes.fill(0xff, 34, 40)
     await writeFile(archive, bytes)
@@ -255,7 +234,7 @@ describe("zip", () => {
         return super.writeFile(path, chunks)
       }
     }
-    const reading = readZip(archive, new Slow(directory, bytes.length, DEFAULT_ARCHIVE_LIMITS))
+    const reading = readZip(archive, new Slow(directory(), bytes.length, DEFAULT_ARCHIVE_LIMITS))
     expect(await reading.catch((error: unknown) => error)).toBeInstanceOf(ArchiveRefused)
   }, 5000)
 
@@ -285,93 +264,6 @@ describe("zip", () => {
   })
 })
 
-describe("tar.gz", () => {
-  test.each([
-    ["a hard link", [{ name: "a.py", type: "1", link: "manifest.py" }], "link"],
-    ["a symbolic link", [{ name: "a.py", type: "2", link: "/etc/passwd" }], "link"],
-    ["a character device", [{ name: "a.py", type: "3" }], "device"],
-    ["a block device", [{ name: "a.py", type: "4" }], "device"],
-    ["a pipe", [{ name: "a.py", type: "6" }], "pipe"],
-    ["a GNU sparse file", [{ name: "a.py", type: "S" }], "link, device"],
-    ["a pax sparse file", [pax(paxRecord("GNU.sparse.major", "1")), { name: "a.py", data: "x" }], "sparse"],
-    ["a pax name that climbs", [pax(paxRecord("path", "../evil.py")), { name: "a.py", data: "x" }], "climbs"],
-    ["a GNU long name that climbs", [longName("../evil.py\0"), { name: "a.py", data: "x" }], "climbs"],
-    ["a pax size that is no number", [pax(paxRecord("size", "-5")), { name: "a.py", data: "x" }], "impossible size"],
-    ["a pax size past the end", [pax(paxRecord("size", "99999")), { name: "a.py", data: "x" }], "ends too early"],
-    ["a damaged pax record", [pax("99 path=a\n"), { name: "a.py", data: "x" }], "damaged"],
-    [
-      "a global header that renames",
-      [{ ...pax(paxRecord("path", "b.py")), type: "g" }, { name: "a.py" }],
-      "global header",
-    ],
-    ["a pax header without its entry", [pax(paxRecord("path", "a.py"))], "middle of an entry"],
-    ["a huge pax header", [pax("x".repeat(100_000)), { name: "a.py" }], "too large"],
-    ["a folder with content", [{ name: "a/", type: "5", data: "x" }], "has content"],
-    ["a wrong checksum", [{ name: "a.py", badChecksum: true }], "damaged header"],
-  ] as [string, TarEntry[], string][])("%s is refused", async (_title, entries, reason) => {
-    expect((await refusalOf(tarGzOf([{ name: "manifest.py", data: "x" }, ...entries])))[0]).toContain(reason)
-  })
-
-  test("long names by pax and by GNU headers are read", async () => {
-    const long = `${"deep/".repeat(10)}${"n".repeat(120)}.py`
-    const entries = [
-      pax(paxRecord("path", long)),
-      { name: "cut.py", data: "1" },
-      longName(`b/${"m".repeat(150)}.py\0`),
-      { name: "cut.py", data: "2" },
-    ]
-    const { files } = await unpack(tarGzOf(entries))
-    expect(files.map(({ path }) => path)).toEqual([`b/${"m".repeat(150)}.py`, long])
-  })
-
-  test("the comment of a repository's archive is no reason to refuse it", async () => {
-    const comment = { ...pax(paxRecord("comment", "0123abcd")), type: "g" }
-    expect((await unpack(tarGzOf([comment, { name: "a.py", data: "x" }]))).files).toHaveLength(1)
-  })
-
-  test("zeros pad the end, anything else is refused", async () => {
-    const entries = [{ name: "a.py", data: "x" }]
-    expect((await unpack(tarGzOf(entries, Buffer.alloc(10_240)))).files).toHaveLength(1)
-    await rm(join(directory, "plugin"), { recursive: true })
-    expect((await refusalOf(tarGzOf(entries, Buffer.concat([Buffer.alloc(1024), Buffer.from("x")]))))[0]).toContain(
-      "behind its end",
-    )
-    const second = Buffer.concat([Buffer.alloc(1024), tarOf([{ name: "evil.py", data: "x" }])])
-    expect((await refusalOf(tarGzOf(entries, second)))[0]).toContain("behind its end")
-    expect((await refusalOf(tarGzOf(entries, Buffer.alloc(512))))[0]).toContain("ends too early")
-  })
-
-  test("much behind the end of gzip is refused like little of it", async () => {
-    // Without anything to write the end of gzip is reached long before the end of the file.
-    for (const entry of [
-      { name: "__pycache__", type: "5" },
-      { name: "__pycache__", data: "x".repeat(280_000) },
-    ]) {
-      const archive = tarGzOf([entry])
-      for (const bytes of [1, 64 * 1024, 82_206, 256 * 1024, 1024 * 1024]) {
-        const refusal = await refusalOf(Buffer.concat([archive, Buffer.alloc(bytes)]))
-        expect([bytes, refusal]).toEqual([bytes, ["The archive has something behind its end"]])
-      }
-    }
-  })
-
-  test.each([
-    ["a base 256 number of no known sign", "8f"],
-    ["a base 256 number beyond all integers", "80".padEnd(24, "ff")],
-  ])("%s as an entry's size is refused", async (_title, hex) => {
-    const archive = tarOf([{ name: "a.py", data: "x" }])
-    Buffer.from(hex, "hex").copy(archive, 124)
-    const sum = archive.subarray(0, 512).reduce((total, byte) => total + byte, 0)
-    const digits = archive.subarray(148, 156).reduce((total, byte) => total + byte, 0)
-    archive.write(`${(sum - digits + 8 * 32).toString(8).padStart(6, "0")}\0 `, 148)
-    expect(await refusalOf(gzipSync(archive))).toEqual(["The tar archive has a damaged header"])
-  })
-
-  test("gzip that is no tar is refused", async () => {
-    expect(await refusalOf(gzipSync("just a text, compressed"))).toEqual(["The tar archive ends too early"])
-  })
-})
-
 test.each([
   ["an empty file", Buffer.alloc(0)],
   ["a text", Buffer.from("print('hello')")],
@@ -384,16 +276,8 @@ test.each([
 test("a target that exists is left alone", async () => {
   await unpack(zipOf([{ name: "a.py", data: "first" }]))
   await expect(unpack(zipOf([{ name: "a.py", data: "second" }]))).rejects.toThrow("exists already")
-  expect(await readFile(join(directory, "plugin/a.py"), "utf8")).toBe("first")
+  expect(await readFile(join(directory(), "plugin/a.py"), "utf8")).toBe("first")
 })
-
-function pax(data: string): TarEntry {
-  return { name: "PaxHeader/x", type: "x", data }
-}
-
-function longName(data: string): TarEntry {
-  return { name: "././@LongLink", type: "L", data }
-}
 
 function windowsProgram(): Buffer {
   const program = Buffer.alloc(200)

@@ -333,65 +333,9 @@ return batch`,
   })
 })
 
-test("parameters that the plugin's own class refuses answer 422 at the collection", async () => {
-  const bucket = await bucketWith(words(1))
-  const { status, body } = await appliance.call("POST", "/v1/collections", {
-    body: {
-      collection_name: "refused",
-      source: { type: "bucket", bucket_ids: [bucket] },
-      feature_extractor: { feature_extractor_name: "plain_text", version: "1.0", parameters: { threshold: 7 } },
-    },
-  })
-  expect(status).toBe(422)
-  expect(body.error.details.validation_errors[0].location).toEqual([
-    "body",
-    "feature_extractor",
-    "parameters",
-    "threshold",
-  ])
-})
-
 test("the code that ran is the code that was scanned: another archive of the same version is refused", async () => {
   const again = await upload(appliance, textPlugin({ name: "plain_text" }), { name: "plain_text" })
   expect(again.status).toBe(409)
-})
-
-describe("what a collection refuses", () => {
-  test("a mapping to an input that the plugin does not have", async () => {
-    const bucket = await bucketWith(words(1))
-    const { status, body } = await appliance.call("POST", "/v1/collections", {
-      body: {
-        collection_name: "misspelt",
-        source: { type: "bucket", bucket_ids: [bucket] },
-        feature_extractor: {
-          feature_extractor_name: "plain_text",
-          version: "1.0.0",
-          input_mappings: { texxt: "text" },
-        },
-      },
-    })
-    expect(status).toBe(422)
-    expect(body.error.message).toContain("texxt")
-  })
-
-  test("another extractor or other parameters in a PATCH; only the version moves", async () => {
-    const bucket = await bucketWith(words(1))
-    const collection = await collectionOver(bucket, "plain_text")
-    for (const feature_extractor of [
-      { feature_extractor_name: "chunker", version: "1.0.0" },
-      { version: "1.0.0", parameters: { threshold: 0.1 } },
-    ]) {
-      const { status } = await appliance.call("PATCH", `/v1/collections/${collection}`, { body: { feature_extractor } })
-      expect(status).toBe(422)
-    }
-  })
-
-  test("a trigger when its bucket was deleted", async () => {
-    const bucket = await bucketWith(words(1))
-    const collection = await collectionOver(bucket, "plain_text")
-    await appliance.call("DELETE", `/v1/buckets/${bucket}`)
-    expect((await appliance.call("POST", `/v1/collections/${collection}/trigger`)).status).toBe(400)
-  })
 })
 
 test("a batch of which every row failed says so and why", async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { connect } from "node:net"
 import { eventually, startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { expectEnvelope } from "../support/envelope.ts"
 import { REACHED } from "../support/isolation.ts"
 import { textPlugin, upload } from "../support/plugins.ts"
 
@@ -10,12 +11,6 @@ beforeAll(async () => {
   appliance = await startTestAppliance()
 })
 afterAll(() => appliance[Symbol.asyncDispose]())
-
-/** Every failure looks the same (api.md §0.2). */
-function expectEnvelope(answer: { status: number; body: unknown }, status: number, type: string) {
-  expect(answer.status).toBe(status)
-  expect(answer.body).toMatchObject({ success: false, status, error: { type, message: expect.any(String) } })
-}
 
 describe("the error envelope", () => {
   test("an unknown route answers 404 in the envelope", async () => {
