@@ -343,7 +343,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
     collections: collections({
       metadata,
       now,
-      findPlugin: registry.find,
+      knownPlugins: registry.known,
       checkParameters: (_, plugin, parameters) => probe.checkParameters(plugin, parameters),
       onRemoved: () => sweep.soon(),
     }),

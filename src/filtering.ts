@@ -49,11 +49,11 @@ const MAX_CONDITIONS = 200
 const MAX_VALUES = 10_000
 const MAX_PATTERN = 1000
 
-/** @throws ValidationError naming the part that cannot be understood */
-export function parseFilter(input: unknown, caseSensitive = false): Filter | null {
+/** `at`: where the request has it. @throws ValidationError naming the part that cannot be understood */
+export function parseFilter(input: unknown, caseSensitive = false, at: Location = ["filters"]): Filter | null {
   if (input === null || input === undefined || isEmpty(input)) return null
   const budget = { conditions: MAX_CONDITIONS }
-  return parse(input, caseSensitive, 0, ["filters"], budget)
+  return parse(input, caseSensitive, 0, at, budget)
 }
 
 /** `{}`: nothing is asked of anything. */
@@ -141,7 +141,8 @@ function checkValue(operator: Operator, value: unknown, at: Location): void {
       if (value !== undefined && typeof value !== "boolean") throw problem(at, `'${operator}' takes true or false`)
       return
     default:
-      if (typeof value === "object" && value !== null) throw problem(at, "takes a plain value")
+      if (typeof value === "object" && value !== null)
+        throw problem(at, "takes a plain value; another comparison is {field, operator, value}")
       if (value === undefined) throw problem(at, "is required")
   }
 }

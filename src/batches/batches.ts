@@ -80,6 +80,11 @@ export function batches(deps: Deps) {
     }
     return batch
   }
+  /** As a query names it, by name too; of a collection that was deleted there is nothing but its id. */
+  const collectionId = (namespace: Namespace, identifier: string | undefined): string | undefined =>
+    identifier === undefined
+      ? undefined
+      : (metadata.read.collections.get(namespace.namespaceId, identifier)?.collection_id ?? identifier)
   const model = (batch: BatchRow, read: Metadata["read"] = metadata.read): BatchModel =>
     batchModel({
       batch,
@@ -265,10 +270,11 @@ export function batches(deps: Deps) {
     /** What its workers printed. */
     logs(namespace: Namespace, bucketIdentifier: string, batchId: string, query: BatchLogsQuery): BatchLogsAnswer {
       find(namespace, batchId, bucketIdentifier)
-      const { tier_num: tier, collection_id: collectionId } = query
+      const tier = query.tier_num
+      const named = collectionId(namespace, query.collection_id)
       const runs = metadata.read.batches
         .runs(batchId)
-        .filter((run) => (tier ?? run.tier) === run.tier && (collectionId ?? run.collection_id) === run.collection_id)
+        .filter((run) => (tier ?? run.tier) === run.tier && (named ?? run.collection_id) === run.collection_id)
         .map((run) => run.collection_id)
       const logs = deps.logs.read(batchId, query.limit, runs)
       return { batch_id: batchId, logs }
@@ -327,7 +333,10 @@ export function batches(deps: Deps) {
       query: FailedDocumentsQuery,
     ): FailedDocuments {
       find(namespace, batchId, bucketIdentifier)
-      return failedDocuments(metadata.read, batchId, query)
+      return failedDocuments(metadata.read, batchId, {
+        ...query,
+        collection_id: collectionId(namespace, query.collection_id),
+      })
     },
   }
 }

@@ -42,7 +42,7 @@ export function collectionTrigger({ triggered, triggeredByChanges, triggeredOver
       ...(filters === null ? {} : { filters: filters as Record<string, unknown> }),
     }
     const batches = included.flatMap((bucketId): BatchRow[] => {
-      if (request.object_ids == null && request.reembed !== true) {
+      if (request.object_ids == null && !everything(request)) {
         const { batch, nothing } = triggeredByChanges(tx, namespace, bucketId, collection, shared)
         return [nothing ? ended(tx, batch) : batch]
       }
@@ -95,7 +95,7 @@ export function collectionTrigger({ triggered, triggeredByChanges, triggeredOver
       sources: [...new Set(included)],
       filters,
       objectIds: request.object_ids ?? null,
-      reembed: request.reembed === true,
+      reembed: everything(request),
     }
     const { documents, nothing, ...made } = triggeredOverDocuments(
       tx,
@@ -128,11 +128,16 @@ export function collectionTrigger({ triggered, triggeredByChanges, triggeredOver
     request: TriggerCollection,
   ): TriggerCollectionResponse => {
     const filters = request.source_filters?.filters ?? request.source_filters ?? null
-    parseFilter(filters)
+    const place = filters === request.source_filters ? ["source_filters"] : ["source_filters", "filters"]
+    parseFilter(filters, false, place)
     if (collection.enabled !== 1) {
-      throw new ApplianceError("BadRequestError", `Collection '${collection.collection_name}' is disabled.`, {
-        details: { collection_id: collection.collection_id },
-      })
+      throw new ApplianceError(
+        "BadRequestError",
+        `Collection '${collection.collection_name}' is disabled; PATCH it with enabled: true.`,
+        {
+          details: { collection_id: collection.collection_id },
+        },
+      )
     }
     const chained = tx.read.collections.sources(collection.collection_id).length > 0
     return (chained ? ofCollections : ofBuckets)(tx, namespace, collection, request, filters)
@@ -148,6 +153,10 @@ function messageOf(made: readonly BatchRow[]): string {
     ...(ended.length === 0 ? [] : [`${named(ended)} has ended: nothing is new or changed that no batch has in hand.`]),
   ].join(" ")
 }
+
+/** Generated SDKs have `dedup_strategy` for it: their `reembed` is something else. */
+const everything = ({ reembed, dedup_strategy }: TriggerCollection): boolean =>
+  reembed === true || dedup_strategy === "replace" || dedup_strategy === "force"
 
 const governed = ({ failure_policy, priority, max_concurrency }: TriggerCollection) => ({
   failure_policy,

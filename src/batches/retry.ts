@@ -88,6 +88,7 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
   function selected(tx: Transaction, namespace: Namespace, batch: BatchRow, request: RetryBatch) {
     const transientOnly = request.retry_mode === "transient_only"
     const maxRetries = request.max_retry_count ?? MAX_RETRIES
+    const tiers = request.tier_nums ?? []
     const retries: RunRetry[] = []
     const skipped: Left[] = []
     for (const run of tx.read.batches.runs(batch.batch_id)) {
@@ -105,7 +106,7 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
       const uncut = run.status === "FAILED" && first.partitions === 0
       const untried = run.status !== "FAILED" ? 0 : uncut ? run.rows_skipped : first.rows
       const all = found.rows + found.exhausted + found.lasting + untried
-      if (request.tier_nums != null && !request.tier_nums.includes(run.tier)) {
+      if (tiers.length > 0 && !tiers.includes(run.tier)) {
         leave("tier", all, "The tier is not one of 'tier_nums'.")
         continue
       }

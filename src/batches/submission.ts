@@ -71,9 +71,13 @@ export function submission({ now, pluginById }: Deps) {
         )
       }
       if (collection.enabled !== 1) {
-        throw new ApplianceError("BadRequestError", `Collection '${identifier}' is disabled.`, {
-          details: { collection_id: collection.collection_id },
-        })
+        throw new ApplianceError(
+          "BadRequestError",
+          `Collection '${identifier}' is disabled; PATCH it with enabled: true.`,
+          {
+            details: { collection_id: collection.collection_id },
+          },
+        )
       }
       return collection
     })
@@ -214,7 +218,10 @@ export function submission({ now, pluginById }: Deps) {
     const plugin = pluginById(namespace, collection.plugin_id)
     const gone =
       plugin === null
-        ? missingPlugin(collection.plugin_id, "is not registered in this namespace any more")
+        ? missingPlugin(
+            collection.plugin_id,
+            "is not registered in this namespace any more; upload it, or move the collection to another version",
+          )
         : source?.collection_ids.length === 0
           ? dependencyError("Every collection that it reads was deleted. Create it anew over others, or delete it.")
           : null
@@ -280,7 +287,7 @@ export function submission({ now, pluginById }: Deps) {
 
   /** A whole bucket's batch, created and submitted in one transaction. */
   const triggered = (tx: Transaction, namespace: Namespace, bucketId: string, request: TriggerBatch): BatchRow => {
-    const explicit = request.object_ids != null && request.object_ids.length > 0
+    const explicit = request.object_ids != null
     const batch = draft(namespace, bucketId, request, explicit ? "explicit" : "bucket")
     tx.write.batches.insert(batch)
     if (explicit) {

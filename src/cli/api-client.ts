@@ -13,7 +13,17 @@ export interface ClientOptions {
 
 /** What an answer of 400 or more says; every part is optional, since a proxy may have written it. */
 const ErrorBody = z.object({
-  error: z.object({ message: z.string().optional(), type: z.string().optional() }).optional().catch(undefined),
+  error: z
+    .object({
+      message: z.string().optional(),
+      type: z.string().optional(),
+      details: z
+        .object({ missing_wheels: z.array(z.unknown()).optional() })
+        .optional()
+        .catch(undefined),
+    })
+    .optional()
+    .catch(undefined),
   detail: z.string().optional().catch(undefined),
   validation_errors: z.array(z.string()).optional().catch(undefined),
   violations: z

@@ -43,6 +43,9 @@ export async function readWithDependencies<R extends ManifestCheck | null>(
   return { ...first, dependencies: await checkDependencies(python, requirements, requiresPython) }
 }
 
+export const BRINGING_WHEELS =
+  "Check the names. Wheels come by 'mixpeek wheels add'; where there is an index, 'mixpeek wheels download' collects them, or --index names it."
+
 /** What the server would refuse, with this machine's wheels and index. */
 async function checkDependencies(
   python: LocalPython,
@@ -63,12 +66,7 @@ async function checkDependencies(
     })
   } catch (error) {
     if (!(error instanceof EnvironmentRefused)) throw error
-    const advice =
-      error.missing.length === 0
-        ? []
-        : [
-            "Check the names. Wheels come by 'mixpeek wheels add'; where there is an index, 'mixpeek wheels download' collects them, or --index names it.",
-          ]
+    const advice = error.missing.length === 0 ? [] : [BRINGING_WHEELS]
     return check("Dependencies", "failed", error.message, { findings: [...error.problems, ...advice] })
   }
 }

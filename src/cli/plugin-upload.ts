@@ -6,6 +6,7 @@ import type { Manifest } from "../workers/protocol.ts"
 import { type ApiClient, ApiError } from "./api-client.ts"
 import { CommandFailed } from "./command-failed.ts"
 import { CHECK, printError, printJson } from "./output.ts"
+import { BRINGING_WHEELS } from "./plugin-dependencies.ts"
 import type { PluginDirectory } from "./plugin-directory.ts"
 import { printViolations } from "./violations-table.ts"
 
@@ -65,6 +66,7 @@ async function tellRefusal(error: ApiError, version: string, plugin: PluginDirec
   const { violations = [], validation_errors: problems = [], error: envelope } = error.body
   printError(`${CHECK.failed} ${error.message}`)
   for (const problem of problems) printError(`    ${problem}`)
+  if (envelope?.details?.missing_wheels !== undefined) printError(`    ${BRINGING_WHEELS} Then publish again.`)
   if (error.status === 409) printError(`    Raise 'version' in manifest.py (now ${version}) and publish again.`)
   if (json) {
     const { message, status } = error

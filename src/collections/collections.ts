@@ -11,6 +11,7 @@ import {
   answeredExtractor,
   type ExtractorConfig,
   extractorConfig,
+  type KnownPlugins,
   movedConfig,
   type VectorIndex,
   vectorIndexes,
@@ -30,7 +31,7 @@ export type ParameterCheck =
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   now: () => Date
-  findPlugin: (namespace: Namespace, name: string, version: string) => RegisteredPlugin | null
+  knownPlugins: (namespace: Namespace) => KnownPlugins
   /** Runs the plugin's own parameter class, in a worker. */
   checkParameters: (
     namespace: Namespace,
@@ -41,7 +42,7 @@ interface Deps {
   onRemoved: (collectionId: string) => void
 }
 
-export function collections({ metadata, now, findPlugin, checkParameters, onRemoved }: Deps) {
+export function collections({ metadata, now, knownPlugins, checkParameters, onRemoved }: Deps) {
   const find = (namespace: Namespace, identifier: string): CollectionRow => {
     const row = metadata.read.collections.get(namespace.namespaceId, identifier)
     if (row === undefined) throw notFound("collection", identifier)
@@ -83,9 +84,7 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
       if (name == null) throw missing("collection_name")
       refuseApplications(request)
       resolvedSource(metadata.read, namespace, name, request.source)
-      const { config, plugin } = extractorConfig(oneExtractor(request), (pluginName, version) =>
-        findPlugin(namespace, pluginName, version),
-      )
+      const { config, plugin } = extractorConfig(oneExtractor(request), knownPlugins(namespace))
       await checked(namespace, config, plugin)
       const at = now().toISOString()
       return metadata.transact((tx) => {
@@ -133,9 +132,7 @@ export function collections({ metadata, now, findPlugin, checkParameters, onRemo
       const moved =
         changes.feature_extractor?.version == null
           ? null
-          : movedConfig(parseExactly(stored), changes.feature_extractor.version, (pluginName, version) =>
-              findPlugin(namespace, pluginName, version),
-            )
+          : movedConfig(parseExactly(stored), changes.feature_extractor.version, knownPlugins(namespace))
       // What the old version took may be refused by the new one's parameter class.
       if (moved !== null) await checked(namespace, moved.config, moved.plugin)
       return metadata.transact((tx) => {

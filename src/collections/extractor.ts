@@ -1,6 +1,6 @@
 /** A collection's extractor configuration: what a caller sends, in all its spellings, as the one form that is stored. */
 import type { CollectionModel, FeatureExtractor } from "../contract/collections.ts"
-import { invalid, notFound } from "../errors.ts"
+import { ApplianceError, invalid } from "../errors.ts"
 import { featureUri, normalizeVersion } from "../identifiers.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 
@@ -55,12 +55,18 @@ const BUILTIN_NAMES = new Set([
 
 const ENTRY = ["body", "feature_extractor"] as const
 
+/** The plugins of a namespace. */
+export interface KnownPlugins {
+  readonly find: (name: string, version: string) => RegisteredPlugin | null
+  readonly versions: (name: string) => readonly string[]
+}
+
 /** @throws ValidationError, or NotFoundError naming the plugin that is not registered */
 export function extractorConfig(
   request: FeatureExtractor,
-  find: (name: string, version: string) => RegisteredPlugin | null,
+  known: KnownPlugins,
 ): { config: ExtractorConfig; plugin: RegisteredPlugin } {
-  const plugin = registeredPlugin(request.feature_extractor_name, request.version, find)
+  const plugin = registeredPlugin(request.feature_extractor_name, request.version, known)
   return {
     plugin,
     config: {
@@ -192,18 +198,14 @@ export function vectorIndex(
 export function movedConfig(
   stored: ExtractorConfig,
   wanted: string,
-  find: (name: string, version: string) => RegisteredPlugin | null,
+  known: KnownPlugins,
 ): { config: ExtractorConfig; plugin: RegisteredPlugin } {
-  const plugin = registeredPlugin(stored.feature_extractor_name, wanted, find)
+  const plugin = registeredPlugin(stored.feature_extractor_name, wanted, known)
   knownInputs([...stored.input_mappings], plugin)
   return { plugin, config: { ...stored, version: plugin.version, feature_extractor_id: plugin.pluginId } }
 }
 
-function registeredPlugin(
-  name: string,
-  wanted: string,
-  find: (name: string, version: string) => RegisteredPlugin | null,
-): RegisteredPlugin {
+function registeredPlugin(name: string, wanted: string, { find, versions }: KnownPlugins): RegisteredPlugin {
   const version = normalizeVersion(wanted)
   if (version === null) {
     throw invalid(`'${wanted}' is not a version.`, [
@@ -211,8 +213,19 @@ function registeredPlugin(
     ])
   }
   const plugin = find(name, version)
-  if (plugin === null) throw notFound("feature_extractor", `${name}@${version}`)
-  return plugin
+  if (plugin !== null) return plugin
+  const id = `${name}@${version}`
+  const others = versions(name)
+  const there = others.length === 0 ? "Publish it first ('mixpeek plugin publish')" : `There are ${others.join(", ")}`
+  throw new ApplianceError("NotFoundError", `feature_extractor '${id}' was not found in this namespace. ${there}.`, {
+    details: { resource: "feature_extractor", id, versions: others },
+  })
+}
+
+/** A map where paths are all there is, else the list, which says literals too. */
+function answeredMappings(mappings: readonly InputMapping[]) {
+  if (mappings.some(({ path }) => path === null)) return mappings
+  return Object.fromEntries(mappings.map(({ input_key, path }) => [input_key, path]))
 }
 
 /** The configuration as it is answered: `parameters` with `extractor_type`, or null when empty, as the SDK needs them. */
@@ -224,11 +237,7 @@ export function answeredExtractor(config: ExtractorConfig): CollectionModel["fea
     feature_extractor_id: config.feature_extractor_id,
     parameters: empty ? null : { ...config.parameters, extractor_type: config.feature_extractor_name },
     params: config.params,
-    input_mappings: Object.fromEntries(
-      config.input_mappings
-        .filter((mapping) => mapping.path !== null)
-        .map((mapping) => [mapping.input_key, mapping.path]),
-    ),
+    input_mappings: answeredMappings(config.input_mappings),
     field_passthrough: config.field_passthrough,
     include_all_source_fields: config.include_all_source_fields,
   }

@@ -45,7 +45,7 @@ export function resolvedSource(
   name: string,
   source: CreateCollection["source"],
 ): ResolvedSource {
-  parseFilter(source.source_filters?.filters)
+  parseFilter(source.source_filters?.filters, false, ["source", "source_filters", "filters"])
   const filters = source.source_filters == null ? {} : { source_filters: source.source_filters }
   if (source.type === "bucket") {
     const buckets = named(source.bucket_ids ?? null, source.bucket_id ?? null, "bucket_ids").map((identifier) => {

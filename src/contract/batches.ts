@@ -15,7 +15,10 @@ const StopAfter = z.union([
   z.string().regex(/^(100(\.0{1,2})?|\d{1,2}(\.\d{1,2})?)%$/, "must be a number of rows or a percentage such as '5%'"),
 ])
 export const FailurePolicy = z
-  .union([z.literal("finish"), z.strictObject({ stop_after: StopAfter })])
+  .union(
+    [z.literal("finish"), z.strictObject({ stop_after: StopAfter })],
+    "must be 'finish' or {stop_after: n or 'p%'}",
+  )
   .openapi("FailurePolicy")
 export type FailurePolicy = z.output<typeof FailurePolicy>
 
@@ -71,10 +74,17 @@ export const SubmitBatch = z
   .openapi("SubmitBatchRequest")
 export type SubmitBatch = z.output<typeof SubmitBatch>
 
-export const TriggerBatch = CreateBatch.omit({ auto_submit: true, trigger_processing: true }).openapi(
-  "TriggerBatchRequest",
-)
+export const TriggerBatch = CreateBatch.omit({ auto_submit: true, trigger_processing: true })
+  .extend({
+    // Whoever found none to run does not want all of them.
+    object_ids: z.array(Id).min(1, "names no object; leave it out for all of the bucket's").max(MAX_IDS).nullish(),
+  })
+  .openapi("TriggerBatchRequest")
 export type TriggerBatch = z.output<typeof TriggerBatch>
+
+/** Told apart from what nobody knows, which is passed over: that it changed nothing would go unnoticed. */
+const Fixed = (instead: string) =>
+  z.null(`cannot change: ${instead}`).optional().openapi({ description: "Cannot change; refused" })
 
 export const UpdateBatch = z
   .object({
@@ -82,6 +92,9 @@ export const UpdateBatch = z
     batch_name: z.string().min(1).max(256).nullish(),
     priority: Governing.priority,
     max_concurrency: Governing.max_concurrency,
+    failure_policy: Fixed("is said when the batch is created or submitted"),
+    object_ids: Fixed("are added to a draft by POST …/objects"),
+    collection_ids: Fixed("are named when the batch is created or submitted"),
   })
   .openapi("PatchBatchRequest")
 export type UpdateBatch = z.output<typeof UpdateBatch>
@@ -249,7 +262,7 @@ export const BatchRemoved = z.object({ success: z.literal(true), message: z.stri
 export const RetryBatch = z
   .object({
     retry_mode: z.enum(["transient_only", "all"]).nullish(),
-    tier_nums: z.array(z.int().min(0).max(100)).min(1).max(100).nullish(),
+    tier_nums: z.array(z.int().min(0).max(100)).max(100).nullish().openapi({ description: "Empty: all" }),
     max_retry_count: z.int().min(1).max(10).nullish(),
   })
   .openapi("RetryBatchRequest")

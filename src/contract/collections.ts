@@ -197,9 +197,15 @@ export const TriggerCollection = z
     include_buckets: z.array(Identifier).max(100).nullish(),
     include_collections: z.array(Identifier).max(100).nullish(),
     source_filters: FreeObject.nullish(),
-    object_ids: z.array(Identifier).max(100_000).nullish(),
-    dedup_strategy: z.string().nullish(),
-    reembed: z.boolean().nullish().openapi({
+    object_ids: z
+      .array(Identifier)
+      .min(1, "names no object; leave it out for all that are new or changed")
+      .max(100_000)
+      .nullish(),
+    dedup_strategy: z.enum(["skip", "replace", "force"]).nullish().openapi({
+      description: "replace and force: as reembed. Nothing is doubled: what is processed anew replaces what there was",
+    }),
+    reembed: z.boolean("must be true or false: vectors are not computed from stored texts alone").nullish().openapi({
       description:
         "Everything is processed; otherwise only the objects or source documents that are new or changed since, or the objects named",
     }),

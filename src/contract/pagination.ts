@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi"
+import { invalid } from "../errors.ts"
 
 /** Limits of api.md §0.3. */
 export const MAX_LIMIT = 1000
@@ -6,7 +7,8 @@ export const MAX_OFFSET = 10_000
 export const DEFAULT_LIMIT = 10
 
 const Limit = z.coerce.number().int().min(1).max(MAX_LIMIT)
-const Offset = z.coerce.number().int().min(0).max(MAX_OFFSET)
+const PAST_OFFSETS = `is past ${MAX_OFFSET} rows; go on from page to page by 'cursor', with what 'pagination.next_cursor' says`
+const Offset = z.coerce.number().int().min(0).max(MAX_OFFSET, PAST_OFFSETS)
 const Page = z.coerce.number().int().min(1).max(MAX_OFFSET)
 const Cursor = z.string().max(1024)
 
@@ -34,7 +36,7 @@ const BodyLimit = z.int().min(1).max(MAX_LIMIT)
 
 export const PagingBody = z.object({
   limit: BodyLimit.nullish(),
-  offset: z.int().min(0).max(MAX_OFFSET).nullish(),
+  offset: z.int().min(0).max(MAX_OFFSET, PAST_OFFSETS).nullish(),
   cursor: Cursor.nullish(),
   page: z.int().min(1).max(MAX_OFFSET).nullish(),
   page_size: BodyLimit.nullish(),
@@ -80,15 +82,21 @@ type BodyInput = { [Key in keyof z.output<typeof PagingBody>]?: z.output<typeof 
 /**
  * Joins query and body into one page; `page`/`page_size` become an offset. The query wins: the SDK's request models put
  * their defaults (`limit: 10, offset: 0`) into every body, its query holds only what the caller asked for.
+ * @throws ValidationError for a page past the last offset: whoever counts pages up would get the last one for ever
  */
 export function pageOf(query: QueryInput, body: BodyInput = {}, defaultLimit = DEFAULT_LIMIT): Page {
   const limit = query.limit ?? query.page_size ?? body.limit ?? body.page_size ?? defaultLimit
   const start = (page: number | null | undefined) => (page == null ? null : (page - 1) * limit)
   const offset = query.offset ?? start(query.page) ?? body.offset ?? start(body.page) ?? 0
+  const cursor = query.cursor ?? query.next_cursor ?? query.after ?? body.cursor ?? null
+  if (cursor === null && offset > MAX_OFFSET) {
+    const location = [query.page == null ? "body" : "query", "page"]
+    throw invalid(`The page ${PAST_OFFSETS}.`, [{ type: "too_big", location, message: PAST_OFFSETS }])
+  }
   return {
     limit,
     offset: Math.min(offset, MAX_OFFSET),
-    cursor: query.cursor ?? query.next_cursor ?? query.after ?? body.cursor ?? null,
+    cursor,
     includeTotal: query.include_total ?? body.include_total ?? false,
   }
 }

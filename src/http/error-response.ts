@@ -1,10 +1,18 @@
 import type { Context } from "hono"
 import { HTTPException } from "hono/http-exception"
 import type { ContentfulStatusCode } from "hono/utils/http-status"
-import type { ZodError } from "zod"
+import { type ZodError, z } from "zod"
 import { ApplianceError, type ErrorType, fieldProblems, invalid } from "../errors.ts"
 import type { Log } from "../log.ts"
 import type { HttpEnv } from "./app.ts"
+
+/** zod speaks of what JavaScript saw, undefined and NaN; callers know what they sent. */
+z.config({
+  customError: ({ code, input }) => {
+    if (code === "invalid_type" && input === undefined) return "is required"
+    return code === "invalid_type" && Number.isNaN(input) ? "must be a number" : undefined
+  },
+})
 
 /** The one table of statuses; a new error type without a status does not compile. */
 const STATUS = {

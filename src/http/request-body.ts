@@ -15,7 +15,8 @@ export const INFERENCE_BODY_BYTES = 4 * MEBIBYTE - 4096
 const JSON_LIMITS: readonly { readonly path: RegExp; readonly bytes: number }[] = [
   { path: /^\/v1\/buckets\/[^/]+\/objects(\/batch|\/[^/]+)?$/, bytes: 128 * MEBIBYTE },
   { path: /^(\/v1)?\/inference(\/|$)/, bytes: INFERENCE_BODY_BYTES },
-  { path: /^\/v1\/buckets\/[^/]+\/batches(\/[^/]+\/objects)?$/, bytes: 16 * MEBIBYTE },
+  { path: /^\/v1\/buckets\/[^/]+\/batches(\/trigger|\/[^/]+\/objects)?$/, bytes: 16 * MEBIBYTE },
+  { path: /^\/v1\/collections\/[^/]+\/trigger$/, bytes: 16 * MEBIBYTE },
 ]
 const DEFAULT_JSON_LIMIT = MEBIBYTE
 

@@ -49,6 +49,9 @@ export interface ConfirmedCode {
   readonly environment: PluginEnvironment | null
 }
 
+/** More versions in one error would be noise. */
+const MAX_NAMED = 20
+
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
   archives: PluginArchives
@@ -74,11 +77,20 @@ export function pluginRegistry({ metadata, archives, quotas, now, log }: Deps) {
   return {
     get,
 
-    /** By name and version in any spelling that is normalised. */
-    find(namespace: Namespace, name: string, version: string): RegisteredPlugin | null {
-      const normalized = normalizeVersion(version)
-      return normalized === null ? null : get(namespace, pluginId(name, normalized))
-    },
+    known: (namespace: Namespace) => ({
+      /** By name and version in any spelling that is normalised. */
+      find(name: string, version: string): RegisteredPlugin | null {
+        const normalized = normalizeVersion(version)
+        return normalized === null ? null : get(namespace, pluginId(name, normalized))
+      },
+      /** The newest of a name, for people to choose from. */
+      versions: (name: string): readonly string[] =>
+        metadata.read.plugins
+          .list(namespace.namespaceId)
+          .filter((plugin) => plugin.name === name)
+          .map((plugin) => plugin.version)
+          .slice(-MAX_NAMED),
+    }),
 
     refuseRegistered,
 

@@ -52,6 +52,27 @@ describe("a trigger", () => {
     expect(counted(await trigger(appliance, bucket, collection))).toEqual(["COMPLETED", 0, 0])
   })
 
+  test.each(["replace", "force"])(
+    "by dedup_strategy %s, as generated SDKs say it, does everything and doubles nothing",
+    async (dedup_strategy) => {
+      const { bucket, collection } = await processed()
+      expect(counted(await trigger(appliance, bucket, collection, { dedup_strategy: "skip" }))).toEqual([
+        "COMPLETED",
+        0,
+        0,
+      ])
+      expect(counted(await trigger(appliance, bucket, collection, { dedup_strategy }))).toEqual(["COMPLETED", 3, 3])
+      expect(await said(appliance, collection)).toEqual(["a", "b", "c"])
+      const answer = await appliance.call("POST", `/v1/collections/${collection}/trigger`, {
+        body: { reembed: { only_missing: true } },
+      })
+      expect([answer.status, answer.body.error.message]).toEqual([
+        422,
+        expect.stringContaining("must be true or false"),
+      ])
+    },
+  )
+
   test("with nothing to do answers 202 with a batch and a task that have ended", async () => {
     const { bucket, collection } = await processed()
     const { status, body } = await appliance.call("POST", `/v1/collections/${collection}/trigger`)

@@ -54,7 +54,7 @@ afterAll(() => appliance[Symbol.asyncDispose]())
 
 const errors = async (query: string) => (await appliance.call("GET", `${path}?${query}`)).body
 
-test("row errors are found by exception, type, object and row", async () => {
+test("row errors are found by exception, type, object, row and collection, by its name too", async () => {
   const byException = await errors("exception=KeyError")
   expect(byException).toMatchObject({ total: 1, next_offset: null })
   expect(byException.failed_documents[0]).toMatchObject({
@@ -69,6 +69,8 @@ test("row errors are found by exception, type, object and row", async () => {
   expect((await errors("error_type=runtime")).total).toBe(TEXTS.length - 1)
   expect((await errors(`object_id=${objectIds[4]}`)).failed_documents[0].exception).toBe("TypeError")
   expect((await errors("row=1&exception=KeyError")).total).toBe(0)
+  expect((await errors("collection_id=failing")).total).toBe(TEXTS.length - 1)
+  expect((await errors("collection_id=col_other")).total).toBe(0)
   expect((await appliance.call("GET", `${path}?error_type=bad_luck`)).status).toBe(422)
 })
 

@@ -126,6 +126,15 @@ test("a version that is there already is refused with advice", async () => {
   expect(code).toBe(1)
 })
 
+test("a package that the server's wheel store lacks is named with the way to bring it", async () => {
+  await using plugin = await newPlugin("lacks_a_wheel")
+  await writeFile(join(plugin.path, "requirements.txt"), "no-such-wheel-anywhere>=1\n")
+  const { code, stderr } = await publish(plugin.path)
+  expect(stderr).toContain("no-such-wheel-anywhere >=1")
+  expect(stderr).toContain("mixpeek wheels add")
+  expect(code).toBe(1)
+})
+
 test("a forbidden import stops it here: a table with the source line, and nothing is sent", async () => {
   await using plugin = await newPlugin("forbidden")
   await writeFile(join(plugin.path, "helper.py"), "\nimport subprocess  # for the shell\n")

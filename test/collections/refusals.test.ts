@@ -63,3 +63,16 @@ test("a collection refuses a trigger when its bucket was deleted", async () => {
   await appliance.call("DELETE", `/v1/buckets/${gone}`)
   expect((await appliance.call("POST", `/v1/collections/${collection}/trigger`)).status).toBe(400)
 })
+
+test("mappings are answered as they were sent: a map of paths, or the list where one is a literal", async () => {
+  const paths = await collectionOf(appliance, bucket, "plain_text", { input_mappings: { text: "title" } })
+  const literal = await collectionOf(appliance, bucket, "plain_text", {
+    input_mappings: [{ input_key: "text", source_type: "literal", override: "always this" }],
+  })
+  const answered = async (id: string) =>
+    (await appliance.call("GET", `/v1/collections/${id}`)).body.feature_extractor.input_mappings
+  expect(await answered(paths)).toEqual({ text: "title" })
+  expect(await answered(literal)).toEqual([
+    { input_key: "text", source_type: "literal", path: null, override: "always this" },
+  ])
+})

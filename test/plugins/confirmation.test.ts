@@ -22,7 +22,7 @@ test("a plugin that passes is registered, visible to collections, and its tree i
     feature_uri: "mixpeek://my_extractor@1.0.0",
     warnings: [],
   })
-  const plugin = parts.registry.find(parts.namespace, "my_extractor", "1.0")
+  const plugin = parts.registry.known(parts.namespace).find("my_extractor", "1.0")
   expect(plugin).toMatchObject({
     pluginId: "my_extractor_1_0_0",
     version: "1.0.0",
