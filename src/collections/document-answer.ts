@@ -59,6 +59,14 @@ export function lineageOf(document: StoredDocument) {
   }
 }
 
+/** The same once more, as the public SDK reads it: this document is the last step of its own chain. */
+export function tracedLineage(document: StoredDocument) {
+  const { path: _, chain, ...lineage } = lineageOf(document)
+  const { collection_id, plugin_id: feature_extractor_id, document_id, created_at: timestamp } = document
+  const lineage_chain = [...chain, { collection_id, feature_extractor_id, document_id, timestamp }]
+  return { lineage: { ...lineage, lineage_chain }, depth: lineage_chain.length, total_steps: lineage_chain.length }
+}
+
 /**
  * Feature fields at the root; what the appliance itself says of a document stands over a plugin's field of the same name.
  * Lineage is given at the root and under `_internal`, as the two generations of the docs have it (api.md §4.3).

@@ -13,7 +13,7 @@ import { notFound } from "../errors.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
-import { documentModel, lineageOf, type Presign } from "./document-answer.ts"
+import { documentModel, lineageOf, type Presign, tracedLineage } from "./document-answer.ts"
 import { documentView, partRef } from "./versions.ts"
 
 interface Deps {
@@ -121,6 +121,7 @@ export function collectionDocuments({ metadata, documents, dataDir, signUrl, now
         source_document_id,
         source_collection_id,
         ...own,
+        ...tracedLineage(document),
         children: made.documents.map((child) => ({
           document_id: child.document_id,
           collection_id: child.collection_id,

@@ -107,6 +107,9 @@ export const DocumentLineage = z
     chain: z
       .array(LineageStep)
       .openapi({ description: "Documents between the object and this one, the object's first" }),
+    lineage: z.looseObject({ lineage_chain: z.array(LineageStep) }),
+    depth: z.int(),
+    total_steps: z.int(),
     children: z
       .array(z.object({ document_id: z.string(), collection_id: z.string(), feature_extractor_id: z.string() }))
       .openapi({ description: "Up to 100 documents that were made of this one" }),

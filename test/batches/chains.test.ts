@@ -110,6 +110,11 @@ describe("a chain of collections", () => {
     expect(lineage.body).toMatchObject({
       root_object_id: sample.root_object_id,
       source_document_id: parent.source_document_id,
+      depth: 2,
+      lineage: {
+        root_object_id: sample.root_object_id,
+        lineage_chain: [{ document_id: parent.source_document_id }, { document_id: parent.document_id }],
+      },
       child_count: 1,
       children: [{ document_id: sample.document_id, collection_id: third }],
     })

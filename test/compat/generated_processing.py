@@ -176,6 +176,10 @@ def documents(session: Session, plugin: str, collection_id: str, object_ids: lis
     assert one.additional_properties[vector] == document.additional_properties[vector]
     assert one.internal.collection_id == collection_id and one.internal.namespace_id == session.namespace
 
+    traced = session.call(api.DocumentLineageApi(session.client()).get_document_lineage, collection_id, document.document_id)
+    assert traced.depth == traced.total_steps == 1 and traced.lineage.root_object_id in object_ids
+    assert [step.document_id for step in traced.lineage.lineage_chain] == [document.document_id]
+
     of_photo = models.ListDocumentsRequest.from_dict(
         {"filters": {"AND": [{"field": "root_object_id", "operator": "eq", "value": object_ids[1]}]}}
     )
@@ -204,6 +208,15 @@ def trigger(session: Session, bucket_id: str, collection_id: str) -> None:
     assert started.source_bucket_ids == [bucket_id]
     # The batch before did all there is; what failed in it is not tried again by itself.
     assert ended_batch(session, bucket_id, started.batch_id).status == "COMPLETED"
+    everything = models.TriggerCollectionRequest(dedup_strategy=models.DedupStrategy.REPLACE)
+    again = session.call(
+        served.trigger_collection, collection_id, status=202, trigger_collection_request=everything
+    )
+    assert ended_batch(session, bucket_id, again.batch_id).documents_written == 4
+    retry = models.RetryBatchRequest(tier_nums=[])
+    batches_api = api.BucketBatchesApi(session.client())
+    retried = session.call(batches_api.retry_batch_buckets_batches, bucket_id, again.batch_id, retry)
+    assert retried["skipped"][0]["reason"] == "not_transient"
     documents_api = api.CollectionDocumentsApi(session.client())
     assert len(session.call(documents_api.list_documents, collection_id).results) == 4
 
