@@ -217,11 +217,14 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     { part, failedRows }: Settled,
     { chain, staleRows }: { readonly chain: SourcesNow | null; readonly staleRows: readonly number[] },
   ) {
-    const older = metadata.read.parts
+    const others = metadata.read.parts
       .ofCollection(run.collection_id)
-      .filter((other) => other.batch_id !== run.batch_id && other.plugin_id === run.plugin_id)
+      .filter((other) => other.batch_id !== run.batch_id)
+    const older = others.filter((other) => other.plugin_id === run.plugin_id)
+    // What another version made of an object stays beside; what it made of a document lives as long as that does.
+    const beside = chain === null ? [] : others.filter((other) => other.plugin_id !== run.plugin_id)
     const ref = (row: Parameters<typeof partRef>[1]) => partRef(dataDir, row)
-    if (older.length === 0 && staleRows.length === 0) return []
+    if (older.length + beside.length === 0 && staleRows.length === 0) return []
     const source: RunSource | null = run.source === null ? null : parseExactly(run.source)
     const found = await documents.findSuperseded({
       parts: older.map(ref),
@@ -239,6 +242,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
               living: metadata.read.collections
                 .sources(run.collection_id)
                 .flatMap((id) => metadata.read.parts.ofCollection(id).map(ref)),
+              beside: beside.map(ref),
             },
           }),
     })

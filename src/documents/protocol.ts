@@ -102,6 +102,8 @@ const FindSuperseded = z.object({
       ...range,
       /** All that the source collections hold now. */
       living: z.array(PartRef),
+      /** What other versions made: of it goes only what was made of documents that live no more. */
+      beside: z.array(PartRef),
     })
     .optional(),
 })

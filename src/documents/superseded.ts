@@ -18,8 +18,9 @@ type Chain = NonNullable<FindSupersededRequest["chain"]>
  * caller names the new files; a file that is never named is left over.
  *
  * Of objects: whatever an object that was done again has there. Of documents: whatever was made of one that was done
- * again, and, of the same root objects, whatever was made of a document that lives no more. A stale row counts as not done
- * again, and its outputs are dead in the rows' own part, which is answered with the others.
+ * again, and, of the same root objects, whatever was made of a document that lives no more, also by the versions of
+ * `chain.beside`. A stale row counts as not done again, and its outputs are dead in the rows' own part, which is answered with
+ * the others.
  */
 export async function findSuperseded(
   database: Database,
@@ -27,7 +28,8 @@ export async function findSuperseded(
   deadlineMs: number,
 ): Promise<SupersededPart[]> {
   const own = stale_rows.length === 0 ? null : ownPart
-  if (parts.length === 0 && own === null) return []
+  const older = [...parts, ...(chain?.beside ?? [])]
+  if (older.length === 0 && own === null) return []
   return database.session(deadlineMs, async (session) => {
     const drop = () =>
       session.rows(
@@ -36,14 +38,14 @@ export async function findSuperseded(
     await drop()
     await loadLineage(session, lineage, [...failed_rows, ...stale_rows], Number.POSITIVE_INFINITY)
     const hits =
-      parts.length === 0
+      older.length === 0
         ? []
         : chain === undefined
-          ? await ofObjects(session, parts)
-          : await ofDocuments(session, parts, chain)
+          ? await ofObjects(session, older)
+          : await ofDocuments(session, older, parts.length, chain)
     const stale = own === null ? [] : await ofRows(session, own, stale_rows)
     await drop()
-    return [...(await writeAll(parts, hits)), ...(own === null ? [] : await writeAll([own], stale))]
+    return [...(await writeAll(older, hits)), ...(own === null ? [] : await writeAll([own], stale))]
   })
 }
 
@@ -57,7 +59,13 @@ async function ofObjects(session: Session, parts: readonly PartRef[]): Promise<H
   )
 }
 
-async function ofDocuments(session: Session, parts: readonly PartRef[], chain: Chain): Promise<Hit[]> {
+/** The first `replaceable` of `parts` are of the version that did the rows again. */
+async function ofDocuments(
+  session: Session,
+  parts: readonly PartRef[],
+  replaceable: number,
+  chain: Chain,
+): Promise<Hit[]> {
   const parameters = new Parameters()
   const range = { first: chain.first_ordinal, end: chain.end_ordinal }
   const sources = overlapping(chain.sources, range)
@@ -72,7 +80,7 @@ async function ofDocuments(session: Session, parts: readonly PartRef[], chain: C
   )
   const done = 'SELECT source_document_id FROM lineage WHERE "row" NOT IN (SELECT "row" FROM failed)'
   const replaced = await session.rows<Hit>(
-    `DELETE FROM made WHERE source_document_id IN (${done}) RETURNING part, position`,
+    `DELETE FROM made WHERE part < ${replaceable} AND source_document_id IN (${done}) RETURNING part, position`,
   )
   return [...replaced, ...(await orphans(session, chain.living))]
 }

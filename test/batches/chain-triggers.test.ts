@@ -147,6 +147,19 @@ describe("another version of its plugin", () => {
     expect(await made(second, { version: "all" })).toHaveLength(6)
   })
 
+  test("leaves nothing of the old one that was made of a chunk which is gone", async () => {
+    const { bucket, ids, first, second } = await words(["one two three", "four"])
+    const third = await s.over(of(second), perWord("measure"))
+    expect(await done(bucket, second)).toEqual(["COMPLETED", 4])
+    await move(second, "1.1.0")
+    await rewrite(s.appliance, bucket, ids[0], "other")
+    await trigger(s.appliance, bucket, first)
+    // The chunk that was not processed anew is as the old version made it.
+    expect(await made(second)).toEqual(["four", "other"])
+    expect(await made(second, { version: "1.0.0" })).toEqual(["four", "one"])
+    expect(await made(third)).toEqual(["four", "one", "other"])
+  })
+
   test("with other code under the same number has processed nothing, and what it replaced has not either", async () => {
     const codes = [MEASURE, `${MEASURE} # other`]
     await published(s.appliance, { name: "replaced", call: MEASURE })

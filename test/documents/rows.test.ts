@@ -207,6 +207,7 @@ test("what was made of documents is replaced with them, dies with them, and is b
       first_ordinal: 0,
       end_ordinal: 3,
       living: [now],
+      beside: [] as PartRef[],
     },
   }
   const living = async (found: { part_id: string; dead_file: string }[], part: PartRef) =>
@@ -217,6 +218,9 @@ test("what was made of documents is replaced with them, dies with them, and is b
       })
     ).documents.map((document) => document.object_id)
   expect(await living(await t.documents.findSuperseded(request), old)).toEqual(["y", "z"])
+  // Of what another version made the orphan goes alone.
+  const beside = await t.documents.findSuperseded({ ...request, parts: [], chain: { ...request.chain, beside: [old] } })
+  expect(await living(beside, old)).toEqual(["x", "y", "z"])
   // A filter that leaves the row out leaves its document, and takes the orphan of the same object all the same.
   const { file: nothing } = await written([now], { end_ordinal: 3, filters: [{ text: "none" }] })
   const partial = await t.documents.findSuperseded({ ...request, lineage: nothing, failed_rows: [] })
