@@ -17,17 +17,9 @@ import { recordProcessed } from "./processed.ts"
 import type { BatchProgress } from "./progress.ts"
 import { type RestsOn, stillHolds } from "./rests-on.ts"
 import type { RowInput } from "./rows.ts"
+import { dependencyError, leftUntried, type RunError } from "./run-error.ts"
 import { withAtMost } from "./split.ts"
 import { type BatchState, NEXT, statesBefore } from "./states.ts"
-
-/** Why a run (one collection's share of a batch) failed as a whole; stored as JSON, answered as a BatchErrorDetail. */
-export interface RunError {
-  readonly error_type: "dependency" | "authentication" | "validation" | "runtime" | "network" | "resource"
-  readonly message: string
-  readonly traceback: string | null
-  readonly stage: string | null
-  readonly timestamp: string
-}
 
 export interface RowFault {
   readonly ordinal: number
@@ -121,10 +113,12 @@ export function ledger({
       "batch finished",
     )
 
-  /** Nothing of a run is open any more. */
+  /** Nothing of a run is open any more. One that had failed as a whole has still where a retry left rows that were never tried. */
   const settled = (tx: Transaction, run: RunRow, at: string) => {
-    const status = endOf(run)
-    tx.write.batches.finishRun(run.batch_id, run.collection_id, status, null, at)
+    const untried = run.rows_in - tx.read.partitions.firstPass(run.batch_id, run.collection_id).tried
+    const status = untried > 0 ? "FAILED" : endOf(run)
+    const error = untried > 0 ? JSON.stringify({ ...leftUntried(untried, run.rows_in), timestamp: at }) : null
+    tx.write.batches.finishRun(run.batch_id, run.collection_id, status, error, at)
     const batch = tx.read.batches.byId(run.batch_id)
     if (status !== "FAILED" && batch !== undefined) recordProcessed(tx, batch, run, at)
   }
@@ -380,10 +374,6 @@ export function ledger({
 }
 
 export type Ledger = ReturnType<typeof ledger>
-
-export function dependencyError(message: string): Omit<RunError, "timestamp"> {
-  return { error_type: "dependency", message, traceback: null, stage: null }
-}
 
 /** How a run ends whose every row has an outcome. */
 function endOf(run: Pick<RunRow, "rows_done" | "rows_failed">): BatchState {

@@ -6,8 +6,8 @@ import type { BatchRow, BatchStepRow, RunRow } from "../metadata/batches.ts"
 import type { RunSource } from "../metadata/run-sources.ts"
 import { jointStatus } from "./chain.ts"
 import { readPolicy } from "./failure-policy.ts"
-import type { RunError } from "./ledger.ts"
 import type { BatchProgress } from "./progress.ts"
+import type { RunError } from "./run-error.ts"
 
 /** `object_ids` is answered up to this many (api.md §5). */
 export const MAX_ANSWERED_IDS = 1000

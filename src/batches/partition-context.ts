@@ -4,7 +4,7 @@ import type { BatchRow, RunRow } from "../metadata/batches.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { InputPlan } from "./inputs.ts"
-import { dependencyError, type RunError } from "./ledger.ts"
+import { dependencyError, type RunError } from "./run-error.ts"
 
 export interface PartitionRun {
   readonly batch: BatchRow

@@ -73,14 +73,10 @@ export function claimParts(
   tx.write.batches.claim(batchId, code.collection_id, { fingerprint, after: null, end: null })
 }
 
-/**
- * Called in the transaction in which a run ended with its rows done or failed on their own. Where some were never tried (a
- * retry may leave them), it proves nothing.
- */
+/** Called in the transaction in which a run ended with every row done, or failed on its own. */
 export function recordProcessed(tx: Transaction, batch: BatchRow, run: RunRow, at: string): void {
   const { fingerprint, changes_after: after, changes_end: end } = run
   if (fingerprint === null) return
-  if (tx.read.partitions.firstPass(run.batch_id, run.collection_id).tried < run.rows_in) return
   if (run.source !== null) tx.write.processedParts.add(run.batch_id, partsKey(run, fingerprint), run.plugin_id)
   if (after === null || end === null) return
   const key = { collectionId: run.collection_id, bucketId: batch.bucket_id, fingerprint }

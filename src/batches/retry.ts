@@ -12,9 +12,9 @@ import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { runsBelow } from "./chain.ts"
 import { insertFirstPass } from "./first-pass.ts"
-import type { RunError } from "./ledger.ts"
 import { taskStatus } from "./model.ts"
 import { bytesPerObject } from "./partition-size.ts"
+import type { RunError } from "./run-error.ts"
 import { isTerminal, RETRIABLE } from "./states.ts"
 
 interface Deps {

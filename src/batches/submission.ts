@@ -14,9 +14,9 @@ import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { chainFrom, ownFilters, type PlannedRun } from "./chain.ts"
 import { storedPolicy } from "./failure-policy.ts"
-import { dependencyError } from "./ledger.ts"
 import { missingPlugin } from "./partition-context.ts"
 import { claimOf, claimParts, unprocessedAfter, unprocessedParts } from "./processed.ts"
+import { dependencyError } from "./run-error.ts"
 
 interface Deps {
   now: () => Date

@@ -305,10 +305,13 @@ export function batchWriter(db: Db) {
        fingerprint = ${IF_SAME_CODE}
      WHERE batch_id = @batchId AND collection_id = @collectionId AND finished_at IS NOT NULL`,
   )
+  // One of which no row was ever cut into a partition (its plugin was missing) is as if it had never begun.
+  const wasCut = "EXISTS (SELECT 1 FROM partitions p WHERE p.batch_id = @batchId AND p.collection_id = @collectionId)"
   const awaitRun = db.prepare<RunCode & { batchId: string; collectionId: string }>(
     `UPDATE batch_runs SET status = CASE WHEN finished_at IS NULL THEN status ELSE 'PENDING' END, plugin_id = @plugin_id,
        plugin_version = @plugin_version, code_hash = @code_hash, feature_extractor = @feature_extractor, error = NULL,
-       fingerprint = ${IF_SAME_CODE}, started_at = NULL, finished_at = NULL
+       fingerprint = ${IF_SAME_CODE}, started_at = NULL, finished_at = NULL, rows_in = rows_in * ${wasCut},
+       rows_skipped = rows_skipped * ${wasCut}
      WHERE batch_id = @batchId AND collection_id = @collectionId`,
   )
   const erase = [

@@ -100,6 +100,35 @@ describe("a chain of collections in which something is wrong", () => {
     expect(tasks.map((task) => task.body.status)).toEqual(["COMPLETED", "COMPLETED", "COMPLETED"])
   })
 
+  test("takes all that is above once its own plugin is there, though only a row above is retried", async () => {
+    const gone = { name: "returns", call: MEASURE.replaceAll("measure", "returns") }
+    await published(s.appliance, gone)
+    const bucket = await s.bucket(["one two", "unchunkable"])
+    const first = await s.over(inBucket(bucket), chunks)
+    const second = await s.over(of(first), { feature_extractor_name: "returns", input_mappings: { text: "chunk" } })
+    await s.appliance.call("DELETE", `/v1/namespaces/${s.appliance.namespaceId}/plugins/returns_1_0_0`)
+    const before = await s.run(bucket)
+    expect(jobs(before)).toEqual([
+      [2, 1, 1, 0],
+      [2, 0, 0, 2],
+    ])
+    await published(s.appliance, gone)
+    const retried = await s.appliance.call("POST", `/v1/buckets/${bucket}/batches/${before.batch_id}/retry`, {
+      body: { retry_mode: "all", tier_nums: [0] },
+    })
+    expect(retried.body).toMatchObject({
+      retried_rows: 1,
+      skipped: [{ collection_id: second, reason: "tier", rows: 2 }],
+    })
+    const batch = await waitForBatch(s.appliance, bucket, before.batch_id)
+    expect(batch.status).toBe("COMPLETED_WITH_ERRORS")
+    expect(jobs(batch)).toEqual([
+      [2, 1, 1, 0],
+      [2, 2, 0, 0],
+    ])
+    expect(await s.documents(second)).toHaveLength(2)
+  })
+
   test("is refused over nothing, over itself, too deep, and without what it reads", async () => {
     const bucket = await s.bucket(["one"])
     const create = (name: string, source: Record<string, unknown>) =>

@@ -235,13 +235,24 @@ test("a run that a retry ended well counts only when every row of it was tried",
     const stopped = { error_type: "validation", message: "no", traceback: null, stage: null } as const
     s.ledger.failRun(batch, run.collection_id, stopped)
     s.batches.retry(s.namespace, bucket, batch, { retry_mode })
-    while (s.row(batch).status === "IN_PROGRESS") commit(false)
-    expect(s.row(batch).status).toBe("COMPLETED")
     const key = { collectionId: run.collection_id, bucketId: bucket, fingerprint: run.fingerprint }
-    const mark = s.metadata.read.processedChanges.get(key)
-    expect([retry_mode, s.counts(batch), mark !== undefined]).toEqual(
-      retry_mode === "all" ? [retry_mode, [4, 4, 0, 0], true] : [retry_mode, [4, 2, 0, 2], false],
-    )
+    const ended = (): unknown[] => {
+      while (s.row(batch).status === "IN_PROGRESS") commit(false)
+      return [s.row(batch).status, s.counts(batch), s.metadata.read.processedChanges.get(key) !== undefined]
+    }
+    const whole = ["COMPLETED", [4, 4, 0, 0], true]
+    if (retry_mode === "all") {
+      expect(ended()).toEqual(whole)
+      continue
+    }
+    expect(ended()).toEqual(["FAILED", [4, 2, 0, 2], false])
+    expect(s.row(batch).error).toContain("2 of its 4 rows were never tried")
+    // Nor may what another run proves go over into what it claimed.
+    expect(s.metadata.read.processedChanges.done(key, 0)).toBe(0)
+    expect(s.batches.retry(s.namespace, bucket, batch, {}).runs).toMatchObject([
+      { failed_rows: 0, unprocessed_rows: 2 },
+    ])
+    expect(ended()).toEqual(whole)
   }
 })
 
