@@ -29,13 +29,15 @@ export function collectionTrigger({ triggered, triggeredByChanges, triggeredOver
     filters: unknown,
   ): TriggerCollectionResponse {
     refuseNamed(request, "include_collections", "a bucket")
+    refuseEmpty(request, "include_buckets")
     const sources = livingBuckets(tx, namespace, collection)
-    const included = (request.include_buckets ?? sources).map((identifier) => {
+    const named = (request.include_buckets ?? sources).map((identifier) => {
       const bucket = tx.read.buckets.get(namespace.namespaceId, identifier)
       if (bucket === undefined) throw notFound("bucket", identifier)
       return bucket.bucket_id
     })
-    refuseForeign("Bucket", included, sources)
+    refuseForeign("Bucket", named, sources)
+    const included = [...new Set(named)]
     const shared = {
       collection_ids: [collection.collection_id],
       ...governed(request),
@@ -76,6 +78,7 @@ export function collectionTrigger({ triggered, triggeredByChanges, triggeredOver
     filters: unknown,
   ): TriggerCollectionResponse {
     refuseNamed(request, "include_buckets", "a collection")
+    refuseEmpty(request, "include_collections")
     const [bucketId = ""] = livingBuckets(tx, namespace, collection)
     const sources = tx.read.collections
       .sources(collection.collection_id)
@@ -179,6 +182,14 @@ function refuseNamed(request: TriggerCollection, key: "include_buckets" | "inclu
   if (request[key] == null || request[key].length === 0) return
   throw invalid(`This collection's source is ${source}.`, [
     { type: "unsupported", location: ["body", key], message: "names no source of this collection" },
+  ])
+}
+
+/** Whoever found none to name does not want all of them. */
+function refuseEmpty(request: TriggerCollection, key: "include_buckets" | "include_collections"): void {
+  if (request[key]?.length !== 0) return
+  throw invalid(`'${key}' is an empty list.`, [
+    { type: "too_short", location: ["body", key], message: "must name a source of this collection, or be left out" },
   ])
 }
 

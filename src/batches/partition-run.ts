@@ -3,14 +3,17 @@ import { mkdir, realpath } from "node:fs/promises"
 import type { ExtractorConfig } from "../collections/extractor.ts"
 import { rootBuckets } from "../collections/sources.ts"
 import { parseExactly } from "../exact-json.ts"
-import { parseFilter } from "../filtering.ts"
+import { type Filter, parseFilter } from "../filtering.ts"
+import type { BatchRow } from "../metadata/batches.ts"
+import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
+import { ownFilters } from "./chain.ts"
 import { inputPlan } from "./inputs.ts"
-import type { RunError } from "./ledger.ts"
 import { missingPlugin, type PartitionRun } from "./partition-context.ts"
+import type { RunError } from "./run-error.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read">
@@ -38,9 +41,17 @@ export function preparedRun(
   const config: ExtractorConfig = parseExactly(run.feature_extractor)
   const collection = metadata.read.collections.get(namespace.namespaceId, partition.collection_id)
   if (collection === undefined) return missingPlugin(partition.collection_id, "is a collection that was deleted")
-  const { source_filters: filters }: { source_filters?: { filters?: unknown } } = parseExactly(collection.source)
-  const plan = inputPlan(run.collection_id, config, plugin.manifest, plugin.codeHash, parseFilter(filters?.filters))
+  const plan = inputPlan(run.collection_id, config, plugin.manifest, plugin.codeHash, sourceFilter(batch, collection))
   return { batch, run, plan, plugin, namespace, config }
+}
+
+/** What the collection takes of its buckets and, where objects are named, the request of these. */
+function sourceFilter(batch: BatchRow, collection: CollectionRow): Filter | null {
+  const { membership, membership_filters: requested } = batch
+  const named = membership === "explicit" && requested !== null ? [parseExactly(requested)] : []
+  const filters = [...ownFilters(collection), ...named].flatMap((filter) => parseFilter(filter) ?? [])
+  const [first = null] = filters
+  return filters.length < 2 ? first : { kind: "tree", and: filters, or: [], not: [], caseSensitive: false }
 }
 
 /** By bucket of the root objects. Made when they are not there: a folder that came later could not be granted to a worker that lives. */

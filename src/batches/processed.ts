@@ -44,7 +44,7 @@ export function claimOf(read: Read, batch: BatchRow, code: Code): Claim | null {
     // What a filtered run leaves out was processed already, so it stands for all that fits.
     return { fingerprint, after: filters === null ? (batch.changes_after ?? 0) : 0, end }
   }
-  if (batch.object_count > MAX_COMPARED) return null
+  if (batch.object_count > MAX_COMPARED || filters !== null) return null
   const { fingerprint } = keyOf(code, bucketId, null)
   const after = unprocessedAfter(read, code, bucketId, null)
   return read.objects.areMembers(bucketId, after, batch.batch_id) ? { fingerprint, after, end } : null

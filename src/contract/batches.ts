@@ -46,7 +46,7 @@ export const Governing = {
 export const CreateBatch = z
   .object({
     object_ids: z.array(Id).max(MAX_IDS).nullish(),
-    filters: Filters.nullish().openapi({ description: "In place of object_ids: which of the bucket's; {} for all" }),
+    filters: Filters.nullish().openapi({ description: "Which of the bucket's, or of object_ids; {} for all" }),
     collection_ids: z
       .array(Id)
       .min(1)

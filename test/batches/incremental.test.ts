@@ -104,6 +104,33 @@ describe("a trigger", () => {
     expect(await said(appliance, collection)).toEqual(["b", "c", "new one", "new three", "new two", "other"])
   })
 
+  test("with a filter beside named objects does those of them that fit, and proves nothing of the others", async () => {
+    const { bucket, ids } = await bucketOf(appliance, ["new one", "other"])
+    const collection = await collectionOf(appliance, bucket, "echo")
+    const source_filters = { field: "text", operator: "starts_with", value: "new" }
+    const named = await trigger(appliance, bucket, collection, { source_filters, object_ids: ids })
+    expect(counted(named)).toEqual(["COMPLETED", 2, 1])
+    expect(await said(appliance, collection)).toEqual(["new one"])
+    const run = { object_ids: ids, filters: { field: "text", operator: "eq", value: "other" } }
+    const full = await appliance.call("POST", `/v1/buckets/${bucket}/batches/trigger`, { body: run })
+    expect(counted(await waitForBatch(appliance, bucket, full.body.batch_id))).toEqual(["COMPLETED", 2, 1])
+    expect(await said(appliance, collection)).toEqual(["new one", "other"])
+    expect(counted(await trigger(appliance, bucket, collection))).toEqual(["COMPLETED", 2, 2])
+  })
+
+  test("of no bucket is refused and not one of all, and of a bucket that is named twice one batch", async () => {
+    const { bucket, collection } = await processed()
+    const path = `/v1/collections/${collection}/trigger`
+    const none = await appliance.call("POST", path, { body: { include_buckets: [], reembed: true } })
+    expect([none.status, none.body.error.details.validation_errors[0].location]).toEqual([
+      422,
+      ["body", "include_buckets"],
+    ])
+    const { body } = await appliance.call("POST", path, { body: { include_buckets: [bucket, bucket], reembed: true } })
+    expect(body).toMatchObject({ batch_ids: [body.batch_id], source_bucket_ids: [bucket] })
+    await waitForBatch(appliance, bucket, body.batch_id)
+  })
+
   test("goes on where a full run of the bucket ended, which stays one over everything", async () => {
     const { bucket } = await bucketOf(appliance, ["a", "b"])
     const collection = await collectionOf(appliance, bucket, "echo")
