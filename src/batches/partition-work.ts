@@ -114,9 +114,17 @@ export function partitionWork(deps: Deps) {
       for (;;) {
         try {
           using starting = new DisposableStack()
-          starting.use(await slot(signal, resources === "api" ? "api" : "cpu"))
+          const slots = starting.use(new DisposableStack())
+          const taken = slots.use(new DisposableStack())
+          const kind = resources === "api" ? "api" : "cpu"
+          taken.use(await slot(signal, kind))
           batchRows = at === null ? deps.calls.atMost(context, partition) : batchRows
           const lent = starting.use(await deps.workers.acquire(spec, at, onLine, signal))
+          // The first of its key was lent before its steps were known: were it to stay, a service that is slow would hold up who computes.
+          if (at === null && kind === "cpu" && deps.workers.firstResources(spec) === "api") {
+            taken.dispose()
+            slots.use(await slot(signal, "api"))
+          }
           room.use(starting.move())
           const held = room.move()
           return { lent, [Symbol.dispose]: () => held.dispose() }

@@ -95,6 +95,14 @@ test.each([
   expect(labels).toEqual(Array(16).fill("together"))
 })
 
+test("a service that does not answer holds up nobody who computes, from the plugin's first partition on", async () => {
+  const waiting = await begin(strict, "unanswered", { call: "time.sleep(600)", resource: "API" }, numbered(4))
+  const { batch } = await run(strict, "computes", { call: "pass" }, numbered(4))
+  expect(batch).toMatchObject({ status: "COMPLETED", rows_done: 4 })
+  expect((await strict.call("GET", waiting.path)).body.status).toBe("IN_PROGRESS")
+  await strict.call("POST", `${waiting.path}/cancel`)
+})
+
 test("the calls that a plugin allows its run are shared by its workers, and so are partitions by a plugin of another class", async () => {
   // By a clock that all processes have: intervals in which a call ran.
   const call = (pause: string) => `began = time.monotonic()
