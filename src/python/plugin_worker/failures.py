@@ -4,13 +4,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from engine.services.unavailable import ServiceUnavailable
 from plugin_worker.limits import FAILURE_MESSAGE, FAILURE_TRACEBACK
 from plugin_worker.plugin_loader import Plugin, PluginFileMissing
 from plugin_worker.refusals import refusal_of
-from plugin_worker.tracebacks import author_traceback, clip
+from plugin_worker.tracebacks import author_traceback, clip, members
 
 ErrorType = Literal["dependency", "validation", "runtime", "resource"]
 
@@ -80,7 +80,8 @@ def is_fatal(error: BaseException, plugin: Plugin) -> bool:
 def safe_text(error: BaseException) -> str:
     """`str(error)`, which is plugin code and may itself raise."""
     try:
-        return str(error)
+        # Plain text: `__str__` may return a class of its own.
+        return str.__str__(str(error))
     except BaseException:
         return f"<{type(error).__name__} without a readable message>"
 
@@ -115,7 +116,11 @@ def _with_refusal(message: str, error: BaseException) -> str:
     return message if refusal is None else f"{message}\n{refusal}"
 
 
-def _message(error: BaseException, plugin: Plugin | None) -> str:
+# Of a group, those that a message names.
+_MEMBERS: Final = 3
+
+
+def _message(error: BaseException, plugin: Plugin | None, nested: int = 2) -> str:
     text = safe_text(error)
     if isinstance(error, ModuleNotFoundError) and error.name and not _is_own_module(error, plugin):
         return f"The module {error.name!r} is not installed in the worker's Python environment. ({text})"
@@ -123,4 +128,6 @@ def _message(error: BaseException, plugin: Plugin | None) -> str:
         return f"{error.filename[len(plugin.path) + 1 :]}, line {error.lineno}: {error.msg}"
     if isinstance(error, SystemExit):
         return f"The plugin called exit ({text or 'no code'})."
-    return text or type(error).__name__
+    found = members(error)[:_MEMBERS] if nested else ()
+    inner = [f"{type(one).__name__}: {_message(one, plugin, nested - 1)}" for one in found]
+    return "\n".join([text or type(error).__name__, *inner])

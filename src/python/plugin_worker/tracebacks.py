@@ -16,19 +16,36 @@ _CUT = "\n… shortened …\n"
 def author_traceback(error: BaseException, plugin_path: str | None, limit: int) -> str:
     """At most `limit` bytes of UTF-8. Causes follow the error; no path of this machine is shown."""
     parts: list[str] = []
-    current: BaseException | None = error
-    for depth in range(TRACEBACK_CAUSES):
-        if current is None:
-            break
-        if depth:
-            parts.append("\ncaused by\n")
-        parts.append(_one(current, plugin_path))
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    waiting: list[tuple[str, BaseException]] = [("", error)]
+    while waiting and len(parts) < TRACEBACK_CAUSES:
+        how, current = waiting.pop(0)
+        parts.append(how + _one(current, plugin_path))
+        inner = members(current)
+        waiting[:0] = [(f"\n{place} of {len(inner)} in it\n", one) for place, one in enumerate(inner, 1)]
+        cause = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+        if cause is not None:
+            waiting.append(("\ncaused by\n", cause))
     return clip("".join(parts), limit)
+
+
+def members(error: BaseException) -> tuple[BaseException, ...]:
+    """Those of an ExceptionGroup, which says nothing itself but how many it has; of another exception none."""
+    # By name: Python 3.10 has none of its own, and libraries bring one.
+    if not any(kind.__name__ == "BaseExceptionGroup" for kind in type(error).__mro__):
+        return ()
+    try:
+        inner = getattr(error, "exceptions", ())
+        return tuple(one for one in inner if isinstance(one, BaseException)) if isinstance(inner, tuple) else ()
+    except BaseException:
+        # A class of the plugin's, which raises when it is asked.
+        return ()
 
 
 def clip(text: str, limit: int) -> str:
     """At most `limit` bytes of valid UTF-8: beginning and end are kept, the middle goes."""
+    if len(text) > 2 * limit:
+        # What is certain to go is not encoded first: a message may have all of the memory.
+        text = text[:limit] + text[-limit:]
     data = text.encode("utf-8", "backslashreplace")
     if len(data) <= limit:
         return data.decode("utf-8")

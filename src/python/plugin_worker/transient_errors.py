@@ -8,14 +8,19 @@ import errno
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from plugin_worker.failures import safe_text
 from plugin_worker.refusals import refusal_of
+from plugin_worker.tracebacks import members
 
 # An error that caused the one at hand: `requests` wraps a refused connection three times.
 _MAX_CAUSES: Final = 8
+# Groups in groups, and the members of one that are looked at: one with more is not tried again.
+_MAX_NESTED: Final = 4
+_MAX_MEMBERS: Final = 256
 _STATUSES: Final = frozenset((408, 425, 429, *range(500, 600)))
 _TOO_MANY: Final = 429
 # In the words of the egress proxy and of refusals.py: asking again changes nothing.
@@ -64,9 +69,27 @@ class Transient:
 
 
 def transient(error: BaseException, wall_clock: float | None = None) -> Transient | None:
-    """None when the same call would fail the same way. The first HTTP status that is found from the outside in decides."""
+    """None when the same call would fail the same way. The first HTTP status that is found from the outside in decides.
+
+    Of a group each member is asked, and one that would fail the same way decides.
+    """
+    try:
+        return _transient(error, wall_clock, _MAX_NESTED)
+    except BaseException:
+        return None
+
+
+def _transient(error: BaseException, wall_clock: float | None, nested: int) -> Transient | None:
     if not isinstance(error, Exception) or _is_final(error):
         return None
+    inner = members(error)
+    if inner:
+        found = [_transient(one, wall_clock, nested - 1) if nested else None for one in inner[:_MAX_MEMBERS]]
+        several = [one for one in found if one is not None]
+        if len(several) < len(inner):
+            return None
+        asked = [one.asked for one in several if one.asked is not None]
+        return Transient(max(asked, default=None), any(one.everyone for one in several))
     for cause in _chain(error):
         status = _status(cause)
         if status is not None:
@@ -138,7 +161,11 @@ def _seconds(value: Any, wall_clock: float) -> float | None:
     """Of `120`, or of an HTTP date (RFC 9110 10.2.3); None for what is neither."""
     try:
         text = str(value).strip()[:64]
-        seconds = float(text) if text.replace(".", "", 1).isdecimal() else parsedate_to_datetime(text).timestamp() - wall_clock
+        if text.replace(".", "", 1).isdecimal():
+            return float(text)
+        date = parsedate_to_datetime(text)
+        # One that names no zone is in UTC, whatever zone this process has.
+        seconds = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() - wall_clock
     except BaseException:
         return None
     return max(0.0, seconds)
