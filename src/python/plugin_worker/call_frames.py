@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from plugin_worker.failures import Failure
-from plugin_worker.json_values import plain_value, to_json_value
+from plugin_worker.json_values import may_hold_nat, plain_value, to_json_value
 from plugin_worker.limits import FRAME_PAYLOAD
 from plugin_worker.protocol import BEGUN_FRAME, FAILED_FRAME, Frame
 from plugin_worker.realtime import inputs_and_parameters
@@ -52,6 +52,8 @@ def encoder() -> Callable[[int, int, Any], Frame]:
     def encoded(call_id: int, kind: int, value: Any) -> Frame:
         try:
             body = dumps(value)
+            if may_hold_nat(body):
+                body = _plain_dumps(value)
         except TypeError:
             # What orjson has no form for, ours names the place of.
             body = _plain_dumps(value)

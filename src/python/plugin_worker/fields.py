@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from plugin_worker.json_values import NotJson, plain_value, to_json_value
+from plugin_worker.json_values import NotJson, may_hold_nat, plain_value, to_json_value
 from plugin_worker.limits import JSON_DEPTH, ROW_FIELDS
 
 
@@ -47,7 +47,7 @@ def _plain_rows(objects: list[dict[str, Any]], dumps: Callable[[Any], bytes]) ->
         text = dumps(objects)
     except Exception:
         return None
-    if _containers(text) != len(objects) + 1:
+    if _containers(text) != len(objects) + 1 or may_hold_nat(text):
         return None
     places = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("{"))
     joined = text[1:-1].replace(b"},{", b"}{")
@@ -73,6 +73,8 @@ def _rows_one_by_one(
             text = dumps(fields)
             if _containers(text) > JSON_DEPTH:
                 to_json_value(fields, "fields")
+            if may_hold_nat(text):
+                text = _written_with_care(fields)
         except Exception:
             try:
                 text = _written_with_care(fields)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from plugin_worker.failures import safe_text
 from plugin_worker.features import Feature
 
 
@@ -46,7 +47,7 @@ def no_vectors(rows: int, feature: Feature) -> VectorBlock:
 
 
 def is_missing(cell: Any) -> bool:
-    return cell is None or cell is pd.NA or (isinstance(cell, float) and cell != cell)
+    return cell is None or cell is pd.NA or (isinstance(cell, (float, np.floating)) and cell != cell)
 
 
 def _whole(cells: Sequence[Any], size: int) -> np.ndarray | None:
@@ -56,7 +57,10 @@ def _whole(cells: Sequence[Any], size: int) -> np.ndarray | None:
             block = np.concatenate(cells).reshape(len(cells), size)
         else:
             block = np.array(cells)
-    except (ValueError, TypeError, OverflowError):
+    except MemoryError:
+        raise
+    except Exception:
+        # Whatever the cells' own classes raise when they are to be an array: a tensor that still has its gradient does.
         return None
     if block.shape != (len(cells), size) or block.dtype.kind not in "fiu":
         return None
@@ -72,7 +76,7 @@ def _one(cell: Any, feature: Feature) -> np.ndarray | str:
     try:
         row = np.asarray(cell)
     except Exception as error:
-        return f"Feature {name!r}: the value is not a list of numbers ({type(error).__name__}: {error})."
+        return f"Feature {name!r}: the value is not a list of numbers ({type(error).__name__}: {safe_text(error)})."
     if row.ndim != 1:
         return f"Feature {name!r}: expected a flat list of {size} numbers, got {_described(cell, row)}."
     if len(row) != size:
@@ -91,6 +95,6 @@ def _described(cell: Any, row: np.ndarray) -> str:
 
 
 def _float32(values: np.ndarray) -> np.ndarray:
-    # A number too large for float32 becomes infinite and is then reported for its row.
-    with np.errstate(over="ignore"):
+    # A number too large for float32 becomes infinite and is then reported for its row. Whatever a plugin has asked numpy to raise.
+    with np.errstate(all="ignore"):
         return np.ascontiguousarray(values, dtype="<f4")
