@@ -198,7 +198,7 @@ def step(batch):
         self.assertEqual([fields["n"] for fields in run(step, texts("a", "b")).fields], [0, 1])
         result = run("def step(batch):\n    return pd.DataFrame({'n': range(5)})\n", texts("a", "b"))
         self.assertEqual(sorted(result.errors), [0, 1])
-        self.assertIn("step returned 5 rows for 2", result.errors[0]["message"])
+        self.assertIn("step returned 5 rows for 1", result.errors[0]["message"])
 
     def test_a_row_for_which_nothing_comes_back_is_an_error(self) -> None:
         result = run("def step(batch):\n    return batch[batch['text'] != 'b']\n", texts(*"abc"))

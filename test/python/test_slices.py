@@ -22,7 +22,7 @@ def fields_of(names: list[str], *columns: list[Any], gaps: bool = False) -> list
 
 def frame_of(**columns: list[Any]) -> pd.DataFrame:
     rows = len(next(iter(columns.values())))
-    return FrameBuilder(()).frame(Slice(list(range(rows)), dict(columns), [0] * rows))
+    return FrameBuilder(()).frame(Slice(list(range(rows)), dict(columns), [0] * rows, lambda origins: {}))
 
 
 class FieldsOfDocuments(unittest.TestCase):

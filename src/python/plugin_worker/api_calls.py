@@ -18,12 +18,15 @@ from plugin_worker.event_loop import EventLoop, is_async
 from plugin_worker.failures import Failure, RequestFailed, failure_of, is_fatal
 from plugin_worker.limits import API_CALLS_AHEAD, API_TRIES, API_WAIT_SECONDS, MOST_CALLS
 from plugin_worker.plugin_loader import Plugin
+from plugin_worker.step_input import as_the_workers_own
 from plugin_worker.steps import Step
 from plugin_worker.transient_errors import transient
 
 Places = Sequence[int]
 # Of batches with at most so many rows, where each begins and ends among the places.
 Batches = Callable[[int], Iterator[tuple[int, int]]]
+# What a call over these places returned, as it is to be had, or why it cannot be taken.
+Accept = Callable[[Places, Any], Any]
 
 
 class StepCalls:
@@ -51,7 +54,7 @@ class StepCalls:
         return self._loop.run(result) if isawaitable(result) else result
 
     def outcomes(
-        self, step: Step, places: Places, take: Callable[[Places], pd.DataFrame], batches: Batches
+        self, step: Step, places: Places, take: Callable[[Places], pd.DataFrame], batches: Batches, accept: Accept
     ) -> "Iterator[Outcome]":
         """Of an API step's calls over `places`, in order. Raises RequestFailed when going on is futile."""
         api = self._api.get(id(step))
@@ -60,7 +63,7 @@ class StepCalls:
         at_once = api.prepared(min(step.calls, self._most))
         rows = min(step.batch_rows, -(-len(places) // at_once)) if step.spreads else step.batch_rows
         cut = [places[start:stop] for start, stop in batches(max(1, rows))]
-        return api.outcomes(cut, take, at_once, self._beat, self._seconds)
+        return api.outcomes(cut, take, at_once, self._beat, self._seconds, accept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class ApiCalls:
         self._idle: list[Any] = []
         self._is_async = False
         self._seconds: float | None = None
+        self._accept: Accept = lambda _, result: result
 
     def outcomes(
         self,
@@ -93,9 +97,11 @@ class ApiCalls:
         at_once: int,
         beat: Callable[[], None],
         seconds: float | None = None,
+        accept: Accept = lambda _, result: result,
     ) -> Iterator[Outcome]:
         """In the order of `batches`. Raises RequestFailed when going on is futile."""
         self._seconds = seconds
+        self._accept = accept
         self._pace.allow(at_once)
         if self._pace.is_given_up:
             self._pace.begin_anew()
@@ -151,7 +157,9 @@ class ApiCalls:
                 self._pace.end()
             if error is None:
                 self._pace.succeeded()
-                return Outcome(places, result, None)
+                accepted = self._accept(places, result)
+                refused = isinstance(accepted, Failure)
+                return Outcome(places, None if refused else accepted, accepted if refused else None)
             failure = failure_of(error, self._stage, self._plugin)
             if is_fatal(error, self._plugin):
                 raise RequestFailed(failure) from error
@@ -172,9 +180,11 @@ class ApiCalls:
         service = self._step.service() if self._is_async else self._instance()
         try:
             if self._is_async:
-                return await self._loop.within(self._seconds, service(batch)), None
+                return as_the_workers_own(await self._loop.within(self._seconds, service(batch))), None
             result, error = await self._loop.in_thread(_value_of, service, batch)
-            return (await result if error is None and isawaitable(result) else result), error
+            if error is None and isawaitable(result):
+                result = as_the_workers_own(await self._loop.within(self._seconds, result))
+            return result, error
         except BaseException as error:
             if self._loop.ending:
                 raise
@@ -199,7 +209,7 @@ class ApiCalls:
 def _value_of(service: Callable[[Any], Any], batch: pd.DataFrame) -> tuple[Any, BaseException | None]:
     # An exception as a value: a future takes no StopIteration, and a thread's SystemExit would be nobody's.
     try:
-        return service(batch), None
+        return as_the_workers_own(service(batch)), None
     except BaseException as error:
         return None, error
 

@@ -39,6 +39,7 @@ from plugin_worker.partition_progress import PartitionProgress, Report
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.row_matching import count_distinct
 from plugin_worker.step_group import HandedOn, StepGroup
+from plugin_worker.step_input import StepInput
 from plugin_worker.step_run import Piece, SliceRows, StepRun, join
 from plugin_worker.steps import BuiltPipeline, Step
 from shared.plugins.assets import use_asset_roots
@@ -104,7 +105,7 @@ def run_partition(
     last = group.is_last(pipeline)
     inputs = _schema_fields(manifest.input_schema)
     builder = FrameBuilder(inputs)
-    outputs = OutputRows(request.features, inputs, _schema_fields(manifest.output_schema))
+    outputs = OutputRows(request.features, inputs, _schema_fields(manifest.output_schema), plugin)
     rows_in = 0
     sizes.begin_partition(request.batch_rows)
     slice_rows = _slice_rows(request.features, len(pipeline.steps), request.batch_rows)
@@ -127,14 +128,18 @@ def run_partition(
             frame = builder.frame(rows)
             known = SliceRows(rows.row_ids, rows.column("document_id"), rows.column("mime_type"), rows.line_bytes)
             run = _SliceRun(StepRun(plugin, calls, sizes, mark, known, errors), steps, errors, progress)
-            begin = earlier or (frame, range(len(rows.row_ids)))
+            begin = (
+                StepInput(frame, range(len(rows.row_ids)), rows.read_again)
+                if earlier is None
+                else StepInput(*earlier, None)
+            )
             if isinstance(files, PartitionFiles):
                 outputs.begin(rows, frame, errors)
-                blocks = run.to_outputs(*begin, outputs)
+                blocks = run.to_outputs(begin, outputs)
                 mark.clear()
                 files.write_slice(rows.row_ids, blocks, errors)
             else:
-                left = run.through(steps, *begin)
+                left = run.through(steps, begin)
                 mark.clear()
                 files.write_slice(rows, *left, errors)
             rows_in += len(rows.row_ids)
@@ -157,13 +162,13 @@ class _SliceRun:
     errors: dict[int, Failure]
     progress: PartitionProgress
 
-    def through(
-        self, steps: Sequence[Step], frame: pd.DataFrame, origins: Sequence[int]
-    ) -> tuple[pd.DataFrame, Sequence[int]]:
+    def through(self, steps: Sequence[Step], given: StepInput) -> tuple[pd.DataFrame, Sequence[int]]:
         """The rows that came through `steps`, the first ones of the group, in the order of their origins."""
+        frame, origins = given.frame, given.origins
         for index, step in enumerate(steps):
             pieces: list[Piece] = []
-            for piece in self.progress.of_step(index, self.run.pieces(step, frame, origins), self.errors):
+            made = self.run.pieces(step, given if index == 0 else StepInput(frame, origins, None), keep=True)
+            for piece in self.progress.of_step(index, made, self.errors):
                 self.progress.add(0)
                 if piece.origins:
                     pieces.append(piece)
@@ -175,18 +180,19 @@ class _SliceRun:
                 frame, origins = frame.iloc[kept].reset_index(drop=True), [origins[place] for place in kept]
         return frame, origins
 
-    def to_outputs(self, frame: pd.DataFrame, origins: Sequence[int], outputs: OutputRows) -> list[OutputBlock]:
+    def to_outputs(self, given: StepInput, outputs: OutputRows) -> list[OutputBlock]:
         """Of the last group: what the last step's calls returned leaves with each of them."""
         if not self.steps:
-            return [outputs.block(frame, origins, handled=False)]
+            return outputs.blocks(given.frame, given.origins, handled=False)
         *earlier, last = self.steps
-        frame, origins = self.through(earlier, frame, origins)
+        if earlier:
+            given = StepInput(*self.through(earlier, given), None)
         blocks: list[OutputBlock] = []
-        if not origins:
+        if not given.origins:
             return blocks
-        pieces = self.run.pieces(last, frame, origins)
+        pieces = self.run.pieces(last, given, keep=False)
         for piece in self.progress.of_step(len(self.steps) - 1, pieces, self.errors):
-            blocks.append(outputs.block(piece.frame, piece.origins, piece.handled))
+            blocks += outputs.blocks(piece.frame, piece.origins, piece.handled)
             self.progress.add(count_distinct(piece.origins))
         return blocks
 

@@ -21,6 +21,7 @@ from plugin_worker.failures import Failure, RequestFailed, failure_of
 from plugin_worker.limits import FAILURE_MESSAGE, HANDED_ROWS
 from plugin_worker.partition_input import Slice
 from plugin_worker.plugin_loader import Plugin
+from plugin_worker.step_input import objects_column
 from plugin_worker.tracebacks import clip
 
 _PLAIN: Final = {
@@ -248,7 +249,7 @@ def _frame(rows: Slice, table: pa.Table, blocks: Sequence[Any]) -> tuple[pd.Data
             columns[name] = _unpickled(rows, name, [block[pickled] for block in blocks], origins)
             pickled += 1
         elif how == "input":
-            columns[name] = _objects(_of_input(rows, name, origins))
+            columns[name] = objects_column(_of_input(rows, name, origins))
         else:
             columns[name] = _FROM_ARROW[how](next(arrays).combine_chunks())
         if len(columns[name]) != len(origins):
@@ -266,7 +267,7 @@ def _unpickled(rows: Slice, name: str, blocks: Sequence[Any], origins: list[int]
         for at in own:
             rows.columns[name][origins[len(cells) + at]] = values[at]
         cells += values
-    return _objects(cells)
+    return objects_column(cells)
 
 
 def _from_numpy(array: pa.Array) -> pd.Series:
@@ -275,21 +276,14 @@ def _from_numpy(array: pa.Array) -> pd.Series:
 
 
 def _from_plain(array: pa.Array) -> pd.Series:
-    return _objects(array.to_pylist())
+    return objects_column(array.to_pylist())
 
 
 def _from_vectors(array: pa.Array) -> pd.Series:
     values = array.field("values")
     matrix = np.array(values.flatten().to_numpy()).reshape(len(values), values.type.list_size)
     present = array.field("present").to_pylist()
-    return _objects([vector if there else None for vector, there in zip(matrix, present)])
+    return objects_column([vector if there else None for vector, there in zip(matrix, present)])
 
 
 _FROM_ARROW: Final = {"numpy": _from_numpy, "plain": _from_plain, "vectors": _from_vectors}
-
-
-def _objects(cells: list[Any]) -> pd.Series:
-    column = np.empty(len(cells), dtype=object)
-    for place, cell in enumerate(cells):
-        column[place] = cell
-    return pd.Series(column, dtype=object, copy=False)

@@ -4,6 +4,7 @@ The appliance hands objects over as it keeps them. Which blob is an input's, and
 depends on the shape of an object alone: its fields' names and its blobs' properties and types. It is settled once a shape.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -315,6 +316,9 @@ def _field(name: str) -> _Values:
 
 
 def _constant(value: Any) -> _Values:
+    if isinstance(value, (dict, list)):
+        # One of its own for each row: what a plugin changes in it must not be in the others'.
+        return lambda objects: [copy.deepcopy(value) for _ in range(len(objects))]
     return lambda objects: [value] * len(objects)
 
 

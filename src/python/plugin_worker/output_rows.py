@@ -1,16 +1,19 @@
 """What of a step's result is stored, and in which form."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
-from plugin_worker.failures import Failure
+from plugin_worker.failures import Failure, failure_of
 from plugin_worker.features import Feature
 from plugin_worker.fields import ABSENT, encode_rows
 from plugin_worker.object_rows import SYSTEM_COLUMNS
 from plugin_worker.partition_input import Slice
 from plugin_worker.partition_output import OutputBlock
+from plugin_worker.plugin_loader import Plugin
+from plugin_worker.step_input import CHANGEABLE
 from plugin_worker.tracebacks import clip
 from plugin_worker.vectors import VectorBlock, no_vectors, to_block
 
@@ -22,8 +25,11 @@ class OutputRows:
     Never stored: the appliance's own columns, embeddings (they are vectors), and inputs that output_schema does not name.
     """
 
-    def __init__(self, features: Sequence[Feature], input_fields: Sequence[str], output_fields: Sequence[str]) -> None:
+    def __init__(
+        self, features: Sequence[Feature], input_fields: Sequence[str], output_fields: Sequence[str], plugin: Plugin
+    ) -> None:
         self._features = features
+        self._plugin = plugin
         self._never = {*SYSTEM_COLUMNS, *(feature.feature_name for feature in features)}
         self._inputs = set(input_fields)
         self._named = set(output_fields)
@@ -39,9 +45,29 @@ class OutputRows:
             for name in frame.columns
             if name not in self._never and (name in self._named or name not in self._inputs)
         }
+        changeable = [name for name, cells in self._before.items() if not CHANGEABLE.isdisjoint(map(type, cells))]
+        if changeable:
+            # What a step changes inside of a cell is changed in the frame's own cells too.
+            as_read = rows.read_again(range(len(rows.row_ids)))
+            self._before.update({name: list(as_read[name]) for name in changeable})
 
-    def block(self, result: pd.DataFrame, origins: Sequence[int], handled: bool) -> OutputBlock:
-        """`result` row by row; a row with a bad vector or a value that is not JSON goes to the errors of the slice."""
+    def blocks(self, result: pd.DataFrame, origins: Sequence[int], handled: bool) -> list[OutputBlock]:
+        """`result` row by row; a row with a bad vector or a value that is not JSON goes to the errors of the slice.
+
+        So does a row of which a cell raises when it is looked at: its class is the plugin's or a library's.
+        """
+        try:
+            return [self._block(result, origins, handled)]
+        except MemoryError:
+            raise
+        except BaseException as error:
+            if len(origins) == 1:
+                self._errors.setdefault(origins[0], failure_of(error, "output", self._plugin))
+                return []
+        rows = (self.blocks(result.iloc[[place]], [origin], handled) for place, origin in enumerate(origins))
+        return [block for blocks in rows for block in blocks]
+
+    def _block(self, result: pd.DataFrame, origins: Sequence[int], handled: bool) -> OutputBlock:
         vectors = [self._vectors(result, feature) for feature in self._features]
         names, columns, gaps = self._stored(result, origins, handled)
         fields, wrong = encode_rows(names, columns, len(origins), gaps)
@@ -98,9 +124,16 @@ class OutputRows:
             self._errors.setdefault(origins[place], failure)
 
 
+# True is equal to 1, and another value in JSON.
+_BOOLEANS: Final = frozenset((bool, np.bool_))
+
+
 def _same(one: list[Any], other: list[Any]) -> list[bool]:
     try:
-        return [bool(a is b or a == b or (a != a and b != b)) for a, b in zip(one, other)]
-    except (ValueError, TypeError):
-        # Arrays and the like, which have no one answer: they count as changed.
+        return [
+            a is b or bool((type(a) in _BOOLEANS) is (type(b) in _BOOLEANS) if a == b else (a != a and b != b))
+            for a, b in zip(one, other)
+        ]
+    except BaseException:
+        # Arrays, tensors and the like, which have no one answer: they count as changed.
         return [_same([a], [b])[0] for a, b in zip(one, other)] if len(one) > 1 else [False]

@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,8 @@ class Slice:
     row_ids: list[int]
     columns: Columns
     line_bytes: list[int]
+    # Its lines read once more: columns of these origins whose dicts and lists no step has had.
+    read_again: Callable[[Sequence[int]], Columns]
 
     def column(self, name: str) -> list[Any]:
         return self.columns.get(name) or [None] * len(self.row_ids)
@@ -45,10 +48,15 @@ def read_slices(path: str, max_rows: int, plan: InputPlan | None) -> Iterator[Sl
                     row_ids, columns = rows_of(some, loads)
                 finally:
                     gc.enable()
-                yield Slice(row_ids, columns, list(map(len, some)))
+                yield Slice(row_ids, columns, list(map(len, some)), partial(_columns_of, rows_of, loads, some))
 
 
 _Loads = Callable[[bytes], Any]
+_RowsOf = Callable[[Sequence[bytes], _Loads], tuple[list[int], Columns]]
+
+
+def _columns_of(rows_of: _RowsOf, loads: _Loads, lines: Sequence[bytes], origins: Sequence[int]) -> Columns:
+    return rows_of([lines[origin] for origin in origins], loads)[1]
 
 
 def _rows(lines: Sequence[bytes], loads: _Loads) -> tuple[list[int], Columns]:
@@ -58,7 +66,7 @@ def _rows(lines: Sequence[bytes], loads: _Loads) -> tuple[list[int], Columns]:
     return row_ids, {name: [row.get(name) for row in rows] for name in names}
 
 
-def _rows_of_objects(rows: ObjectRows) -> Callable[[Sequence[bytes], _Loads], tuple[list[int], Columns]]:
+def _rows_of_objects(rows: ObjectRows) -> _RowsOf:
     def columns(lines: Sequence[bytes], loads: _Loads) -> tuple[list[int], Columns]:
         row_ids, objects = StoredObjects.read(lines, loads)
         return row_ids, rows.columns(objects)

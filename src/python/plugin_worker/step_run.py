@@ -14,8 +14,10 @@ from plugin_worker.api_calls import StepCalls
 from plugin_worker.call_mark import CallMark
 from plugin_worker.call_sizes import CallSizes
 from plugin_worker.failures import Failure, RequestFailed, failure_of, is_fatal
+from plugin_worker.limits import ROW_ERROR_MESSAGE
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.row_matching import as_array, match_rows
+from plugin_worker.step_input import StepInput, as_the_workers_own, take_rows
 from plugin_worker.steps import Step
 from plugin_worker.tracebacks import clip
 
@@ -67,19 +69,24 @@ class StepRun:
         self._raised = 0
         self._rows = rows
         self._errors = errors
+        # Results wait while their step goes on.
+        self._keep = False
+        self._ids: frozenset[Any] | None = None
 
-    def pieces(self, step: Step, frame: pd.DataFrame, origins: Sequence[int]) -> Iterator[Piece]:
+    def pieces(self, step: Step, given: StepInput, keep: bool) -> Iterator[Piece]:
         """The step's results in order of its calls, then the rows that passed by.
 
-        Raises RequestFailed when going on is futile.
+        `keep`: pieces are kept while the step goes on. Raises RequestFailed when going on is futile.
         A row for which nothing comes back is an error; so is one whose failure was found.
         """
         stage = f"step {step.name}"
+        origins = given.origins
         matching, passing = self._split(step, origins)
         seen: set[int] = set()
         self._mark.clear()
+        self._keep = keep
         of_calls = self._api_calls if step.resource_type == "api" else self._calls_in_turn
-        for piece in of_calls(step, stage, frame, origins, matching):
+        for piece in of_calls(step, stage, given, matching):
             seen.update(piece.origins)
             yield piece
         for place in matching if len(seen) < len(matching) else ():
@@ -87,7 +94,7 @@ class StepRun:
             if origin not in seen and origin not in self._errors:
                 self._fail(origin, "RowMissing", f"{step.name} returned nothing for this row.", stage)
         if passing:
-            yield Piece(_take(frame, passing), _at(origins, passing), handled=False)
+            yield Piece(take_rows(given.frame, passing), _at(origins, passing), handled=False)
 
     def _split(self, step: Step, origins: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
         if step.condition is RowCondition.ALWAYS:
@@ -104,33 +111,32 @@ class StepRun:
         places = np.array(matches, dtype=bool)
         return np.flatnonzero(places).tolist(), np.flatnonzero(~places).tolist()
 
-    def _calls_in_turn(
-        self, step: Step, stage: str, frame: pd.DataFrame, origins: Sequence[int], matching: Sequence[int]
-    ) -> Iterator[Piece]:
-        for start, stop in self._batches(step, origins, matching, lambda: self._sizes.rows(step.name, step.batch_rows)):
+    def _calls_in_turn(self, step: Step, stage: str, given: StepInput, matching: Sequence[int]) -> Iterator[Piece]:
+        for start, stop in self._batches(
+            step, given.origins, matching, lambda: self._sizes.rows(step.name, step.batch_rows)
+        ):
             self._raised = 0
-            yield from self._call(step, stage, frame, origins, matching[start:stop])
+            yield from self._call(step, stage, given, matching[start:stop])
             self._sizes.count(step.name, stop - start, self._raised)
 
-    def _api_calls(
-        self, step: Step, stage: str, frame: pd.DataFrame, origins: Sequence[int], matching: Sequence[int]
-    ) -> Iterator[Piece]:
+    def _api_calls(self, step: Step, stage: str, given: StepInput, matching: Sequence[int]) -> Iterator[Piece]:
         if not matching:
             return
+        origins = given.origins
         outcomes = self._calls.outcomes(
             step,
             matching,
             # Copied: batches that are views of one frame are told apart by what is no business of several threads.
-            lambda places: _take(frame, places).copy(),
+            lambda places: given.take(places).copy(),
             lambda rows: self._batches(step, origins, matching, lambda: self._sizes.at_most(rows)),
+            lambda places, result: self._matched(step, stage, result, _at(origins, places)),
         )
         for outcome in outcomes:
-            of_call = _at(origins, outcome.places)
-            if outcome.failure is None:
-                yield from self._matched(step, stage, outcome.result, of_call)
-                continue
-            for origin in of_call:
-                self._errors.setdefault(origin, outcome.failure)
+            if isinstance(outcome.result, Piece):
+                yield outcome.result
+            elif outcome.failure is not None:
+                for origin in _at(origins, outcome.places):
+                    self._errors.setdefault(origin, outcome.failure)
 
     def _batches(
         self, step: Step, origins: Sequence[int], places: Sequence[int], rows: Callable[[], int]
@@ -152,15 +158,9 @@ class StepRun:
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes)])
 
     def _call(
-        self,
-        step: Step,
-        stage: str,
-        frame: pd.DataFrame,
-        origins: Sequence[int],
-        places: Sequence[int],
-        known_to_fail: bool = False,
+        self, step: Step, stage: str, given: StepInput, places: Sequence[int], known_to_fail: bool = False
     ) -> Generator[Piece, None, bool]:
-        """Returns whether a row of it was left as an error by an exception.
+        """Returns whether a row of it was left as an error, by an exception or by a result that cannot be taken.
 
         A half of a failed call whose other half went well holds the row that fails: it is not called whole once more.
         """
@@ -168,46 +168,55 @@ class StepRun:
             service = step.service()
         except BaseException as error:
             raise RequestFailed(failure_of(error, f"construction of {step.name}", self._plugin)) from error
-        batch_origins = _at(origins, places)
-        raised = None
+        batch_origins = _at(given.origins, places)
+        memory = False
         if not known_to_fail or len(places) == 1:
             began = perf_counter()
-            result, raised = self._result(service, _take(frame, places), batch_origins, stage)
-            if raised is None:
-                self._sizes.went_well(step.name, len(places), perf_counter() - began)
-                yield from self._matched(step, stage, result, batch_origins)
+            result = self._result(service, given.take(places), batch_origins, stage)
+            took = perf_counter() - began
+            if not isinstance(result, Raised):
+                result = self._matched(step, stage, result, batch_origins)
+            if isinstance(result, Piece):
+                self._sizes.went_well(step.name, len(places), took)
+                yield result
                 return False
-            if raised.failure is not None:
-                self._errors.setdefault(batch_origins[0], raised.failure)
+            if len(places) == 1:
+                failure = result if isinstance(result, Failure) else result.failure
+                if failure is not None:
+                    self._errors.setdefault(batch_origins[0], failure)
                 self._raised += 1
                 return True
+            memory = isinstance(result, Raised) and result.memory
         middle = len(places) // 2
-        memory = raised is not None and raised.memory
-        failed = yield from self._call(step, stage, frame, origins, places[:middle])
+        failed = yield from self._call(step, stage, given, places[:middle])
         # Too large a call has no row that is to blame.
         known = not failed and not memory
-        failed |= yield from self._call(step, stage, frame, origins, places[middle:], known)
+        failed |= yield from self._call(step, stage, given, places[middle:], known)
         if memory and not failed:
             self._sizes.memory_sufficed(len(places) - middle)
         return failed
 
-    def _matched(self, step: Step, stage: str, result: Any, batch_origins: Sequence[int]) -> Iterator[Piece]:
-        document_ids = _at(self._rows.document_ids, batch_origins)
-        matched = frame_problem(result) or match_rows(result, batch_origins, document_ids)
+    def _matched(self, step: Step, stage: str, result: Any, batch_origins: Sequence[int]) -> Piece | Failure:
+        """What a step returned with the origin of each row, or why it cannot be taken, its own classes' exceptions too."""
+        try:
+            matched = frame_problem(result) or self._origins(result, batch_origins)
+        except BaseException as error:
+            return failure_of(error, stage, self._plugin)
         if isinstance(matched, str):
-            for origin in batch_origins:
-                self._fail(origin, "InvalidResult", f"{step.name} {matched}.", stage)
-            return
-        yield Piece(result, matched, handled=True)
+            return _failure("InvalidResult", f"{step.name} {matched}.", stage)
+        return Piece(result, matched, handled=True)
+
+    def _origins(self, result: pd.DataFrame, batch_origins: Sequence[int]) -> Sequence[int] | str:
+        return match_rows(result, batch_origins, _at(self._rows.document_ids, batch_origins), self._known_ids)
 
     def _result(
         self, service: Callable[[Any], Any], batch: pd.DataFrame, batch_origins: Sequence[int], stage: str
-    ) -> tuple[Any, Raised | None]:
-        """The one place where an exception of a step, SystemExit and KeyboardInterrupt too, becomes a value."""
+    ) -> Any:
+        """What a step returned, or `Raised`: the one place where its exception, SystemExit and KeyboardInterrupt too, becomes a value."""
         row_ids = self._rows.row_ids
         self._mark.begin(row_ids[batch_origins[0]], row_ids[batch_origins[-1]], len(batch_origins))
         try:
-            return self._calls.value(service(batch)), None
+            return as_the_workers_own(self._calls.value(service(batch)), self._keep)
         except BaseException as error:
             fatal = is_fatal(error, self._plugin)
             memory = isinstance(error, MemoryError)
@@ -219,10 +228,19 @@ class StepRun:
         if memory:
             # What the call had reached is in the frames of its traceback, which may hold one another.
             gc.collect()
-        return None, Raised(failure, memory)
+        return Raised(failure, memory)
+
+    def _known_ids(self) -> frozenset[Any]:
+        if self._ids is None:
+            self._ids = frozenset(document_id for document_id in self._rows.document_ids if isinstance(document_id, str))
+        return self._ids
 
     def _fail(self, origin: int, exception: str, message: str, stage: str) -> None:
-        self._errors.setdefault(origin, Failure("runtime", exception, clip(message, 2048), "", stage))
+        self._errors.setdefault(origin, _failure(exception, message, stage))
+
+
+def _failure(exception: str, message: str, stage: str) -> Failure:
+    return Failure("runtime", exception, clip(message, ROW_ERROR_MESSAGE), "", stage)
 
 
 def frame_problem(result: Any) -> str | None:
@@ -235,7 +253,10 @@ def frame_problem(result: Any) -> str | None:
         return f"returned a DataFrame whose column names are not all strings: {_names(odd)}" if odd else None
     if result is None:
         return "returned None; it must return the DataFrame"
-    return f"returned a {type(result).__name__}; it must return a pandas DataFrame"
+    kind = type(result)
+    # Of another library's DataFrame the name alone would say nothing.
+    named = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    return f"returned a {named}; it must return a pandas DataFrame"
 
 
 def join(pieces: Sequence[Piece]) -> tuple[pd.DataFrame, Sequence[int]]:
@@ -247,7 +268,7 @@ def join(pieces: Sequence[Piece]) -> tuple[pd.DataFrame, Sequence[int]]:
     joined = frames[0] if len(frames) == 1 else _stacked(frames, len(origins))
     if len(origins) and (origins[1:] < origins[:-1]).any():
         order = np.argsort(origins, kind="stable")
-        return _take(joined, order), origins[order].tolist()
+        return take_rows(joined, order), origins[order].tolist()
     return joined, origins.tolist()
 
 
@@ -274,13 +295,6 @@ def _joined_column(frames: Sequence[pd.DataFrame], name: str) -> pd.Series:
 
 def _at(values: Sequence[Any], places: Sequence[int]) -> Sequence[Any]:
     return values[places.start : places.stop] if isinstance(places, range) else [values[place] for place in places]
-
-
-def _take(frame: pd.DataFrame, places: Sequence[int] | np.ndarray) -> pd.DataFrame:
-    """Rows with a fresh index; writing to them does not touch `frame` (copy on write)."""
-    view = frame.iloc[places.start : places.stop] if isinstance(places, range) else frame.iloc[places]
-    view.index = pd.RangeIndex(len(view))
-    return view
 
 
 def _names(names: Any) -> str:
