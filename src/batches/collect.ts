@@ -4,7 +4,7 @@
  * documents process copies and checks those in one go, by the same rules.
  */
 import { constants, createReadStream } from "node:fs"
-import { type FileHandle, lstat, open } from "node:fs/promises"
+import { type FileHandle, lstat, open, rename } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
 
@@ -105,6 +105,19 @@ export async function collectHandedOn(
   const taken = await copyPlain(join(output, HANDED_ON), rows, bytes)
   await copyPlain(join(output, "errors.jsonl"), errors, Math.min(ERRORS_BYTES, bytes - taken))
   return { rows, failures: await readFailures(errors, asked, failed) }
+}
+
+/**
+ * Moves what a worker left to where it does not reach it.
+ * @throws HostileOutput when its directory is not there: a plugin may rename or remove it
+ */
+export async function takeDirectory(output: string, taken: string): Promise<void> {
+  await rename(output, taken).catch((cause: unknown) => {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+      throw new HostileOutput("The worker left no directory of files.", { cause })
+    }
+    throw cause
+  })
 }
 
 /** It has been moved away from the worker, who may have put a link in its place before. */

@@ -23,11 +23,11 @@ import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers, GroupAt, LentWorker } from "./batch-workers.ts"
 import { type CallMark, readCallMark } from "./call-mark.ts"
 import type { CallRows } from "./call-rows.ts"
-import { collectHandedOn, HostileOutput, type RowFailure } from "./collect.ts"
+import { collectHandedOn, HostileOutput, type RowFailure, takeDirectory } from "./collect.ts"
 import { roomIsShort, workerFoundDiskFull } from "./disk-faults.ts"
 import { objectPlan } from "./inputs.ts"
 import { embeddings, type PartitionRun } from "./partition-context.ts"
-import { gone, ranOutOfMemory, refusal } from "./partition-faults.ts"
+import { gone, refusal } from "./partition-faults.ts"
 import { assetRoots } from "./partition-run.ts"
 import type { BatchProgress } from "./progress.ts"
 import type { WrittenRows } from "./rows.ts"
@@ -174,7 +174,7 @@ export function partitionWork(deps: Deps) {
           { ...partitionLimits(deps.silenceMs, deps.wallMs), signal },
         )
         if (reply.type !== "failed") {
-          await rename(output, taken)
+          await takeDirectory(output, taken)
           return {
             kind: "done",
             batchRows: reply.batch_rows,
@@ -185,8 +185,8 @@ export function partitionWork(deps: Deps) {
         if (workerFoundDiskFull(reply.error) && (await roomIsShort(deps.dataDir))) throw new Error(reply.error.message)
         // What cannot be imported now cannot be imported for the next rows either.
         const lasting = reply.error.error_type === "dependency"
-        // What filled its memory may be there still.
-        if (ranOutOfMemory(reply.error)) lent.poison()
+        // What made it fail as a whole may be there still: what filled its memory, an alarm that rings at any time.
+        if (reply.error.error_type !== "network") lent.poison()
         const told = { error: reply.error, run: lasting, call: await readCallMark(output), batchRows }
         return { kind: "failed", ...told } as const
       } catch (error) {

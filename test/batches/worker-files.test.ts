@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
+import { waitForBatch } from "../support/batch.ts"
+import { bucketOf, collectionOf } from "../support/collections.ts"
+import { published } from "../support/plugins.ts"
+import { counts, trigger, words } from "./support.ts"
+
+let appliance: TestAppliance
+
+beforeAll(async () => {
+  appliance = await startTestAppliance()
+})
+afterAll(() => appliance[Symbol.asyncDispose]())
+
+test.each([
+  ["moves", "os.rename(directory, directory + '-moved')"],
+  ["removes", "[os.remove(os.path.join(directory, file)) for file in os.listdir(directory)]; os.rmdir(directory)"],
+])(
+  "a row for which a plugin %s the directory of its results fails alone, with the worker's fault",
+  async (how, step) => {
+    await published(appliance, {
+      name: `${how}_its_results`,
+      call: `if "number 13" in "".join(batch["text"]):
+    paths = []
+    for descriptor in range(3, 64):
+        try:
+            paths.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        except OSError:
+            continue
+    for directory in [os.path.dirname(path) for path in paths if path.endswith("errors.jsonl")]:
+        ${step}
+batch["label"] = batch["text"]
+return batch`,
+    })
+    const texts = words(40)
+    const { bucket } = await bucketOf(appliance, texts)
+    const collection = await collectionOf(appliance, bucket, `${how}_its_results`)
+    const path = await trigger(appliance, bucket, collection)
+    const batch = await waitForBatch(appliance, bucket, path.split("/").at(-1) ?? "")
+    expect([batch.status, ...counts(batch)]).toEqual(["COMPLETED_WITH_ERRORS", 40, 39, 1, 0])
+    const { body } = await appliance.call("GET", `${path}/failed-documents`)
+    expect(body.failed_documents).toHaveLength(1)
+    expect(body.failed_documents[0]).toMatchObject({
+      row: 13,
+      exception: "OutputRefused",
+      error: "The worker left no directory of files.",
+    })
+    const { body: documents } = await appliance.call("POST", `/v1/collections/${collection}/documents/list`, {
+      body: { limit: 100 },
+    })
+    expect(documents.results.map(({ label }: { label: string }) => label).sort()).toEqual(
+      texts.filter((text) => text !== "text number 13").sort(),
+    )
+  },
+)
