@@ -26,12 +26,12 @@ export function uploadTarget(request: CreateBucketUpload, schema: BucketSchema):
     return { property, type }
   const known = Object.entries(schema.properties).map(([name, field]) => `${name} (${field.type})`)
   throw invalid(
-    `The bucket's schema has no property '${property}' that takes a ${type}: it has ${known.join(", ") || "none"}.`,
+    `The bucket's schema has no property '${property}' of type ${type}: it has ${known.join(", ") || "none"}.`,
     [
       {
         type: "unknown_property",
         location: ["body", "blob_property"],
-        message: `must be a property of the schema that takes a ${type}`,
+        message: `must be a property of the schema of type ${type}`,
       },
     ],
   )

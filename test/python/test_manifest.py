@@ -79,6 +79,17 @@ class Forms(unittest.TestCase):
         ]
         self.assertEqual((manifest["feature_extractor_name"], manifest["version"]), ("outer", "1.0"))
 
+    def test_a_misspelt_key_of_the_compute_profile_is_warned_of_and_one_of_others_is_not(self) -> None:
+        profile = 'compute_profile = {"batchsize": 4, "actor_memory": 2, "batch_size": 2, "ray_actor_options": {}}\n'
+        warnings = manifest_of(f'feature_extractor_name = "x_one"\nversion = "1"\n{profile}')["warnings"]
+        self.assertEqual(
+            warnings,
+            [
+                "compute_profile.batchsize is not read; did you mean batch_size?",
+                "compute_profile.actor_memory is not read; did you mean actor_memory_gb?",
+            ],
+        )
+
     def test_what_cannot_be_is_a_validation_failure_that_says_why(self) -> None:
         base = 'feature_extractor_name = "x_one"\nversion = "1"\n'
         cases = {

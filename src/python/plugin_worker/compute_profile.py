@@ -1,17 +1,37 @@
 """`compute_profile` of a manifest: what the author asks for instead of the defaults of the resource class."""
 
+from difflib import get_close_matches
 from typing import Any, Final
 
 from plugin_worker.failures import InvalidPlugin
 from plugin_worker.limits import BATCH_ROWS, LEAST_MEMORY, MOST_CALLS
 
 _GIB: Final = 1024**3
+#: With those that a deployment reads.
+_KNOWN: Final = (
+    "resource_type",
+    "batch_size",
+    "max_concurrency",
+    "actor_memory_gb",
+    "gpu_memory_gb",
+    "max_batch_size",
+    "max_wait_ms",
+    "min_replicas",
+    "max_replicas",
+)
 
 
-def checked_profile(profile: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The same with `resource_type` in lower case. Raises InvalidPlugin for a value that cannot be; keys of others are left alone."""
+def checked_profile(profile: dict[str, Any] | None, warnings: list[str]) -> dict[str, Any] | None:
+    """The same with `resource_type` in lower case. Raises InvalidPlugin for a value that cannot be.
+
+    Keys of others are left alone; one that is nearly one of ours is added to `warnings`.
+    """
     if profile is None:
         return None
+    for key in profile:
+        near = [] if key in _KNOWN else get_close_matches(str(key)[:100], _KNOWN, n=1, cutoff=0.8)
+        if near:
+            warnings.append(f"compute_profile.{str(key)[:100]} is not read; did you mean {near[0]}?")
     checked = dict(profile)
     kind = profile.get("resource_type")
     if kind is not None:

@@ -73,7 +73,7 @@ def read_manifest(plugin: Plugin) -> Manifest:
         output_schema=json_schema(declared.get("output_schema"), "output_schema"),
         parameter_schema=json_schema(declared.get("parameter_schema"), "parameter_schema"),
         declared_parameter_schema=declared.get("parameter_schema"),
-        compute_profile=checked_profile(declared.mapping("compute_profile")),
+        compute_profile=checked_profile(declared.mapping("compute_profile"), warnings),
         other=other,
         warnings=tuple(warnings[:WARNINGS]),
     )
