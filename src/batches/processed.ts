@@ -60,6 +60,12 @@ export function unprocessedParts(
   return read.processedParts.left(partsKey(code, fingerprintOf(code, filters)), sources)
 }
 
+/** Called before what a run of this code will have processed is claimed, or rows of another are run again in it. */
+export function enterCode(tx: Transaction, code: Code): void {
+  const { collection_id: collectionId, plugin_id: pluginId, code_hash: codeHash } = code
+  tx.write.processedCode.enter({ collectionId, pluginId, codeHash, code: fingerprintOf(code, null) })
+}
+
 /** Called when a run over documents is submitted. `claim` is null for one that proves nothing of the parts that it reads. */
 export function claimParts(
   tx: Transaction,
@@ -67,7 +73,6 @@ export function claimParts(
   code: Code,
   claim: { readonly filters: string | null } | null,
 ): void {
-  tx.write.processedParts.replace(code.collection_id, code.plugin_id, fingerprintOf(code, null))
   if (claim === null) return
   const fingerprint = fingerprintOf(code, claim.filters)
   tx.write.batches.claim(batchId, code.collection_id, { fingerprint, after: null, end: null })

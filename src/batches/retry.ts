@@ -14,6 +14,7 @@ import { runsBelow } from "./chain.ts"
 import { insertFirstPass } from "./first-pass.ts"
 import { taskStatus } from "./model.ts"
 import { bytesPerObject } from "./partition-size.ts"
+import { enterCode } from "./processed.ts"
 import type { RunError } from "./run-error.ts"
 import { isTerminal, RETRIABLE } from "./states.ts"
 
@@ -160,7 +161,9 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
     const again = retries.map(({ run }) => run.collection_id)
     for (const run of runsBelow(again, tx.read.batches.runs(batch.batch_id))) {
       const code = codeNow(tx, namespace, run)
-      if (!("reason" in code)) tx.write.batches.awaitRun(run.batch_id, run.collection_id, code)
+      if ("reason" in code) continue
+      enterCode(tx, { ...code, collection_id: run.collection_id })
+      tx.write.batches.awaitRun(run.batch_id, run.collection_id, code)
     }
     for (const run of tx.read.batches.runs(batch.batch_id)) {
       if (run.tier === 0 || run.task_id === null || run.finished_at !== null) continue
@@ -171,6 +174,7 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
   function reopenRun(tx: Transaction, batch: BatchRow, retry: RunRetry, at: string): void {
     const { run, code, selection, unprocessed, uncut } = retry
     const number = batch.retry + 1
+    enterCode(tx, { ...code, collection_id: run.collection_id })
     const bytes = run.source === null ? bytesPerObject(tx.read, batch) : 0
     const failed = tx.write.rowErrors.open(selection, number)
     if (failed > 0) {

@@ -15,7 +15,7 @@ import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { chainFrom, ownFilters, type PlannedRun } from "./chain.ts"
 import { storedPolicy } from "./failure-policy.ts"
 import { missingPlugin } from "./partition-context.ts"
-import { claimOf, claimParts, unprocessedAfter, unprocessedParts } from "./processed.ts"
+import { claimOf, claimParts, enterCode, unprocessedAfter, unprocessedParts } from "./processed.ts"
 import { dependencyError } from "./run-error.ts"
 
 interface Deps {
@@ -178,6 +178,7 @@ export function submission({ now, pluginById }: Deps) {
     for (const [index, { tier, runs, taskId: ownTask }] of tiers.entries()) {
       for (const planned of runs) {
         const run = runOf(namespace, batch.batch_id, planned, ownTask, at)
+        if (run.error === null) enterCode(tx, run)
         tx.write.batches.insertRun(run)
         if (planned.source !== null) {
           if (run.error === null) claimParts(tx, batch.batch_id, run, planned.claim ?? null)

@@ -100,9 +100,13 @@ export function collectionWriter(db: Db) {
   const removeAll = db.prepare<[string, string]>(
     "UPDATE collections SET deleted_at = ? WHERE namespace_id = ? AND deleted_at IS NULL",
   )
-  const eraseEdges = ["collection_buckets", "collection_sources", "processed_changes", "processed_parts"].map((table) =>
-    db.prepare<[string]>(`DELETE FROM ${table} WHERE collection_id = ?`),
-  )
+  const eraseEdges = [
+    "collection_buckets",
+    "collection_sources",
+    "processed_changes",
+    "processed_parts",
+    "processed_code",
+  ].map((table) => db.prepare<[string]>(`DELETE FROM ${table} WHERE collection_id = ?`))
   const erase = db.prepare<[string]>(
     `DELETE FROM collections WHERE collection_id = ? AND deleted_at IS NOT NULL
      AND NOT EXISTS (SELECT 1 FROM batch_runs r WHERE r.collection_id = collections.collection_id)`,

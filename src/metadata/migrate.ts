@@ -14,6 +14,7 @@ import wholeBucket from "./migrations/0013_whole_bucket.sql" with { type: "text"
 import columnsOfBlobs from "./migrations/0014_columns_of_blobs.sql" with { type: "text" }
 import removalsOfObjects from "./migrations/0015_removals_of_objects.sql" with { type: "text" }
 import processedParts from "./migrations/0016_processed_parts.sql" with { type: "text" }
+import processedCode from "./migrations/0017_processed_code.sql" with { type: "text" }
 
 /** Only ever added to; an applied migration is never edited. */
 export const MIGRATIONS: readonly string[] = [
@@ -32,6 +33,7 @@ export const MIGRATIONS: readonly string[] = [
   columnsOfBlobs,
   removalsOfObjects,
   processedParts,
+  processedCode,
 ]
 
 /** Brings the schema to this build's version, one transaction a step. @throws when the database is of a newer build */

@@ -19,6 +19,7 @@ import { partitionReader, partitionWriter } from "./partitions.ts"
 import { partReader, partWriter } from "./parts.ts"
 import { pluginReader, pluginWriter } from "./plugins.ts"
 import { processedChangesReader, processedChangesWriter } from "./processed-changes.ts"
+import { processedCodeWriter } from "./processed-code.ts"
 import { processedPartsReader, processedPartsWriter } from "./processed-parts.ts"
 import { processReader, processWriter } from "./processes.ts"
 import { rowMemory } from "./remembered.ts"
@@ -87,6 +88,7 @@ export function openMetadata(path: string, now: () => Date) {
     parts: partWriter(db),
     plugins: memory.forgetting(pluginWriter(db)),
     processedChanges: processedChangesWriter(db),
+    processedCode: processedCodeWriter(db),
     processedParts: processedPartsWriter(db),
     processes: processWriter(db),
     rowErrors: rowErrorWriter(db),

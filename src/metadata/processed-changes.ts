@@ -65,7 +65,11 @@ export function processedChangesWriter(db: Db) {
   const carry = db.prepare<{ collectionId: string; from: string; fingerprint: string; to: string; at: string }>(
     `INSERT INTO processed_changes (collection_id, bucket_id, fingerprint, plugin_id, filtered, since, change, updated_at)
      SELECT collection_id, bucket_id, @fingerprint, @to, 0, max(change), max(change), @at FROM processed_changes
-     WHERE collection_id = @collectionId AND plugin_id = @from AND filtered = 0 GROUP BY collection_id, bucket_id
+     WHERE collection_id = @collectionId AND plugin_id = @from AND filtered = 0
+       AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.collection_id = @collectionId AND p.plugin_id = @to)
+       AND NOT EXISTS (SELECT 1 FROM batch_runs r
+         WHERE r.collection_id = @collectionId AND r.plugin_id = @to AND r.finished_at IS NULL)
+     GROUP BY collection_id, bucket_id
      ON CONFLICT DO NOTHING`,
   )
   const forget = db.prepare<{ collectionId: string; pluginId: string }>(
@@ -82,7 +86,10 @@ export function processedChangesWriter(db: Db) {
       if (after === 0) begin.run({ ...key, pluginId: plugin.pluginId, filtered: Number(plugin.filtered), end, at })
       else extend.run({ ...key, after, end, at })
     },
-    /** The collection moved from one version to another, which goes on where the old one stands if it has done nothing yet. */
+    /**
+     * The collection moved from one version to another, which goes on where the old one stands if it has made nothing yet, nor is about
+     * to: documents of its own stand over the old one's, however old they are.
+     */
     carry: (collectionId: string, from: string, to: string, fingerprint: string, at: string) =>
       void carry.run({ collectionId, from, to, fingerprint, at }),
     /** The documents of a version are gone: nobody may count on what it did, nor a run that began on that or is retried. */

@@ -53,9 +53,6 @@ export function processedPartsWriter(db: Db) {
      WHERE s.batch_id = @batchId AND s.collection_id = @collectionId
      ON CONFLICT DO NOTHING`,
   )
-  const replaced = db.prepare<{ collectionId: string; pluginId: string; code: string }>(
-    "DELETE FROM processed_parts WHERE collection_id = @collectionId AND plugin_id = @pluginId AND code <> @code",
-  )
   const forget = db.prepare<{ collectionId: string; pluginId: string }>(
     "DELETE FROM processed_parts WHERE collection_id = @collectionId AND plugin_id = @pluginId",
   )
@@ -63,9 +60,6 @@ export function processedPartsWriter(db: Db) {
     /** A run ended well over its sources. */
     add: (batchId: string, { collectionId, fingerprint, code }: PartsKey, pluginId: string) =>
       void add.run({ batchId, collectionId, fingerprint, code, pluginId }),
-    /** A run of this code replaces what other code under the same version made: nobody may count on that any more. */
-    replace: (collectionId: string, pluginId: string, code: string) =>
-      void replaced.run({ collectionId, pluginId, code }),
     /** The documents of a version are gone. */
     forget: (collectionId: string, pluginId: string) => void forget.run({ collectionId, pluginId }),
   }

@@ -175,11 +175,21 @@ describe("what counts as changed", () => {
     ]
     expect((await trigger(appliance, bucket, one)).object_count).toBe(2)
     expect((await trigger(appliance, bucket, other)).object_count).toBe(2)
-    await appliance.call("DELETE", `/v1/namespaces/${appliance.namespaceId}/plugins/replaced_1_0_0`)
-    await publishEcho(appliance, "replaced", "1.0.0", 599)
+    const replaced = async (slowSeconds: number) => {
+      await appliance.call("DELETE", `/v1/namespaces/${appliance.namespaceId}/plugins/replaced_1_0_0`)
+      await publishEcho(appliance, "replaced", "1.0.0", slowSeconds)
+    }
+    await replaced(599)
     expect(counted(await trigger(appliance, bucket, one))).toEqual(["COMPLETED", 2, 2])
     expect((await trigger(appliance, bucket, other)).object_count).toBe(0)
     expect(await said(appliance, one)).toEqual(["a", "b"])
+    // Nor may the code of before count on what it did: the other has replaced that.
+    const source_filters = { field: "text", operator: "ne", value: "b" }
+    for (const slow of [600, 599, 600]) {
+      await replaced(slow)
+      expect(counted(await trigger(appliance, bucket, one, { source_filters }))).toEqual(["COMPLETED", 1, 1])
+    }
+    expect(counted(await trigger(appliance, bucket, one))).toEqual(["COMPLETED", 2, 2])
   })
 
   test("an object that is deleted is not counted, and its number is not given again", async () => {

@@ -62,6 +62,21 @@ describe("a collection that was moved to another version", () => {
     expect((await trigger(appliance, bucket, collection)).object_count).toBe(0)
   })
 
+  test.each(["a", "slow"])("that has or is making documents of its own, of '%s', processes all", async (own) => {
+    const { bucket, ids } = await bucketOf(appliance, [own, "b"])
+    const collection = await collectionOf(appliance, bucket, "echo")
+    await move(collection, "1.1.0")
+    const first = await startTrigger(appliance, collection, { object_ids: [ids[0]] })
+    if (own === "a") await waitForBatch(appliance, bucket, first)
+    await move(collection, "1.0.0")
+    await rewrite(appliance, bucket, ids[0], "A")
+    expect((await trigger(appliance, bucket, collection)).rows_done).toBe(2)
+    await move(collection, "1.1.0")
+    await appliance.call("POST", `/v1/buckets/${bucket}/batches/${first}/cancel`)
+    expect((await trigger(appliance, bucket, collection)).rows_done).toBe(2)
+    expect(await documents(collection)).toEqual(["A 1.1.0", "b 1.1.0"])
+  })
+
   test("shows each object once unless asked: as the current version made it, else as an older one did", async () => {
     const { bucket, ids, collection } = await moved()
     expect(await documents(collection)).toEqual(["a 1.0.0", "b 1.0.0"])
