@@ -90,6 +90,13 @@ def step(batch):
                 result = run(step, texts(first, *map(str, range(len(expected) - 1))))
                 self.assertEqual((result.errors, [fields["v"] for fields in result.fields]), ({}, expected))
 
+    def test_keys_that_are_one_in_json_are_an_error_and_lose_no_value(self) -> None:
+        step = "def step(batch):\n    batch['v'] = [{1: 'a', '1': 'b'}, {1: 'a', '2': 'b'}, {'in': [{None: 1, 'null': 2}]}]\n    return batch\n"
+        result = run(step, texts(*"abc"))
+        self.assertEqual((result.rows, result.fields), ([1], [{"v": {"1": "a", "2": "b"}}]))
+        self.assertIn("v has keys that are one and the same", result.errors[0]["message"])
+        self.assertIn("v.in[0] has keys", result.errors[2]["message"])
+
     def test_a_truth_value_in_place_of_a_number_is_a_change(self) -> None:
         rows = [{"flag": 1, "n": 300}, {"flag": 0, "n": 1}, {"flag": 2, "n": 0}]
         step = "def step(batch):\n    batch['flag'] = batch['flag'].map({1: True, 0: False, 2: 2}).astype(object)\n    batch['n'] = batch['n'].astype(float)\n    return batch\n"

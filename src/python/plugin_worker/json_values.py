@@ -36,7 +36,10 @@ def to_json_value(value: Any, where: str = "value", depth: int = 0) -> Any:
     if depth >= JSON_DEPTH:
         raise NotJson(f"{where} is nested deeper than {JSON_DEPTH} levels")
     if isinstance(value, dict):
-        return {_key(key, where): to_json_value(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+        members = {_key(key, where): to_json_value(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+        if len(members) < len(value):
+            raise NotJson(f"{where} has keys that are one and the same in JSON, such as 1 and '1'")
+        return members
     if isinstance(value, (list, tuple)):
         return [to_json_value(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
     plain = plain_value(value, where)

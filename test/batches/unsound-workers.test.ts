@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import { bucketOf, collectionOf } from "../support/collections.ts"
-import { published } from "../support/plugins.ts"
+import { published, textPlugin, upload } from "../support/plugins.ts"
 import { counts, trigger, words } from "./support.ts"
 
 let appliance: TestAppliance
@@ -53,3 +53,23 @@ return batch`,
     )
   },
 )
+
+test("a worker whose partition failed as a whole is not used again: what made it fail may be there still", async () => {
+  const name = "cannot_be_built"
+  const files = textPlugin({ name })
+  const core = (files["processors/core.py"] ?? "").replace(
+    "        self.config = config",
+    `        BUILT.append(1)
+        raise RuntimeError(f"built {len(BUILT)} times in this worker")`,
+  )
+  const published = await upload(appliance, { ...files, "processors/core.py": `BUILT = []\n${core}` }, { name })
+  if (published.status !== 200) throw new Error(published.text)
+  const { bucket } = await bucketOf(appliance, words(3))
+  const path = await trigger(appliance, bucket, await collectionOf(appliance, bucket, name))
+  const batch = await waitForBatch(appliance, bucket, path.split("/").at(-1) ?? "")
+  expect([batch.status, ...counts(batch)]).toEqual(["FAILED", 3, 0, 3, 0])
+  const { body } = await appliance.call("GET", `${path}/failed-documents`)
+  expect(body.failed_documents.map(({ error }: { error: string }) => error)).toEqual(
+    Array(3).fill("built 1 times in this worker"),
+  )
+})
