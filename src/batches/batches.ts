@@ -26,7 +26,7 @@ import { collectionTrigger } from "./collection-trigger.ts"
 import type { Ledger } from "./ledger.ts"
 import { batchModel, type LiveProgress, MAX_ANSWERED_IDS } from "./model.ts"
 import { batchRetry } from "./retry.ts"
-import { failedDocuments } from "./row-errors.ts"
+import { allRowsFailed, failedDocuments } from "./row-errors.ts"
 import { isLive } from "./states.ts"
 import { submission } from "./submission.ts"
 import type { Suspension } from "./suspension.ts"
@@ -88,7 +88,11 @@ export function batches(deps: Deps) {
   const model = (batch: BatchRow, read: Metadata["read"] = metadata.read): BatchModel =>
     batchModel({
       batch,
-      runs: read.batches.runs(batch.batch_id),
+      // Whose rows all failed says so like one that failed as a whole.
+      runs: read.batches.runs(batch.batch_id).map((run) => {
+        const error = run.status === "FAILED" && run.error === null ? allRowsFailed(read, run) : null
+        return error === null ? run : { ...run, error: JSON.stringify(error) }
+      }),
       objectIds: batch.object_count <= MAX_ANSWERED_IDS ? read.batches.objectIds(batch, batch.object_count) : [],
       errorSummary: read.rowErrors.summary(batch.batch_id),
       steps: read.batches.steps(batch.batch_id),

@@ -7,7 +7,6 @@ import type { BatchRow, RunRow } from "../metadata/batches.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { PartitionRange, PartitionRow } from "../metadata/partitions.ts"
 import type { PartRow } from "../metadata/parts.ts"
-import { ANY_ROW_ERROR } from "../metadata/row-errors.ts"
 import type { RunSource } from "../metadata/run-sources.ts"
 import { jointStatus, runsAbove } from "./chain.ts"
 import { failuresOver } from "./failure-policy.ts"
@@ -16,6 +15,7 @@ import { bytesPerObject } from "./partition-size.ts"
 import { recordProcessed } from "./processed.ts"
 import type { BatchProgress } from "./progress.ts"
 import { type RestsOn, stillHolds } from "./rests-on.ts"
+import { allRowsFailed } from "./row-errors.ts"
 import type { RowInput } from "./rows.ts"
 import { dependencyError, leftUntried, type RunError } from "./run-error.ts"
 import { withAtMost } from "./split.ts"
@@ -224,18 +224,8 @@ export function ledger({
   const firstError = (tx: Transaction, runs: readonly RunRow[]): string | null => {
     const failed = runs.find((run) => run.error !== null || run.status === "FAILED")
     if (failed === undefined) return null
-    return failed.error === null ? allRowsFailed(tx, failed) : (JSON.parse(failed.error) as RunError).message
-  }
-
-  const allRowsFailed = (
-    tx: Transaction,
-    { batch_id: batchId, collection_id: collectionId }: RunRow,
-  ): string | null => {
-    const ofRun = { ...ANY_ROW_ERROR, collectionId }
-    const [first] = tx.read.rowErrors.list(batchId, ofRun, { after: null, offset: 0, limit: 1 }, false)
-    return first === undefined
-      ? null
-      : `All ${tx.read.rowErrors.count(batchId, ofRun)} rows failed; the first: ${first.exception}: ${first.message}`
+    const error: RunError | null = failed.error === null ? allRowsFailed(tx.read, failed) : JSON.parse(failed.error)
+    return error?.message ?? null
   }
 
   const start = (tx: Transaction, batchId: string, at: string) => {

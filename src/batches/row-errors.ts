@@ -3,9 +3,11 @@ import type { FailedDocuments, FailedDocumentsQuery } from "../contract/batches.
 import { paginationOf } from "../contract/pagination.ts"
 import { invalid } from "../errors.ts"
 import { parseExactly } from "../exact-json.ts"
+import type { RunRow } from "../metadata/batches.ts"
 import type { Metadata } from "../metadata/open.ts"
-import type { ListedRowError } from "../metadata/row-errors.ts"
+import { ANY_ROW_ERROR, type ListedRowError } from "../metadata/row-errors.ts"
 import { decodeCursor, encodeCursor } from "../page-cursor.ts"
+import type { RunError } from "./run-error.ts"
 
 /** Of a page's texts; the row that passes it is the last. A thousand inputs and tracebacks would be 100 MiB. */
 const PAGE_CHARACTERS = 8 * 1024 ** 2
@@ -48,6 +50,25 @@ export function failedDocuments(
     offset,
     next_offset: more && after === null ? offset + errors.length : null,
     pagination: paginationOf({ limit, offset, cursor, includeTotal: true }, total, next),
+  }
+}
+
+/** Why a run failed of which no row was done, in the words of its first row; null where no row has failed. */
+export function allRowsFailed(
+  read: Pick<Metadata["read"], "rowErrors">,
+  { batch_id: batchId, collection_id: collectionId }: RunRow,
+): RunError | null {
+  const ofRun = { ...ANY_ROW_ERROR, collectionId }
+  const [first] = read.rowErrors.list(batchId, ofRun, { after: null, offset: 0, limit: 1 }, false)
+  if (first === undefined) return null
+  const { error_type, exception, message, traceback, stage, created_at: timestamp } = first
+  const count = read.rowErrors.count(batchId, ofRun)
+  return {
+    error_type: error_type as RunError["error_type"],
+    message: `All ${count} rows failed; the first: ${exception}: ${message}`,
+    traceback,
+    stage,
+    timestamp,
   }
 }
 

@@ -342,5 +342,9 @@ test("a batch of which every row failed says so and why", async () => {
   await published(appliance, { name: "always_fails", call: 'raise RuntimeError("no luck")' })
   const bucket = await bucketWith(words(3))
   const batch = await runBatch(bucket, await collectionOver(bucket, "always_fails"))
-  expect(batch).toMatchObject({ status: "FAILED", error: "All 3 rows failed; the first: RuntimeError: no luck" })
+  const error = "All 3 rows failed; the first: RuntimeError: no luck"
+  expect(batch).toMatchObject({ status: "FAILED", error })
+  const [tier] = batch.tier_tasks
+  const details = { error_type: "runtime", message: error, traceback: expect.stringContaining("no luck") }
+  expect(tier).toMatchObject({ status: "FAILED", errors: [details], extractor_jobs: [{ error, errors: [details] }] })
 })

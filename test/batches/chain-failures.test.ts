@@ -53,7 +53,7 @@ describe("a chain of collections in which something is wrong", () => {
     const stopped = await s.run(hopeless)
     expect(stopped).toMatchObject({ status: "FAILED", error: expect.stringContaining("cannot be chunked") })
     expect(stopped.tier_tasks.map((tier: Batch) => [tier.status, tier.errors[0]?.error_type])).toEqual([
-      ["FAILED", undefined],
+      ["FAILED", "runtime"],
       ["FAILED", "dependency"],
       ["FAILED", "dependency"],
     ])
