@@ -188,11 +188,12 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
 
 function refuseUnlessEnded({ status }: BatchRow): void {
   if (isTerminal(status) && status !== "CANCELED") return
-  const why =
-    status === "CANCELED"
-      ? "was canceled; trigger a new batch over its objects"
-      : status === "DRAFT"
-        ? "is a DRAFT; submit it first"
-        : `is ${status}; retry it when it has ended`
+  const why = REFUSED[status] ?? `is ${status}; retry it when it has ended`
   throw new ApplianceError("BadRequestError", `The batch ${why}.`, { details: { status } })
+}
+
+const REFUSED: Readonly<Record<string, string>> = {
+  DRAFT: "is a DRAFT; submit it first",
+  SUSPENDED: "is SUSPENDED; resume it, or cancel it and trigger a new one",
+  CANCELED: "was canceled; trigger a new batch over its objects",
 }

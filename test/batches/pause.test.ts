@@ -64,6 +64,11 @@ test("a worker in the middle of a long call ends for a pause, and again for a ca
   await appliance.call("POST", `${path}/pause`)
   await eventually(async () => idle(), 5000)
   expect((await appliance.call("DELETE", path)).body.error.message).toContain("SUSPENDED")
+  const retried = await appliance.call("POST", `${path}/retry`, {})
+  expect([retried.status, retried.body.error.message]).toEqual([
+    400,
+    expect.stringContaining("resume it, or cancel it"),
+  ])
   expect((await appliance.call("POST", `${path}/cancel`)).body.status).toBe("CANCELED")
   const batch = (await appliance.call("GET", path)).body
   expect(batch).toMatchObject({ status: "CANCELED", lifecycle_reason: null })
