@@ -273,13 +273,14 @@ class LockedDown(unittest.TestCase):
                 for row, expected in enumerate(
                     (
                         "The sandbox refused access to a file (/etc/passwd). Read assets",
-                        "The sandbox refused network access (10.0.0.1 80). Only plugins with resource type API",
+                        "The sandbox refused network access (10.0.0.1 80). Only steps of resource type API have any",
                         "The sandbox refused network access (example.com",
                         "The sandbox refused to start or signal a process (true). Do the work in Python",
                         "The sandbox refused to start or signal a process. Do the work in Python",
                     )
                 ):
                     self.assertIn(expected, said[row])
+                self.assertIn("once it is uploaded to the bucket", said[2])
                 self.assertIn("Permission denied: '/etc/passwd'", said[0])
                 self.assertEqual(result.errors[0]["exception"], "PermissionError")
 

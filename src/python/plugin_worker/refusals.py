@@ -18,8 +18,8 @@ _PROCESS_MODULES: Final = ("subprocess", "multiprocessing", "pty", "concurrent")
 _PROCESS_CALLS: Final = ("fork", "exec", "spawn", "kill", "system", "popen", "Popen", "setsid", "ptrace")
 
 _INSTEAD: Final = {
-    "network": "Only plugins with resource type API may have it, where the appliance's settings allow it; read assets with "
-    "shared.plugins.open_asset.",
+    "network": "Only steps of resource type API have any, as far as the egress allowlist goes. A file is read without it once "
+    "it is uploaded to the bucket: an address in an object's blob is passed on as it is.",
     "file": "Read assets with shared.plugins.open_asset and weights with load_namespace_model; write below "
     "tempfile.gettempdir().",
     "process": "Do the work in Python or in a library; threads are allowed.",
