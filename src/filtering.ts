@@ -106,6 +106,9 @@ function condition(record: Record<string, unknown>, at: Location, budget: { cond
   if (field.length === 0 || field.length > 256 || field.split(".").some((part) => part === "")) {
     throw problem([...at, "field"], "must be a dotted path of 1 to 256 characters")
   }
+  // `op` or `values` would make another comparison of it, and nobody would see that.
+  const unknown = Object.keys(record).find((key) => !["field", "operator", "value", "case_sensitive"].includes(key))
+  if (unknown !== undefined) throw problem([...at, unknown], "is not field, operator or value")
   const operator = OPERATORS.find((known) => known === (record.operator ?? "eq"))
   if (operator === undefined) throw problem([...at, "operator"], `must be one of ${OPERATORS.join(", ")}`)
   const value = Array.isArray(record.value) ? record.value.map(asCarried) : asCarried(record.value)

@@ -16,3 +16,8 @@ test("a filter of 150 conditions, and one of 150 words, are taken", () => {
   expect(parseFilter({ AND: Array(150).fill({ field: "a", value: 1 }) })).not.toBeNull()
   expect(parseFilter(words(150))).not.toBeNull()
 })
+
+test("a condition with a key that is none is refused at that key, not read as an equality", () => {
+  expect(() => parseFilter({ AND: [{ field: "a", op: "gt", value: 3 }] })).toThrow("filters.AND.0.op is not field")
+  expect(parseFilter({ field: "a", operator: "gt", value: 3, case_sensitive: true })).not.toBeNull()
+})
