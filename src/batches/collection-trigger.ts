@@ -147,13 +147,18 @@ export function collectionTrigger({ triggered, triggeredByChanges, triggeredOver
   }
 }
 
+/** For who has mended a plugin and triggers, say. */
+const OTHERS = "Rows that failed run again by the retry of their batch, everything by reembed: true."
+
 function messageOf(made: readonly BatchRow[]): string {
   const named = (rows: readonly BatchRow[]) => `Batch ${rows.map((batch) => batch.batch_id).join(", ")}`
   const ended = made.filter((batch) => batch.finished_at !== null)
   const queued = made.filter((batch) => batch.finished_at === null)
   return [
     ...(queued.length === 0 ? [] : [`${named(queued)} is queued.`]),
-    ...(ended.length === 0 ? [] : [`${named(ended)} has ended: nothing is new or changed that no batch has in hand.`]),
+    ...(ended.length === 0
+      ? []
+      : [`${named(ended)} has ended: nothing is new or changed that no batch has in hand. ${OTHERS}`]),
   ].join(" ")
 }
 
