@@ -42,7 +42,7 @@ interface Deps {
   log: Log
 }
 
-type OnLine = (line: Pick<OutputLine, "stream" | "text">) => void
+export type OnLine = (line: Pick<OutputLine, "stream" | "text">) => void
 
 /** A group of a partition that goes on, as its plugin's steps were when the first one was begun. */
 export interface GroupAt {
@@ -56,6 +56,8 @@ export interface LentWorker extends WorkerPermit {
   readonly group: StepGroup | null
   /** The group after it. */
   readonly next: GroupAt | null
+  /** Rows of others were in it: what they left may be what ends it. */
+  readonly used: boolean
 }
 
 /** Workers with their steps built, lent per step group of a partition; see `workerKey` for what shares one. */
@@ -185,7 +187,7 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
 
   const endIdleWithGpu = () => pool.endIdle({ longerThanMs: 0, matching: (key) => learned.get(key)?.gpu === true })
 
-  async function lend(key: string, how: Asked, signal: AbortSignal): Promise<WorkerPermit> {
+  async function lend(key: string, how: Asked, signal: AbortSignal): Promise<WorkerPermit & { used: boolean }> {
     const gpu = learned.get(key)?.gpu === true
     // It would be busy again before anybody saw it idle.
     if (gpu && gpus.wantedByOthers(`${key}/batch`)) await endIdleWithGpu()
@@ -195,9 +197,10 @@ export function batchWorkers({ starter, gpus, exists, threads, callThreads, log 
       const reader = readers.get(permit.worker)
       if (reader !== undefined) reader.onLine = how.onLine
       // One that comes again has worked; what it was lent first is not known yet to be what it needs.
-      if (known.has(permit.worker)) leases.get(permit.worker)?.worked()
+      const used = known.has(permit.worker)
+      if (used) leases.get(permit.worker)?.worked()
       known.add(permit.worker)
-      return permit
+      return { ...permit, used }
     } finally {
       asked.delete(key)
     }

@@ -3,7 +3,7 @@
  * rows in a file between two. A partition stays one lease and one commit; whatever goes wrong in a group goes wrong with the
  * attempt, and the next one begins with the first group.
  */
-import { constants, copyFile, mkdir, mkdtemp, rename, rm } from "node:fs/promises"
+import { constants, copyFile, mkdir, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { BatchLogLine } from "../contract/batches.ts"
 import type { Network } from "../egress.ts"
@@ -20,7 +20,7 @@ import { partitionLimits } from "../workers/partition-limits.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
-import type { BatchWorkers, GroupAt, LentWorker } from "./batch-workers.ts"
+import type { BatchWorkers, GroupAt, LentWorker, OnLine } from "./batch-workers.ts"
 import { type CallMark, readCallMark } from "./call-mark.ts"
 import type { CallRows } from "./call-rows.ts"
 import { collectHandedOn, HostileOutput, type RowFailure, takeDirectory } from "./collect.ts"
@@ -55,14 +55,23 @@ interface Deps {
   onLine: (batchId: string, line: Omit<BatchLogLine, "time">) => void
 }
 
-/** `batchRows`: what it was told to call with at most. */
-type Called = { readonly call: CallMark | null; readonly batchRows: number | null }
+/** `batchRows`: what it was told to call with at most. `used`: its worker had had rows of others. */
+type Called = { readonly call: CallMark | null; readonly batchRows: number | null; readonly used: boolean }
 type Failed =
   | ({ readonly kind: "died"; readonly error: WorkerDied } & Called)
   | ({ readonly kind: "failed"; readonly error: WorkerFailure; readonly run: boolean } & Called)
   | { readonly kind: "refused"; readonly error: HostileOutput }
   | { readonly kind: "aborted" }
   | { readonly kind: "busy" }
+
+/** Paths of what a worker is given, and of where it writes. */
+interface HandedIn {
+  readonly exchange: string
+  readonly input: string
+  /** Rows of the group before; null for the first. */
+  readonly received: string | null
+  readonly output: string
+}
 
 /** What the last group's worker left, and the rows that failed of earlier groups. */
 export interface Output {
@@ -80,12 +89,16 @@ export type Outcome = Output | Failed
 export function partitionWork(deps: Deps) {
   const { metadata, progress } = deps
 
-  /** `directory`: the partition's own, which no worker sees. Throws faults of this machine only. */
+  /**
+   * `directory`: the partition's own, which no worker sees. `fresh`: in workers that have had no other rows, since what becomes of
+   * it is put down to its own. Throws faults of this machine only.
+   */
   return async function work(
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
     directory: string,
+    fresh: boolean,
     signal: AbortSignal,
     slot: TakeSlot,
   ): Promise<Outcome> {
@@ -102,7 +115,18 @@ export function partitionWork(deps: Deps) {
     }
     let call: CallMark | null = null
     let batchRows: number | null = null
+    let used = false
     let facts: IsolationFacts | null = null
+
+    async function acquire(at: GroupAt | null, onLine: OnLine): Promise<LentWorker> {
+      for (;;) {
+        const lent = await deps.workers.acquire(spec, at, onLine, signal)
+        used = lent.used
+        if (!fresh || !used) return lent
+        lent.poison()
+        lent[Symbol.dispose]()
+      }
+    }
 
     /** A worker for that group, and a slot for as long. A later group waits for its GPU, with the rows that it has, without one. */
     async function lend(at: GroupAt | null) {
@@ -119,7 +143,7 @@ export function partitionWork(deps: Deps) {
           const kind = resources === "api" ? "api" : "cpu"
           taken.use(await slot(signal, kind))
           batchRows = at === null ? deps.calls.atMost(context, partition) : batchRows
-          const lent = starting.use(await deps.workers.acquire(spec, at, onLine, signal))
+          const lent = starting.use(await acquire(at, onLine))
           // The first of its key was lent before its steps were known: were it to stay, a service that is slow would hold up who computes.
           if (at === null && kind === "cpu" && deps.workers.firstResources(spec) === "api") {
             taken.dispose()
@@ -138,16 +162,14 @@ export function partitionWork(deps: Deps) {
     /** Runs it; the files that it left are then in `taken`, where its worker does not reach them. */
     async function inWorker(lent: LentWorker, handedOn: string | null, taken: string) {
       const { worker, group, next } = lent
-      // A worker reaches its own exchange directory and no other partition's files: input moves in, output moves out.
-      const exchange = await mkdtemp(join(worker.exchange, "partition-"))
+      const exchange = join(worker.exchange, `partition-${partition.partition_id}-${crypto.randomUUID()}`)
       const input = join(exchange, "input.jsonl")
       const output = join(exchange, "output")
       const received = handedOn === null ? null : join(exchange, "rows.arrow")
-      // Each group reads it, as it was written and not as a worker has left it.
-      if (next === null) await rename(rows.input, input)
-      else await copyFile(rows.input, input, constants.COPYFILE_FICLONE)
-      if (handedOn !== null && received !== null) await rename(handedOn, received)
-      await mkdir(output, { mode: 0o700 })
+      await handIn(next, handedOn, { exchange, input, output, received }).catch((error: unknown) => {
+        // Of a worker that has ended meanwhile the directory is gone; the request below says how it did.
+        if (worker.alive) throw error
+      })
       if (run.isolation === null) facts = recordWorker(context, worker, facts)
       progress.begin(partition, rows.rows)
       const stopListening = worker.onProgress((event) => {
@@ -187,7 +209,7 @@ export function partitionWork(deps: Deps) {
         const lasting = reply.error.error_type === "dependency"
         // What made it fail as a whole may be there still: what filled its memory, an alarm that rings at any time.
         if (reply.error.error_type !== "network") lent.poison()
-        const told = { error: reply.error, run: lasting, call: await readCallMark(output), batchRows }
+        const told = { error: reply.error, run: lasting, call: await readCallMark(output), batchRows, used }
         return { kind: "failed", ...told } as const
       } catch (error) {
         lent.poison()
@@ -197,6 +219,16 @@ export function partitionWork(deps: Deps) {
         stopListening()
         await rm(exchange, { recursive: true, force: true })
       }
+    }
+
+    /** A worker reaches its own exchange directory and no other partition's files: input moves in, output moves out. */
+    async function handIn(next: GroupAt | null, handedOn: string | null, to: HandedIn): Promise<void> {
+      await mkdir(to.exchange, { mode: 0o700 })
+      // Each group reads it, as it was written and not as a worker has left it.
+      if (next === null) await rename(rows.input, to.input)
+      else await copyFile(rows.input, to.input, constants.COPYFILE_FICLONE)
+      if (handedOn !== null && to.received !== null) await rename(handedOn, to.received)
+      await mkdir(to.output, { mode: 0o700 })
     }
 
     async function throughGroups(): Promise<Outcome> {
@@ -231,15 +263,18 @@ export function partitionWork(deps: Deps) {
     try {
       return await throughGroups()
     } catch (error) {
-      if (error instanceof StepsNotBuilt) return { kind: "failed", error: error.failure, run: true, call, batchRows }
+      if (error instanceof StepsNotBuilt)
+        return { kind: "failed", error: error.failure, run: true, call, batchRows, used }
       // From its first group on it is run with the steps as they are now.
       if (signal.aborted || error instanceof StepsChanged) return { kind: "aborted" }
-      if (error instanceof EnvironmentGone) return { kind: "failed", error: gone(error), run: true, call, batchRows }
+      if (error instanceof EnvironmentGone)
+        return { kind: "failed", error: gone(error), run: true, call, batchRows, used }
       if (error instanceof GpuBusy) return { kind: "busy" }
-      if (error instanceof GpuRefused) return { kind: "failed", error: refusal(error), run: true, call, batchRows }
+      if (error instanceof GpuRefused)
+        return { kind: "failed", error: refusal(error), run: true, call, batchRows, used }
       if (error instanceof HostileOutput) return { kind: "refused", error }
       if (!(error instanceof WorkerDied)) throw error
-      return { kind: "died", error, call, batchRows }
+      return { kind: "died", error, call, batchRows, used }
     }
   }
 

@@ -55,7 +55,7 @@ export function partitionRunner(deps: Deps) {
   const { metadata, ledger, progress, log } = deps
   /** Single rows that killed their worker, per run, since the last commit with a row done. */
   const deaths = new Map<string, number>()
-  /** Partitions of one row whose worker was killed once: a row is blamed for the second time only. */
+  /** Partitions of one row that others may have failed, those before it in its worker or whoever kills: it is blamed for the second time only. */
   const suspects = new Set<number>()
   const calls = callRows(deps)
   const work = partitionWork({ ...deps, calls })
@@ -88,7 +88,8 @@ export function partitionRunner(deps: Deps) {
               deps.now,
             )
           : await writeDocumentRows(deps, context, partition, directory)
-      const outcome = rows.rows === 0 ? null : await work(context, partition, rows, directory, signal, slot)
+      const outcome =
+        rows.rows === 0 ? null : await work(context, partition, rows, directory, standsAlone(partition), signal, slot)
       if (outcome !== null && outcome.kind !== "output") {
         await settleFailure(context, partition, rows, outcome)
         return
@@ -104,6 +105,11 @@ export function partitionRunner(deps: Deps) {
       progress.end(partition.partition_id)
       await rm(directory, { recursive: true, force: true })
     }
+  }
+
+  /** What becomes of it is put down to its row, the one that was looked for. */
+  function standsAlone({ partition_id: id, rows_in: rows, deaths: before }: PartitionRow): boolean {
+    return suspects.has(id) || (rows === 1 && before > 0)
   }
 
   async function settleFailure(
@@ -141,7 +147,8 @@ export function partitionRunner(deps: Deps) {
     if (next.kind === "narrow") ledger.tryWithFewer(partition, next)
     if (next.kind === "split") ledger.split(partition, next.parts)
     if (next.kind !== "alone") return
-    if (outcome.kind === "died" && othersMayHaveKilled(outcome.error) && !suspects.delete(partition.partition_id)) {
+    const mayBeOthers = outcome.used || (outcome.kind === "died" && othersMayHaveKilled(outcome.error))
+    if (!suspects.delete(partition.partition_id) && mayBeOthers) {
       suspects.add(partition.partition_id)
       ledger.release(partition)
       return

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from "bun:test"
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { startTestAppliance, type TestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
-import { bucketOf, collectionOf } from "../support/collections.ts"
+import { addTexts, bucketOf, collectionOf } from "../support/collections.ts"
 import { published, textPlugin, upload } from "../support/plugins.ts"
 import { counts, trigger, words } from "./support.ts"
 
@@ -72,4 +72,47 @@ test("a worker whose partition failed as a whole is not used again: what made it
   expect(body.failed_documents.map(({ error }: { error: string }) => error)).toEqual(
     Array(3).fill("built 1 times in this worker"),
   )
+})
+
+describe("rows that a worker dies of only because of what an earlier row left in it", () => {
+  const name = "leaves_a_trap"
+
+  beforeAll(async () => {
+    const files = textPlugin({
+      name,
+      manifestExtra: 'compute_profile = {"batch_size": 4}',
+      call: `if TRAP:
+    os.abort()
+if any(text.startswith("trap") for text in batch["text"]):
+    TRAP.append(1)
+batch["label"] = batch["text"]
+return batch`,
+    })
+    const core = `TRAP = []\n${files["processors/core.py"] ?? ""}`
+    const published = await upload(appliance, { ...files, "processors/core.py": core }, { name })
+    if (published.status !== 200) throw new Error(published.text)
+  })
+
+  test("are done, in a worker that has had no others", async () => {
+    const { bucket } = await bucketOf(
+      appliance,
+      words(60).map((text, index) => (index % 6 === 2 ? `trap ${index}` : text)),
+    )
+    const path = await trigger(appliance, bucket, await collectionOf(appliance, bucket, name))
+    const batch = await waitForBatch(appliance, bucket, path.split("/").at(-1) ?? "")
+    expect([batch.status, ...counts(batch)]).toEqual(["COMPLETED", 60, 60, 0, 0])
+  })
+
+  test("are done, also where they are all that a batch has", async () => {
+    const { bucket } = await bucketOf(appliance, ["trap"])
+    const collection = await collectionOf(appliance, bucket, name)
+    const first = await trigger(appliance, bucket, collection)
+    expect((await waitForBatch(appliance, bucket, first.split("/").at(-1) ?? "")).status).toBe("COMPLETED")
+    const ids = await addTexts(appliance, bucket, ["an innocent text"])
+    const { body } = await appliance.call("POST", `/v1/collections/${collection}/trigger`, {
+      body: { object_ids: ids },
+    })
+    const batch = await waitForBatch(appliance, bucket, body.batch_id)
+    expect([batch.status, ...counts(batch)]).toEqual(["COMPLETED", 1, 1, 0, 0])
+  })
 })
