@@ -26,7 +26,7 @@ export const IN_PATH: Readonly<Record<string, Values>> = {
 }
 
 export const IN_QUERY: Readonly<Record<string, Values>> = {
-  collection_id: (victim) => [victim.collectionId],
+  collection_id: (victim) => [victim.collectionId, victim.collectionName],
   object_id: (victim) => [victim.objectId],
   collection_ids: (victim) => [victim.collectionId, victim.collectionName],
   "collection_ids[]": (victim) => [victim.collectionId, victim.collectionName],
@@ -62,6 +62,9 @@ const nameIn = (path: string, victim: Side) => {
 /** By the place in a JSON body. */
 export const IN_BODY: Readonly<Record<string, Field>> = {
   "object_ids[]": { values: (victim) => [victim.objectId], put: (id) => ({ object_ids: [id] }), status: 404 },
+  // Of a batch's PATCH, which refuses both whatever they name.
+  object_ids: { ...named((victim) => [victim.objectId], "object_ids"), status: 422 },
+  collection_ids: { ...named((victim) => [victim.collectionId], "collection_ids"), status: 422 },
   "collection_ids[]": {
     values: (victim) => [victim.collectionId, victim.collectionName],
     put: (id) => ({ collection_ids: [id] }),
