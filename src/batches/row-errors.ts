@@ -56,16 +56,15 @@ export function failedDocuments(
 /** Why a run failed of which no row was done, in the words of its first row; null where no row has failed. */
 export function allRowsFailed(
   read: Pick<Metadata["read"], "rowErrors">,
-  { batch_id: batchId, collection_id: collectionId }: RunRow,
+  { batch_id, collection_id: collectionId, rows_failed }: RunRow,
 ): RunError | null {
   const ofRun = { ...ANY_ROW_ERROR, collectionId }
-  const [first] = read.rowErrors.list(batchId, ofRun, { after: null, offset: 0, limit: 1 }, false)
+  const [first] = read.rowErrors.list(batch_id, ofRun, { after: null, offset: 0, limit: 1 }, false)
   if (first === undefined) return null
   const { error_type, exception, message, traceback, stage, created_at: timestamp } = first
-  const count = read.rowErrors.count(batchId, ofRun)
   return {
     error_type: error_type as RunError["error_type"],
-    message: `All ${count} rows failed; the first: ${exception}: ${message}`,
+    message: `All ${rows_failed} rows failed; the first: ${exception}: ${message}`,
     traceback,
     stage,
     timestamp,

@@ -29,6 +29,10 @@ Batches = Callable[[int], Iterator[tuple[int, int]]]
 Accept = Callable[[Places, Any], Any]
 
 
+def _as_it_is(_: Places, result: Any) -> Any:
+    return result
+
+
 class StepCalls:
     """How the steps of one pipeline are called, for the worker's life. At most `threads` call plugin code at once."""
 
@@ -88,7 +92,7 @@ class ApiCalls:
         self._idle: list[Any] = []
         self._is_async = False
         self._seconds: float | None = None
-        self._accept: Accept = lambda _, result: result
+        self._accept: Accept = _as_it_is
 
     def outcomes(
         self,
@@ -97,7 +101,7 @@ class ApiCalls:
         at_once: int,
         beat: Callable[[], None],
         seconds: float | None = None,
-        accept: Accept = lambda _, result: result,
+        accept: Accept = _as_it_is,
     ) -> Iterator[Outcome]:
         """In the order of `batches`. Raises RequestFailed when going on is futile."""
         self._seconds = seconds
