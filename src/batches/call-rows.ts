@@ -1,18 +1,16 @@
 /** How many rows the steps of a plugin are given at once, at most: what their worker's memory was found to suffice for. */
-import type { Log } from "../log.ts"
+import type { LearnedRows } from "../metadata/batch-sizes.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { PartitionRun } from "./partition-context.ts"
 
 interface Deps {
-  metadata: Pick<Metadata, "read" | "transact">
+  metadata: Pick<Metadata, "read">
   /** Of each worker. */
   memoryBytes: number
-  log: Log
-  now: () => Date
 }
 
-export function callRows({ metadata, memoryBytes, log, now }: Deps) {
+export function callRows({ metadata, memoryBytes }: Deps) {
   const codeOf = ({ namespace, run }: PartitionRun) => ({
     namespace_id: namespace.namespaceId,
     plugin_id: run.plugin_id,
@@ -28,13 +26,12 @@ export function callRows({ metadata, memoryBytes, log, now }: Deps) {
       return Math.min(learned, partition.batch_rows)
     },
 
-    /** Later partitions and batches of the same code begin with that many rows a call. */
-    learn(context: PartitionRun, rows: number): void {
+    /** What later partitions and batches of the same code are to know of one that went well with `rows` a call; null: nothing new. */
+    lesson(context: PartitionRun, rows: number | null): LearnedRows | null {
       const code = codeOf(context)
       const known = metadata.read.batchSizes.learned(code, memoryBytes)
-      if (known !== null && known <= rows) return
-      metadata.transact((tx) => tx.write.batchSizes.learn(code, rows, memoryBytes, now().toISOString()))
-      log.info({ event: "batch_size_learned", ...code, batch_rows: rows }, "memory suffices for calls of so many rows")
+      if (rows === null || (known !== null && known <= rows)) return null
+      return { ...code, batch_rows: rows, memory_bytes: memoryBytes }
     },
   }
 }

@@ -3,6 +3,7 @@
  * In = done + failed + skipped, per partition, run and batch, whatever happens.
  */
 import type { Log } from "../log.ts"
+import type { LearnedRows } from "../metadata/batch-sizes.ts"
 import type { BatchRow, RunRow } from "../metadata/batches.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
 import type { PartitionRange, PartitionRow } from "../metadata/partitions.ts"
@@ -44,6 +45,7 @@ export interface Commit {
   readonly done: number
   readonly skipped: number
   readonly restsOn?: RestsOn
+  readonly learned?: LearnedRows | null
 }
 
 /** `stale`: what the commit rests on has changed since it was looked at; `lost`: the lease was. Nothing is written then. */
@@ -253,7 +255,10 @@ export function ledger({
     },
 
     /** The one commit point: unless it answers `committed`, nothing of it becomes visible. */
-    commit(partition: PartitionRow, { code, part, superseded, faults, done, skipped, restsOn }: Commit): Committed {
+    commit(
+      partition: PartitionRow,
+      { code, part, superseded, faults, done, skipped, restsOn, learned = null }: Commit,
+    ): Committed {
       const at = now().toISOString()
       const { batch_id: batchId, collection_id: collectionId } = partition
       let stopped = false
@@ -279,6 +284,8 @@ export function ledger({
           }
           tx.write.rowErrors.insert(row, input?.text ?? null)
         }
+        // The next batch may begin as soon as this one is seen to have ended.
+        if (learned !== null) tx.write.batchSizes.learn(learned, at)
         const dead = superseded.find(({ part_id: id }) => id === part?.part_id)?.dead_rows ?? 0
         const documents = (part?.document_rows ?? 0) - dead
         tx.write.batches.addCounts(batchId, collectionId, { done, failed: faults.length, skipped, documents })
@@ -289,6 +296,8 @@ export function ledger({
         if (!stopped) settle(tx, batchId, collectionId, at)
         return "committed"
       })
+      if (committed === "committed" && learned !== null)
+        log.info({ event: "batch_size_learned", ...learned }, "memory suffices for calls of so many rows")
       if (committed === "committed") progress.committed(partition.partition_id, batchId, done + faults.length)
       if (stopped) onStopped(batchId)
       return committed

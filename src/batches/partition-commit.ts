@@ -9,6 +9,7 @@ import { partRef } from "../collections/versions.ts"
 import type { Documents } from "../documents/process.ts"
 import { parseExactly } from "../exact-json.ts"
 import { newId } from "../identifiers.ts"
+import type { LearnedRows } from "../metadata/batch-sizes.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { PartitionRow } from "../metadata/partitions.ts"
 import type { PartRow } from "../metadata/parts.ts"
@@ -39,8 +40,8 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
   const committing = new Map<string, Promise<unknown>>()
 
   /**
-   * Commits what the worker left in `output`; `spool` is the partition's own directory, `failed` the rows that earlier step groups
-   * failed of. Answers how many rows are done;
+   * Commits what the worker left in `output`, and what was learned by it; `spool` is the partition's own directory, `failed` the rows
+   * that earlier step groups failed of. Answers how many rows are done;
    * null when nothing was committed because another batch was faster with newer content of an object: rows are read anew.
    * @throws HostileOutput when the files are not what they must be: nothing is committed then
    */
@@ -49,6 +50,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     partition: PartitionRow,
     rows: WrittenRows,
     { directory: output, failed }: { readonly directory: string; readonly failed: readonly RowFailure[] },
+    learned: LearnedRows | null,
     spool: string,
   ): Promise<number | null> {
     const { run, plugin, namespace } = context
@@ -103,7 +105,13 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
             size_bytes: written.bytes,
             created_at: now().toISOString(),
           }
-    const committed = await settle(context, partition, rows, { part, faults, done: written.rows_done, failedRows })
+    const committed = await settle(context, partition, rows, {
+      part,
+      faults,
+      done: written.rows_done,
+      failedRows,
+      learned,
+    })
     return committed ? written.rows_done : null
   }
 
@@ -145,7 +153,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
 
   /** No row reached a worker; of documents, what was made of those that live no more goes all the same. */
   async function commitNothing(context: PartitionRun, partition: PartitionRow, rows: WrittenRows): Promise<void> {
-    await settle(context, partition, rows, { part: null, faults: [], done: 0, failedRows: [] })
+    await settle(context, partition, rows, { part: null, faults: [], done: 0, failedRows: [], learned: null })
   }
 
   interface Settled {
@@ -153,6 +161,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     readonly faults: readonly RowFault[]
     readonly done: number
     readonly failedRows: readonly number[]
+    readonly learned: LearnedRows | null
   }
 
   /** False when nothing was committed because the rows are outdated. */
@@ -162,7 +171,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     rows: WrittenRows,
     settled: Settled,
   ): Promise<boolean> {
-    const { part, done, failedRows } = settled
+    const { part, done, failedRows, learned } = settled
     const faults = [...settled.faults, ...ownFaults(rows)]
     return oneByOne(context.run.collection_id, async () => {
       if (await isOutdated(context, rows)) return false
@@ -181,6 +190,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
           faults,
           done: done - stale,
           skipped: rows.skipped + stale,
+          learned,
           restsOn: { parts: chain?.deadFiles ?? new Map(), bucket: objects.bucket },
         })
         if (committed !== "stale") return true

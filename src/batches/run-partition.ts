@@ -96,11 +96,7 @@ export function partitionRunner(deps: Deps) {
       }
       deps.pace.measured(context.run, partition, outcome?.seconds ?? 0)
       if (outcome === null) await commitNothing(context, partition, rows)
-      else {
-        const committed = await commit(context, partition, rows, outcome, directory)
-        const sufficed = outcome.batchRows ?? partition.batch_rows
-        if (committed && sufficed !== null) calls.learn(context, sufficed)
-      }
+      else await commit(context, partition, rows, outcome, directory)
     } finally {
       progress.end(partition.partition_id)
       await rm(directory, { recursive: true, force: true })
@@ -200,29 +196,27 @@ export function partitionRunner(deps: Deps) {
     for (const key of deaths.keys()) if (key.startsWith(`${batchId}/`)) deaths.delete(key)
   }
 
-  /** False when its output was refused. */
   async function commit(
     context: PartitionRun,
     partition: PartitionRow,
     rows: WrittenRows,
     output: Output,
     spooled: string,
-  ): Promise<boolean> {
+  ): Promise<void> {
     const { run } = context
     try {
-      const done = await commitOutput(context, partition, rows, output, spooled)
+      const learned = calls.lesson(context, output.batchRows ?? partition.batch_rows)
+      const done = await commitOutput(context, partition, rows, output, learned, spooled)
       if (done === null) {
         log.info({ event: "partition_read_anew", partition_id: partition.partition_id }, "outdated")
         ledger.release(partition)
-        return true
+        return
       }
       suspects.delete(partition.partition_id)
       if (done > 0) deaths.delete(`${run.batch_id}/${run.collection_id}`)
-      return true
     } catch (error) {
       if (!(error instanceof HostileOutput)) throw error
       await refuse(context, partition, rows, error)
-      return false
     }
   }
 
