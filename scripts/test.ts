@@ -13,6 +13,8 @@ const BUN = process.execPath
 const REPORT = join(ROOT, "dist/test-report.xml")
 /** One a file, as the runners leave them. */
 const REPORTS = join(ROOT, "dist/test-reports")
+/** Of one test; not what it may take, which depends on who else has the machine's cores, but when it will not end. */
+const HANGS_MS = 180_000
 const MAX_RUNNERS = 4
 const RUNNERS = Math.min(MAX_RUNNERS, availableParallelism())
 /** Folders and files whose tests take longest: what begins last must be short. */
@@ -35,11 +37,11 @@ const narrowed = process.argv.slice(2)
 
 interface Tally {
   passed: number
-  failed: number
+  failed: string[]
   skipped: string[]
 }
 
-const tally: Tally = { passed: 0, failed: 0, skipped: [] }
+const tally: Tally = { passed: 0, failed: [], skipped: [] }
 
 mkdirSync(join(ROOT, "dist"), { recursive: true })
 check("types", ["node_modules/.bin/tsc", "--noEmit"])
@@ -50,9 +52,11 @@ if (environment) await runTests()
 else fail("tests did not run: the binary or its environment is missing")
 
 for (const skip of tally.skipped) console.log(`skipped: ${skip}`)
+// Once more where a log that was cut still has them.
+for (const failure of tally.failed) console.log(`FAILED: ${failure}`)
 const skips = tally.skipped.length === 0 ? "" : `, ${tally.skipped.length} skipped`
-console.log(`${tally.passed} passed, ${tally.failed} failed${skips}`)
-process.exit(tally.failed === 0 ? 0 : 1)
+console.log(`${tally.passed} passed, ${tally.failed.length} failed${skips}`)
+process.exit(tally.failed.length === 0 ? 0 : 1)
 
 function check(name: string, command: string[]): boolean {
   const started = performance.now()
@@ -68,7 +72,7 @@ function check(name: string, command: string[]): boolean {
 }
 
 function fail(what: string): void {
-  tally.failed++
+  tally.failed.push(what)
   console.log(`FAILED: ${what}`)
 }
 
@@ -91,7 +95,7 @@ async function runTests(): Promise<void> {
     if (outcome === "passed") tally.passed++
     else if (outcome === "skipped")
       tally.skipped.push(`${file}: ${name}${reason === "" ? " (no reason given)" : ` (${reason})`}`)
-    else fail(`${file}: ${name}`)
+    else fail(`${file}: ${name}\n  ${reason.trimEnd().replaceAll("\n", "\n  ")}`)
   }
   if (narrowed.length === 0) checkOperations(report)
 }
@@ -111,7 +115,7 @@ async function runFile(file: string): Promise<string> {
   const path = join(REPORTS, `${file.replaceAll("/", "-")}.xml`)
   const started = performance.now()
   const child = Bun.spawn(
-    [BUN, "test", "--timeout", "60000", "--reporter=junit", `--reporter-outfile=${path}`, `./${file}`],
+    [BUN, "test", "--timeout", String(HANGS_MS), "--reporter=junit", `--reporter-outfile=${path}`, `./${file}`],
     {
       cwd: ROOT,
       stdout: "pipe",

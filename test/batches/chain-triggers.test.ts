@@ -300,7 +300,7 @@ test("a kill in the middle leaves out nothing: the next trigger waits for what g
   await eventually(async () => {
     const job = (await appliance.call("GET", path)).body.tier_tasks[0].extractor_jobs[0]
     return job.rows_done > 0 && job.rows_done < job.rows_in ? job : null
-  }, 30_000)
+  }, 180_000)
   await appliance.kill()
   await appliance.start()
   const beside = await trigger(appliance, bucket, second)
@@ -323,5 +323,5 @@ function inSecondTier(bucket: string, batch: string) {
   return eventually(async () => {
     const { body } = await s.appliance.call("GET", `/v1/buckets/${bucket}/batches/${batch}`)
     return body.tier_tasks[1].status === "IN_PROGRESS"
-  }, 30_000)
+  }, 180_000)
 }

@@ -278,7 +278,7 @@ test("a chunk's documents have the same ids whatever the partitions, also after 
     const { body } = await appliance.call("GET", path)
     const job = body.tier_tasks[1].extractor_jobs[0]
     return job.rows_done > 0 && job.rows_done < job.rows_in ? job : null
-  }, 30_000)
+  }, 180_000)
   await appliance.kill()
   await appliance.start()
   const whole = (batch: Batch) => {

@@ -188,7 +188,7 @@ return batch`
     expect(shares.size).toBe(WORKERS)
     for (const rows of shares.values()) expect(rows.length).toBeGreaterThan(50)
     expect(Math.max(...partitionsOf(path))).toBeLessThanOrEqual(50)
-  }, 60_000)
+  }, 180_000)
 
   test("a cheap plugin has partitions as large as the plan has them after the first ones", async () => {
     const { bucket } = await bucketOf(appliance, words(2_400))
@@ -200,5 +200,5 @@ return batch`
       2_400, 2_400, 0, 0,
     ])
     expect(partitionsOf(again)).toEqual([500, 500, 500, 500, 400])
-  }, 60_000)
+  }, 180_000)
 })

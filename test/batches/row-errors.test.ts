@@ -49,7 +49,7 @@ return batch`,
   const ended = await waitForBatch(appliance, bucketId, batch.body.batch_id)
   expect([ended.rows_done, ended.rows_failed]).toEqual([1, TEXTS.length - 1])
   path = `/v1/buckets/${bucketId}/batches/${batch.body.batch_id}/failed-documents`
-}, 60_000)
+}, 180_000)
 afterAll(() => appliance[Symbol.asyncDispose]())
 
 const errors = async (query: string) => (await appliance.call("GET", `${path}?${query}`)).body

@@ -161,7 +161,7 @@ if "dies" in set(batch["text"]): os._exit(3)`,
     expect.stringContaining("step Step2: or that"),
   ])
   expect((await batch.documents()).map(({ label }) => label)).toEqual(Array(28).fill("fine"))
-}, 60_000)
+}, 180_000)
 
 test.skipIf(!CONFINED)("only the worker of API steps reaches the network", async () => {
   const asked: string[] = []
@@ -209,7 +209,7 @@ test("a GPU is not held while CPU steps before and behind it run", async () => {
   expect((await withGpu.call("GET", first.path)).body).toMatchObject({ status: "IN_PROGRESS" })
   expect((await withGpu.call("POST", `${first.path}/cancel`)).status).toBe(200)
   expect(await first.done()).toMatchObject({ status: "CANCELED" })
-}, 60_000)
+}, 180_000)
 
 test.each([
   { how: "that comes back soon", pause: 0.02, rows: 160 },

@@ -265,7 +265,7 @@ test("what a SIGKILL left without a row is gone after the next start, and what w
   await eventually(async () => filesBelow(bucketId).every((name) => !name.endsWith(".partial")))
   expect((await appliance.call("GET", `${path}/objects/${object.object_id}`)).body).toEqual(object)
   expect(filesBelow(bucketId)).toHaveLength(1)
-}, 60_000)
+}, 180_000)
 
 test("deleting a bucket answers its task, which completes when nothing is left", async () => {
   const { id, path } = await newBucket()

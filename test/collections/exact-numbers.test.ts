@@ -55,7 +55,7 @@ return batch`,
   )
   expect(failed.body.failed_documents[0].error).toBe("18446744073709551615")
   expect(failed.text).toContain(`"phash":18446744073709551615,`)
-}, 60_000)
+}, 180_000)
 
 const BIG = "9007199254740993"
 
@@ -140,7 +140,7 @@ return batch`,
     first.body.object_id,
     second.body.object_id,
   ])
-}, 60_000)
+}, 180_000)
 
 test("a whole number reaches the plugin as it is beside rows without one, with a fraction, and of any size of 64 bits", async () => {
   await using appliance = await startTestAppliance()
@@ -160,7 +160,7 @@ return batch`,
   expect(await said(appliance, collection, {}, ["saw"])).toEqual(
     [BIG, "1.5", "None", "18446744073709551615", "-9223372036854775808", "7"].sort(),
   )
-}, 60_000)
+}, 180_000)
 
 test("JSON in a text is refused for what a body is refused for", async () => {
   await using appliance = await startTestAppliance()

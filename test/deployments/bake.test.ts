@@ -6,7 +6,7 @@ import { deployed, pluginRoute, published } from "./support.ts"
 let appliance: TestAppliance
 beforeAll(async () => {
   appliance = await startTestAppliance()
-}, 60_000)
+}, 180_000)
 afterAll(() => appliance[Symbol.asyncDispose]())
 
 const GOOD = 'class RealtimeHandler:\n    def predict(self, request):\n        return {"version": 1}\n'
@@ -42,14 +42,14 @@ test("a version that fails what the one before answered gives the name back, and
   expect(body.error).toMatch(/\d+ of \d+ requests failed/)
   const { body: history } = await appliance.call("GET", `${pluginRoute(appliance, id)}/revisions`)
   expect(history.revisions[0]).toMatchObject({ state: "LIVE", error: body.error })
-}, 60_000)
+}, 180_000)
 
 test("a version whose workers die again and again gives the name back", async () => {
   const id = await replaced("dying", failing("os._exit(3)"))
   await eventually(async () => ((await version("dying")) === 1 ? true : null), 30_000)
   const { body } = await appliance.call("GET", `${pluginRoute(appliance, id)}/status`)
   expect(body.error).toMatch(/workers died or did not start \d+ times/)
-}, 60_000)
+}, 180_000)
 
 test("the window goes on after kill -9", async () => {
   await replaced("killed", failing('raise ValueError("not this")'))
@@ -58,7 +58,7 @@ test("the window goes on after kill -9", async () => {
   expect((await ask("killed", "probe")).body).toEqual({ version: 2 })
   await Promise.all(Array.from({ length: 30 }, () => ask("killed")))
   await eventually(async () => ((await version("killed")) === 1 ? true : null), 20_000)
-}, 60_000)
+}, 180_000)
 
 test("a version that fails no more than the one before keeps the name", async () => {
   const both = failing('raise ValueError("not this")')
@@ -71,4 +71,4 @@ test("a version that fails no more than the one before keeps the name", async ()
   await Bun.sleep(1_200)
   const { body } = await appliance.call("GET", `${pluginRoute(appliance, id)}/status`)
   expect(body).toMatchObject({ status: "DEPLOYED", error: null })
-}, 60_000)
+}, 180_000)

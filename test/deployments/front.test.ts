@@ -23,7 +23,7 @@ beforeAll(async () => {
   await deployed(appliance, id)
   const prefix = `/inference/custom_plugin_${appliance.namespaceId}_${id}`
   paths = [prefix, `/v1${prefix}`, "/v1/inference/custom/fronted"]
-}, 60_000)
+}, 180_000)
 afterAll(() => appliance[Symbol.asyncDispose]())
 
 async function both(path: string, options: CallOptions) {
@@ -89,7 +89,7 @@ test("whole numbers past 53 bits reach the handler as they were sent, on every w
     raw: `{"inference_name":"${id}","inputs":${inputs}}`,
   })
   expect(enveloped.body.data).toEqual({ said })
-}, 60_000)
+}, 180_000)
 
 test("what was admitted a moment ago is refused once its key is revoked, may less or has expired, or another namespace is named", async () => {
   const keys = "/v1/organizations/users/dev@example.com/api-keys"

@@ -178,4 +178,4 @@ test("memory that others use is not leased, and is when they end", async () => {
   driverSays(0, 0)
   expect(await settled(appliance, waits)).toMatchObject({ status: "DEPLOYED" })
   await undeploy(waits)
-}, 60_000)
+}, 180_000)

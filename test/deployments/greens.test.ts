@@ -8,7 +8,7 @@ import { deployed, pluginRoute, published, realtimePlugin, SEED_HANDLER } from "
 let appliance: TestAppliance
 beforeAll(async () => {
   appliance = await startTestAppliance()
-}, 60_000)
+}, 180_000)
 afterAll(() => appliance[Symbol.asyncDispose]())
 
 const ask = (path: string, body: unknown) => appliance.call("POST", path, { body })
@@ -26,7 +26,7 @@ test("a green that hangs at its start leaves blue answering, and ends when it is
   const left = () => descendants(appliance.pid).filter((pid) => runs(pid) && !before.includes(pid))
   await eventually(async () => (left().length === 0 ? true : null), 20_000)
   expect((await ask("/v1/inference/custom/hanging", { text: "four" })).status).toBe(200)
-}, 60_000)
+}, 180_000)
 
 test("deployments that hang at their start do not keep others queued for 30 s", async () => {
   const hangs = "import time\nclass RealtimeHandler:\n    def __init__(self):\n        time.sleep(600)\n"
@@ -37,7 +37,7 @@ test("deployments that hang at their start do not keep others queued for 30 s", 
   expect(await deployed(appliance, id)).toMatchObject({ status: "DEPLOYED" })
   expect(performance.now() - queued).toBeLessThan(30_000)
   for (const other of hanging) await appliance.call("POST", `${pluginRoute(appliance, other)}/undeploy`)
-}, 60_000)
+}, 180_000)
 
 test.each([
   [

@@ -51,7 +51,7 @@ beforeAll(async () => {
   appliance = await startTestAppliance({ environment: { MIXPEEK_REQUEST_DEADLINE_SECONDS: "3" } })
   id = await published(appliance, "overlapping", HANDLER)
   expect(await deployed(appliance, id)).toMatchObject({ status: "DEPLOYED" })
-}, 60_000)
+}, 180_000)
 afterAll(() => appliance[Symbol.asyncDispose]())
 
 const path = (plugin = id) => `/inference/custom_plugin_${appliance.namespaceId}_${plugin}`
@@ -73,7 +73,7 @@ test("calls that wait are executed together in one worker, and each gets its own
     const lines = await eventually(() => of(answer.headers.get("X-Request-Id")))
     expect(lines).toEqual([`began ${answer.body.text}`, `ended ${answer.body.text}`])
   }
-}, 30_000)
+}, 180_000)
 
 test("one that raises, one that is late and one whose client goes away take nobody with them", async () => {
   const before = await ask("quick")
@@ -99,7 +99,7 @@ test("one that raises, one that is late and one whose client goes away take nobo
   })
   expect(after.body.pid).toBe(before.body.pid)
   expect(await health()).toMatchObject({ restarts: 0, in_flight: 0 })
-}, 30_000)
+}, 180_000)
 
 test("streams of one worker come side by side", async () => {
   const streaming = await published(appliance, "streaming", STREAMING)
@@ -113,14 +113,14 @@ test("streams of one worker come side by side", async () => {
     const pieces = [...text.matchAll(/^data: (\{"n".*)$/gm)].map((match) => JSON.parse(match[1] ?? ""))
     expect(pieces).toEqual([0, 1, 2, 3].map((n) => ({ n, text: ["a", "b", "c"][index] })))
   }
-}, 30_000)
+}, 180_000)
 
 test("one that will not give up is ended with its worker, and others are answered by the next", async () => {
   const stubborn = ask("stubborn")
   expect(await stubborn).toMatchObject({ status: 504 })
   await eventually(async () => ((await health()).restarts === 1 ? true : null), 20_000)
   expect((await ask("quick")).status).toBe(200)
-}, 40_000)
+}, 180_000)
 
 test("calls that do not give up do not follow one another: their worker is ended a second after the first of them", async () => {
   const before = await ask("quick")
@@ -133,7 +133,7 @@ test("calls that do not give up do not follow one another: their worker is ended
   })
   expect(after.status).toBe(200)
   expect(performance.now() - late).toBeLessThan(2_500)
-}, 40_000)
+}, 180_000)
 
 test("a stream without a piece is a stream that ends", async () => {
   const none =
@@ -143,7 +143,7 @@ test("a stream without a piece is a stream that ends", async () => {
   const answer = await appliance.call("POST", path(empty), { body: { text: "x" } })
   expect(answer.headers.get("content-type")).toBe("text/event-stream")
   expect(answer.text).toBe("event: end\ndata: {}\n\n")
-}, 30_000)
+}, 180_000)
 
 test("requests that end their worker, one after another, do not keep the next one waiting", async () => {
   const dying = await published(
@@ -169,7 +169,7 @@ class RealtimeHandler:
   expect((await send("fine")).status).toBe(200)
   expect(performance.now() - began).toBeLessThan(1_500)
   expect(await send("odd")).toMatchObject({ status: 500 })
-}, 60_000)
+}, 180_000)
 
 const outcome = (call: Promise<unknown>) =>
   call.then(

@@ -7,7 +7,7 @@ import { deployed, pluginRoute, published, settled } from "./support.ts"
 let appliance: TestAppliance
 beforeAll(async () => {
   appliance = await startTestAppliance()
-}, 60_000)
+}, 180_000)
 afterAll(() => appliance[Symbol.asyncDispose]())
 
 const ask = (path: string, body: unknown) => appliance.call("POST", path, { body })
@@ -46,7 +46,7 @@ test("replace: never two at a time, and whoever asks meanwhile waits and is answ
   expect(seen.filter((answer) => answer.status !== 200)).toEqual([])
   expect(seen.at(-1)?.body.born).toBeGreaterThan(before)
   expect(most).toBeLessThanOrEqual(usual)
-}, 60_000)
+}, 180_000)
 
 test("replace: a new revision that does not come up gives the queue back to the old one", async () => {
   const { id, from } = await deployedBefore(5)
@@ -60,7 +60,7 @@ test("replace: a new revision that does not come up gives the queue back to the 
     error: expect.stringContaining("no weights for now"),
   })
   expect(await waiting).toMatchObject({ status: 200, body: { ok: true } })
-}, 60_000)
+}, 180_000)
 
 /** Constructors fail in three seconds from `from` on: the new one's does, and then the old one's until they are over. A slow machine gets more time before. */
 async function deployedBefore(seconds: number): Promise<{ id: string; from: number }> {
@@ -130,4 +130,4 @@ test("shadow: copies of live requests go to the new version, its differences are
   await eventually(async () => ((await status(two)).shadow === null ? null : true))
   expect(await deployed(appliance, two)).toMatchObject({ status: "DEPLOYED", shadow: null })
   expect((await ask("/v1/inference/custom/shaded", { inputs: { text: "t0" } })).body.new).toBe(true)
-}, 60_000)
+}, 180_000)

@@ -355,4 +355,4 @@ test("a part of many slices is in the order of its rows, whatever the number of 
       )
     }
   }
-}, 60_000)
+}, 180_000)

@@ -221,13 +221,13 @@ describe("slow requests", () => {
     expect(answer).toStartWith("HTTP/1.1 200")
     // md5 of 0123456789
     expect(answer).toContain('"781e5e245d69b566979b86e28d23f2c7"')
-  }, 30_000)
+  }, 180_000)
 
   test("a confirm that takes 15 seconds in the plugin's manifest answers", async () => {
     const files = textPlugin({ name: "slow_manifest", manifestExtra: "import time\ntime.sleep(15)" })
     const answer = await upload(appliance, files, { name: "slow_manifest" })
     expect(answer.status).toBe(200)
-  }, 60_000)
+  }, 180_000)
 
   test("a 400 MB archive is streamed to disk and its MD5 is answered", async () => {
     const reserved = await appliance.call("POST", "/v1/namespaces/default/plugins/uploads", {

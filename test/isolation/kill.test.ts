@@ -48,7 +48,7 @@ test.skipIf(process.platform !== "linux")(
     const family = await eventually(async () => {
       const found = descendants(appliance.pid)
       return found.length >= 5 ? found : null
-    }, 60_000)
+    }, 180_000)
     await appliance.kill()
     await eventually(async () => (family.some(runs) ? null : true), 10_000)
     expect(family.filter(runs)).toEqual([])

@@ -23,7 +23,7 @@ beforeAll(async () => {
   }
   await put({ name: "sample_leaf", version: "1.5" })
   await put({ name: "sample_tree", version: "1.0", requires: ["sample-leaf>=1,<2", "numpy"] })
-}, 60_000)
+}, 180_000)
 
 afterAll(async () => await appliance[Symbol.asyncDispose]())
 

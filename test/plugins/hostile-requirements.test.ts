@@ -34,7 +34,7 @@ beforeAll(async () => {
   await create({ gzip: true, cwd: directory, file: join(directory, "evil-1.0.tar.gz") }, ["evil-1.0"])
   const place = `${index.url.replace("/simple", "/files")}/evil-1.0.tar.gz`
   await writeWheel(directory, { name: "sample_carrier", requires: [`evil @ ${place}`] })
-}, 60_000)
+}, 180_000)
 
 afterAll(async () => {
   await appliance[Symbol.asyncDispose]()

@@ -360,4 +360,4 @@ test("an appliance killed anywhere in a confirmation keeps what was put and what
     const confirmed = await appliance.call("POST", `${base}/uploads/${uploadId}/confirm`)
     expect({ status: confirmed.status, text: confirmed.text }).toMatchObject({ status: 200 })
   }
-}, 60_000)
+}, 180_000)

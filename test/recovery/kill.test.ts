@@ -54,7 +54,7 @@ test("kill -9 between a commit and the end of an incremental batch leaves nothin
   expect(await waitForBatch(appliance, bucket, batch)).toMatchObject({ status: "COMPLETED", rows_done: 2 })
   expect((await trigger(appliance, bucket, collection)).object_count).toBe(0)
   expect(await said(appliance, collection)).toEqual(["a", "b", "c", "e", "slow d"])
-}, 60_000)
+}, 180_000)
 
 test("a documents process that hangs does not outlive a killed server and its next start", async () => {
   await using appliance = await startTestAppliance()
@@ -66,7 +66,7 @@ test("a documents process that hangs does not outlive a killed server and its ne
   await appliance.start()
   // Whoever adopted it may still have to reap it.
   await eventually(async () => processStartTime(stopped) === null, 5000)
-}, 60_000)
+}, 180_000)
 
 test("SIGTERM ends the server cleanly within its grace and gives the batch back whole", async () => {
   await using appliance = await startTestAppliance({ environment: { MIXPEEK_PARTITION_ROWS: "500" } })

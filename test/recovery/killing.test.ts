@@ -35,4 +35,4 @@ test("a row that stands alone is not blamed for a worker that somebody else kill
   expect(struck).toBe(true)
   const batch = await waitForBatch(appliance, rows.bucket, body.batch_id)
   expect(await problemsOf(appliance, rows, collection, batch)).toEqual([])
-}, 60_000)
+}, 180_000)

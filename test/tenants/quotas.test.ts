@@ -211,7 +211,7 @@ return batch`
         return TERMINAL.includes(body.status)
       })
       return (await Promise.all(ends)).every(Boolean) ? true : null
-    }, 60_000)
+    }, 180_000)
     judge(most)
   })
 })

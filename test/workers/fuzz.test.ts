@@ -6,4 +6,4 @@ test("five seconds of hostile frames and messages are taken or refused as a brea
   expect(broken).toBeNull()
   expect(taken).toBeGreaterThan(100)
   expect(refused).toBeGreaterThan(100)
-}, 60_000)
+}, 180_000)
