@@ -1,6 +1,6 @@
 /**
  * Failed rows run again, in their batch: one transaction takes them out of the failed ones, opens them as partitions of a
- * retry, and takes the batch back from its end. What a run that failed as a whole never reached runs too. Rows run in the code
+ * retry, and takes the batch back from its end. What a run that failed as a whole or was canceled never reached runs too. Rows run in the code
  * that their collection names now, so that a fixed plugin is tried on what its predecessor failed at.
  */
 import type { RetriedBatch, RetryBatch } from "../contract/batches.ts"
@@ -38,7 +38,7 @@ interface RunRetry {
   readonly code: RunCode
   readonly selection: RetrySelection
   readonly failed: number
-  /** Rows of a failed run that were never tried. */
+  /** Rows of a failed or canceled run that were never tried. */
   readonly unprocessed: number
   /** No row of it was ever cut into a partition. */
   readonly uncut: boolean
@@ -47,12 +47,12 @@ interface RunRetry {
 export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps) {
   /**
    * Zero rows are an answer, not an error: who retries every batch that ended need not look first whether something failed.
-   * @throws BadRequestError for a batch that has not ended or was canceled; of two at once the second gets that
+   * @throws BadRequestError for a batch that has not ended or never started; of two at once the second gets that
    */
   return (namespace: Namespace, find: (tx: Transaction) => BatchRow, request: RetryBatch): RetriedBatch =>
     metadata.transact((tx) => {
       const batch = find(tx)
-      refuseUnlessEnded(batch)
+      refuseUnlessEnded(batch, tx.read.batches.runs(batch.batch_id))
       const { retries, skipped } = selected(tx, namespace, batch, request)
       const at = now().toISOString()
       const reopened = retries.length > 0 && tx.write.batches.reopen(batch.batch_id, RETRIABLE, at)
@@ -104,8 +104,9 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
       }
       const found = tx.read.rowErrors.retriable(selection)
       const first = tx.read.partitions.firstPass(run.batch_id, run.collection_id)
-      const uncut = run.status === "FAILED" && first.partitions === 0
-      const untried = run.status !== "FAILED" ? 0 : uncut ? run.rows_skipped : first.rows
+      const cutShort = run.status === "FAILED" || run.status === "CANCELED"
+      const uncut = cutShort && first.partitions === 0
+      const untried = !cutShort ? 0 : uncut ? run.rows_skipped : first.rows
       const all = found.rows + found.exhausted + found.lasting + untried
       if (tiers.length > 0 && !tiers.includes(run.tier)) {
         leave("tier", all, "The tier is not one of 'tier_nums'.")
@@ -186,8 +187,10 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
   }
 }
 
-function refuseUnlessEnded({ status }: BatchRow): void {
-  if (isTerminal(status) && status !== "CANCELED") return
+/** Of one that was canceled before it started it was never settled which rows it has. */
+function refuseUnlessEnded({ status }: BatchRow, runs: readonly RunRow[]): void {
+  const started = status !== "CANCELED" || runs.some((run) => run.started_at !== null)
+  if (isTerminal(status) && started) return
   const why = REFUSED[status] ?? `is ${status}; retry it when it has ended`
   throw new ApplianceError("BadRequestError", `The batch ${why}.`, { details: { status } })
 }
@@ -195,5 +198,5 @@ function refuseUnlessEnded({ status }: BatchRow): void {
 const REFUSED: Readonly<Record<string, string>> = {
   DRAFT: "is a DRAFT; submit it first",
   SUSPENDED: "is SUSPENDED; resume it, or cancel it and trigger a new one",
-  CANCELED: "was canceled; trigger a new batch over its objects",
+  CANCELED: "was canceled before it started; trigger a new one over its objects",
 }

@@ -26,16 +26,16 @@ export const NEXT: Readonly<Record<BatchState, readonly BatchState[]>> = {
   IN_PROGRESS: ["SUSPENDED", "CANCELED", "COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED"],
   SUSPENDED: ["QUEUED", "PENDING", "IN_PROGRESS", "CANCELED", "COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED"],
   COMPLETED: [],
-  // A retry opens the rows that failed.
+  // A retry opens the rows that failed or were not tried.
   COMPLETED_WITH_ERRORS: ["IN_PROGRESS"],
   FAILED: ["IN_PROGRESS"],
-  CANCELED: [],
+  CANCELED: ["IN_PROGRESS"],
 }
 
 const TERMINAL: readonly string[] = ["COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"] satisfies BatchState[]
 
 /** From where a retry goes on: the ends that may be followed. */
-export const RETRIABLE: readonly BatchState[] = ["COMPLETED_WITH_ERRORS", "FAILED"]
+export const RETRIABLE: readonly BatchState[] = ["COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"]
 
 /** The states that `to` may follow. */
 export function statesBefore(to: BatchState): readonly BatchState[] {

@@ -57,7 +57,12 @@ async function setUp(name: string, texts: readonly string[], call: string) {
   }
 }
 
-function counts(batch: { rows_in: number; rows_done: number; rows_failed: number; rows_skipped: number }) {
+function counts(batch: {
+  rows_in: number
+  rows_done: number
+  rows_failed: number
+  rows_skipped: number
+}): [rows: number, done: number, failed: number, skipped: number] {
   expect(batch.rows_in).toBe(batch.rows_done + batch.rows_failed + batch.rows_skipped)
   return [batch.rows_in, batch.rows_done, batch.rows_failed, batch.rows_skipped]
 }
@@ -215,7 +220,7 @@ describe("a retry", () => {
     expect(nothing.body).toMatchObject({ status: "COMPLETED", retried_rows: 0, skipped: [], retry_count: 1 })
   })
 
-  test("that is canceled gives its rows back as failed; a canceled batch and a draft are refused", async () => {
+  test("that is canceled gives its rows back as failed, for another retry; a draft is refused", async () => {
     const name = "canceled_retry"
     const batch = await setUp(name, ["good", "bad"], failing(name, "bad"))
     await batch.ended()
@@ -227,11 +232,51 @@ describe("a retry", () => {
     expect(ended.status).toBe("CANCELED")
     expect(counts(ended)).toEqual([2, 1, 1, 0])
     expect((await batch.failed()).failed_documents[0]).toMatchObject({ error: "bad", retry_count: 0 })
-    expect((await batch.retry()).status).toBe(400)
+    await replaced(name, failing(name, "nothing"))
+    expect((await batch.retry()).body).toMatchObject({ retried_rows: 1, retry_count: 2 })
+    const again = await batch.ended()
+    expect(again.status).toBe("COMPLETED")
+    expect(counts(again)).toEqual([2, 2, 0, 0])
     const draft = await appliance.call("POST", `/v1/buckets/${batch.bucketId}/batches`, { body: {} })
     const refused = await appliance.call("POST", `/v1/buckets/${batch.bucketId}/batches/${draft.body.batch_id}/retry`)
     expect(refused.status).toBe(400)
     expect(refused.body.error.message).toContain("submit it first")
+  })
+
+  test("of a canceled batch runs what failed and what was never tried, and nothing twice", async () => {
+    const name = "canceled_early"
+    // The second partition waits for the cancel.
+    const call = `if "wait" in "".join(batch["text"].tolist()):\n    time.sleep(60)\n${failing(name, "number 7 ")}`
+    const batch = await setUp(name, [...words(500), ...words(100).map((text) => `wait ${text}`)], call)
+    await eventually(async () => (await appliance.call("GET", batch.path)).body.rows_done > 400)
+    await appliance.call("POST", `${batch.path}/cancel`)
+    const canceled = await batch.ended()
+    expect(canceled.status).toBe("CANCELED")
+    const [rows, done, failed, skipped] = counts(canceled)
+    expect([rows, done + failed + skipped]).toEqual([600, 600])
+    expect(skipped).toBeGreaterThan(0)
+    const before = await documentIds(appliance, batch.collectionId)
+    await replaced(name, failing(name, "nothing"))
+    expect((await batch.retry()).body).toMatchObject({ retried_rows: failed + skipped })
+    const ended = await batch.ended()
+    expect(ended.status).toBe("COMPLETED")
+    expect(counts(ended)).toEqual([600, 600, 0, 0])
+    const after = await documentIds(appliance, batch.collectionId)
+    expect(new Set(after).size).toBe(600)
+    expect(after.length).toBe(600)
+    expect(before.every((id) => after.includes(id))).toBe(true)
+  })
+
+  test("of a batch that was canceled before it started is refused", async () => {
+    const name = "canceled_draft"
+    const batch = await setUp(name, ["good"], failing(name, "bad"))
+    await batch.ended()
+    const draft = await appliance.call("POST", `/v1/buckets/${batch.bucketId}/batches`, { body: {} })
+    const path = `/v1/buckets/${batch.bucketId}/batches/${draft.body.batch_id}`
+    expect((await appliance.call("POST", `${path}/cancel`)).status).toBe(200)
+    const refused = await appliance.call("POST", `${path}/retry`)
+    expect(refused.status).toBe(400)
+    expect(refused.body.error.message).toContain("before it started")
   })
 
   test("says what it leaves because there is no code to run it in", async () => {
