@@ -46,7 +46,8 @@ export type Filter = Condition | FilterTree
 const MAX_DEPTH = 16
 /** Each word of `words` and each tree counts like a condition: every one of them becomes a part of a statement. */
 const MAX_CONDITIONS = 200
-const MAX_VALUES = 10_000
+/** Of one condition. */
+export const MAX_VALUES = 10_000
 const MAX_PATTERN = 1000
 
 /** `at`: where the request has it. @throws ValidationError naming the part that cannot be understood */

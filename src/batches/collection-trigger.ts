@@ -8,7 +8,7 @@ import type { CollectionRow } from "../metadata/collections.ts"
 import type { Transaction } from "../metadata/open.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import type { Ledger } from "./ledger.ts"
-import type { Submission } from "./submission.ts"
+import { refuseUnknown, type Submission } from "./submission.ts"
 
 type Deps = Pick<Submission, "triggered" | "triggeredByChanges" | "triggeredOverDocuments"> & Pick<Ledger, "endEmpty">
 
@@ -43,17 +43,28 @@ export function collectionTrigger({ triggered, triggeredByChanges, triggeredOver
       ...governed(request),
       ...(filters === null ? {} : { filters: filters as Record<string, unknown> }),
     }
+    const objects = request.object_ids ?? null
+    const present = new Map(
+      included.map((bucketId) => [bucketId, objects === null ? [] : tx.read.objects.present(bucketId, objects)]),
+    )
+    if (objects !== null) {
+      const known = new Set([...present.values()].flat())
+      refuseUnknown(
+        [...new Set(objects)].filter((id) => !known.has(id)),
+        "what the collection reads",
+      )
+    }
     const batches = included.flatMap((bucketId): BatchRow[] => {
-      if (request.object_ids == null && !everything(request)) {
+      if (objects === null && !everything(request)) {
         const { batch, nothing } = triggeredByChanges(tx, namespace, bucketId, collection, shared)
         return [nothing ? ended(tx, batch) : batch]
       }
-      const own = request.object_ids == null ? null : tx.read.objects.present(bucketId, request.object_ids)
+      const own = objects === null ? null : (present.get(bucketId) ?? [])
       if (own !== null && own.length === 0) return []
       return [triggered(tx, namespace, bucketId, { ...shared, ...(own === null ? {} : { object_ids: own }) })]
     })
     const [first] = batches
-    if (first === undefined || first.task_id === null) throw notFound("object", request.object_ids?.[0] ?? "")
+    if (first === undefined || first.task_id === null) throw notFound("object", objects?.[0] ?? "")
     return {
       batch_id: first.batch_id,
       batch_ids: batches.map((batch) => batch.batch_id),

@@ -4,7 +4,7 @@
  */
 import type { CreateBatch, SubmitBatch, TriggerBatch } from "../contract/batches.ts"
 import { ApplianceError, notFound } from "../errors.ts"
-import { parseFilter } from "../filtering.ts"
+import { MAX_VALUES, parseFilter } from "../filtering.ts"
 import { newId } from "../identifiers.ts"
 import type { BatchRow, NewRun } from "../metadata/batches.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
@@ -35,6 +35,24 @@ export interface DocumentsRequest {
 
 /** More values in one error's details would be noise. */
 const MAX_NAMED = 20
+
+/** @throws NotFoundError that names some of them; nothing where there are none */
+export function refuseUnknown(unknown: readonly string[], where: string): void {
+  if (unknown.length === 0) return
+  throw new ApplianceError("NotFoundError", `Some objects are not in ${where}, such as '${unknown[0]}'.`, {
+    details: { resource: "object", id: unknown[0], missing: unknown.slice(0, MAX_NAMED) },
+  })
+}
+
+/** A filter of the documents that were made of these objects: as many conditions as there must be, each of no more values than one has. */
+function madeOf(objectIds: readonly string[]) {
+  const conditions = Array.from({ length: Math.ceil(objectIds.length / MAX_VALUES) }, (_, index) => ({
+    field: "root_object_id",
+    operator: "in",
+    value: objectIds.slice(index * MAX_VALUES, (index + 1) * MAX_VALUES),
+  }))
+  return { OR: conditions }
+}
 
 export function submission({ now, pluginById }: Deps) {
   /** The collections of this bucket that run: those named, or all enabled ones. */
@@ -83,13 +101,8 @@ export function submission({ now, pluginById }: Deps) {
     })
   }
 
-  const checkObjects = (bucketId: string, objectIds: readonly string[], read: Metadata["read"]) => {
-    const unknown = read.objects.unknown(bucketId, objectIds)
-    if (unknown.length === 0) return
-    throw new ApplianceError("NotFoundError", `Some objects are not in this bucket, such as '${unknown[0]}'.`, {
-      details: { resource: "object", id: unknown[0], missing: unknown.slice(0, MAX_NAMED) },
-    })
-  }
+  const checkObjects = (bucketId: string, objectIds: readonly string[], read: Metadata["read"]) =>
+    refuseUnknown(read.objects.unknown(bucketId, objectIds), "this bucket")
 
   const draft = (
     namespace: Namespace,
@@ -266,9 +279,7 @@ export function submission({ now, pluginById }: Deps) {
   ): { batch: BatchRow; documents: number; nothing: boolean } => {
     const batch = { ...draft(namespace, bucketId, {}, "explicit"), type: "COLLECTION" as const }
     const requested = filters === null ? null : JSON.stringify(filters)
-    const named =
-      objectIds === null ? [] : [{ field: "root_object_id", operator: "in" as const, value: [...objectIds] }]
-    for (const filter of named) parseFilter(filter)
+    const named = objectIds === null ? [] : [madeOf(objectIds)]
     const source: RunSource = {
       collection_ids: sources,
       filters: [...ownFilters(collection), ...(filters === null ? [] : [filters]), ...named],

@@ -104,6 +104,9 @@ describe("a trigger of a collection over a collection", () => {
     expect(await done(bucket, second, { object_ids: [ids[0]] })).toEqual(["COMPLETED", 2])
     expect(await done(bucket, second)).toEqual(["COMPLETED", 3])
     expect(await done(bucket, second, { object_ids: [ids[1]] })).toEqual(["COMPLETED", 1])
+    // More than a condition of a filter may have values.
+    const gone = Array.from({ length: 25_000 }, (_, index) => `obj_gone_${index}`)
+    expect(await done(bucket, second, { object_ids: [...gone, ids[1]] })).toEqual(["COMPLETED", 1])
     expect(await done(bucket, second, { reembed: true })).toEqual(["COMPLETED", 3])
     expect(await done(bucket, second)).toEqual(NOTHING)
   })

@@ -94,6 +94,16 @@ describe("a trigger", () => {
     expect(await said(appliance, collection)).toEqual(["a", "b", "c"])
   })
 
+  test("of named objects of which one is not there is refused, and says which", async () => {
+    const { ids, collection } = await processed()
+    const refused = await appliance.call("POST", `/v1/collections/${collection}/trigger`, {
+      body: { object_ids: [ids[0], "obj_of_nobody", ids[1]] },
+    })
+    expect(refused.status).toBe(404)
+    expect(refused.body.error.message).toContain("obj_of_nobody")
+    expect(refused.body.error.details).toMatchObject({ resource: "object", missing: ["obj_of_nobody"] })
+  })
+
   test("with a filter does what fits and is new, again when that changes, and leaves the rest to the next", async () => {
     const { bucket, ids, collection } = await processed()
     await addTexts(appliance, bucket, ["new one", "new two", "other"])
