@@ -337,7 +337,7 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
         void batchDomain.trigger(namespace, bucketId, { object_ids: [...objectIds] }, () => {}),
       now,
     }),
-    versions: collectionVersions({ metadata }),
+    versions: collectionVersions({ metadata, documents, dataDir }),
     blobFiles: files,
     bucketUploads: objectUploads,
     collections: collections({

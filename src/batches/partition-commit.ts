@@ -5,7 +5,7 @@
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { setImmediate as nextTurn } from "node:timers/promises"
-import { partRef } from "../collections/versions.ts"
+import { partRef } from "../collections/part-ref.ts"
 import type { Documents } from "../documents/process.ts"
 import { parseExactly } from "../exact-json.ts"
 import { newId } from "../identifiers.ts"
@@ -181,7 +181,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
         // A source that died since the row was written has been done again, an object that was deleted does not come back: what was
         // made of it before is not kept.
         const staleRows = chain?.staleRows ?? objects.goneRows
-        const superseded = await findSuperseded(context, partition, rows, settled, { chain, staleRows })
+        const { superseded, deadFiles } = await findSuperseded(context, partition, rows, settled, { chain, staleRows })
         const stale = countWithout(staleRows, failedRows)
         const committed = ledger.commit(partition, {
           code: context.run,
@@ -191,7 +191,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
           done: done - stale,
           skipped: rows.skipped + stale,
           learned,
-          restsOn: { parts: chain?.deadFiles ?? new Map(), bucket: objects.bucket },
+          restsOn: { parts: new Map([...(chain?.deadFiles ?? []), ...deadFiles]), bucket: objects.bucket },
         })
         if (committed !== "stale") return true
       }
@@ -219,7 +219,10 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     return { bucket: { bucket_id, removals, there }, goneRows }
   }
 
-  /** A newer run of the same plugin over an object or document replaces what older batches made of it. */
+  /**
+   * A newer run of the same plugin over an object or document replaces what older batches made of it. With the dead files that the
+   * parts had, since who drops a version above writes some too.
+   */
   async function findSuperseded(
     { run }: PartitionRun,
     partition: PartitionRow,
@@ -234,7 +237,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     // What another version made of an object stays beside; what it made of a document lives as long as that does.
     const beside = chain === null ? [] : others.filter((other) => other.plugin_id !== run.plugin_id)
     const ref = (row: Parameters<typeof partRef>[1]) => partRef(dataDir, row)
-    if (older.length + beside.length === 0 && staleRows.length === 0) return []
+    if (older.length + beside.length === 0 && staleRows.length === 0) return { superseded: [], deadFiles: [] }
     const source: RunSource | null = run.source === null ? null : parseExactly(run.source)
     const found = await documents.findSuperseded({
       parts: older.map(ref),
@@ -256,7 +259,11 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
             },
           }),
     })
-    return found.map((dead) => ({ ...dead, dead_file: dead.dead_file.slice(dataDir.length + 1) }))
+    const replaced = new Set(found.map((dead) => dead.part_id))
+    return {
+      superseded: found.map((dead) => ({ ...dead, dead_file: dead.dead_file.slice(dataDir.length + 1) })),
+      deadFiles: others.flatMap(({ part_id: id, dead_file: was }) => (replaced.has(id) ? [[id, was] as const] : [])),
+    }
   }
 
   async function oneByOne<T>(collectionId: string, step: () => Promise<T>): Promise<T> {

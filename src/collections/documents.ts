@@ -14,7 +14,8 @@ import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata } from "../metadata/open.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import { documentModel, lineageOf, type Presign, tracedLineage } from "./document-answer.ts"
-import { documentView, partRef } from "./versions.ts"
+import { partRef } from "./part-ref.ts"
+import { documentView } from "./versions.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read">

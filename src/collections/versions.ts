@@ -3,16 +3,16 @@
  * one made stays beside until it is dropped. All that is told of a version comes from its parts, so it may be deleted as a
  * plugin meanwhile.
  */
-import { join } from "node:path"
 import type { CollectionFeatures } from "../contract/collections.ts"
-import type { PartRef } from "../documents/process.ts"
+import type { Documents, PartRef } from "../documents/process.ts"
 import { ApplianceError, invalid, notFound } from "../errors.ts"
 import { normalizeVersion, pluginId, pluginOf } from "../identifiers.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata } from "../metadata/open.ts"
-import type { PartRow } from "../metadata/parts.ts"
 import type { Namespace } from "../organizations/namespaces.ts"
 import { type ExtractorConfig, type VectorIndex, vectorIndex } from "./extractor.ts"
+import { findMadeBelow, removeMadeBelow } from "./made-below.ts"
+import { partRef } from "./part-ref.ts"
 
 interface HeldVersion {
   readonly pluginId: string
@@ -24,7 +24,12 @@ interface HeldVersion {
 
 interface Deps {
   metadata: Pick<Metadata, "read" | "transact">
+  documents: Pick<Documents, "findMadeOf">
+  dataDir: string
 }
+
+/** Commits below may come in between a look and the drop; a look is short beside the time from one to the next. */
+const MAX_LOOKS = 20
 
 /** The current one first, whether it has documents or not; then the others, the one that wrote last first. */
 function heldVersions(read: Metadata["read"], row: CollectionRow): HeldVersion[] {
@@ -82,20 +87,6 @@ function demandHeld(versions: readonly HeldVersion[], id: string): HeldVersion {
   )
 }
 
-/** A part as the documents process takes it. */
-export function partRef(
-  dataDir: string,
-  part: Pick<PartRow, "part_id" | "file" | "dead_file" | "features" | "document_rows">,
-): PartRef {
-  return {
-    part_id: part.part_id,
-    path: join(dataDir, part.file),
-    ...(part.dead_file === null ? {} : { dead_file: join(dataDir, part.dead_file) }),
-    features: JSON.parse(part.features),
-    rows: part.document_rows,
-  }
-}
-
 interface View {
   readonly parts: PartRef[]
   /** Documents of `plugin_id` are left out where the parts `by` (indexes) have a document of the same object. */
@@ -134,7 +125,9 @@ export function documentView(
   return { parts, outranked: outranked.filter(({ by }) => by.length > 0) }
 }
 
-export function collectionVersions({ metadata }: Deps) {
+export function collectionVersions(deps: Deps) {
+  const { metadata } = deps
+
   const find = (namespace: Namespace, identifier: string, read = metadata.read): CollectionRow => {
     const row = read.collections.get(namespace.namespaceId, identifier)
     if (row === undefined) throw notFound("collection", identifier)
@@ -176,43 +169,59 @@ export function collectionVersions({ metadata }: Deps) {
     },
 
     /**
-     * Removes what a version that is not current has made, in one transaction; its files are swept later. What the current
-     * version took over from it counts as not processed then.
-     * @throws BadRequestError for the current version, or while a batch runs the version
+     * Removes what a version that is not current has made, and what other collections made of that, in one transaction; its files
+     * are swept later. What the current version took over from it counts as not processed then.
+     * @throws BadRequestError for the current version, while a batch runs the version, or where the collections below are written
+     *   all the time; DocumentsUnavailable
      */
-    drop(namespace: Namespace, identifier: string, wanted: string) {
-      return metadata.transact((tx) => {
-        const row = find(namespace, identifier, tx.read)
-        const { feature_extractor_name: name }: ExtractorConfig = JSON.parse(row.feature_extractor)
-        const id = pluginIdOf(name, wanted)
-        const version = pluginOf(id).version
-        if (id === row.plugin_id) {
-          throw new ApplianceError(
-            "BadRequestError",
-            `Version ${version} is the collection's current one. Move the collection to another version first (PATCH feature_extractor.version).`,
-            { details: { collection_id: row.collection_id, version } },
-          )
-        }
-        const live = tx.read.batches.liveRunsOf(row.collection_id, id)
-        if (live.length > 0) {
-          throw new ApplianceError(
-            "BadRequestError",
-            `Batch ${live.join(", ")} still runs version ${version}. Wait for its end, or cancel it.`,
-            { details: { collection_id: row.collection_id, batch_ids: live } },
-          )
-        }
-        const held = demandHeld(heldVersions(tx.read, row), id)
-        tx.write.parts.removeVersion(row.collection_id, held.pluginId)
-        tx.write.processedChanges.forget(row.collection_id, held.pluginId)
-        tx.write.processedParts.forget(row.collection_id, held.pluginId)
-        return {
-          collection_id: row.collection_id,
-          version: held.version,
-          feature_extractor_id: held.pluginId,
-          documents_removed: held.documentCount,
-        }
-      })
+    async drop(namespace: Namespace, identifier: string, wanted: string) {
+      for (let looks = 0; looks < MAX_LOOKS; looks++) {
+        const { row, held } = droppable(metadata.read, namespace, identifier, wanted)
+        const made = await findMadeBelow(deps, row, held.pluginId)
+        const dropped = metadata.transact((tx) => {
+          const now = droppable(tx.read, namespace, identifier, wanted)
+          if (now.row.collection_id !== row.collection_id || !removeMadeBelow(tx, row, held.pluginId, made)) return null
+          tx.write.parts.removeVersion(row.collection_id, held.pluginId)
+          tx.write.processedChanges.forget(row.collection_id, held.pluginId)
+          tx.write.processedParts.forget(row.collection_id, held.pluginId)
+          return {
+            collection_id: row.collection_id,
+            version: held.version,
+            feature_extractor_id: held.pluginId,
+            documents_removed: now.held.documentCount,
+          }
+        })
+        if (dropped !== null) return dropped
+      }
+      throw new ApplianceError(
+        "BadRequestError",
+        "Collections that read this one are written all the time. Drop the version when their batches have ended.",
+        { details: { resource: "version", id: wanted } },
+      )
     },
+  }
+
+  function droppable(read: Metadata["read"], namespace: Namespace, identifier: string, wanted: string) {
+    const row = find(namespace, identifier, read)
+    const { feature_extractor_name: name }: ExtractorConfig = JSON.parse(row.feature_extractor)
+    const id = pluginIdOf(name, wanted)
+    const version = pluginOf(id).version
+    if (id === row.plugin_id) {
+      throw new ApplianceError(
+        "BadRequestError",
+        `Version ${version} is the collection's current one. Move the collection to another version first (PATCH feature_extractor.version).`,
+        { details: { collection_id: row.collection_id, version } },
+      )
+    }
+    const live = read.batches.liveRunsOf(row.collection_id, id)
+    if (live.length > 0) {
+      throw new ApplianceError(
+        "BadRequestError",
+        `Batch ${live.join(", ")} still runs version ${version}. Wait for its end, or cancel it.`,
+        { details: { collection_id: row.collection_id, batch_ids: live } },
+      )
+    }
+    return { row, held: demandHeld(heldVersions(read, row), id) }
   }
 }
 

@@ -39,6 +39,7 @@ const REPLIES = {
   open: "ready",
   write_part: "part_written",
   find_superseded: "superseded",
+  find_made_of: "superseded",
   write_rows: "rows_written",
   list: "page",
   get: "found",

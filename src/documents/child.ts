@@ -10,6 +10,7 @@ import { CONTROL_FRAME, encodeFrame, FrameDecoder } from "../frames.ts"
 import { failLandings } from "../write-durably.ts"
 import { type Database, openDatabase } from "./database.ts"
 import { documentJson, pageJson } from "./document-json.ts"
+import { findMadeOf } from "./made-of.ts"
 import { pathGuard } from "./part-files.ts"
 import {
   type FromDocuments,
@@ -87,6 +88,12 @@ function requestHandler(): (payload: Uint8Array) => Promise<string> {
         const { sources = [], living = [] } = message.chain ?? {}
         guardParts([...sources.map(({ part }) => part), ...living, ...(own === null ? [] : [own])], guard)
         const parts = await findSuperseded(database, message, settings.write_deadline_ms)
+        return JSON.stringify({ type: "superseded", parts })
+      }
+      case "find_made_of": {
+        guardParts([...message.parts, ...message.gone.map(({ part }) => part)], guard)
+        for (const { dead_file: file } of message.gone) if (file != null) guard(file)
+        const parts = await findMadeOf(database, message, settings.write_deadline_ms)
         return JSON.stringify({ type: "superseded", parts })
       }
       case "write_rows": {

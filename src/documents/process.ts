@@ -10,6 +10,7 @@ import type {
   CountRequest,
   DocumentPage,
   DocumentsRequest,
+  FindMadeOfRequest,
   FindSupersededRequest,
   GetRequest,
   ListRequest,
@@ -73,6 +74,7 @@ export interface Documents extends AsyncDisposable {
    */
   writePart(request: WritePartRequest): Promise<WritePartAnswer>
   findSuperseded(request: FindSupersededRequest): Promise<SupersededPart[]>
+  findMadeOf(request: FindMadeOfRequest): Promise<SupersededPart[]>
   /** Writes documents as rows that a plugin reads. @throws ApplianceError ValidationError for filters, TimeoutError */
   writeRows(request: WriteRowsRequest): Promise<RowsWritten>
   /** @throws ApplianceError ValidationError for filters, sort or cursor that cannot be understood, TimeoutError */
@@ -170,14 +172,15 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
   }
   const ask = async <M extends DocumentsRequest>(message: M, deadlineMs: number): Promise<ReplyTo<M["type"]>> =>
     (await child()).request(message, deadlineMs + DEADLINE_SLACK_MS)
-  const read = async <M extends DocumentsRequest>(message: M): Promise<ReplyTo<M["type"]>> => {
+  const available = async <T>(answer: Promise<T>): Promise<T> => {
     try {
-      return await ask(message, queryDeadlineMs)
+      return await answer
     } catch (error) {
       if (!(error instanceof DocumentsDied)) throw error
       throw new DocumentsUnavailable("Documents are being restarted. Try again.", error)
     }
   }
+  const read = <M extends DocumentsRequest>(message: M) => available(ask(message, queryDeadlineMs))
   /** A second death is thrown. */
   const write = async <M extends DocumentsRequest>(message: M): Promise<ReplyTo<M["type"]>> => {
     try {
@@ -218,22 +221,11 @@ export async function startDocuments(options: DocumentsOptions): Promise<Documen
           }
         }
       }),
-    async findSuperseded(request) {
-      try {
-        return (await write({ type: "find_superseded", ...request })).parts
-      } catch (error) {
-        if (!(error instanceof DocumentsDied)) throw error
-        throw new DocumentsUnavailable("Documents are being restarted. Try again.", error)
-      }
-    },
+    findSuperseded: async (request) => (await available(write({ type: "find_superseded", ...request }))).parts,
+    findMadeOf: async (request) => (await available(write({ type: "find_made_of", ...request }))).parts,
     async writeRows(request) {
-      try {
-        const { type: _type, ...written } = await write({ type: "write_rows", ...request })
-        return written
-      } catch (error) {
-        if (!(error instanceof DocumentsDied)) throw error
-        throw new DocumentsUnavailable("Documents are being restarted. Try again.", error)
-      }
+      const { type: _type, ...written } = await available(write({ type: "write_rows", ...request }))
+      return written
     },
     async list(request) {
       const { type: _type, ...page } = await read({ type: "list", ...request })

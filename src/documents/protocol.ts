@@ -109,6 +109,14 @@ const FindSuperseded = z.object({
 })
 export type FindSupersededRequest = Omit<z.input<typeof FindSuperseded>, "type">
 
+const FindMadeOf = z.object({
+  type: z.literal("find_made_of"),
+  parts: z.array(PartRef),
+  /** Parts whose documents go: all of them, or those that are dead by `dead_file` and not by the part's own. */
+  gone: z.array(z.object({ part: PartRef, dead_file: Path.nullable().optional() })),
+})
+export type FindMadeOfRequest = Omit<z.input<typeof FindMadeOf>, "type">
+
 const MAX_NAMES = 10_000
 const Name = z.string().min(1).max(256)
 
@@ -219,7 +227,16 @@ const Open = z.object({
 })
 export type OpenMessage = z.output<typeof Open>
 
-export const ToDocuments = z.discriminatedUnion("type", [Open, WritePart, FindSuperseded, WriteRows, List, Get, Count])
+export const ToDocuments = z.discriminatedUnion("type", [
+  Open,
+  WritePart,
+  FindSuperseded,
+  FindMadeOf,
+  WriteRows,
+  List,
+  Get,
+  Count,
+])
 export type ToDocuments = z.output<typeof ToDocuments>
 export type DocumentsRequest = z.input<typeof ToDocuments>
 
@@ -309,6 +326,7 @@ export interface ReplyTypes {
   readonly open: "ready"
   readonly write_part: "part_written"
   readonly find_superseded: "superseded"
+  readonly find_made_of: "superseded"
   readonly write_rows: "rows_written"
   readonly list: "page"
   readonly get: "found"

@@ -5,7 +5,7 @@ import { readDead, scalarsFile, writeDead } from "./part-files.ts"
 import type { FindSupersededRequest, PartRef, SupersededPart } from "./protocol.ts"
 import { objectsInRange, overlapping } from "./source-parts.ts"
 
-interface Hit {
+export interface Hit {
   readonly part: number
   readonly position: number
 }
@@ -120,7 +120,7 @@ async function ofRows(session: Session, part: PartRef, rows: readonly number[]):
   )
 }
 
-async function writeAll(parts: readonly PartRef[], hits: readonly Hit[]): Promise<SupersededPart[]> {
+export async function writeAll(parts: readonly PartRef[], hits: readonly Hit[]): Promise<SupersededPart[]> {
   const found = Map.groupBy(hits, (hit) => hit.part)
   const superseded: SupersededPart[] = []
   for (const [index, part] of parts.entries()) {
@@ -137,10 +137,10 @@ async function writeAll(parts: readonly PartRef[], hits: readonly Hit[]): Promis
   return superseded
 }
 
-async function deadOf(part: PartRef | undefined): Promise<Uint32Array> {
+export async function deadOf(part: PartRef | undefined): Promise<Uint32Array> {
   return part?.dead_file == null ? new Uint32Array() : readDead(part.dead_file)
 }
 
-function pathsOf(parts: readonly PartRef[], parameters: Parameters): string {
+export function pathsOf(parts: readonly PartRef[], parameters: Parameters): string {
   return parameters.texts(parts.map((part) => scalarsFile(part.path)))
 }

@@ -150,18 +150,6 @@ describe("another version of its plugin", () => {
     expect(await made(second, { version: "all" })).toHaveLength(6)
   })
 
-  test("of the collection above is beside its old one below too, until that is dropped and its objects are processed again", async () => {
-    await published(s.appliance, { name: "chunker", version: "1.1.0", call: CHUNKER })
-    const { bucket, first, second } = await words(["one two", "three"])
-    expect(await done(bucket, second)).toEqual(["COMPLETED", 3])
-    await move(first, "1.1.0")
-    await trigger(s.appliance, bucket, first, { reembed: true })
-    expect(await made(second)).toEqual(["one", "one", "three", "three", "two", "two"])
-    await s.appliance.call("DELETE", `/v1/collections/${first}/features?version=1.0.0`)
-    expect(await done(bucket, second, { reembed: true })).toEqual(["COMPLETED", 3])
-    expect(await made(second)).toEqual(["one", "three", "two"])
-  })
-
   test("leaves nothing of the old one that was made of a chunk which is gone", async () => {
     const { bucket, ids, first, second } = await words(["one two three", "four"])
     const third = await s.over(of(second), perWord("measure"))

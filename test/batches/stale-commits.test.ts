@@ -1,6 +1,10 @@
 /** A commit rests on what was looked at before it: the ledger asks again in its transaction. */
 
 import { expect, test } from "bun:test"
+import { partitionCommit } from "../../src/batches/partition-commit.ts"
+import type { PartitionRun } from "../../src/batches/partition-context.ts"
+import type { WrittenRows } from "../../src/batches/rows.ts"
+import type { Documents, FindSupersededRequest } from "../../src/documents/process.ts"
 import type { Transaction } from "../../src/metadata/open.ts"
 import { blobColumns } from "../../src/metadata/stored-blobs.ts"
 import { leased, openLedger } from "./ledger-support.ts"
@@ -49,6 +53,54 @@ test("a commit over a part whose dead documents changed since it was looked at w
   expect(commit(new Map([["part_1", undefined]]))).toBe("committed")
   expect(opened.row(batchId).status).toBe("COMPLETED")
   expect(commit(new Map())).toBe("lost")
+})
+
+test("what a commit supersedes is looked for again when somebody else has taken documents away from the same part", async () => {
+  using opened = openLedger()
+  const { ledger, metadata } = opened
+  const batchId = opened.start(opened.source(), 2, 2)
+  const partition = leased(ledger.lease())
+  const [run] = metadata.read.batches.runs(batchId)
+  if (run === undefined) throw new Error("no run")
+  metadata.transact((tx) =>
+    tx.write.parts.insert({
+      part_id: "part_1",
+      collection_id: run.collection_id,
+      batch_id: "btch_older",
+      plugin_id: run.plugin_id,
+      code_hash: "0",
+      file: "documents/part_1",
+      features: "[]",
+      document_rows: 4,
+      dead_file: null,
+      dead_rows: 0,
+      size_bytes: 1,
+      created_at: opened.now().toISOString(),
+    }),
+  )
+  const looked: (string | undefined)[] = []
+  const documents = {
+    async findSuperseded({ parts }: FindSupersededRequest) {
+      looked.push(parts[0]?.dead_file ?? undefined)
+      const looks = looked.length
+      if (looks === 1) metadata.transact((tx) => tx.write.parts.supersede("part_1", "documents/part_1.drop.dead", 1))
+      return [{ part_id: "part_1", dead_file: `/data/documents/part_1.${looks}.dead`, dead_rows: 1 + looks }]
+    },
+  } as Documents
+  const { commitNothing } = partitionCommit({
+    metadata,
+    ledger,
+    documents,
+    dataDir: "/data",
+    outputBytes: 1,
+    now: opened.now,
+  })
+  const rows = { rows: 0, skipped: 2, failed: [], chain: null, readAfter: null, lineage: "" } as unknown as WrittenRows
+  await commitNothing({ run } as PartitionRun, partition, rows)
+  expect(looked).toEqual([undefined, "/data/documents/part_1.drop.dead"])
+  expect(metadata.read.parts.ofCollection(run.collection_id)).toMatchObject([
+    { dead_file: "documents/part_1.2.dead", dead_rows: 3 },
+  ])
 })
 
 /** A partition of four rows; `commit` tells how many objects had been deleted when it was looked which were `there`. */

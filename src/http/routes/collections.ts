@@ -147,9 +147,9 @@ export function collectionRoutes(app: App, { collections, versions, batches, nam
   app.openapi(features, (c) =>
     c.json(versions.features(namespaceOf(c, namespaces), c.req.valid("param").collection_identifier), 200),
   )
-  app.openapi(dropVersion, (c) => {
+  app.openapi(dropVersion, async (c) => {
     const { collection_identifier: identifier } = c.req.valid("param")
-    const dropped = versions.drop(namespaceOf(c, namespaces), identifier, c.req.valid("query").version)
+    const dropped = await versions.drop(namespaceOf(c, namespaces), identifier, c.req.valid("query").version)
     const message = `Version ${dropped.version} and its ${dropped.documents_removed} documents are gone.`
     return c.json({ success: true as const, ...dropped, message }, 200)
   })

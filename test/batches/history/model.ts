@@ -32,6 +32,15 @@ export function historyModel(made: readonly ModelCollection[]) {
   const living = (key: string) =>
     [...collections.values()].some(({ documents }) => documents.some((one) => one.key === key))
 
+  /** With what was made of them. */
+  const forgetDocuments = (collection: ModelCollection, keys: ReadonlySet<string>): void => {
+    collection.documents = collection.documents.filter((one) => !keys.has(one.key))
+    for (const reader of readersOf(collection.id)) {
+      const made = reader.documents.filter((one) => keys.has(one.source))
+      if (made.length > 0) forgetDocuments(reader, new Set(made.map(({ key }) => key)))
+    }
+  }
+
   const marks = historyMarks(of, batches)
   const { codeOf, bucketKey, documentsKey, enter, record, unprocessedAfter } = marks
 
@@ -327,10 +336,10 @@ export function historyModel(made: readonly ModelCollection[]) {
 
     drop(id: string, version: Version): number {
       const collection = of(id)
-      const before = collection.documents.length
-      collection.documents = collection.documents.filter((one) => one.version !== version)
+      const gone = collection.documents.filter((one) => one.version === version)
+      forgetDocuments(collection, new Set(gone.map(({ key }) => key)))
       marks.forget(collection, version)
-      return before - collection.documents.length
+      return gone.length
     },
 
     /** Of the documents that no version before has of the same object or document. */

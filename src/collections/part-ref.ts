@@ -1,0 +1,17 @@
+import { join } from "node:path"
+import type { PartRef } from "../documents/process.ts"
+import type { PartRow } from "../metadata/parts.ts"
+
+/** A part as the documents process takes it. */
+export function partRef(
+  dataDir: string,
+  part: Pick<PartRow, "part_id" | "file" | "dead_file" | "features" | "document_rows">,
+): PartRef {
+  return {
+    part_id: part.part_id,
+    path: join(dataDir, part.file),
+    ...(part.dead_file === null ? {} : { dead_file: join(dataDir, part.dead_file) }),
+    features: JSON.parse(part.features),
+    rows: part.document_rows,
+  }
+}
