@@ -8,6 +8,7 @@ import { jointStatus } from "./chain.ts"
 import { readPolicy } from "./failure-policy.ts"
 import type { BatchProgress } from "./progress.ts"
 import type { RunError } from "./run-error.ts"
+import { isCutShort } from "./states.ts"
 
 /** `object_ids` is answered up to this many (api.md §5). */
 export const MAX_ANSWERED_IDS = 1000
@@ -107,7 +108,7 @@ function progressModel({
   // What reads documents of this batch has no number before it begins.
   const total = sum((run) => (run.source === null && run.started_at === null ? batch.object_count : run.rows_in))
   const unknown = runs.some((run) => run.source !== null && run.started_at === null)
-  const settled = sum((run) => run.rows_done + run.rows_failed + run.rows_skipped)
+  const settled = sum((run) => run.rows_done + run.rows_failed + (isCutShort(run.status) ? 0 : run.rows_skipped))
   const working = sum((run) => (run.finished_at === null ? live.rowsInProgress(id, run.collection_id) : 0))
   const processed = Math.min(settled + working, total)
   const rate = batch.status === "IN_PROGRESS" ? live.rowsPerSecond(id) : 0

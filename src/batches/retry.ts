@@ -16,7 +16,7 @@ import { taskStatus } from "./model.ts"
 import { bytesPerObject } from "./partition-size.ts"
 import { enterCode } from "./processed.ts"
 import type { RunError } from "./run-error.ts"
-import { isTerminal, RETRIABLE } from "./states.ts"
+import { isCutShort, isTerminal, RETRIABLE } from "./states.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "transact">
@@ -104,7 +104,7 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
       }
       const found = tx.read.rowErrors.retriable(selection)
       const first = tx.read.partitions.firstPass(run.batch_id, run.collection_id)
-      const cutShort = run.status === "FAILED" || run.status === "CANCELED"
+      const cutShort = isCutShort(run.status)
       const uncut = cutShort && first.partitions === 0
       const untried = !cutShort ? 0 : uncut ? run.rows_skipped : first.rows
       const all = found.rows + found.exhausted + found.lasting + untried

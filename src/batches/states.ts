@@ -47,6 +47,11 @@ export function isTerminal(state: string): boolean {
   return TERMINAL.includes(state)
 }
 
+/** What it skipped it has not tried for the most part: it did not come to it. */
+export function isCutShort(state: string): boolean {
+  return state === "FAILED" || state === "CANCELED"
+}
+
 /** Submitted and not at an end: it may not be deleted, and what it needs may not go unnoticed. */
 export function isLive(state: string): boolean {
   return state !== "DRAFT" && !isTerminal(state)

@@ -255,6 +255,8 @@ describe("a retry", () => {
     const [rows, done, failed, skipped] = counts(canceled)
     expect([rows, done + failed + skipped]).toEqual([600, 600])
     expect(skipped).toBeGreaterThan(0)
+    expect(canceled.progress).toMatchObject({ total: 600, processed: done + failed })
+    expect(canceled.progress.percent).toBeLessThan(100)
     const before = await documentIds(appliance, batch.collectionId)
     await replaced(name, failing(name, "nothing"))
     expect((await batch.retry()).body).toMatchObject({ retried_rows: failed + skipped })
