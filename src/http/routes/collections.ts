@@ -149,6 +149,8 @@ export function collectionRoutes(app: App, { collections, versions, batches, nam
   )
   app.openapi(dropVersion, async (c) => {
     const { collection_identifier: identifier } = c.req.valid("param")
+    // As long as it takes to read what was made of many documents, more than once where it is written meanwhile.
+    c.get("allowSilence")(0)
     const dropped = await versions.drop(namespaceOf(c, namespaces), identifier, c.req.valid("query").version)
     const message = `Version ${dropped.version} and its ${dropped.documents_removed} documents are gone.`
     return c.json({ success: true as const, ...dropped, message }, 200)
