@@ -1,6 +1,7 @@
 /** One failed row of a batch, run again on this machine by the author's own directory, with what the server gave the plugin. */
 import { join } from "node:path"
 import { filesHash } from "../archives/trees.ts"
+import { isStackLine } from "../workers/author-stacks.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import { ApiError, apiClient, type ClientOptions } from "./api-client.ts"
 import { type Check, check } from "./check.ts"
@@ -40,7 +41,9 @@ export async function pluginReplay(options: ReplayOptions): Promise<void> {
   await using python = await openLocalPython(options)
   const assets = await fetchAssets(client, failed, join(python.scratch, "assets"))
   const printed: string[] = []
-  const result = await run(plugin, python, failed, assets, (line) => void printed.push(`| ${line}`))
+  const result = await run(plugin, python, failed, assets, (line) => {
+    if (!isStackLine(line)) printed.push(`| ${line}`)
+  })
   report(result, printed, failed.error, localHash, options.json === true)
   if (result.status !== "passed") throw new CommandFailed("the row still fails", { reported: true })
 }
@@ -68,11 +71,17 @@ async function run(
     await using worker = await python.start(plugin, hear)
     const pipeline = await checkPipeline(worker, python, manifest, rows.length, parameters)
     if (pipeline.check.status === "failed") return pipeline.check
-    if (!pipeline.callsOut) return await checkSampleRun(worker, python, manifest, sample)
-    // What a worker may do is fixed before it knows its steps.
-    await using caller = await python.start(plugin, hear, pipeline)
-    await checkPipeline(caller, python, manifest, rows.length, parameters)
-    return await checkSampleRun(caller, python, manifest, sample)
+    let first = pipeline.callsOut ? null : worker
+    const workers = async () => {
+      const built = first
+      first = null
+      if (built !== null) return built
+      // What a worker may do is fixed before it knows its steps.
+      const another = await python.start(plugin, hear, pipeline)
+      await checkPipeline(another, python, manifest, rows.length, parameters)
+      return another
+    }
+    return await checkSampleRun(workers, python, manifest, sample)
   } catch (died) {
     python.signal.throwIfAborted()
     if (!(died instanceof WorkerDied)) throw died

@@ -1,3 +1,5 @@
+import { newestLines } from "../newest-lines.ts"
+import { isStackLine } from "../workers/author-stacks.ts"
 import { PluginLoadFailed } from "../workers/worker.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import { type Check, check, count } from "./check.ts"
@@ -34,6 +36,11 @@ export async function pluginTest(options: TestOptions): Promise<void> {
   }
   report.finish()
 }
+
+/** Of what the plugin prints during a check: as many as a server keeps of a batch. */
+const PRINTED_LINES = 1_000
+const PRINTED_CHARACTERS = 262_144
+const PRINTED = "printed"
 
 /** Code that the scan refuses is not run to look at it: it may be somebody else's. */
 const NOT_RUN = "not run: the security scan found errors"
@@ -87,11 +94,17 @@ async function runChecks(
     const run =
       pipeline?.check.status === "passed"
         ? await survived("Sample run", python, report, async () => {
-            if (!pipeline.callsOut) return checkSampleRun(worker, python, manifest, sample)
-            // What a worker may do is fixed before it knows its steps: those that call outside services get another one.
-            await using caller = await python.start(plugin, report.hear, pipeline)
-            await checkPipeline(caller, python, manifest, sample.rows.length)
-            return await checkSampleRun(caller, python, manifest, sample)
+            let first = pipeline.callsOut ? null : worker
+            const workers = async () => {
+              const built = first
+              first = null
+              if (built !== null) return built
+              // What a worker may do is fixed before it knows its steps: those that call outside services get another one.
+              const another = await python.start(plugin, report.hear, pipeline)
+              await checkPipeline(another, python, manifest, sample.rows.length)
+              return another
+            }
+            return await checkSampleRun(workers, python, manifest, sample)
           })
         : check("Sample run", "skipped", "needs the pipeline")
     if (run !== null) report.add(run)
@@ -138,7 +151,7 @@ async function survived<T>(
     if (error instanceof PluginLoadFailed) {
       report.add(check(name, "failed", error.message, { details: error.failure.traceback.split("\n") }))
     } else if (error instanceof WorkerDied) {
-      report.add(check(name, "failed", error.message))
+      report.add(check(name, "failed", error.message, { details: error.lastOutput.split("\n") }))
     } else {
       throw error
     }
@@ -150,7 +163,8 @@ type Reporter = ReturnType<typeof reporter>
 
 function reporter(plugin: PluginDirectory, { json, verbose }: TestOptions) {
   const checks: Check[] = []
-  let printed: string[] = []
+  const printed = newestLines({ lines: PRINTED_LINES, characters: PRINTED_CHARACTERS, keys: 1 })
+  let heard = 0
   let scan: ScanReport | null = null
   const failed = () => checks.filter(({ status }) => status === "failed").length
   return {
@@ -160,10 +174,19 @@ function reporter(plugin: PluginDirectory, { json, verbose }: TestOptions) {
       scan = report
     },
     /** A line that the plugin printed; it belongs to the check that comes next. */
-    hear: (line: string) => void printed.push(`| ${line}`),
+    hear(message: string) {
+      // These are the check's own details, with the author's frames first.
+      if (isStackLine(message)) return
+      printed.open(PRINTED)
+      printed.add(PRINTED, { message })
+      heard += 1
+    },
     add(done: Check) {
-      const complete = { ...done, details: [...done.details.filter((line) => line !== ""), ...printed] }
-      printed = []
+      const lines = printed.read(PRINTED, PRINTED_LINES).map(({ message }) => `| ${message}`)
+      const left = heard > lines.length ? [`| … the last ${lines.length} of ${heard} lines printed`] : []
+      const complete = { ...done, details: [...done.details.filter((line) => line !== ""), ...left, ...lines] }
+      printed.forget(PRINTED)
+      heard = 0
       checks.push(complete)
       if (json === true) return
       print(`${CHECK[done.status]} ${done.name.padEnd(14)} ${done.summary}`)

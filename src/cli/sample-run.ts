@@ -1,5 +1,4 @@
 /** Checks 4 to 6 of `plugin test`: build the steps, run rows through them, construct the realtime handler. */
-import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { z } from "zod"
 import type { Manifest } from "../workers/protocol.ts"
@@ -7,6 +6,7 @@ import type { Worker } from "../workers/worker.ts"
 import { type Check, check, count, failure } from "./check.ts"
 import type { LocalPython } from "./local-python.ts"
 import { type OutputRow, readOutput, readSampleData } from "./sample-files.ts"
+import { type RowError, runPartition } from "./sample-partition.ts"
 import { authorRows, generatedRows, SAMPLE_BUCKET, sampleAssets } from "./sample-rows.ts"
 
 /** Models may load in the first step; rows come after that. */
@@ -84,59 +84,23 @@ export async function checkPipeline(
   return { check: built, callsOut: reply.steps.some(({ resource_type }) => resource_type === "api") }
 }
 
+/** `workers` gives one that has built its steps, another one each time. */
 export async function checkSampleRun(
-  worker: Worker,
+  workers: () => Promise<Worker>,
   python: LocalPython,
   manifest: Manifest,
   sample: Sample,
 ): Promise<Check> {
   const name = "Sample run"
-  const input = join(python.scratch, "input.jsonl")
-  const output = join(python.scratch, "output")
-  await mkdir(output)
-  await writeFile(input, sample.rows.map((row) => `${JSON.stringify(row)}\n`).join(""))
   const features = manifest.features.flatMap(({ feature_name, embedding_dim }) =>
     embedding_dim === null ? [] : [{ feature_name, embedding_dim }],
   )
   const started = performance.now()
-  const reply = await worker.request(
-    {
-      type: "run_partition",
-      partition: "sample",
-      attempt: 1,
-      input,
-      output,
-      features,
-      concurrency: null,
-      call_seconds: null,
-      asset_roots: sample.assetRoots,
-      batch_rows: null,
-    },
-    { ...python.partitionLimits, signal: python.signal },
-  )
+  const ran = await runPartition(workers, python, { ...sample, features })
   const milliseconds = Math.round(performance.now() - started)
-  if (reply.type === "failed") return failure(name, reply.error)
-
-  const errors = await rowErrors(join(output, "errors.jsonl"))
-  if (reply.rows_failed > 0) {
-    const shown = errors.slice(0, SHOWN_FAILURES)
-    return check(name, "failed", `${reply.rows_failed} of ${count(reply.rows_in, "row")} failed`, {
-      findings: [
-        ...shown.flatMap(({ row, exception, message }, at) => {
-          // The sandbox says in further lines what it refused and what to do instead.
-          const [first = "", ...more] = message.split("\n")
-          const before = shown[at - 1]
-          const same = before?.exception === exception && before.message === message
-          return [`${sample.called(row)}: ${exception}: ${first}`, ...(same ? [] : more)]
-        }),
-        ...(errors.length > SHOWN_FAILURES ? [`and ${errors.length - SHOWN_FAILURES} more`] : []),
-        ...sample.advice,
-      ],
-      details: [...new Set(shown.map(({ traceback }) => traceback ?? ""))].flatMap((traceback) =>
-        traceback.split("\n"),
-      ),
-    })
-  }
+  if (ran.kind === "failed") return failure(name, ran.error)
+  const { reply, errors, output } = ran
+  if (reply === null || errors.length > 0) return failedRows(name, sample, errors, ran.untried)
   const results = await readOutput(join(output, "scalars.parquet"), python.nativeDirectory)
   const missing = (feature: string) => results.filter(({ missingVectors }) => missingVectors.includes(feature)).length
   const absent = features.filter(({ feature_name }) => missing(feature_name) === results.length)
@@ -158,10 +122,18 @@ export async function checkSampleRun(
     "passed",
     `${count(reply.rows_in, "row")}${produced} in ${milliseconds} ms; ${vectors.join(", ") || "no vectors"}`,
     {
-      findings: partial.map(
-        ({ feature_name }) =>
-          `${feature_name} is missing in ${missing(feature_name)} of ${count(results.length, "row")}`,
-      ),
+      findings: [
+        ...(ran.together === null
+          ? []
+          : [
+              `with several rows at once it failed, with one a call it did not: ${ran.together.exception}: ${ran.together.message}`,
+              "a batch finds that out too, each time anew; compute_profile's batch_size says how many rows it takes",
+            ]),
+        ...partial.map(
+          ({ feature_name }) =>
+            `${feature_name} is missing in ${missing(feature_name)} of ${count(results.length, "row")}`,
+        ),
+      ],
       details: first,
     },
   )
@@ -190,11 +162,23 @@ export async function checkRealtime(
   })
 }
 
-const RowError = z.object({ row: z.int(), exception: z.string(), message: z.string(), traceback: z.string().nullish() })
-
-async function rowErrors(path: string): Promise<z.infer<typeof RowError>[]> {
-  const lines = (await readFile(path, "utf8")).split("\n").filter((line) => line !== "")
-  return lines.map((line) => RowError.parse(JSON.parse(line)))
+function failedRows(name: string, sample: Sample, errors: readonly RowError[], untried: number): Check {
+  const shown = errors.slice(0, SHOWN_FAILURES)
+  return check(name, "failed", `${errors.length} of ${count(sample.rows.length, "row")} failed`, {
+    findings: [
+      ...shown.flatMap(({ row, exception, message }, at) => {
+        // The sandbox says in further lines what it refused and what to do instead.
+        const [first = "", ...more] = message.split("\n")
+        const before = shown[at - 1]
+        const same = before?.exception === exception && before.message === message
+        return [`${sample.called(row)}: ${exception}: ${first}`, ...(same ? [] : more)]
+      }),
+      ...(errors.length > SHOWN_FAILURES ? [`and ${errors.length - SHOWN_FAILURES} more`] : []),
+      ...(untried > 0 ? [`${count(untried, "row")} not tried after these`] : []),
+      ...sample.advice,
+    ],
+    details: [...new Set(shown.map(({ traceback }) => traceback ?? ""))].flatMap((traceback) => traceback.split("\n")),
+  })
 }
 
 async function firstResult(

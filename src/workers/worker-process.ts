@@ -35,6 +35,8 @@ export interface ProcessOptions {
   overLimit?(): string | null
   /** Asked when it was killed and nobody says why: whether the machine had no memory left. */
   machineRanOutOfMemory?(): boolean
+  /** What it printed last, for whoever is told of its death. */
+  inAuthorsWords?(output: string): string
 }
 
 export interface RequestOptions {
@@ -82,6 +84,7 @@ export function superviseProcess({
   onCallFrame,
   overLimit,
   machineRanOutOfMemory,
+  inAuthorsWords = (output) => output,
 }: ProcessOptions): WorkerProcess {
   const record = recordProcess(child.pid)
   const heard = new Set<() => void>()
@@ -135,7 +138,7 @@ export function superviseProcess({
     // Frames and lines that were sent before the death are still in the pipes.
     await settlesWithin(Promise.all([channel.closed, ...outputs.map((output) => output.done)]), DRAIN_MS)
     const stops = outputs.map((output) => output.stop())
-    const exit = describeExit(ended, { fault, ending, outOfMemory, lastOutput: tail.toString() })
+    const exit = describeExit(ended, { fault, ending, outOfMemory, lastOutput: inAuthorsWords(tail.toString()) })
     gone = exit
     channel.close(new WorkerDied(exit))
     await Promise.all([channel.closed, ...stops])

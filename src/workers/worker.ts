@@ -2,6 +2,7 @@ import { readFileSync, realpathSync } from "node:fs"
 import type { IsolationFacts } from "../isolation-facts.ts"
 import type { IsolationLevel } from "../isolation-levels.ts"
 import type { Log } from "../log.ts"
+import { authorStacks } from "./author-stacks.ts"
 import type { WorkerGroup } from "./cgroups.ts"
 import type { Interpreter } from "./interpreters.ts"
 import type { Launcher } from "./launcher.ts"
@@ -165,6 +166,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       if (printed > most) worker.fail("limit", `it printed more than ${most} bytes (MIXPEEK_WORKER_LOG_MB)`)
     },
     overLimit: () => memoryLimit(options),
+    inAuthorsWords: (output) => authorStacks(output, { plugin: pluginPath, pythonTree, sitePackages }),
     machineRanOutOfMemory: () => outOfMemoryKills() > killsBefore,
     ...(options.onCallFrame === undefined ? {} : { onCallFrame: options.onCallFrame }),
     onEvent(event) {

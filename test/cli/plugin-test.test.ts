@@ -1,64 +1,13 @@
 import { expect, setDefaultTimeout, test } from "bun:test"
 import { existsSync, readFileSync } from "node:fs"
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises"
+import { readdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { samplePng } from "../../src/cli/sample-media.ts"
 import { commandLine, eventually } from "../support/appliance.ts"
 import { mixpeek, PROCESSES_MS, preparedData, temporaryDirectory } from "./run.ts"
+import { check, MANIFEST, PIPELINE, pluginDirectory } from "./small-plugin.ts"
 
 setDefaultTimeout(PROCESSES_MS)
-
-type Check = { name: string; status: string; summary: string; findings: string[]; details: string[] }
-
-const MANIFEST = `
-from pydantic import BaseModel
-
-class Input(BaseModel):
-    text: str
-
-class Output(BaseModel):
-    length: int
-
-metadata = {"feature_extractor_name": "small_plugin", "version": "1.0.0", "description": "", "category": "text"}
-input_schema = Input
-output_schema = Output
-features = [{"feature_name": "vector", "feature_type": "embedding", "embedding_dim": 2, "distance_metric": "cosine"}]
-`
-const PIPELINE = `
-def measure(batch):
-    batch["length"] = [len(text or "") for text in batch["text"]]
-    batch["vector"] = [[1.0, 2.0] for _ in batch["text"]]
-    return batch
-
-def build_steps(extractor_request, container=None, base_steps=None, **kwargs):
-    return {"steps": [measure]}
-`
-
-/** A small plugin with some of its files replaced (or left out: null), run through `plugin test`. */
-async function check(files: Record<string, string | null>, ...args: string[]) {
-  await using plugin = await pluginDirectory(files)
-  const { code, stdout, stderr } = await mixpeek(
-    ["plugin", "test", "--json", "--data", await preparedData(), ...args],
-    {
-      cwd: plugin.path,
-    },
-  )
-  const { success, checks, scan } = JSON.parse(stdout)
-  const named = (name: string): Check | undefined => checks.find((done: Check) => done.name === name)
-  const statuses = Object.fromEntries(checks.map((done: Check) => [done.name, done.status]))
-  return { code, success, checks, scan, named, statuses, stderr }
-}
-
-async function pluginDirectory(files: Record<string, string | Uint8Array | null>) {
-  const directory = await temporaryDirectory()
-  const path = join(directory.path, "small_plugin")
-  for (const [file, content] of Object.entries({ "manifest.py": MANIFEST, "pipeline.py": PIPELINE, ...files })) {
-    if (content === null) continue
-    await mkdir(join(path, file, ".."), { recursive: true })
-    await writeFile(join(path, file), content)
-  }
-  return { path, [Symbol.asyncDispose]: () => rm(directory.path, { recursive: true, force: true }) }
-}
 
 test("a plugin of two files passes; what it lacks is skipped with a reason", async () => {
   const { code, success, statuses, named } = await check({})
