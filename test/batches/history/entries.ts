@@ -29,6 +29,8 @@ export interface ModelCollection {
   readonly cut: (text: string) => readonly string[]
   /** A word of a text with this fails; with `1` behind it, of version 1.0.0 only. */
   readonly bad: string
+  /** A row with this word never ends in version 1.0.0. */
+  readonly hangs: string
   readonly buckets: readonly string[]
   readonly sources: readonly string[]
   /** Its own source filter. */
@@ -68,6 +70,10 @@ export interface ModelRun {
   status: string
   done: number
   failed: Map<string, FailedRow>
+  /** Rows of the first pass without an outcome. */
+  untried: Map<string, FailedRow>
+  /** Rows that hang in workers until the batch is canceled, and which of them a retry had opened. */
+  hanging: { rows: number; failed: number }
   readonly granules: Set<string>
 }
 

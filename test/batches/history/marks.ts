@@ -96,3 +96,5 @@ export function historyMarks(of: (id: string) => ModelCollection, batches: reado
     },
   }
 }
+
+export type HistoryMarks = ReturnType<typeof historyMarks>

@@ -14,8 +14,7 @@ import type {
   Version,
 } from "./entries.ts"
 import { historyMarks } from "./marks.ts"
-
-const ANY = () => true
+import { plannedRuns } from "./planned.ts"
 
 export function historyModel(made: readonly ModelCollection[]) {
   const objects = new Map<string, ModelObject>()
@@ -47,12 +46,23 @@ export function historyModel(made: readonly ModelCollection[]) {
   const fails = ({ bad }: ModelCollection, version: Version, words: readonly string[]) =>
     words.length === 0 || words.some((word) => word === bad || (word === `${bad}1` && version === "1.0.0"))
 
-  /** Rows through the plugin; what it makes replaces what older batches made of the same. */
-  const process = (batch: ModelBatch, run: ModelRun, rows: readonly Row[]) => {
+  /** Before it comes to a word that fails. */
+  const hangs = ({ bad, hangs: never }: ModelCollection, version: Version, words: readonly string[]) =>
+    version === "1.0.0" && words.find((word) => [bad, `${bad}1`, never].includes(word)) === never
+
+  /** Rows through the plugin; what it makes replaces what older batches made of the same. Answers those that came through. */
+  const process = (batch: ModelBatch, run: ModelRun, rows: readonly Row[]): readonly Row[] => {
     const collection = of(run.collection)
     const granule = `${batch.number}.${batch.retry} ${collection.id}`
+    const through: Row[] = []
     for (const row of rows) {
       const words = collection.cut(row.text)
+      if (hangs(collection, run.version, words)) {
+        run.hanging.rows++
+        run.untried.set(row.source, { source: row.source, object: row.root, retries: 0 })
+        continue
+      }
+      through.push(row)
       if (fails(collection, run.version, words)) {
         run.failed.set(row.source, {
           source: row.source,
@@ -80,6 +90,7 @@ export function historyModel(made: readonly ModelCollection[]) {
         })
       }
     }
+    return through
   }
 
   /** Of the root objects that a run over documents saw, what was made of documents that live no more goes. */
@@ -89,24 +100,23 @@ export function historyModel(made: readonly ModelCollection[]) {
   }
 
   const end = (run: ModelRun) => {
-    run.status = run.failed.size === 0 ? "COMPLETED" : run.done === 0 ? "FAILED" : "COMPLETED_WITH_ERRORS"
-    record(run)
+    run.status = run.hanging.rows > 0 ? "HANGS" : run.untried.size > 0 ? "FAILED" : endOf(run)
+    if (run.status !== "HANGS") record(run)
   }
+  const endOf = (run: ModelRun) =>
+    run.failed.size === 0 ? "COMPLETED" : run.done === 0 ? "FAILED" : "COMPLETED_WITH_ERRORS"
 
   const documentsOf = (sources: readonly string[], granules: ReadonlySet<string>) =>
     sources.flatMap((id) => of(id).documents.filter((one) => granules.has(one.granule)))
 
   const overDocuments = (batch: ModelBatch, run: ModelRun, granules: ReadonlySet<string>) => {
-    const rows = documentsOf(run.sources ?? [], granules)
     const { takes } = of(run.collection)
-    process(
-      batch,
-      run,
-      rows
-        .map((one): Row => ({ source: one.key, root: one.root, text: one.said, place: one.place }))
-        .filter((row) => takes(row) && run.takes(row)),
+    const rows = documentsOf(run.sources ?? [], granules).map(
+      (one): Row => ({ source: one.key, root: one.root, text: one.said, place: one.place }),
     )
-    takeOrphans(run, new Set(rows.map(({ root }) => root)))
+    const [own, others] = [rows.filter((row) => takes(row) && run.takes(row)), new Set(rows)]
+    for (const row of own) others.delete(row)
+    takeOrphans(run, new Set([...process(batch, run, own), ...others].map(({ root }) => root)))
     for (const granule of granules) run.granules.add(granule)
   }
 
@@ -115,7 +125,8 @@ export function historyModel(made: readonly ModelCollection[]) {
     for (const run of batch.runs) {
       if (run.status !== "PENDING") continue
       const above = batch.runs.filter(({ collection }) => run.tier > 0 && run.sources?.includes(collection))
-      if (above.some(({ status }) => status === "FAILED")) run.status = "FAILED"
+      if (above.some(({ status }) => status === "HANGS" || status === "PENDING")) continue
+      if (above.some(({ status }) => status === "FAILED" || status === "CANCELED")) run.status = "FAILED"
       else {
         const all = new Set((run.sources ?? []).flatMap((id) => of(id).documents.map((one) => one.granule)))
         const own = [...all].filter((granule) => granule.startsWith(`${batch.number}.`) && !run.granules.has(granule))
@@ -124,50 +135,11 @@ export function historyModel(made: readonly ModelCollection[]) {
       }
     }
     const statuses = new Set(batch.runs.map(({ status }) => status))
-    batch.status = statuses.size === 1 ? ([...statuses][0] ?? "") : "COMPLETED_WITH_ERRORS"
+    if (statuses.has("HANGS")) batch.status = "HANGS"
+    else batch.status = statuses.size === 1 ? ([...statuses][0] ?? "") : "COMPLETED_WITH_ERRORS"
   }
 
-  const newRun = (collection: ModelCollection, tier: number, sources: readonly string[] | null): ModelRun => ({
-    collection: collection.id,
-    tier,
-    version: collection.version,
-    code: codeOf(collection, collection.version),
-    sources,
-    takes: ANY,
-    claim: sources === null ? null : { key: documentsKey(collection, null) },
-    status: "PENDING",
-    done: 0,
-    failed: new Map(),
-    granules: new Set(),
-  })
-
-  /** `first`, and every enabled collection below. */
-  const chain = (first: readonly ModelRun[]): ModelRun[] => {
-    const members = new Set<string>()
-    const visit = (id: string) => {
-      if (members.has(id)) return
-      members.add(id)
-      for (const reader of readersOf(id)) if (reader.enabled) visit(reader.id)
-    }
-    for (const { collection } of first) visit(collection)
-    const planned = new Map(first.map((run) => [run.collection, run]))
-    const plan = (id: string): ModelRun => {
-      const known = planned.get(id)
-      if (known !== undefined) return known
-      const above = of(id)
-        .sources.filter((source) => members.has(source))
-        .map(plan)
-      const tier = 1 + Math.max(...above.map((run) => run.tier))
-      const run = newRun(
-        of(id),
-        tier,
-        above.map(({ collection }) => collection),
-      )
-      planned.set(id, run)
-      return run
-    }
-    return [...members].map(plan).sort((one, other) => one.tier - other.tier)
-  }
+  const { newRun, chain } = plannedRuns([...collections.values()], marks)
 
   const batchOver = (id: string, bucket: string, members: readonly string[] | null, runs: ModelRun[]): ModelBatch => {
     const batch = { number: batches.length + 1, id, bucket, objects: members, runs, retry: 0, status: "" }
@@ -281,14 +253,24 @@ export function historyModel(made: readonly ModelCollection[]) {
       return batch
     },
 
+    /** Of a batch that hangs. */
+    cancel(batch: ModelBatch): void {
+      for (const run of batch.runs) {
+        if (run.status === "HANGS" || run.status === "PENDING") run.status = "CANCELED"
+        run.hanging = { rows: 0, failed: 0 }
+      }
+      batch.status = "CANCELED"
+    },
+
     /** Rows that a retry of the batch runs again; it has ended when this is answered. */
     retried(batch: ModelBatch, tiers: readonly number[] | null, maxRetries: number): number {
-      const again: { run: ModelRun; rows: FailedRow[] }[] = []
+      const again: { run: ModelRun; rows: FailedRow[]; untried: FailedRow[] }[] = []
       for (const run of batch.runs) {
         if (tiers !== null && !tiers.includes(run.tier)) continue
         if (!of(run.collection).enabled) continue
         const rows = [...run.failed.values()].filter(({ retries }) => retries < maxRetries)
-        if (rows.length > 0) again.push({ run, rows })
+        const untried = [...run.untried.values()]
+        if (rows.length + untried.length > 0) again.push({ run, rows, untried })
       }
       if (again.length === 0) return 0
       batch.retry++
@@ -310,13 +292,13 @@ export function historyModel(made: readonly ModelCollection[]) {
       for (const run of awaiting) inCode(run)
       for (const run of batch.runs) {
         const own = again.find((one) => one.run === run)
-        if (own !== undefined) retryRows(batch, run, own.rows)
+        if (own !== undefined) retryRows(batch, run, own.rows, own.untried)
         if (awaiting.has(run)) run.status = "PENDING"
         else if (own !== undefined) end(run)
         if (awaiting.has(run)) goOn(batch)
       }
       goOn(batch)
-      return again.reduce((sum, { rows }) => sum + rows.length, 0)
+      return again.reduce((sum, { rows, untried }) => sum + rows.length + untried.length, 0)
     },
 
     move(id: string, version: Version) {
@@ -324,14 +306,7 @@ export function historyModel(made: readonly ModelCollection[]) {
       const from = collection.version
       collection.version = version
       if (from === version) return
-      if (collection.documents.some((one) => one.version === version)) return
-      for (const bucket of collection.buckets) {
-        const own = [...collection.marks].filter(([key, mark]) => mark.version === from && key.endsWith(` ${bucket} `))
-        const key = bucketKey(collection, bucket, null)
-        if (own.length === 0 || collection.marks.has(key)) continue
-        const done = Math.max(...own.map(([, mark]) => mark.change))
-        collection.marks.set(key, { since: done, change: done, version, filtered: false })
-      }
+      marks.carry(collection, from)
     },
 
     drop(id: string, version: Version): number {
@@ -352,11 +327,16 @@ export function historyModel(made: readonly ModelCollection[]) {
     publish: marks.publish,
   }
 
-  function retryRows(batch: ModelBatch, run: ModelRun, rows: readonly FailedRow[]) {
+  function retryRows(
+    batch: ModelBatch,
+    run: ModelRun,
+    failedRows: readonly FailedRow[],
+    untriedRows: readonly FailedRow[],
+  ) {
     const collection = of(run.collection)
     const sources = new Map<string, Row>()
     if (run.sources === null) {
-      for (const { source } of rows) {
+      for (const { source } of [...failedRows, ...untriedRows]) {
         const object = objects.get(source)
         if (object !== undefined) sources.set(source, { source, root: source, text: object.text, place: 0 })
       }
@@ -364,16 +344,28 @@ export function historyModel(made: readonly ModelCollection[]) {
       for (const one of documentsOf(run.sources, run.granules))
         sources.set(one.key, { source: one.key, root: one.root, text: one.said, place: one.place })
     }
-    for (const failed of rows) {
-      run.failed.delete(failed.source)
-      const row = sources.get(failed.source)
-      if (row === undefined || !collection.takes(row) || !run.takes(row)) continue
-      process(batch, run, [row])
-      const again = run.failed.get(failed.source)
-      if (again !== undefined) again.retries = failed.retries + 1
+    const through: Row[] = []
+    for (const [index, before] of [...failedRows, ...untriedRows].entries()) {
+      const failed = index < failedRows.length
+      const row = sources.get(before.source)
+      ;(failed ? run.failed : run.untried).delete(before.source)
+      if (row === undefined) continue
+      if (!collection.takes(row) || !run.takes(row)) {
+        through.push(row)
+        continue
+      }
+      const came = process(batch, run, [row])
+      through.push(...came)
+      if (!failed) continue
+      const again = run.failed.get(row.source)
+      if (again !== undefined) again.retries = before.retries + 1
+      if (came.length > 0) continue
+      // When it is canceled, it has failed as before.
+      run.untried.delete(row.source)
+      run.failed.set(row.source, before)
+      run.hanging.failed++
     }
-    const there = rows.filter(({ source }) => sources.has(source))
-    if (run.sources !== null) takeOrphans(run, new Set(there.map(({ object }) => object)))
+    if (run.sources !== null) takeOrphans(run, new Set(through.map(({ root }) => root)))
   }
 }
 

@@ -1,13 +1,13 @@
-/** Plugins that cut texts: at spaces, at hyphens, not at all. Words with `slow` take a while, some fail, some of these in 1.0.0 only. */
+/** Plugins that cut texts: at spaces, at hyphens, not at all. Words with `slow` take a while, some fail, some of these in 1.0.0 only, where some never end. */
 import type { TestAppliance } from "../../support/appliance.ts"
 import { published } from "../../support/plugins.ts"
 import { VERSIONS, type Version } from "./entries.ts"
 
 const cutBy = (separator: string) => (text: string) => text.split(separator).filter((word) => word !== "")
 export const KINDS = {
-  words: { cut: cutBy(" "), separator: "' '", bad: "ubad" },
-  pieces: { cut: cutBy("-"), separator: "'-'", bad: "dbad" },
-  whole: { cut: (text: string) => [text], separator: "None", bad: "ebad" },
+  words: { cut: cutBy(" "), separator: "' '", bad: "ubad", hangs: "uhang" },
+  pieces: { cut: cutBy("-"), separator: "'-'", bad: "dbad", hangs: "dhang" },
+  whole: { cut: (text: string) => [text], separator: "None", bad: "ebad", hangs: "ehang" },
 }
 export type Kind = keyof typeof KINDS
 
@@ -20,6 +20,8 @@ for row in batch.to_dict("records"):
     for place, part in enumerate(parts):
         if part == "${KINDS[name].bad}" or (part == "${KINDS[name].bad}1" and "${version}" == "1.0.0"):
             raise ValueError(part)
+        if part == "${KINDS[name].hangs}" and "${version}" == "1.0.0":
+            time.sleep(600)
         rows.append({**row, "${name}_said": part, "${name}_place": place, "${name}_by": "${version}", "${name}_code": "${code}"})
 out = pd.DataFrame(rows, columns=[*batch.columns, "${name}_said", "${name}_place", "${name}_by", "${name}_code"])
 out["${name}_embedding"] = [[1.0] * 4] * len(out)

@@ -1,8 +1,9 @@
 /** The requests of a history, each made and awaited by the appliance and by the model. */
+import { eventually } from "../../support/appliance.ts"
 import { waitForBatch } from "../../support/batch.ts"
 import type { Random } from "../../support/random.ts"
 import { type Comparison, same } from "./comparison.ts"
-import { type Filter, type ModelCollection, VERSIONS } from "./entries.ts"
+import { type Filter, type ModelBatch, type ModelCollection, VERSIONS } from "./entries.ts"
 import { publishKind } from "./plugins.ts"
 import type { Body, World } from "./world.ts"
 
@@ -14,10 +15,18 @@ export function requests(world: World, random: Random, compareBatch: Comparison[
 
   const WORDS = ["a", "b-c", "d-e-f", "g", "h-a", "zap", "a-b-c-d"] as const
   const BAD = ["ubad", "ubad1", "dbad", "x-dbad1", "ebad", "ebad1", "a-ebad1"] as const
+  const HANGING = ["uhang", "dhang", "x-dhang", "a-ehang"] as const
   const text = () => {
     const words = Array.from({ length: 1 + random.below(3) }, () => random.pick(WORDS) as string)
     if (random.below(4) === 0) words.splice(random.below(words.length + 1), 0, random.pick(BAD))
     if (random.below(15) === 0) return ""
+    // One that hangs takes a worker for each document that is made of it.
+    if (
+      world.hanging &&
+      random.below(2) === 0 &&
+      ![...model.objects.values()].some((object) => object.text.includes("hang"))
+    )
+      words.splice(random.below(words.length + 1), 0, random.pick(HANGING))
     return words.join(" ")
   }
   const blobs = (of: string) => ({ blobs: [{ property: "text", type: "text", data: of }] })
@@ -25,7 +34,28 @@ export function requests(world: World, random: Random, compareBatch: Comparison[
   const some = <T>(items: readonly T[], most: number): T[] =>
     random.shuffled(items).slice(0, 1 + random.below(Math.min(most, items.length)))
 
-  const ended = (of: string, id: string): Promise<Body> => waitForBatch(appliance, of, id)
+  /** One that hangs is canceled as soon as it does nothing else. */
+  async function ended(batch: ModelBatch): Promise<Body> {
+    if (batch.status !== "HANGS") return waitForBatch(appliance, batch.bucket, batch.id)
+    const path = `/v1/buckets/${batch.bucket}/batches/${batch.id}`
+    const runs = new Map(batch.runs.map((run) => [run.collection, run]))
+    await eventually(async () =>
+      (await ask("GET", path)).tier_tasks
+        .flatMap((tier: Body) => tier.extractor_jobs)
+        .every((job: Body) => {
+          const run = runs.get(job.collection_ids[0])
+          if (run === undefined) return false
+          const open = job.rows_in - job.rows_done - job.rows_failed - job.rows_skipped
+          const outcomes = job.rows_done === run.done && job.rows_failed === run.failed.size - run.hanging.failed
+          const waits = run.status === "HANGS" || run.status === "PENDING"
+          return outcomes && open === run.hanging.rows && (waits || job.status === run.status)
+        }),
+    )
+    note(`cancel batch ${batch.number}`)
+    await ask("POST", `${path}/cancel`)
+    model.cancel(batch)
+    return waitForBatch(appliance, batch.bucket, batch.id)
+  }
 
   const FILTERS: readonly (Filter & { readonly filter: (field: string) => object })[] = ["a", "b", "g"].map(
     (letter) => ({
@@ -84,13 +114,14 @@ export function requests(world: World, random: Random, compareBatch: Comparison[
       same("batches of the trigger", answer.batch_ids.length, expected.length)
       for (const [index, { own, after, members }] of expected.entries()) {
         const id = answer.batch_ids[index]
-        const batch = await ended(own, id)
-        same(`object_count of ${id}`, batch.object_count, members.length)
         const kind =
           ids === null
             ? { kind: body.reembed === true ? ("all" as const) : ("changes" as const), filter: filter?.name ?? null }
             : { kind: "explicit" as const, filter }
-        await compareBatch(model.ranOverBucket(id, own, [of.id], members, kind, after), batch)
+        const expectedBatch = model.ranOverBucket(id, own, [of.id], members, kind, after)
+        const batch = await ended(expectedBatch)
+        same(`object_count of ${id}`, batch.object_count, members.length)
+        await compareBatch(expectedBatch, batch)
       }
       return
     }
@@ -101,11 +132,11 @@ export function requests(world: World, random: Random, compareBatch: Comparison[
     const { documents, granules } = model.above(of.id, included, filter?.name ?? null, fresh)
     const answer = await ask("POST", path, body, [202])
     same("document_count", answer.document_count, documents)
-    const batch = await ended(a, answer.batch_id)
     const takes = (row: { root: string; text: string; place: number; source: string }) =>
       (filter?.takes(row) ?? true) && (ids?.includes(row.root) ?? true)
     const claim = ids === null ? { filter: filter?.name ?? null } : null
-    await compareBatch(model.ranOverDocuments(answer.batch_id, a, of.id, included, granules, takes, claim), batch)
+    const batch = model.ranOverDocuments(answer.batch_id, a, of.id, included, granules, takes, claim)
+    await compareBatch(batch, await ended(batch))
   }
 
   async function triggerBucket(): Promise<void> {
@@ -132,25 +163,20 @@ export function requests(world: World, random: Random, compareBatch: Comparison[
         .filter((object) => filter?.takes({ source: "", root: "", text: object.text, place: 0 }) ?? true)
         .map(({ id }) => id)
     const answer = await ask("POST", path, body)
-    const batch = await ended(of, answer.batch_id)
-    same("object_count", batch.object_count, members.length)
     const kind =
       ids === null ? { kind: "all" as const, filter: filter?.name ?? null } : { kind: "explicit" as const, filter }
-    await compareBatch(
-      model.ranOverBucket(
-        answer.batch_id,
-        of,
-        targets.map(({ id }) => id),
-        members,
-        kind,
-      ),
-      batch,
-    )
+    const collections = targets.map(({ id }) => id)
+    const expected = model.ranOverBucket(answer.batch_id, of, collections, members, kind)
+    const batch = await ended(expected)
+    same("object_count", batch.object_count, members.length)
+    await compareBatch(expected, batch)
   }
 
   async function retry(): Promise<void> {
-    const failed = model.batches.filter((batch) => batch.runs.some((run) => run.failed.size > 0))
-    const batch = random.below(3) === 0 ? anyOf(model.batches) : anyOf(failed)
+    const failed = model.batches.filter((batch) => batch.runs.some((run) => run.failed.size + run.untried.size > 0))
+    const canceled = model.batches.filter(({ status }) => status === "CANCELED")
+    const from = canceled.length > 0 ? random.pick([failed, canceled]) : failed
+    const batch = random.below(3) === 0 ? anyOf(model.batches) : anyOf(from)
     if (batch === undefined) return
     const tiers = random.below(3) === 0 ? [random.below(3)] : null
     const max = 1 + random.below(4)
@@ -160,7 +186,7 @@ export function requests(world: World, random: Random, compareBatch: Comparison[
     const rows = model.retried(batch, tiers, max)
     same("retried_rows", answer.retried_rows, rows)
     same("retry_count", answer.retry_count, batch.retry)
-    await compareBatch(batch, await ended(batch.bucket, batch.id))
+    await compareBatch(batch, await ended(batch))
   }
 
   async function add(): Promise<void> {
@@ -173,7 +199,9 @@ export function requests(world: World, random: Random, compareBatch: Comparison[
   }
 
   async function rewrite(): Promise<void> {
-    const object = anyOf([...model.objects.values()])
+    const every = [...model.objects.values()]
+    const hanging = random.below(4) === 0 ? every.find((object) => object.text.includes("hang")) : undefined
+    const object = hanging ?? anyOf(every)
     if (object === undefined) return
     const to = random.below(5) === 0 ? object.text : text()
     note(`rewrite ${object.id} '${object.text}' as '${to}'`)

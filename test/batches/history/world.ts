@@ -7,7 +7,8 @@ import { KINDS, type Kind } from "./plugins.ts"
 // biome-ignore lint/suspicious/noExplicitAny: a test reads what the wire says and asserts on it
 export type Body = any
 
-export async function createWorld(appliance: TestAppliance) {
+/** `hanging`: rows that hang are there, of which each takes a worker until its batch is canceled. */
+export async function createWorld(appliance: TestAppliance, hanging: boolean) {
   const ask = async (method: string, path: string, body?: object, expected = [200]): Promise<Body> => {
     const answer = await appliance.call(method, path, body === undefined ? {} : { body })
     if (!expected.includes(answer.status))
@@ -49,6 +50,7 @@ export async function createWorld(appliance: TestAppliance) {
       plugin: kind,
       cut: KINDS[kind].cut,
       bad: KINDS[kind].bad,
+      hangs: KINDS[kind].hangs,
       buckets: source.buckets ?? [],
       sources: source.collections ?? [],
       takes,
@@ -91,6 +93,7 @@ export async function createWorld(appliance: TestAppliance) {
 
   return {
     appliance,
+    hanging,
     ask,
     listed,
     buckets,
