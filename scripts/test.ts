@@ -15,6 +15,8 @@ const REPORT = join(ROOT, "dist/test-report.xml")
 const REPORTS = join(ROOT, "dist/test-reports")
 /** Of one test; not what it may take, which depends on who else has the machine's cores, but when it will not end. */
 const HANGS_MS = 180_000
+/** Characters of why a test failed, in the list at the end. */
+const MAX_REASON = 1_500
 const MAX_RUNNERS = 4
 const RUNNERS = Math.min(MAX_RUNNERS, availableParallelism())
 /** Folders and files whose tests take longest: what begins last must be short. */
@@ -95,7 +97,7 @@ async function runTests(): Promise<void> {
     if (outcome === "passed") tally.passed++
     else if (outcome === "skipped")
       tally.skipped.push(`${file}: ${name}${reason === "" ? " (no reason given)" : ` (${reason})`}`)
-    else fail(`${file}: ${name}\n  ${reason.trimEnd().replaceAll("\n", "\n  ")}`)
+    else fail(`${file}: ${name}\n  ${reason.trimEnd().slice(0, MAX_REASON).replaceAll("\n", "\n  ")}`)
   }
   if (narrowed.length === 0) checkOperations(report)
 }

@@ -178,7 +178,7 @@ return batch`,
     expect(batch.status).toBe("COMPLETED_WITH_ERRORS")
     expect(counts(batch)).toEqual([20, 19, 1, 0])
     expect(new Set(await documentIds(appliance, collection)).size).toBe(19)
-  }, 120_000)
+  }, 600_000)
 
   test("a module that is not installed fails the batch as a dependency, without a storm of retries", async () => {
     await published(appliance, { name: "needs_torchx", call: "import torchx_not_there\nreturn batch" })

@@ -92,7 +92,7 @@ test("documents do not depend on batch size, partition size, workers or kills", 
     }
     if (again !== null) expect(outcome.ids).toEqual(again.outcome.ids)
   }
-}, 120_000)
+}, 600_000)
 
 function drawCut(random: Random, version: Cut["version"], kill: Cut["kill"]): Cut {
   return {

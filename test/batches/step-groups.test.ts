@@ -109,7 +109,7 @@ batch = batch.drop(columns=["odd", "vector", "when", "count"])`,
   expect(Object.keys(results[0] as object)).toHaveLength(40)
   expect(results[1]).toEqual(results[0])
   expect(results[2]).toEqual(results[0])
-}, 120_000)
+}, 600_000)
 
 test("progress is told of each step, and the run says what its workers had", async () => {
   const steps: Step[] = [

@@ -9,7 +9,7 @@ import { PNG } from "./support.ts"
 let appliance: TestAppliance
 beforeAll(async () => {
   appliance = await startTestAppliance({ environment: { MIXPEEK_UPLOAD_MB: "4" } })
-}, 120_000)
+}, 600_000)
 afterAll(async () => {
   await appliance[Symbol.asyncDispose]()
 })

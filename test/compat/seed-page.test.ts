@@ -106,7 +106,7 @@ test("the documentation's commands publish, use, deploy and delete the documenta
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
-}, 120_000)
+}, 600_000)
 
 function pluginFiles(): Record<string, string> {
   const paths = readdirSync(PLUGIN, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".py"))

@@ -94,7 +94,7 @@ test("a worker sees the device that it was leased and no other; one of another c
   const never = await publishedWith("never", { resource_type: "gpu", gpu_memory_gb: 80 })
   expect((await deployed(appliance, never)).error).toEndWith("No device of this machine is so large.")
   for (const id of [large, third, plain]) await undeploy(id)
-}, 120_000)
+}, 600_000)
 
 /** A plugin whose steps are of that class, a collection over 16 texts (one partition) with it, and a batch under way. */
 async function batchOf(name: string, resource: "CPU" | "GPU") {
@@ -150,7 +150,7 @@ test("steps that name the GPU get one in a batch, give way to a deployment, and 
   expect(await deployed(appliance, large)).toMatchObject({ status: "DEPLOYED" })
   expect(await gpuOf(large)).toBe(LARGE)
   await undeploy(large)
-}, 120_000)
+}, 600_000)
 
 test("a batch without room on a GPU gives its slot to others, and is done when there is some", async () => {
   const holding = [
@@ -168,7 +168,7 @@ test("a batch without room on a GPU gives its slot to others, and is done when t
     expect(await batch.done()).toMatchObject({ status: "COMPLETED", rows_done: 16 })
     for (const { gpu } of await batch.documents()) expect([SMALL, LARGE]).toContain(gpu)
   }
-}, 120_000)
+}, 600_000)
 
 test("memory that others use is not leased, and is when they end", async () => {
   driverSays(8000, 24000)

@@ -6,7 +6,7 @@ test("the sample plugins pass their tests on real files", async () => {
   const { ran, code, report } = await runUnittests(import.meta.dir, import.meta.dir)
   expect(ran).toBeGreaterThan(50)
   if (code !== 0) throw new Error(report)
-}, 300_000)
+}, 600_000)
 
 test("the sample plugins pass them with the libraries that their requirements offer", async () => {
   const environment = { MIXPEEK_TEST_MEDIA_PACKAGES: (await mediaPackages()).packages }
@@ -16,4 +16,4 @@ test("the sample plugins pass them with the libraries that their requirements of
   })
   expect(ran).toBeGreaterThan(25)
   if (code !== 0) throw new Error(report)
-}, 300_000)
+}, 600_000)

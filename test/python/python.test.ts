@@ -5,4 +5,4 @@ test("the Python side passes its own tests on real workers", async () => {
   const { ran, code, report } = await runUnittests(import.meta.dir, import.meta.dir)
   expect(ran).toBeGreaterThan(50)
   if (code !== 0) throw new Error(report)
-}, 300_000)
+}, 900_000)

@@ -22,7 +22,7 @@ test("a batch that is struck by kills of every process, a full disk and a failin
     say: () => {},
   })
   expect(Object.fromEntries(struck)).toEqual(strikes)
-}, 120_000)
+}, 600_000)
 
 test("a row that stands alone is not blamed for a worker that somebody else killed", async () => {
   const random = seededRandom(1)

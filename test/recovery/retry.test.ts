@@ -62,4 +62,4 @@ test("kill -9 in the middle of a retry, then a start, ends it with every row acc
   expect(database.query("SELECT count(*) AS open FROM retried_rows WHERE open_in IS NOT NULL").get()).toEqual({
     open: 0,
   })
-}, 120_000)
+}, 600_000)

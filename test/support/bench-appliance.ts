@@ -26,10 +26,18 @@ interface Rows {
   readonly dataDir: string | null
 }
 
+/** Of the server, to be tried with other values. */
+const SETTINGS = ["MIXPEEK_PARTITION_ROWS", "MIXPEEK_PARTITION_SECONDS", "MIXPEEK_WORKERS"]
+
 export async function applianceWithRows({ rows, texts, python, dataDir }: Rows): Promise<Loaded> {
   const own = dataDir === null ? null : `${dataDir}-${rows}`
   const appliance = await startTestAppliance({
     arguments: ["--log-level", "error"],
+    environment: Object.fromEntries(
+      Object.entries(process.env).flatMap(([name, value]): [string, string][] =>
+        SETTINGS.includes(name) && value !== undefined ? [[name, value]] : [],
+      ),
+    ),
     ...(own === null ? {} : { dataDir: own }),
   })
   const note = own === null ? null : join(own, "bench-bucket")
