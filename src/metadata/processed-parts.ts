@@ -10,17 +10,19 @@ export interface PartsKey {
 }
 
 export function processedPartsReader(db: Db) {
-  // A run that waits for what it reads in its own batch has in hand what that writes: it takes all of it when it begins.
+  // A run that waits for what it reads in its own batch has in hand what that writes: it takes all of it when it begins. One that has
+  // begun has no more than it took: a canceled retry may have written what it, retried alone, does not read.
   const left = db.prepare<PartsKey & { sources: string }, { part_id: string }>(
     `WITH under_way AS MATERIALIZED (
-       SELECT batch_id, tier, source FROM batch_runs
+       SELECT batch_id, tier, source, started_at FROM batch_runs
        WHERE collection_id = @collectionId AND finished_at IS NULL AND source IS NOT NULL AND fingerprint = @code
          AND @fingerprint = @code),
      held AS MATERIALIZED (
        SELECT s.part_id FROM under_way u CROSS JOIN run_sources s USING (batch_id) WHERE s.collection_id = @collectionId),
      to_come AS MATERIALIZED (
        SELECT u.batch_id, source.value AS collection_id
-       FROM under_way u CROSS JOIN json_each(u.source, '$.collection_ids') source WHERE u.tier > 0)
+       FROM under_way u CROSS JOIN json_each(u.source, '$.collection_ids') source
+       WHERE u.tier > 0 AND u.started_at IS NULL)
      SELECT p.part_id FROM json_each(@sources) source CROSS JOIN parts p ON p.collection_id = source.value
      WHERE p.dead_rows < p.document_rows
        AND NOT EXISTS (
