@@ -130,7 +130,9 @@ export function partitionRunner(deps: Deps) {
       return
     }
     if (outcome.kind === "failed" && outcome.run) {
-      const { error_type, message, traceback, stage } = outcome.error
+      const { error_type, exception, message: words, traceback, stage } = outcome.error
+      // As of a run whose every row failed: `'key'` alone says nothing.
+      const message = `${exception}: ${words}`
       fail(partition, { error_type, message, traceback: traceback ?? null, stage: stage ?? null })
       return
     }

@@ -1,6 +1,7 @@
 /** One failed row of a batch, run again on this machine by the author's own directory, with what the server gave the plugin. */
 import { join } from "node:path"
 import { filesHash } from "../archives/trees.ts"
+import { ConfigError } from "../config.ts"
 import { isStackLine } from "../workers/author-stacks.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import { ApiError, apiClient, type ClientOptions } from "./api-client.ts"
@@ -28,7 +29,7 @@ export async function pluginReplay(options: ReplayOptions): Promise<void> {
   const row = Number(options.row)
   // An empty one, such as an unset variable of a shell, would be row 0.
   if (!/^\d+$/.test(options.row) || !Number.isSafeInteger(row))
-    throw new CommandFailed(`--row '${options.row}' is no row number.`)
+    throw new ConfigError(`--row '${options.row}' is no row number`)
   const client = apiClient(options)
   const plugin = await readPluginDirectory(options.path)
   const failed = await failedRow(client, { ...options, row }).catch((error: unknown) => {

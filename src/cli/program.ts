@@ -2,6 +2,7 @@
  * The command tree. The root knows names and descriptions only; the module behind a command is loaded when the command
  * line names it. Exit codes: 0 ok, 1 the work failed, 2 the command line or a setting is wrong.
  */
+import { tmpdir } from "node:os"
 import { Command, CommanderError } from "commander"
 import { ConfigError, logLevel } from "../config.ts"
 import { NAME, VERSION } from "../version.ts"
@@ -123,11 +124,20 @@ function inheritGlobalOptions(root: Command, command: Command): void {
   }
 }
 
-/** `mixpeek plugin list | head -1`: who stops reading has seen enough; the command still does its work. */
+/**
+ * `mixpeek plugin list | head -1`: who stops reading has seen enough; the command still does its work. Where output cannot be
+ * written for another reason (a file on a full disk) it goes on as well, since half of a publish helps nobody, and has failed.
+ */
 function surviveClosedPipes(): void {
+  let told = false
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error
+    stream.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+      if (code === "EPIPE" || told) return
+      told = true
+      printError(`mixpeek: what is printed cannot be written: ${message}`)
+      process.once("exit", () => {
+        if (process.exitCode === undefined || process.exitCode === 0) process.exitCode = 1
+      })
     })
   }
 }
@@ -138,12 +148,18 @@ function report(error: unknown, command: Command | null): number {
   const { json, logLevel: level } = options(command)
   // The command said itself what failed.
   if (error instanceof CommandFailed && error.reported) return 1
-  const message = error instanceof Error ? error.message : String(error)
+  const message = error instanceof Error ? `${error.message}${roomNeeded(error)}` : String(error)
   printError(`mixpeek: ${message}`)
   if (json === true) printJson({ success: false, error: { message } })
   if (error instanceof ConfigError) return 2
   if (wantsStack(level) && error instanceof Error) printError(stackOf(error))
   return 1
+}
+
+/** The system says neither whose disk it is nor what to do. */
+function roomNeeded(error: NodeJS.ErrnoException): string {
+  if (!["ENOSPC", "EDQUOT"].includes(error.code ?? "")) return ""
+  return `. Room is needed in the data directory (--data) and in ${tmpdir()} (TMPDIR).`
 }
 
 function options(command: Command | null): { json?: unknown; logLevel?: unknown } {

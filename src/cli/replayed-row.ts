@@ -56,7 +56,10 @@ export async function failedRow(client: ApiClient, { batch, row, bucket, collect
   const path = `/buckets/${encodeURIComponent(bucketId)}/batches/${id}/failed-documents?${query}`
   const { failed_documents: errors } = await client.get(Errors, path)
   const [error, ...others] = errors
-  if (error === undefined) throw new CommandFailed(`Row ${row} of ${batch} has not failed.`)
+  if (error === undefined) {
+    const where = collection === undefined ? batch : `${batch} in collection '${collection}'`
+    throw new CommandFailed(`Row ${row} of ${where} has not failed, or a retry has run it again since.`)
+  }
   if (others.length > 0) {
     const names = errors.map((other) => other.collection_id).join(", ")
     throw new CommandFailed(`Row ${row} of ${batch} failed in several collections: --collection names one of ${names}.`)
@@ -66,7 +69,8 @@ export async function failedRow(client: ApiClient, { batch, row, bucket, collect
       error.input_bytes === null
         ? "the plugin was given none, or its object has changed since"
         : `it has ${error.input_bytes} bytes, more than is kept`
-    throw new CommandFailed(`The input of row ${row} is not on the server: ${why}.`)
+    const instead = `'mixpeek plugin test --sample-data FILE' runs what you put together of object ${error.object_id}.`
+    throw new CommandFailed(`The input of row ${row} is not on the server: ${why}. ${instead}`)
   }
   const { feature_extractor: extractor } = await client.get(
     Collection,

@@ -21,7 +21,9 @@ async function json(path: string): Promise<Record<string, unknown>[]> {
   try {
     value = parseExactly(await readFile(path, "utf8"))
   } catch (error) {
-    throw new CommandFailed(`--sample-data: ${path} is not JSON (${error instanceof Error ? error.message : error}).`)
+    throw new CommandFailed(
+      `--sample-data: ${path} is not JSON (${error instanceof Error ? error.message : error}): one array of objects, not an object a line.`,
+    )
   }
   const rows = Rows.safeParse(value)
   if (!rows.success) throw new CommandFailed(`--sample-data: ${path} is not a JSON array of objects.`)
@@ -33,7 +35,9 @@ async function csv(path: string, nativeDirectory: string | null): Promise<Record
     const sql = "SELECT * FROM read_csv(?, header = true, all_varchar = true)"
     return Rows.parse(await query(nativeDirectory, sql, path))
   } catch (error) {
-    throw new CommandFailed(`--sample-data: ${path} is not CSV (${error instanceof Error ? error.message : error}).`)
+    // DuckDB goes on with settings and the query.
+    const [words] = (error instanceof Error ? error.message : String(error)).split("\n\n")
+    throw new CommandFailed(`--sample-data: ${path} is not CSV in UTF-8 (${words}).`)
   }
 }
 

@@ -156,6 +156,10 @@ export async function checkRealtime(
   )
   const answer = await worker.request({ type: "predict", request }, { deadlineMs: REALTIME_DEADLINE_MS, signal })
   if (answer.type === "failed") return failure(name, answer.error)
+  if (Array.isArray(answer.response)) {
+    const pieces = count(answer.response.length, "piece")
+    return check(name, "passed", `${constructed.form} streams ${pieces}`, { details: [shortJson(answer.response)] })
+  }
   const keys = Object.keys(z.record(z.string(), z.unknown()).safeParse(answer.response).data ?? {})
   return check(name, "passed", `${constructed.form} answers ${keys.join(", ") || "an empty dict"}`, {
     details: [shortJson(answer.response)],

@@ -1,4 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test"
+import { existsSync } from "node:fs"
+import { open } from "node:fs/promises"
 import manifest from "../../package.json" with { type: "json" }
 import { commandLine } from "../support/appliance.ts"
 import { mixpeek, PROCESSES_MS, preparedData } from "./run.ts"
@@ -104,3 +106,18 @@ test("what is piped carries no colours, also where CI is set", async () => {
   expect(stdout).toContain("Isolation")
   expect(stdout).not.toContain("\u001b")
 })
+
+test.skipIf(!existsSync("/dev/full"))(
+  "output that cannot be written is said once in a line, and the command has failed",
+  async () => {
+    const full = await open("/dev/full", "w")
+    try {
+      const child = Bun.spawn([...commandLine(), "plugin", "rules"], { stdio: ["ignore", full.fd, "pipe"] })
+      const stderr = await new Response(child.stderr).text()
+      expect(await child.exited).toBe(1)
+      expect(stderr).toMatch(/^mixpeek: what is printed cannot be written: ENOSPC.*\n$/)
+    } finally {
+      await full.close()
+    }
+  },
+)

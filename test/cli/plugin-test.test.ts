@@ -194,6 +194,7 @@ def build_steps(extractor_request, **kwargs):
 
 for (const [name, content, told] of [
   ["rows.json", "{not json", "is not JSON"],
+  ["lines.json", '{"text": "a"}\n{"text": "b"}\n', "one array of objects, not an object a line."],
   ["rows.json", '{"text": "one"}', "is not a JSON array of objects"],
   ["rows.json", "[]", "holds no rows"],
   ["missing.json", null, "is not there"],
@@ -232,6 +233,30 @@ test("6 realtime: a handler that cannot be constructed fails", async () => {
   })
   expect(named("Realtime")).toMatchObject({ status: "failed", summary: "OSError: no weights" })
   expect(code).toBe(1)
+})
+
+test("6 realtime: what a generator yields is its answer, as it is on a server; one that never ends is looked at for a while", async () => {
+  await using directory = await temporaryDirectory()
+  const sample = join(directory.path, "rows.json")
+  await writeFile(sample, '[{"text": "four"}]')
+  for (const [asynchronous, loop, pieces] of [
+    ["", "for part in (1, 2)", 2],
+    ["async ", "for part in (1, 2)", 2],
+    ["", "while True", 100],
+  ] as const) {
+    const realtime = `class RealtimeHandler:\n    ${asynchronous}def predict(self, request):\n        ${loop}: yield {"part": 1}\n`
+    const { named } = await check({ "realtime.py": realtime }, "--sample-data", sample)
+    expect(named("Realtime")).toMatchObject({ status: "passed", summary: `RealtimeHandler streams ${pieces} pieces` })
+  }
+})
+
+test("6 realtime: a handler with nothing to be called fails before it is called", async () => {
+  const { named } = await check({
+    "realtime.py": "class RealtimeHandler:\n    def answer(self, request):\n        return {}\n",
+  })
+  expect(named("Realtime")?.summary).toBe(
+    "InvalidPlugin: RealtimeHandler in realtime.py has no predict, predict_batch or run_inference.",
+  )
 })
 
 test("what the plugin prints belongs to the check it printed in", async () => {

@@ -49,7 +49,8 @@ class Spellings(unittest.TestCase):
 
     def test_what_build_steps_must_not_return_is_said(self) -> None:
         cases = {
-            "def build_steps(**kwargs): return None": "list under",
+            "def build_steps(**kwargs): return None": 'with a list under "steps", not a NoneType',
+            "def build_steps(**kwargs): return {}": 'with a list under "steps", not one without',
             "def build_steps(**kwargs): return {'steps': [3]}": "StepDefinition or callable",
             "def build_steps(**kwargs): return {'steps': [], 'prepare': 3}": "prepare",
             "x = 1": "neither build_steps nor extract",

@@ -3,20 +3,27 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from plugin_worker.failures import InvalidPlugin
 from plugin_worker.json_values import NotJson, to_json_value
 from plugin_worker.plugin_loader import Plugin
 from shared.plugins.inference.serve import BaseInferenceService
 
+# A generator may never end; a stream of requests has its deadline, a look at what a handler answers has this.
+_FIRST_PIECES: Final = 100
+
 
 class RealtimeService:
     """A constructed handler. `form` says by which rule it was found."""
 
     def __init__(self, handler: Any, form: str) -> None:
+        """Raises InvalidPlugin for a handler that has nothing to be called."""
         self.form = form
         self._handler = handler
+        if not (self.batches or callable(self._function())):
+            raise InvalidPlugin(f"{type(handler).__name__} in realtime.py has no predict, predict_batch or run_inference.")
         # One loop for the life of the worker: clients that a handler keeps are bound to the loop they were made in.
         self._loop = asyncio.new_event_loop()
 
@@ -38,10 +45,15 @@ class RealtimeService:
         self._loop.run_until_complete(work)
 
     def predict(self, request: dict[str, Any]) -> Any:
-        """The handler's answer as JSON. Raises InvalidPlugin for an answer that is no dict, or what the handler raises."""
-        answer = self.checked(self.call(*inputs_and_parameters(request)))
+        """The handler's answer as JSON; of a generator a list of its first pieces.
+
+        Raises InvalidPlugin for an answer that is no dict, or what the handler raises.
+        """
+        answer = self.call(*inputs_and_parameters(request))
         try:
-            return to_json_value(answer, "response")
+            if isinstance(answer, Iterator):
+                return [to_json_value(piece, "piece") for piece in islice(answer, _FIRST_PIECES)]
+            return to_json_value(self.checked(answer), "response")
         except NotJson as error:
             raise InvalidPlugin(f"The realtime handler's answer is not JSON: {error}.") from error
 

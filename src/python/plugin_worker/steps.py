@@ -123,7 +123,8 @@ def _parts(built: Any, name: str) -> tuple[list[Any], Callable[[Any], Any] | Non
     else:
         steps, prepare = getattr(built, "steps", None), getattr(built, "prepare", None)
     if not isinstance(steps, (list, tuple)):
-        raise InvalidPlugin(f'{name} must return a dict with a list under "steps", not a {type(built).__name__}.')
+        what = 'one without' if isinstance(built, Mapping) else f"a {type(built).__name__}"
+        raise InvalidPlugin(f'{name} must return a dict with a list under "steps", not {what}.')
     return list(steps), prepare
 
 
