@@ -15,6 +15,7 @@ const MAX_BATCHES = 1_000
 interface UnderWay {
   readonly batchId: string
   readonly collectionId: string
+  readonly attempt: number
   readonly rowsIn: number
   rows: number
   readonly steps: Map<number, BatchStep>
@@ -74,16 +75,27 @@ export function batchProgress(now: () => number) {
   return {
     /** A worker has the partition's rows; that of a later step group adds to what earlier ones have told. */
     begin(partition: PartitionRow, rowsIn: number): void {
-      const { partition_id: id, batch_id: batchId, collection_id: collectionId } = partition
-      const { steps, done, total } = partitions.get(id) ?? { steps: new Map(), done: null, total: null }
-      partitions.set(id, { batchId, collectionId, rowsIn, rows: 0, steps, before: { done, total }, done, total })
+      const { partition_id: id, batch_id: batchId, collection_id: collectionId, attempt } = partition
+      const known = partitions.get(id)
+      const { steps, done, total } = known?.attempt === attempt ? known : { steps: new Map(), done: null, total: null }
+      partitions.set(id, {
+        batchId,
+        collectionId,
+        attempt,
+        rowsIn,
+        rows: 0,
+        steps,
+        before: { done, total },
+        done,
+        total,
+      })
       sample(batchId)
     },
 
     /** A worker's word, which may be anything within the protocol. */
     hear(partitionId: number, event: Progress): void {
       const partition = partitions.get(partitionId)
-      if (partition === undefined) return
+      if (partition?.attempt !== event.attempt) return
       switch (event.type) {
         case "progress":
           partition.rows = Math.min(event.rows, partition.rowsIn)
@@ -121,8 +133,10 @@ export function batchProgress(now: () => number) {
       sample(batchId)
     },
 
-    /** Nothing more is heard of it: it was committed, or comes again. */
-    end: (partitionId: number): void => void partitions.delete(partitionId),
+    /** Nothing more is heard of that attempt: it was committed, or comes again; after a cancel and a retry it may have come already. */
+    end({ partition_id: id, attempt }: Pick<PartitionRow, "partition_id" | "attempt">): void {
+      if (partitions.get(id)?.attempt === attempt) partitions.delete(id)
+    },
 
     /** Rows in workers, of a batch or of one collection's share. */
     rowsInProgress: (batchId: string, collectionId: string): number =>

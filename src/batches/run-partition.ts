@@ -98,7 +98,7 @@ export function partitionRunner(deps: Deps) {
       if (outcome === null) await commitNothing(context, partition, rows)
       else await commit(context, partition, rows, outcome, directory)
     } finally {
-      progress.end(partition.partition_id)
+      progress.end(partition)
       await rm(directory, { recursive: true, force: true })
     }
   }

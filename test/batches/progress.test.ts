@@ -64,7 +64,7 @@ describe("rows per second", () => {
     progress.committed(1, "b", 1000)
     at = 10_000
     expect(progress.rowsPerSecond("b")).toBeCloseTo(110, 0)
-    progress.end(2)
+    progress.end(partition(2))
     expect(progress.rowsInProgress("b", "c")).toBe(0)
     expect(progress.rowsPerSecond("b")).toBeCloseTo(100, 0)
     expect(progress.rowsPerSecond("another")).toBe(0)
@@ -88,7 +88,7 @@ test("what processors say is the last message, and their counts over all partiti
   progress.committed(1, "b", 10)
   expect(progress.told("b")).toEqual({ message: "half", counts: { done: 6, total: 20 } })
   // What an abandoned attempt counted does not count.
-  progress.end(2)
+  progress.end(partition(2))
   expect(progress.told("b").counts).toEqual({ done: 5, total: 10 })
 })
 
@@ -105,6 +105,21 @@ test("counts and steps of a partition's later step groups are added to those of 
   expect(progress.stepsInProgress("b").map((each) => each.step)).toEqual(["Cut", "Ask"])
 })
 
+test("the late end of an attempt that was canceled takes nothing from the next one, nor does its worker's late word", () => {
+  const progress = batchProgress(() => 0)
+  const before = partition(1)
+  progress.begin(before, 10)
+  progress.hear(1, step(0, "Load", 3, 0, 1))
+  const again = { ...before, attempt: 2 }
+  progress.begin(again, 10)
+  progress.hear(1, { ...step(1, "Embed", 10, 0, 1), attempt: 2 })
+  progress.hear(1, step(2, "Late", 10, 0, 1))
+  progress.end(before)
+  expect([...progress.stepsOf(1).values()].map((each) => each.step)).toEqual(["Embed"])
+  progress.end(again)
+  expect(progress.stepsOf(1).size).toBe(0)
+})
+
 test("steps add up over the partitions that are committed, and what is under way is shown on top", () => {
   using opened = openLedger()
   const id = opened.start(opened.source(), 30, 10)
@@ -119,12 +134,12 @@ test("steps add up over the partitions that are committed, and what is under way
   }
   opened.commit(first, 1)
   opened.ledger.release(second)
-  opened.progress.end(second.partition_id)
+  opened.progress.end(second)
   expect(steps()).toEqual([
     ["Load", 20, 0, 1],
     ["Embed", 18, 2, 4],
   ])
-  opened.progress.end(third.partition_id)
+  opened.progress.end(third)
   expect(steps()).toEqual([
     ["Load", 10, 0, 0.5],
     ["Embed", 9, 1, 2],
