@@ -13,7 +13,7 @@ import { DEFAULT_RULE_SET, RULE_SET_NAMES, type RuleSetName } from "./rule-set-n
 import type { LandingFault } from "./write-durably.ts"
 
 const MEBIBYTE = 1024 * 1024
-/** In seconds: 16,000 rows of 5 s each still fit. */
+/** In seconds: partitions are cut to some, and one whose rows turn out far slower than those before it still fits. */
 const A_DAY = 86_400
 const A_WEEK = 7 * A_DAY
 /** Higher than any that is known: the kernel's own is used. */
@@ -166,7 +166,7 @@ export function readConfig(options: ConfigOptions, cores: number): Config {
     manifestDeadlineMs: integer(null, undefined, "MIXPEEK_MANIFEST_DEADLINE_SECONDS", 60, 1, 3600) * 1000,
     partitionDeadlineMs: integer(null, undefined, "MIXPEEK_PARTITION_DEADLINE_SECONDS", 600, 1, 86_400) * 1000,
     partitionWallMs: integer(null, undefined, "MIXPEEK_PARTITION_WALL_SECONDS", A_DAY, 1, 31_536_000) * 1000,
-    partitionRows: integer(null, undefined, "MIXPEEK_PARTITION_ROWS", 16_000, 1, 100_000),
+    partitionRows: integer(null, undefined, "MIXPEEK_PARTITION_ROWS", 50_000, 1, 100_000),
     partitionSeconds: integer(null, undefined, "MIXPEEK_PARTITION_SECONDS", 10, 1, 86_400),
     requestDeadlineMs: integer(null, undefined, "MIXPEEK_REQUEST_DEADLINE_SECONDS", 30, 1, 3600) * 1000,
     realtimeIdleMs: integer(null, undefined, "MIXPEEK_REALTIME_IDLE_SECONDS", 600, 0, 86_400) * 1000,

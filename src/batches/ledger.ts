@@ -12,7 +12,7 @@ import type { RunSource } from "../metadata/run-sources.ts"
 import { jointStatus, runsAbove } from "./chain.ts"
 import { failuresOver } from "./failure-policy.ts"
 import { insertFirstPass } from "./first-pass.ts"
-import { bytesPerObject } from "./partition-size.ts"
+import { bytesPerRow } from "./partition-size.ts"
 import { recordProcessed } from "./processed.ts"
 import type { BatchProgress } from "./progress.ts"
 import { type RestsOn, stillHolds } from "./rests-on.ts"
@@ -204,7 +204,7 @@ export function ledger({
     if (run.error !== null)
       return endRun(tx, run, "FAILED", { ...(JSON.parse(run.error) as RunError), timestamp: at }, at)
     // What it has from before a retry keeps its ordinals: only the rest is new.
-    const bytes = run.source === null ? bytesPerObject(tx.read, batch) : 0
+    const bytes = bytesPerRow(tx.read, batch, run)
     insertFirstPass(tx, batch, run, run.rows_in, rows, rowsPerPartition(rows, bytes))
     if (tx.read.partitions.openCount(batchId, collectionId) === 0) {
       settled(tx, run, at)

@@ -13,7 +13,7 @@ import type { RegisteredPlugin } from "../plugins/registry.ts"
 import { runsBelow } from "./chain.ts"
 import { insertFirstPass } from "./first-pass.ts"
 import { taskStatus } from "./model.ts"
-import { bytesPerObject } from "./partition-size.ts"
+import { bytesPerRow } from "./partition-size.ts"
 import { enterCode } from "./processed.ts"
 import type { RunError } from "./run-error.ts"
 import { isCutShort, isTerminal, RETRIABLE } from "./states.ts"
@@ -176,7 +176,7 @@ export function batchRetry({ metadata, now, pluginById, rowsPerPartition }: Deps
     const { run, code, selection, unprocessed, uncut } = retry
     const number = batch.retry + 1
     enterCode(tx, { ...code, collection_id: run.collection_id })
-    const bytes = run.source === null ? bytesPerObject(tx.read, batch) : 0
+    const bytes = bytesPerRow(tx.read, batch, run)
     const failed = tx.write.rowErrors.open(selection, number)
     if (failed > 0) {
       tx.write.partitions.insertOpen(run.batch_id, run.collection_id, number, rowsPerPartition(failed, bytes))

@@ -33,12 +33,18 @@ export function runSourceReader(db: Db) {
     `SELECT coalesce(sum(p.document_rows - p.dead_rows), 0) AS documents FROM run_sources s JOIN parts p USING (part_id)
      WHERE s.batch_id = ? AND s.collection_id = ?`,
   )
+  const bytes = db.prepare<[string, string], { bytes: number | null }>(
+    `SELECT CAST(sum(p.size_bytes) AS REAL) / sum(p.document_rows) AS bytes FROM run_sources s JOIN parts p USING (part_id)
+     WHERE s.batch_id = ? AND s.collection_id = ?`,
+  )
   return {
     /** The parts that hold the run's ordinals [first, end), in order. */
     between: (batchId: string, collectionId: string, first: number, end: number) =>
       between.all(batchId, collectionId, first, end),
     /** How many rows the run has. */
     total: (batchId: string, collectionId: string) => total.get(batchId, collectionId)?.rows ?? 0,
+    /** Of a row on average, as it is stored; 0 where that is not known. */
+    bytesPerRow: (batchId: string, collectionId: string) => bytes.get(batchId, collectionId)?.bytes ?? 0,
     /** How many of these are documents that live. */
     living: (batchId: string, collectionId: string) => living.get(batchId, collectionId)?.documents ?? 0,
   }
