@@ -33,6 +33,6 @@ waits_for_ever()`
   )
   const [failed] = errors.body.failed_documents
   expect(failed.error).toContain("showed no progress within 2000 ms (MIXPEEK_PARTITION_DEADLINE_SECONDS)")
-  expect(failed.traceback).toMatch(/processors\/core\.py", line \d+ in waits_for_ever/)
+  expect(failed.traceback).toMatch(/processors\/core\.py, line \d+, in waits_for_ever/)
   expect(failed.error_type).toBe("resource")
 })
