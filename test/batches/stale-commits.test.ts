@@ -14,22 +14,7 @@ test("a commit over a part whose dead documents changed since it was looked at w
   const { ledger, metadata } = opened
   const batchId = opened.start(opened.source(), 4, 4)
   const collectionId = metadata.read.batches.runs(batchId)[0]?.collection_id ?? ""
-  metadata.transact((tx) =>
-    tx.write.parts.insert({
-      part_id: "part_1",
-      collection_id: collectionId,
-      batch_id: "btch_older",
-      plugin_id: "x_1_0_0",
-      code_hash: "0",
-      file: "documents/part_1",
-      features: "[]",
-      document_rows: 4,
-      dead_file: null,
-      dead_rows: 0,
-      size_bytes: 1,
-      created_at: opened.now().toISOString(),
-    }),
-  )
+  insertPart(opened, collectionId, "x_1_0_0")
   const partition = ledger.lease()
   if (partition === null) throw new Error("nothing to lease")
   const [run] = metadata.read.batches.runs(batchId)
@@ -62,22 +47,7 @@ test("what a commit supersedes is looked for again when somebody else has taken 
   const partition = leased(ledger.lease())
   const [run] = metadata.read.batches.runs(batchId)
   if (run === undefined) throw new Error("no run")
-  metadata.transact((tx) =>
-    tx.write.parts.insert({
-      part_id: "part_1",
-      collection_id: run.collection_id,
-      batch_id: "btch_older",
-      plugin_id: run.plugin_id,
-      code_hash: "0",
-      file: "documents/part_1",
-      features: "[]",
-      document_rows: 4,
-      dead_file: null,
-      dead_rows: 0,
-      size_bytes: 1,
-      created_at: opened.now().toISOString(),
-    }),
-  )
+  insertPart(opened, run.collection_id, run.plugin_id)
   const looked: (string | undefined)[] = []
   const documents = {
     async findSuperseded({ parts }: FindSupersededRequest) {
@@ -161,4 +131,24 @@ function plainObject(object_id: string, bucket_id: string): Parameters<Transacti
     created_at: at,
     updated_at: at,
   }
+}
+
+/** `part_1`, of four documents that all live. */
+function insertPart({ metadata, now }: ReturnType<typeof openLedger>, collection_id: string, plugin_id: string): void {
+  metadata.transact((tx) =>
+    tx.write.parts.insert({
+      part_id: "part_1",
+      collection_id,
+      batch_id: "btch_older",
+      plugin_id,
+      code_hash: "0",
+      file: "documents/part_1",
+      features: "[]",
+      document_rows: 4,
+      dead_file: null,
+      dead_rows: 0,
+      size_bytes: 1,
+      created_at: now().toISOString(),
+    }),
+  )
 }
