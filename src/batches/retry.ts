@@ -197,6 +197,6 @@ function refuseUnlessEnded({ status }: BatchRow, runs: readonly RunRow[]): void 
 
 const REFUSED: Readonly<Record<string, string>> = {
   DRAFT: "is a DRAFT; submit it first",
-  SUSPENDED: "is SUSPENDED; resume it, or cancel it and trigger a new one",
+  SUSPENDED: "is SUSPENDED; resume it, or cancel it and retry it then",
   CANCELED: "was canceled before it started; trigger a new one over its objects",
 }
