@@ -21,7 +21,7 @@ import type { WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import { WorkerDied } from "../workers/worker-died.ts"
 import type { BatchWorkers, GroupAt, LentWorker, OnLine } from "./batch-workers.ts"
-import { type CallMark, readCallMark } from "./call-mark.ts"
+import { type CallMark, type OpenCallMark, openCallMark } from "./call-mark.ts"
 import type { CallRows } from "./call-rows.ts"
 import { collectHandedOn, HostileOutput, type RowFailure, takeDirectory } from "./collect.ts"
 import { roomIsShort, workerFoundDiskFull } from "./disk-faults.ts"
@@ -166,9 +166,10 @@ export function partitionWork(deps: Deps) {
       const input = join(exchange, "input.jsonl")
       const output = join(exchange, "output")
       const received = handedOn === null ? null : join(exchange, "rows.arrow")
-      await handIn(next, handedOn, { exchange, input, output, received }).catch((error: unknown) => {
+      await using mark = await handIn(next, handedOn, { exchange, input, output, received }).catch((error: unknown) => {
         // Of a worker that has ended meanwhile the directory is gone; the request below says how it did.
         if (worker.alive) throw error
+        return null
       })
       if (run.isolation === null) facts = recordWorker(context, worker, facts)
       progress.begin(partition, rows.rows)
@@ -196,7 +197,13 @@ export function partitionWork(deps: Deps) {
           { ...partitionLimits(deps.silenceMs, deps.wallMs), signal },
         )
         if (reply.type !== "failed") {
-          await takeDirectory(output, taken)
+          const fault = await takeDirectory(output, taken).then(
+            () => null,
+            (error: unknown) => error,
+          )
+          // Of one that has ended meanwhile the directory was going while it was taken.
+          if (!worker.alive) throw new WorkerDied(await worker.exited)
+          if (fault !== null) throw fault
           return {
             kind: "done",
             batchRows: reply.batch_rows,
@@ -209,11 +216,11 @@ export function partitionWork(deps: Deps) {
         const lasting = reply.error.error_type === "dependency"
         // What made it fail as a whole may be there still: what filled its memory, an alarm that rings at any time.
         if (reply.error.error_type !== "network") lent.poison()
-        const told = { error: reply.error, run: lasting, call: await readCallMark(output), batchRows, used }
+        const told = { error: reply.error, run: lasting, call: (await mark?.read()) ?? null, batchRows, used }
         return { kind: "failed", ...told } as const
       } catch (error) {
         lent.poison()
-        call = await readCallMark(output)
+        call = (await mark?.read()) ?? null
         throw error
       } finally {
         stopListening()
@@ -222,13 +229,14 @@ export function partitionWork(deps: Deps) {
     }
 
     /** A worker reaches its own exchange directory and no other partition's files: input moves in, output moves out. */
-    async function handIn(next: GroupAt | null, handedOn: string | null, to: HandedIn): Promise<void> {
+    async function handIn(next: GroupAt | null, handedOn: string | null, to: HandedIn): Promise<OpenCallMark> {
       await mkdir(to.exchange, { mode: 0o700 })
       // Each group reads it, as it was written and not as a worker has left it.
       if (next === null) await rename(rows.input, to.input)
       else await copyFile(rows.input, to.input, constants.COPYFILE_FICLONE)
       if (handedOn !== null && to.received !== null) await rename(handedOn, to.received)
       await mkdir(to.output, { mode: 0o700 })
+      return await openCallMark(to.output)
     }
 
     async function throughGroups(): Promise<Outcome> {

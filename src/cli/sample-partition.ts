@@ -6,7 +6,7 @@
 import { mkdtemp, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
-import { type CallMark, readCallMark } from "../batches/call-mark.ts"
+import { type CallMark, openCallMark } from "../batches/call-mark.ts"
 import { deathFault, failureFault, ranOutOfMemory } from "../batches/partition-faults.ts"
 import type { ReplyTo, WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
@@ -68,6 +68,7 @@ export async function runPartition(
   let attempt: Attempt = { rows: partition.rows, batchRows: null }
   for (;;) {
     const output = await mkdtemp(join(python.scratch, "output-"))
+    await using mark = await openCallMark(output)
     const end = await tried(workers, python, partition, attempt, output)
     if (end.kind === "failed") return end
     if (end.kind === "done") {
@@ -81,7 +82,7 @@ export async function runPartition(
         together: faults.length > 0 ? null : together,
       }
     }
-    const row = rowAlone(attempt, await readCallMark(output))
+    const row = rowAlone(attempt, await mark.read())
     if (row !== null) {
       faults.push({ ...end.fault, row })
       const rows = attempt.rows.filter(({ __row }) => __row !== row)

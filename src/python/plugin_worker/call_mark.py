@@ -1,8 +1,9 @@
 """Which rows the call under way has, where the appliance finds it after this process has died of it.
 
 A file of four little-endian u64 beside the results: first row, last row, how many, and the how manieth call of its step
-in this partition it is; all 0 between the calls. Mapped, so that a call costs no system call. It is a hint and no more: the appliance cuts by it
-what it would have halved, and a row is blamed only when it dies alone.
+in this partition it is; all 0 between the calls. The appliance makes it and holds it open. Mapped, so that a call costs
+no system call. It is a hint and no more: the appliance cuts by it what it would have halved, and a row is blamed only
+when it dies alone.
 """
 
 import mmap
