@@ -115,6 +115,7 @@ export const HOSTILE_PLUGINS: readonly HostilePlugin[] = [
   call("reads the server's memory by a call", "raw(310, place['server'], 0, 0, 0, 0, 0)"),
   call("limits the server", "import resource; resource.prlimit(place['server'], 0, (1, 1))"),
   call("slows the server", "os.setpriority(os.PRIO_PROCESS, place['server'], 19)"),
+  call("slows all of its user", "os.setpriority(os.PRIO_USER, 0, 19)"),
   call("makes a file in memory", "os.memfd_create('x')"),
   call("uses io_uring", "raw(425, 1, ctypes.create_string_buffer(120))"),
   call("leaves for a namespace", "raw(272, 0x10000000)"),

@@ -8,12 +8,16 @@ import struct
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from types import TracebackType
 from typing import Any
+
+from warm_launcher import Fork, Launcher
 
 PYTHON_TREE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "src", "python"))
 SITE_PACKAGES = [entry for entry in os.environ.get("MIXPEEK_TEST_SITE_PACKAGES", "").split(":") if entry]
 REPLY_SECONDS = 60
+THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 if not SITE_PACKAGES:
     raise RuntimeError(
         "Set MIXPEEK_TEST_SITE_PACKAGES to directories holding numpy, pandas, pyarrow, pydantic and orjson."
@@ -24,8 +28,13 @@ sys.path[:0] = [PYTHON_TREE, *SITE_PACKAGES]
 Message = dict[str, Any]
 
 
+@cache
+def launcher() -> Launcher:
+    return Launcher(PYTHON_TREE, SITE_PACKAGES)
+
+
 class WorkerProcess:
-    """Starts a worker for the files of one plugin. `with` ends it and removes its directories."""
+    """A worker for the files of one plugin, forked by the launcher. `with` ends it and removes its directories."""
 
     def __init__(
         self,
@@ -34,7 +43,10 @@ class WorkerProcess:
         load: bool = True,
         policy: Message | None = None,
     ) -> None:
-        """`policy` is completed with this worker's own directories, unless it has some; without one nothing is locked."""
+        """`policy` is completed with this worker's own directories, unless it has some; without one nothing is locked.
+
+        Without `load` it is the program that is started where there is no launcher, and has been told nothing.
+        """
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="worker-test-"))
         self.plugin = os.path.join(self.directory, "plugin")
         self.scratch = os.path.join(self.directory, "scratch")
@@ -48,15 +60,7 @@ class WorkerProcess:
         self.output = open(os.path.join(self.directory, "output"), "w+b")
         self.socket, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(REPLY_SECONDS)
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", os.path.join(PYTHON_TREE, "plugin_worker")],
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=self.output,
-            env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            close_fds=False,
-            preexec_fn=lambda: os.dup2(inside.fileno(), 3),
-        )
+        self.process = self._fork(inside) if load else self._start(inside)
         inside.close()
         self.events: list[Message] = []
         self._next_id = 1
@@ -64,6 +68,21 @@ class WorkerProcess:
         if load:
             self.locked_down = self.ask({"type": "lock_down", "policy": self.complete(policy or {"level": "none"})})
             self.load(name)
+
+    def _fork(self, channel: socket.socket) -> Fork:
+        output = self.output.fileno()
+        return launcher().fork(THREADS, self.scratch, [channel.fileno(), output, output])
+
+    def _start(self, channel: socket.socket) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", os.path.join(PYTHON_TREE, "plugin_worker")],
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=self.output,
+            env=THREADS,
+            close_fds=False,
+            preexec_fn=lambda: os.dup2(channel.fileno(), 3),
+        )
 
     def complete(self, policy: Message) -> Message:
         work = os.path.join(self.directory, "work")

@@ -98,6 +98,7 @@ _AF_INET6: Final = 10
 _IPPROTO_TCP: Final = 6
 _SOCK_STREAM: Final = 1
 _SOCK_DGRAM: Final = 2
+_PRIO_PROCESS: Final = 0
 # Names and slack of threads, transparent huge pages, names of mappings, and questions.
 _HARMLESS_PRCTL: Final = (2, 3, 7, 15, 16, 21, 23, 25, 27, 29, 30, 39, 41, 42, 0x53564D41)
 # Typing into a terminal; who gets a descriptor's signals; attributes, generation, project, verity and encryption of a file, which
@@ -132,7 +133,11 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
         "rt_sigqueueinfo": own,
         "rt_tgsigqueueinfo": own,
         "prlimit64": own_or_zero,
-        "setpriority": ByArgument((When(1, (0,), None),), denied),
+        # Of the process alone: 0 with PRIO_USER means every process of the appliance's user, with PRIO_PGRP those of its group.
+        "setpriority": ByArgument(
+            (When(0, (_PRIO_PROCESS,), denied, differs=True), When(1, (0,), None)),
+            denied,
+        ),
         "sched_setaffinity": scheduling,
         "sched_setscheduler": scheduling,
         "sched_setparam": scheduling,
