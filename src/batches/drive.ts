@@ -142,7 +142,7 @@ export function batchDrive({ metadata, ledger, runner, ready, wakeScheduler, log
         }
         faults.delete(partition.partition_id)
         insist(0, () =>
-          ledger.failRun(partition.batch_id, partition.collection_id, {
+          ledger.failRun(partition, {
             error_type: "resource",
             message: `The appliance failed ${count} times on a partition of this batch: ${error instanceof Error ? error.message : String(error)}`,
             traceback: null,

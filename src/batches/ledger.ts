@@ -2,6 +2,7 @@
  * The transactions of a batch's ledger: every change of a partition, run and batch is here, each decided in its WHERE.
  * In = done + failed + skipped, per partition, run and batch, whatever happens.
  */
+import type { Superseded } from "../collections/part-ref.ts"
 import type { Log } from "../log.ts"
 import type { LearnedRows } from "../metadata/batch-sizes.ts"
 import type { BatchRow, RunRow } from "../metadata/batches.ts"
@@ -40,7 +41,7 @@ export interface Commit {
   /** That the rows ran in. */
   readonly code: Pick<RunRow, "plugin_version" | "code_hash">
   readonly part: Omit<PartRow, "seq"> | null
-  readonly superseded: readonly { readonly part_id: string; readonly dead_file: string; readonly dead_rows: number }[]
+  readonly superseded: readonly Superseded[]
   readonly faults: readonly RowFault[]
   readonly done: number
   readonly skipped: number
@@ -317,17 +318,21 @@ export function ledger({
       metadata.transact((tx) => tx.write.partitions.narrow(partition.partition_id, partition.attempt, change))
     },
 
-    /** Gives a lease back untouched, for another attempt. */
-    release(partition: PartitionRow): void {
-      metadata.transact((tx) => tx.write.partitions.release(partition.partition_id, partition.attempt))
-    },
+    /** Gives a lease back untouched, for another attempt; false when it was lost before. */
+    release: (partition: PartitionRow): boolean =>
+      metadata.transact((tx) => tx.write.partitions.release(partition.partition_id, partition.attempt)),
 
-    /** What cannot go on at all: the rest of the run is skipped, the reason stands on the run. */
-    failRun(batchId: string, collectionId: string, error: Omit<RunError, "timestamp">): void {
+    /**
+     * What cannot go on at all, as this attempt at one of its partitions found: the rest of the run is skipped, the reason stands on
+     * the run. False when the lease was lost before: it may be the run of a retry by now.
+     */
+    failRun(partition: PartitionRow, error: Omit<RunError, "timestamp">): boolean {
       const at = now().toISOString()
-      metadata.transact((tx) => {
-        endRun(tx, { batch_id: batchId, collection_id: collectionId }, "FAILED", { ...error, timestamp: at }, at)
-        settleBatch(tx, batchId, at)
+      return metadata.transact((tx) => {
+        if (!tx.read.partitions.isHeld(partition)) return false
+        endRun(tx, partition, "FAILED", { ...error, timestamp: at }, at)
+        settleBatch(tx, partition.batch_id, at)
+        return true
       })
     },
 

@@ -5,7 +5,7 @@
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { setImmediate as nextTurn } from "node:timers/promises"
-import { partRef } from "../collections/part-ref.ts"
+import { partRef, supersededIn } from "../collections/part-ref.ts"
 import type { Documents } from "../documents/process.ts"
 import { parseExactly } from "../exact-json.ts"
 import { newId } from "../identifiers.ts"
@@ -261,7 +261,7 @@ export function partitionCommit({ metadata, ledger, documents, dataDir, outputBy
     })
     const replaced = new Set(found.map((dead) => dead.part_id))
     return {
-      superseded: found.map((dead) => ({ ...dead, dead_file: dead.dead_file.slice(dataDir.length + 1) })),
+      superseded: found.map((dead) => supersededIn(dataDir, dead)),
       deadFiles: others.flatMap(({ part_id: id, dead_file: was }) => (replaced.has(id) ? [[id, was] as const] : [])),
     }
   }

@@ -64,9 +64,8 @@ export function partitionRunner(deps: Deps) {
   const spool = (partition: PartitionRow) =>
     join(deps.dataDir, "spool", `${partition.partition_id}-${partition.attempt}`)
 
-  function fail({ batch_id: batchId, collection_id: collectionId }: PartitionRow, error: Omit<RunError, "timestamp">) {
-    ledger.failRun(batchId, collectionId, error)
-    deps.onRunFailed(batchId, collectionId)
+  function fail(partition: PartitionRow, error: Omit<RunError, "timestamp">) {
+    if (ledger.failRun(partition, error)) deps.onRunFailed(partition.batch_id, partition.collection_id)
   }
 
   async function run(partition: PartitionRow, signal: AbortSignal, slot: TakeSlot): Promise<void> {
@@ -125,8 +124,7 @@ export function partitionRunner(deps: Deps) {
     }
     if (outcome.kind === "failed" && outcome.error.error_type === "network") {
       // An API step gave its service up: the rows are as good as before, and wait until it is back.
-      deps.hold(partition.batch_id, `${outcome.error.stage}: ${outcome.error.message}`)
-      ledger.release(partition)
+      if (ledger.release(partition)) deps.hold(partition.batch_id, `${outcome.error.stage}: ${outcome.error.message}`)
       return
     }
     if (outcome.kind === "failed" && outcome.run) {
@@ -175,7 +173,7 @@ export function partitionRunner(deps: Deps) {
       ...identityOf(rows, objects, ordinal),
       input: inputs.get(ordinal) ?? null,
     }))
-    ledger.commit(partition, {
+    const committed = ledger.commit(partition, {
       code: run,
       part: null,
       superseded: [],
@@ -183,6 +181,7 @@ export function partitionRunner(deps: Deps) {
       done: 0,
       skipped: rows.skipped,
     })
+    if (committed !== "committed") return
     const key = `${batchId}/${collectionId}`
     const count = (deaths.get(key) ?? 0) + 1
     deaths.set(key, count)

@@ -13,7 +13,7 @@ import { checkManifest, checkScan } from "./plugin-checks.ts"
 import { readWithDependencies } from "./plugin-dependencies.ts"
 import { type PluginDirectory, readPluginDirectory } from "./plugin-directory.ts"
 import { type FailedRow, failedRow, fetchAssets, type RowError } from "./replayed-row.ts"
-import { checkPipeline, checkSampleRun } from "./sample-run.ts"
+import { checkPipeline, checkSampleRun, sampleWorkers } from "./sample-run.ts"
 
 export interface ReplayOptions extends ClientOptions, LocalPythonOptions {
   readonly batch: string
@@ -72,16 +72,11 @@ async function run(
     await using worker = await python.start(plugin, hear)
     const pipeline = await checkPipeline(worker, python, manifest, rows.length, parameters)
     if (pipeline.check.status === "failed") return pipeline.check
-    let first = pipeline.callsOut ? null : worker
-    const workers = async () => {
-      const built = first
-      first = null
-      if (built !== null) return built
-      // What a worker may do is fixed before it knows its steps.
+    const workers = sampleWorkers(worker, pipeline, async () => {
       const another = await python.start(plugin, hear, pipeline)
       await checkPipeline(another, python, manifest, rows.length, parameters)
       return another
-    }
+    })
     return await checkSampleRun(workers, python, manifest, sample)
   } catch (died) {
     python.signal.throwIfAborted()

@@ -10,7 +10,7 @@ import { checkManifest, checkScan, checkStructure, type ScanReport } from "./plu
 import { readWithDependencies } from "./plugin-dependencies.ts"
 import { type PluginDirectory, readPluginDirectory } from "./plugin-directory.ts"
 import { checkTests } from "./plugin-pytest.ts"
-import { checkPipeline, checkRealtime, checkSampleRun, sampleRows } from "./sample-run.ts"
+import { checkPipeline, checkRealtime, checkSampleRun, sampleRows, sampleWorkers } from "./sample-run.ts"
 
 export interface TestOptions {
   readonly path: string
@@ -94,16 +94,11 @@ async function runChecks(
     const run =
       pipeline?.check.status === "passed"
         ? await survived("Sample run", python, report, async () => {
-            let first = pipeline.callsOut ? null : worker
-            const workers = async () => {
-              const built = first
-              first = null
-              if (built !== null) return built
-              // What a worker may do is fixed before it knows its steps: those that call outside services get another one.
+            const workers = sampleWorkers(worker, pipeline, async () => {
               const another = await python.start(plugin, report.hear, pipeline)
               await checkPipeline(another, python, manifest, sample.rows.length)
               return another
-            }
+            })
             return await checkSampleRun(workers, python, manifest, sample)
           })
         : check("Sample run", "skipped", "needs the pipeline")

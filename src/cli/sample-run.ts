@@ -84,7 +84,24 @@ export async function checkPipeline(
   return { check: built, callsOut: reply.steps.some(({ resource_type }) => resource_type === "api") }
 }
 
-/** `workers` gives one that has built its steps, another one each time. */
+/**
+ * Workers that have built their steps, another one each time: `built` first, which `checkPipeline` found so. What a worker may do is
+ * fixed before it knows its steps, so that those that call outside services get another one from the start.
+ */
+export function sampleWorkers(
+  built: Worker,
+  { callsOut }: { readonly callsOut: boolean },
+  start: () => Promise<Worker>,
+): () => Promise<Worker> {
+  let first = callsOut ? null : built
+  return async () => {
+    const worker = first ?? (await start())
+    first = null
+    return worker
+  }
+}
+
+/** `workers`: see `sampleWorkers`. */
 export async function checkSampleRun(
   workers: () => Promise<Worker>,
   python: LocalPython,

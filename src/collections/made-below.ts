@@ -2,7 +2,7 @@
 import type { Documents, PartRef } from "../documents/process.ts"
 import type { CollectionRow } from "../metadata/collections.ts"
 import type { Metadata, Transaction } from "../metadata/open.ts"
-import { partRef } from "./part-ref.ts"
+import { partRef, type Superseded, supersededIn } from "./part-ref.ts"
 
 interface Deps {
   metadata: Pick<Metadata, "read">
@@ -12,7 +12,7 @@ interface Deps {
 
 /** What was found, and all that was looked at, as it was then. */
 export interface MadeBelow {
-  readonly superseded: readonly { readonly part_id: string; readonly dead_file: string; readonly dead_rows: number }[]
+  readonly superseded: readonly Superseded[]
   readonly rests: string
 }
 
@@ -27,7 +27,7 @@ export async function findMadeBelow(
   const gone = new Map<string, { part: PartRef; dead_file?: string }[]>([
     [row.collection_id, dropped.map((part) => ({ part: partRef(dataDir, part) }))],
   ])
-  const superseded: MadeBelow["superseded"][number][] = []
+  const all: Superseded[] = []
   for (const collectionId of below(read, row)) {
     const above = read.collections.sources(collectionId).flatMap((id) => gone.get(id) ?? [])
     const parts = read.parts.ofCollection(collectionId).map((part) => partRef(dataDir, part))
@@ -41,9 +41,9 @@ export async function findMadeBelow(
         return part === undefined ? [] : [{ part, dead_file }]
       }),
     )
-    for (const dead of found) superseded.push({ ...dead, dead_file: dead.dead_file.slice(dataDir.length + 1) })
+    for (const dead of found) all.push(supersededIn(dataDir, dead))
   }
-  return { superseded, rests }
+  return { superseded: all, rests }
 }
 
 /** False when something has changed since it was looked for: nothing is written then. */

@@ -1,4 +1,4 @@
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import type { PartRef } from "../documents/process.ts"
 import type { PartRow } from "../metadata/parts.ts"
 
@@ -14,4 +14,16 @@ export function partRef(
     features: JSON.parse(part.features),
     rows: part.document_rows,
   }
+}
+
+/** Documents of a part that are dead from now on, as the metadata has it: the file's path is relative to the data directory. */
+export interface Superseded {
+  readonly part_id: string
+  readonly dead_file: string
+  readonly dead_rows: number
+}
+
+/** What the documents process found. */
+export function supersededIn(dataDir: string, found: Superseded): Superseded {
+  return { ...found, dead_file: relative(dataDir, found.dead_file) }
 }

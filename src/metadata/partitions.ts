@@ -78,6 +78,9 @@ export function partitionReader(db: Db) {
        coalesce(sum(CASE WHEN state = 'done' THEN rows_in END), 0) AS tried
      FROM partitions WHERE batch_id = ? AND collection_id = ? AND retry = 0`,
   )
+  const held = db.prepare<[number, number], { one: 1 }>(
+    "SELECT 1 AS one FROM partitions WHERE partition_id = ? AND attempt = ? AND state = 'leased'",
+  )
   type OpenRange = [string, string, number, number, number]
   const openRows =
     "FROM retried_rows WHERE batch_id = ? AND collection_id = ? AND ordinal >= ? AND ordinal < ? AND open_in = ?"
@@ -126,6 +129,9 @@ export function partitionReader(db: Db) {
      */
     next: (workers: number | null, putOff: readonly string[], turns: ReadonlyMap<string, number>) =>
       next.get({ workers, putOff: JSON.stringify(putOff), turns: JSON.stringify(Object.fromEntries(turns)) }),
+    /** False when the lease was lost (canceled, and may be another attempt's by now). */
+    isHeld: ({ partition_id: partitionId, attempt }: Pick<PartitionRow, "partition_id" | "attempt">) =>
+      held.get(partitionId, attempt) !== undefined,
     openCount: (batchId: string, collectionId: string) => open.get(batchId, collectionId)?.count ?? 0,
   }
 }

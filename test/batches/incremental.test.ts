@@ -283,7 +283,7 @@ test("a run that a retry ended well counts only when every row of it was tried",
     const [run] = s.metadata.read.batches.runs(batch)
     if (run === undefined || run.fingerprint === null) throw new Error("the run claims nothing")
     const stopped = { error_type: "validation", message: "no", traceback: null, stage: null } as const
-    s.ledger.failRun(batch, run.collection_id, stopped)
+    s.ledger.failRun(leased(s.ledger.lease()), stopped)
     s.batches.retry(s.namespace, bucket, batch, { retry_mode })
     const key = { collectionId: run.collection_id, bucketId: bucket, fingerprint: run.fingerprint }
     const ended = (): unknown[] => {

@@ -9,6 +9,7 @@ import {
   statesBefore,
 } from "../../src/batches/states.ts"
 import { ApplianceError } from "../../src/errors.ts"
+import type { PartitionRow } from "../../src/metadata/partitions.ts"
 import { leased, type OpenLedger, openLedger } from "./ledger-support.ts"
 
 let opened: OpenLedger
@@ -20,6 +21,9 @@ afterAll(() => opened[Symbol.dispose]())
 afterEach(() => {
   for (const id of opened.metadata.read.batches.liveOf(opened.namespace.namespaceId)) opened.ledger.cancel(id)
 })
+
+/** Of a suspended batch, what was leased before: nothing is after. */
+const inHand = new Map<string, PartitionRow>()
 
 /** How a batch comes into each state. */
 const INTO: Record<BatchState, () => string> = {
@@ -41,6 +45,7 @@ const INTO: Record<BatchState, () => string> = {
   },
   SUSPENDED: () => {
     const id = INTO.IN_PROGRESS()
+    inHand.set(id, leased(opened.ledger.lease()))
     opened.suspension.pause(id)
     return id
   },
@@ -131,6 +136,20 @@ test("a commit that comes while its batch is suspended counts, and the last one 
   expect(opened.counts(id)).toEqual([4, 4, 0, 0])
 })
 
+test("a fault of an attempt whose batch was canceled and is being retried is none of the retry's", () => {
+  const id = INTO.IN_PROGRESS()
+  const late = leased(opened.ledger.lease())
+  opened.ledger.cancel(id)
+  retry(id)
+  const again = leased(opened.ledger.lease())
+  const fault = { error_type: "runtime", message: "no", traceback: null, stage: null } as const
+  expect(opened.ledger.failRun(late, fault)).toBe(false)
+  expect(opened.ledger.release(late)).toBe(false)
+  expect(opened.row(id).status).toBe("IN_PROGRESS")
+  expect(opened.ledger.failRun(again, fault)).toBe(true)
+  expect(opened.row(id).status).toBe("FAILED")
+})
+
 const draft = () => opened.draft(opened.source(), 4)
 
 test("the task of a tier that is under way is suspended and resumed with the batch, one that has not begun stays", () => {
@@ -179,11 +198,9 @@ function retry(id: string): void {
 }
 
 function failRun(id: string): void {
-  for (const run of opened.metadata.read.batches.runs(id)) {
-    if (run.started_at === null) continue
-    const error = { error_type: "runtime" as const, message: "no", traceback: null, stage: null }
-    opened.ledger.failRun(id, run.collection_id, error)
-  }
+  const partition = inHand.get(id) ?? opened.ledger.lease()
+  if (partition === null) return
+  opened.ledger.failRun(partition, { error_type: "runtime", message: "no", traceback: null, stage: null })
 }
 
 function cancelRun(id: string): void {
