@@ -59,16 +59,36 @@ export interface FieldProblem {
   readonly message: string
 }
 
+interface SchemaIssue {
+  readonly code?: string
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+  /** Of a union: what each of its members found. */
+  readonly errors?: readonly (readonly SchemaIssue[])[]
+}
+
 /** What a schema found, as far as anybody reads; `where` is the part of the request: body, query, param, header. */
-export function fieldProblems(
-  where: string,
-  issues: readonly { readonly code?: string; readonly path: readonly PropertyKey[]; readonly message: string }[],
-): FieldProblem[] {
-  return issues.slice(0, 100).map(({ code, path, message }) => ({
-    type: code ?? "invalid",
-    location: [where, ...path.map((key) => (typeof key === "symbol" ? String(key) : key))],
-    message,
-  }))
+export function fieldProblems(where: string, issues: readonly SchemaIssue[]): FieldProblem[] {
+  return issues
+    .flatMap(fromMembers)
+    .slice(0, 100)
+    .map(({ code, path, message }) => ({
+      type: code ?? "invalid",
+      location: [where, ...path.map((key) => (typeof key === "symbol" ? String(key) : key))],
+      message,
+    }))
+}
+
+/** A union says "Invalid input" of whatever it is; what helps is what the member found that was meant. */
+function fromMembers(issue: SchemaIssue): readonly SchemaIssue[] {
+  const { errors = [], path, message } = issue
+  if (errors.length === 0 || message !== "Invalid input") return [issue]
+  // A member that looks inside has the right type already.
+  const meant = errors.find((found) => found.length > 0 && found.every((inner) => inner.path.length > 0))
+  if (meant !== undefined) return meant.flatMap((inner) => fromMembers({ ...inner, path: [...path, ...inner.path] }))
+  return [
+    { ...issue, message: errors.flatMap((found) => found.slice(0, 1).map((inner) => inner.message)).join("; or ") },
+  ]
 }
 
 /** 422 with one entry per offending field in `details.validation_errors`. */

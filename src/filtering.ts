@@ -74,8 +74,15 @@ function parse(
   if (depth > MAX_DEPTH) throw problem(at, `nested deeper than ${MAX_DEPTH} levels`)
   if (typeof input !== "object" || input === null || Array.isArray(input)) throw problem(at, "must be an object")
   const record = input as Record<string, unknown>
-  if (typeof record.field === "string" && ("operator" in record || "value" in record))
-    return condition(record, at, budget)
+  if ("case_sensitive" in record && typeof (record.case_sensitive ?? false) !== "boolean")
+    throw problem([...at, "case_sensitive"], "must be true or false")
+  if (typeof record.field === "string" && ("operator" in record || "value" in record)) {
+    const only = condition(record, at, budget)
+    if (typeof record.case_sensitive !== "boolean") return only
+    return { kind: "tree", and: [only], or: [], not: [], caseSensitive: record.case_sensitive }
+  }
+  if (!("field" in record) && "value" in record && OPERATORS.some((known) => known === record.operator))
+    throw problem([...at, "field"], "is required")
   spend(1, at, budget)
   if ("AND" in record || "OR" in record || "NOT" in record) {
     const sensitive = typeof record.case_sensitive === "boolean" ? record.case_sensitive : caseSensitive

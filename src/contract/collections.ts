@@ -18,7 +18,15 @@ const Source = z.object({
   collection_id: Identifier.nullish(),
   collection_ids: z.array(Identifier).min(1).max(100).nullish(),
   inherited_bucket_ids: z.array(Identifier).nullish(),
-  source_filters: z.object({ filters: Filters }).nullish(),
+  source_filters: z
+    .looseObject({ filters: Filters.nullish() })
+    // A condition in its place would be passed over, and all be processed.
+    .refine((given) => "filters" in given || Object.keys(given).length === 0, {
+      path: ["filters"],
+      message: "is required: conditions stand in 'filters'",
+    })
+    .transform(({ filters }) => ({ filters: filters ?? null }))
+    .nullish(),
 })
 
 const InputMapping = z.object({

@@ -12,7 +12,14 @@ const Offset = z.coerce.number().int().min(0).max(MAX_OFFSET, PAST_OFFSETS)
 const Page = z.coerce.number().int().min(1).max(MAX_OFFSET)
 const Cursor = z.string().max(1024)
 
-const QueryFlag = z.enum(["true", "false", "1", "0"]).transform((value) => value === "true" || value === "1")
+/** What the hosted API takes for a flag, in any case: Python's `requests` writes True and False. */
+const YES = ["true", "1", "yes", "on", "t", "y"]
+const NO = ["false", "0", "no", "off", "f", "n"]
+export const FlagQuery = z
+  .string()
+  .toLowerCase()
+  .pipe(z.enum([...YES, ...NO], "must be true or false"))
+  .transform((value) => YES.includes(value))
 
 const Search = z.string().max(256)
 
@@ -25,12 +32,10 @@ export const PagingQuery = z.object({
   after: Cursor.optional().openapi({ description: "Alias of cursor" }),
   page: Page.optional(),
   page_size: Limit.optional(),
-  include_total: QueryFlag.optional(),
+  include_total: FlagQuery.optional(),
 })
 
 export const SearchQuery = PagingQuery.extend({ search: Search.optional() })
-
-export const FlagQuery = QueryFlag
 
 const BodyLimit = z.int().min(1).max(MAX_LIMIT)
 

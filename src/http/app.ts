@@ -39,6 +39,8 @@ export interface HttpEnv {
     caller: Caller
     /** The JSON body's bytes as they came. */
     body: Uint8Array
+    /** Why the JSON body cannot be read; hono, which asks for it, says only that. */
+    malformedBody?: ApplianceError
     /** Sets how long this connection may be silent, in seconds; 0 lifts the limit. */
     allowSilence: (seconds: number) => void
   }
@@ -71,8 +73,10 @@ type RouteDeps = Parameters<typeof apiKeyRoutes>[1] &
 
 export function httpApp(deps: HttpDeps) {
   const app: App = new OpenAPIHono<HttpEnv>({
-    defaultHook: (result) => {
-      if (!result.success) throw validationError(result.target === "json" ? "body" : result.target, result.error)
+    defaultHook: (result, c) => {
+      if (result.success) return
+      const repeated = (name: string) => result.target === "query" && (c.req.queries(name)?.length ?? 0) > 1
+      throw validationError(result.target === "json" ? "body" : result.target, result.error, repeated)
     },
   })
   app.use(async (c, next) => {

@@ -8,8 +8,10 @@ import type { HttpEnv } from "./app.ts"
 
 /** zod speaks of what JavaScript saw, undefined and NaN; callers know what they sent. */
 z.config({
-  customError: ({ code, input }) => {
+  customError: ({ code, input, values }) => {
     if (code === "invalid_type" && input === undefined) return "is required"
+    if (code === "invalid_value" && input === undefined && Array.isArray(values))
+      return `is required: one of ${values.join(", ")}`
     return code === "invalid_type" && Number.isNaN(input) ? "must be a number" : undefined
   },
 })
@@ -38,7 +40,8 @@ const STATUS = {
 
 export function errorResponse(c: Context<HttpEnv>, thrown: unknown, log: Log): Response {
   const asked = { requestId: c.get("requestId"), method: c.req.method, path: c.req.path }
-  const { status, headers, body } = failureOf(thrown, asked, log)
+  const told = thrown instanceof HTTPException ? (c.get("malformedBody") ?? thrown) : thrown
+  const { status, headers, body } = failureOf(told, asked, log)
   for (const [name, value] of Object.entries(headers)) c.header(name, value)
   return c.json(body, status)
 }
@@ -97,9 +100,18 @@ function fault(thrown: unknown, asked: { requestId: string; method: string; path
   }
 }
 
-/** zod's findings as the contract's 422 (api.md §0.2). `where` is the part of the request: body, query, param, header. */
-export function validationError(where: string, error: ZodError): ApplianceError {
-  const problems = fieldProblems(where, error.issues)
+/**
+ * zod's findings as the contract's 422 (api.md §0.2). `where` is the part of the request: body, query, param, header;
+ * `repeated` says of a field whether the request has it more than once.
+ */
+export function validationError(
+  where: string,
+  error: ZodError,
+  repeated: (name: string) => boolean = () => false,
+): ApplianceError {
+  const problems = fieldProblems(where, error.issues).map((problem) =>
+    repeated(String(problem.location[1])) ? { ...problem, message: "is given more than once" } : problem,
+  )
   const first = problems[0]
   const place = first === undefined ? where : first.location.join(".")
   return invalid(`Request is not valid at ${place}: ${first?.message ?? "unknown reason"}`, problems)

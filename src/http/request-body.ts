@@ -52,6 +52,7 @@ function keepBody(c: Context<HttpEnv>, bytes: Uint8Array): void {
     c.req.json = async <T>() => body as T
   } catch (error) {
     if (!(error instanceof MalformedBody)) throw error
+    c.set("malformedBody", error)
     c.req.json = () => Promise.reject(error)
   }
 }
@@ -111,6 +112,9 @@ export function tooLarge(limitBytes: number): ApplianceError {
   })
 }
 
+/** The parser repeats what it could not read, however long. */
+const MAX_REASON = 200
+
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false })
 
 /**
@@ -128,7 +132,8 @@ export function parsedBody(bytes: Uint8Array): unknown {
     return parseSent(text, "The JSON body")
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
-    throw new MalformedBody("BadRequestError", "Malformed JSON in request body", { cause })
+    const reason = cause.message.replace(/^JSON Parse error: /, "").slice(0, MAX_REASON)
+    throw new MalformedBody("BadRequestError", `Malformed JSON in request body: ${reason}`, { cause })
   }
 }
 

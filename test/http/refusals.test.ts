@@ -141,3 +141,73 @@ test("a disabled collection, and a plugin that was deleted, say how the next bat
   const [job] = body.tier_tasks[0].extractor_jobs
   expect(job.error).toContain("upload it, or move the collection to another version")
 })
+
+test.each(["True", "true", "YES", "on", "1"])(
+  "a flag of a query is taken as %s: Python's requests writes True",
+  async (flag) => {
+    expect((await appliance.call("GET", `${documents()}?include_total=${flag}`)).body.pagination.total).toBe(0)
+  },
+)
+
+test("a flag that is none is refused with what it may be, and what is given twice is said to be", async () => {
+  expect(await refused("GET", `${documents()}?include_total=maybe`)).toEqual({
+    status: 422,
+    message: "Request is not valid at query.include_total: must be true or false",
+    location: "query.include_total",
+  })
+  expect(await refused("GET", `${documents()}?limit=2&limit=3`)).toEqual({
+    status: 422,
+    message: "Request is not valid at query.limit: is given more than once",
+    location: "query.limit",
+  })
+})
+
+test("what fits none of several forms is refused by what the form that was meant lacks", async () => {
+  const refusal = (feature_extractor: object) =>
+    refused("POST", "/v1/collections", {
+      collection_name: "of forms",
+      source: { type: "bucket", bucket_ids: [bucket] },
+      feature_extractor: { feature_extractor_name: "echo", version: "1.0.0", ...feature_extractor },
+    })
+  expect(await refusal({ input_mappings: { text: null } })).toMatchObject({
+    message: expect.stringContaining("expected string, received null"),
+    location: "body.feature_extractor.input_mappings.text",
+  })
+  expect(await refusal({ field_passthrough: [{ source: "text" }] })).toMatchObject({
+    message: expect.stringContaining("is required"),
+    location: "body.feature_extractor.field_passthrough.0.source_path",
+  })
+  expect(await refusal({ input_mappings: "text" })).toMatchObject({
+    message: expect.stringContaining("expected array, received string; or Invalid input: expected record"),
+    location: "body.feature_extractor.input_mappings",
+  })
+})
+
+test("a missing choice is said to be required, with what there is to choose from", async () => {
+  const answer = await refused("POST", "/v1/collections", { collection_name: "typeless", source: {} })
+  expect(answer.location).toBe("body.source.type")
+  expect(answer.message).toContain("is required: one of bucket, collection")
+})
+
+test("a body that is no JSON is refused with what stands in the way, however long that is", async () => {
+  const sent = async (raw: string) =>
+    (await appliance.call("POST", "/v1/buckets", { raw, headers: { "Content-Type": "application/json" } })).body.error
+  expect((await sent('{"limit": NaN}')).message).toContain('"NaN"')
+  expect((await sent(`{"a": ${"x".repeat(10_000)}}`)).message.length).toBeLessThan(300)
+})
+
+test("a collection's source_filters may hold no filters, but not conditions outside of them", async () => {
+  const created = (source_filters: object) => ({
+    collection_name: `filtered ${crypto.randomUUID()}`,
+    source: { type: "bucket", bucket_ids: [bucket], source_filters },
+    feature_extractor: { feature_extractor_name: "echo", version: "1.0.0" },
+  })
+  for (const nothing of [{}, { filters: null }]) {
+    const { status, body } = await appliance.call("POST", "/v1/collections", { body: created(nothing) })
+    expect([status, body.source.source_filters]).toEqual([200, { filters: null }])
+  }
+  expect(await refused("POST", "/v1/collections", created({ field: "text", value: "a" }))).toMatchObject({
+    status: 422,
+    location: "body.source.source_filters.filters",
+  })
+})
