@@ -4,7 +4,7 @@ import { expect, test } from "bun:test"
 import { newId } from "../../src/identifiers.ts"
 import type { PartitionRow } from "../../src/metadata/partitions.ts"
 import { nothing } from "../buckets/support.ts"
-import { leased, openLedger } from "./ledger-support.ts"
+import { leased, openLedger, raised } from "./ledger-support.ts"
 
 /** A bucket, a collection over it and one over that; `commit` fails the first rows of a partition and makes a document of each other. */
 function chain(opened: ReturnType<typeof openLedger>) {
@@ -42,16 +42,7 @@ function chain(opened: ReturnType<typeof openLedger>) {
       size_bytes: 1,
       created_at: opened.now().toISOString(),
     }
-    const faults = rows.slice(0, failed).map((ordinal) => ({
-      ordinal,
-      object_id: `obj_${ordinal}`,
-      error_type: "runtime",
-      exception: "ValueError",
-      message: "no",
-      traceback: null,
-      stage: null,
-      input: null,
-    }))
+    const faults = rows.slice(0, failed).map((ordinal) => raised(ordinal, `obj_${ordinal}`))
     return ledger.commit(partition, {
       code: run,
       part: failed === rows.length ? null : part,

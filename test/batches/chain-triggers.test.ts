@@ -3,7 +3,7 @@ import { eventually, startTestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import { addTexts, bucketOf, rewrite, startTrigger, trigger } from "../support/collections.ts"
 import { published } from "../support/plugins.ts"
-import { type Batch, CHUNKER, chunks, inBucket, jobs, MEASURE, of, type Site, site } from "./chains-support.ts"
+import { type Batch, CHUNKER, chunks, inBucket, jobs, MEASURE, of, perWord, type Site, site } from "./chains-support.ts"
 
 /** Of words with `slow` it takes so long. */
 const pausing = (seconds: number) => `if any("slow" in t for t in batch["text"].tolist()):
@@ -12,11 +12,6 @@ ${MEASURE}`
 const pausingChunker = `if any("slow" in t for t in batch["text"].tolist()):
     time.sleep(600)
 ${CHUNKER.replaceAll("chunker", "snail")}`
-const perWord = (name: string) => ({
-  feature_extractor_name: name,
-  input_mappings: { text: "chunk" },
-  field_passthrough: ["chunk"],
-})
 
 let s: Site
 beforeAll(async () => {

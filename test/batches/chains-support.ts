@@ -23,6 +23,13 @@ batch["letters"] = [len(t) for t in batch["text"].tolist()]
 batch["same"] = [d == t for d, t in zip(batch["data"].tolist(), batch["text"].tolist())]
 return batch`
 
+/** Of a collection over words: a plugin that reads each as its text. */
+export const perWord = (name: string) => ({
+  feature_extractor_name: name,
+  input_mappings: { text: "chunk" },
+  field_passthrough: ["chunk"],
+})
+
 export interface Site {
   readonly appliance: TestAppliance
   bucket(texts: readonly string[]): Promise<string>

@@ -3,13 +3,7 @@ import { eventually, startTestAppliance } from "../support/appliance.ts"
 import { waitForBatch } from "../support/batch.ts"
 import { addTexts, bucketOf, startTrigger, trigger } from "../support/collections.ts"
 import { published } from "../support/plugins.ts"
-import { CHUNKER, chunks, inBucket, jobs, MEASURE, of, type Site, site } from "./chains-support.ts"
-
-const perWord = (name: string) => ({
-  feature_extractor_name: name,
-  input_mappings: { text: "chunk" },
-  field_passthrough: ["chunk"],
-})
+import { CHUNKER, chunks, inBucket, jobs, MEASURE, of, perWord, type Site, site } from "./chains-support.ts"
 
 let s: Site
 beforeAll(async () => {

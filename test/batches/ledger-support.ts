@@ -2,7 +2,7 @@
 
 import { batchLogs } from "../../src/batches/batch-logs.ts"
 import { batches } from "../../src/batches/batches.ts"
-import { ledger } from "../../src/batches/ledger.ts"
+import { ledger, type RowFault } from "../../src/batches/ledger.ts"
 import { batchProgress } from "../../src/batches/progress.ts"
 import type { BatchState } from "../../src/batches/states.ts"
 import { suspension } from "../../src/batches/suspension.ts"
@@ -145,16 +145,7 @@ export function openLedger() {
         code: { plugin_version: "1.0.0", code_hash: plugin.codeHash },
         part: null,
         superseded: [],
-        faults: Array.from({ length: failed }, (_, index) => ({
-          ordinal: partition.first_ordinal + index,
-          object_id: "obj",
-          error_type: "runtime",
-          exception: "ValueError",
-          message: "no",
-          traceback: null,
-          stage: null,
-          input: null,
-        })),
+        faults: Array.from({ length: failed }, (_, index) => raised(partition.first_ordinal + index, "obj")),
         done: partition.rows_in - failed,
         skipped: 0,
       }) === "committed",
@@ -167,6 +158,17 @@ export function openLedger() {
     },
   }
 }
+
+export const raised = (ordinal: number, objectId: string): RowFault => ({
+  ordinal,
+  object_id: objectId,
+  error_type: "runtime",
+  exception: "ValueError",
+  message: "no",
+  traceback: null,
+  stage: null,
+  input: null,
+})
 
 export type OpenLedger = ReturnType<typeof openLedger>
 

@@ -12,7 +12,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any
 
-from warm_launcher import Fork, Launcher
+from warm_launcher import Fork, Launcher, read
 
 PYTHON_TREE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "src", "python"))
 SITE_PACKAGES = [entry for entry in os.environ.get("MIXPEEK_TEST_SITE_PACKAGES", "").split(":") if entry]
@@ -188,13 +188,10 @@ class WorkerProcess:
         return self.process.wait(timeout=10)
 
     def _read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            part = self.socket.recv(size - len(data))
-            if not part:
-                raise EOFError(f"the worker closed the channel; it printed:\n{self.printed()}")
-            data += part
-        return data
+        try:
+            return read(self.socket, size)
+        except EOFError:
+            raise EOFError(f"the worker closed the channel; it printed:\n{self.printed()}") from None
 
     def __enter__(self) -> "WorkerProcess":
         return self

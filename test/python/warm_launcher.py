@@ -20,6 +20,17 @@ ENVIRONMENT = {
 }
 
 
+def read(channel: socket.socket, size: int) -> bytes:
+    """Exactly so many bytes. Raises EOFError when the other end is closed before."""
+    data = b""
+    while len(data) < size:
+        part = channel.recv(size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
 class Launcher:
     def __init__(self, python_tree: str, site_packages: list[str]) -> None:
         self._socket, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -71,17 +82,11 @@ class Launcher:
         self._endings[exited["pid"]] = exited["code"] if name is None else -signal.Signals[name]
 
     def _receive(self) -> dict[str, Any]:
-        (length,) = struct.unpack("<I", self._read(4))
-        return json.loads(self._read(length)[5:])
-
-    def _read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            part = self._socket.recv(size - len(data))
-            if not part:
-                raise EOFError(f"the launcher ended with {self._process.wait()}")
-            data += part
-        return data
+        try:
+            (length,) = struct.unpack("<I", read(self._socket, 4))
+            return json.loads(read(self._socket, length)[5:])
+        except EOFError:
+            raise EOFError(f"the launcher ended with {self._process.wait()}") from None
 
     def _end(self) -> None:
         self._socket.close()
