@@ -18,7 +18,8 @@ import {
 } from "./extractor.ts"
 import { codeFingerprint } from "./fingerprint.ts"
 import { type Field, schemaFields } from "./schemas.ts"
-import { resolvedSource, rootBuckets, sourceLineage } from "./sources.ts"
+import { readableFields, resolvedSource, rootBuckets, sourceLineage } from "./sources.ts"
+import { extractorWarnings, unreadKeys } from "./warnings.ts"
 
 export type ParameterCheck =
   | { readonly valid: true }
@@ -84,7 +85,8 @@ export function collections({ metadata, now, knownPlugins, checkParameters, onRe
       if (name == null) throw missing("collection_name")
       refuseApplications(request)
       resolvedSource(metadata.read, namespace, name, request.source)
-      const { config, plugin } = extractorConfig(oneExtractor(request), knownPlugins(namespace))
+      const extractor = oneExtractor(request)
+      const { config, plugin } = extractorConfig(extractor, knownPlugins(namespace))
       await checked(namespace, config, plugin)
       const at = now().toISOString()
       return metadata.transact((tx) => {
@@ -110,7 +112,13 @@ export function collections({ metadata, now, knownPlugins, checkParameters, onRe
           updated_at: at,
         }
         tx.write.collections.insert(row, source)
-        const created = answer(row, 0, bucketSchemas(row), sourceLineage(tx.read, row))
+        const created = {
+          ...answer(row, 0, bucketSchemas(row), sourceLineage(tx.read, row)),
+          warnings: [
+            ...unreadKeys(request, extractor),
+            ...extractorWarnings(config, plugin, readableFields(tx.read, namespace, source)),
+          ],
+        }
         remember(tx, created)
         return created
       })

@@ -82,7 +82,8 @@ export function extractorConfig(
         const path = payloadPath(item.source_path)
         return {
           source_path: path,
-          target_path: item.target_path ?? path,
+          // As the hosted API names it: 'metadata.author' is 'author' in the documents.
+          target_path: item.target_path ?? path.slice(path.lastIndexOf(".") + 1),
           default: item.default ?? null,
           required: item.required,
         }

@@ -98,6 +98,15 @@ export function resolvedSource(
   }
 }
 
+/** Names that a mapping finds by the schemas: of documents their vectors too, and the files of the objects at the root. */
+export function readableFields(read: Read, { namespaceId }: Namespace, source: ResolvedSource): string[] {
+  const above = source.collectionIds.flatMap((id) => read.collections.get(namespaceId, id) ?? [])
+  const vectors: { name: string }[] = above.flatMap((row) => JSON.parse(row.vector_indexes))
+  const roots = (source.stored.inherited_bucket_ids ?? []).flatMap((id) => read.buckets.get(namespaceId, id) ?? [])
+  const files = mergedFields(roots.map((bucket) => bucket.bucket_schema))
+  return [...new Set([...Object.keys(source.fields), ...vectors.map(({ name }) => name), ...Object.keys(files)])]
+}
+
 /** The buckets whose objects are at the root of what the collection reads. */
 export function rootBuckets({ source }: Pick<CollectionRow, "source">): readonly string[] {
   const { bucket_ids: own, inherited_bucket_ids: inherited }: StoredSource = JSON.parse(source)

@@ -11,7 +11,7 @@ export const CollectionName = z
   .max(100)
   .regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]*$/, "letters, digits, space, dot, dash and underscore")
 
-const Source = z.object({
+const Source = z.looseObject({
   type: z.enum(["bucket", "collection", "taxonomy", "cluster"]),
   bucket_ids: z.array(Identifier).min(1).max(100).nullish(),
   bucket_id: Identifier.nullish().openapi({ description: "One bucket; the same as bucket_ids with one entry" }),
@@ -43,7 +43,7 @@ const Passthrough = z.object({
   required: z.boolean().default(false),
 })
 
-export const FeatureExtractor = z.object({
+export const FeatureExtractor = z.looseObject({
   feature_extractor_name: z.string().min(1).max(64),
   version: z.string().min(1).max(32),
   parameters: FreeObject.nullish(),
@@ -64,7 +64,7 @@ const Applications = {
 }
 
 export const CreateCollection = z
-  .object({
+  .looseObject({
     collection_name: CollectionName.nullish(),
     name: CollectionName.nullish().openapi({ description: "Alias of collection_name" }),
     description: z.string().max(2000).nullish(),
@@ -140,6 +140,10 @@ export const CollectionModel = z
     alert_applications: z.array(z.looseObject({})).nullable(),
     taxonomy_count: z.int(),
     retriever_count: z.int(),
+    warnings: z
+      .array(z.string())
+      .optional()
+      .openapi({ description: "What of the request was taken and does nothing; told once, when it is created" }),
   })
   .openapi("CollectionResponse")
 export type CollectionModel = z.output<typeof CollectionModel>
