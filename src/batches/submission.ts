@@ -67,7 +67,7 @@ export function submission({ now, pluginById }: Deps) {
       if (enabled.length > 0) return enabled
       throw new ApplianceError(
         "BadRequestError",
-        "No enabled collection has this bucket as its source; create one first.",
+        "No enabled collection has this bucket as its source; create one, or enable one by PATCH with enabled: true.",
         {
           details: { bucket_id: bucketId },
         },

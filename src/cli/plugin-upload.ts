@@ -65,7 +65,7 @@ export async function upload(
 async function tellRefusal(error: ApiError, version: string, plugin: PluginDirectory, json: boolean): Promise<void> {
   const { violations = [], validation_errors: problems = [], error: envelope } = error.body
   printError(`${CHECK.failed} ${error.message}`)
-  for (const problem of problems) printError(`    ${problem}`)
+  for (const problem of problems) if (!error.message.endsWith(problem)) printError(`    ${problem}`)
   if (envelope?.details?.missing_wheels !== undefined) printError(`    ${BRINGING_WHEELS} Then publish again.`)
   if (error.status === 409) printError(`    Raise 'version' in manifest.py (now ${version}) and publish again.`)
   if (json) {

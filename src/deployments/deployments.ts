@@ -35,6 +35,28 @@ export function deployments({ metadata, rollouts, logs, now }: Deps) {
     return row
   }
 
+  const rowOf = ({ namespace_id: namespaceId, plugin_id: id }: PluginRow) =>
+    metadata.read.deployments.get(namespaceId, id)
+
+  /** Why nothing answers, and what to do. */
+  const notAnswering = ({ namespaceId }: Namespace, plugin: PluginRow): ApplianceError => {
+    const { plugin_id: id, has_realtime: hasRealtime } = plugin
+    const row = rowOf(plugin)
+    if (isStarting(row)) {
+      return new ApplianceError("InferenceServiceUnavailableError", `${id} is being deployed.`, {
+        details: { status: row?.status, retry_after_seconds: 2 },
+        headers: { "Retry-After": "2" },
+      })
+    }
+    const next =
+      hasRealtime === 1
+        ? `deploy it first: POST /v1/namespaces/${namespaceId}/plugins/${id}/deploy`
+        : "without a realtime.py it works in collections only"
+    return new ApplianceError("BadRequestError", `${id} is not deployed; ${next}.`, {
+      details: { plugin_id: id, status: row?.status ?? "NOT_DEPLOYED" },
+    })
+  }
+
   const describe = (
     namespace: Namespace,
     plugin: PluginRow,
@@ -119,7 +141,7 @@ export function deployments({ metadata, rollouts, logs, now }: Deps) {
         version: plugin.version,
         realtime_enabled: plugin.has_realtime === 1,
         deployed,
-        message: rollouts.shadow(namespace.namespaceId, pluginId) === undefined ? MESSAGES[status] : IN_SHADOW,
+        message: rollouts.shadow(namespace.namespaceId, pluginId) === undefined ? messageOf(status, plugin) : IN_SHADOW,
         feature_uri: featureUri(plugin.name, plugin.version),
         route_prefix: plugin.has_realtime === 1 ? routePrefix(namespace.namespaceId, pluginId) : null,
         queued_at: row?.queued_at ?? null,
@@ -192,17 +214,7 @@ export function deployments({ metadata, rollouts, logs, now }: Deps) {
     answering(namespace: Namespace, pluginId: string): RunningRevision {
       const running = rollouts.answering(namespace.namespaceId, pluginId)
       if (running !== undefined) return running
-      findPlugin(namespace, pluginId)
-      const row = metadata.read.deployments.get(namespace.namespaceId, pluginId)
-      if (row?.rollout_revision_id != null) {
-        throw new ApplianceError("InferenceServiceUnavailableError", `${pluginId} is being deployed.`, {
-          details: { status: row.status, retry_after_seconds: 2 },
-          headers: { "Retry-After": "2" },
-        })
-      }
-      throw new ApplianceError("BadRequestError", `${pluginId} is not deployed.`, {
-        details: { plugin_id: pluginId, status: row?.status ?? "NOT_DEPLOYED" },
-      })
+      throw notAnswering(namespace, findPlugin(namespace, pluginId))
     },
 
     serves: (namespaceId: string, pluginId: string): boolean => rollouts.answering(namespaceId, pluginId) !== undefined,
@@ -210,16 +222,24 @@ export function deployments({ metadata, rollouts, logs, now }: Deps) {
     /** What gets copies of what this revision is asked. */
     shadowsOf: (running: RunningRevision): readonly Shadow[] => rollouts.shadowsOf(running),
 
-    /** The plugin id that a name answers with. @throws NotFoundError */
+    /** The plugin id that a name answers with. @throws NotFoundError for an unknown name, else as `answering` does */
     aliased(namespace: Namespace, name: string): string {
       const alias = metadata.read.deployments.alias(namespace.namespaceId, name)
-      if (alias === undefined) throw notFound("deployment", name)
-      return alias.plugin_id
+      if (alias !== undefined) return alias.plugin_id
+      const versions = metadata.read.plugins.list(namespace.namespaceId).filter((plugin) => plugin.name === name)
+      // The first that was ever deployed is waited for; without one the newest could be.
+      const meant = versions.find((plugin) => isStarting(rowOf(plugin))) ?? versions.at(-1)
+      if (meant === undefined) throw notFound("deployment", name)
+      throw notAnswering(namespace, meant)
     },
   }
 }
 
 export type Deployments = ReturnType<typeof deployments>
+
+function isStarting(row: DeploymentRow | undefined): boolean {
+  return row?.rollout_revision_id != null
+}
 
 function healthOf(running: RunningRevision | undefined): PluginStatus["health"] {
   if (running === undefined) return null
@@ -248,6 +268,11 @@ const MESSAGES: Record<PluginStatus["status"], string> = {
   DEPLOYED: "The plugin answers realtime requests.",
   FAILED: "The last rollout failed; see 'error'.",
   NOT_DEPLOYED: "Batch only: the plugin works in collections and has no realtime endpoint.",
+}
+const COULD_BE_DEPLOYED = "The plugin works in collections; POST …/deploy starts its realtime endpoint."
+
+function messageOf(status: PluginStatus["status"], plugin: PluginRow): string {
+  return status === "NOT_DEPLOYED" && plugin.has_realtime === 1 ? COULD_BE_DEPLOYED : MESSAGES[status]
 }
 
 /** The seed's: with the namespace in it, so that two tenants' plugins of one id do not meet. */

@@ -18,7 +18,7 @@ import type { PluginEnvironment, StatedRequirement } from "../workers/environmen
 import type { Wanted } from "../workers/environments/plugin-environments.ts"
 import { EnvironmentRefused } from "../workers/environments/refused.ts"
 import type { PluginCode } from "../workers/starter.ts"
-import { environmentRefused, manifestFailed, scanFailed, validationFailed } from "./failures.ts"
+import { environmentRefused, manifestFailed, noBytes, scanFailed, validationFailed } from "./failures.ts"
 import { judgeManifest } from "./manifest.ts"
 import type { ManifestReading } from "./probe.ts"
 import { type PluginRegistry, packageName } from "./registry.ts"
@@ -103,7 +103,7 @@ export function pluginConfirmation(deps: Deps) {
     const place = { orgId: namespace.orgId, namespaceId: namespace.namespaceId, pluginId: id }
 
     await using staged = await archives.stage(place, uploadId)
-    if (staged === null) throw notFound("bytes of plugin upload", uploadId)
+    if (staged === null) throw noBytes(uploadId)
     if (new Date(upload.expires_at) <= now()) {
       throw validationFailed(`The upload expired at ${upload.expires_at}; reserve another one`)
     }

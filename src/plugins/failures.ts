@@ -4,13 +4,24 @@ import type { Violation } from "../validator/scan.ts"
 import type { EnvironmentRefused } from "../workers/environments/refused.ts"
 import type { WorkerFailure } from "../workers/protocol.ts"
 
+export function noBytes(uploadId: string): ApplianceError {
+  return new ApplianceError(
+    "NotFoundError",
+    `No bytes have come for plugin upload '${uploadId}' yet: PUT the archive to its presigned_url, then confirm.`,
+    { details: { resource: "bytes of plugin upload", id: uploadId } },
+  )
+}
+
 /** `detail` is one sentence; `errors` say each what is wrong. */
 export function validationFailed(
   detail: string,
   errors: readonly string[] = [detail],
   details: Record<string, unknown> = {},
 ): ApplianceError {
-  return new ApplianceError("BadRequestError", detail, {
+  const [first = detail] = errors
+  // Who reads the message alone, as exceptions show it, is not left with "does not fit".
+  const message = errors.length === 1 && first !== detail ? `${detail}: ${first}` : detail
+  return new ApplianceError("BadRequestError", message, {
     details: { validation_errors: errors, ...details },
     beside: { detail, validation_errors: errors },
   })

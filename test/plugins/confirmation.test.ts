@@ -153,11 +153,14 @@ test.each(["manifest.py", "pipeline.py"])("an archive without %s is refused and 
     type: "BadRequestError",
     beside: { detail: `The archive lacks ${file}`, validation_errors: [expect.stringContaining(file)] },
   })
+  expect(error.message).toContain(`The archive lacks ${file}: ${file} is missing at the top`)
 })
 
-test("bytes that are no archive are refused in the same shape", async () => {
+test("bytes that are no archive are refused in the same shape, and no bytes with where to send them", async () => {
   await using parts = testPlugins()
   const { upload_id: id } = parts.reserve("my_extractor")
+  const none = await refusal(parts.confirm(id))
+  expect([none.type, none.message]).toEqual(["NotFoundError", expect.stringContaining("presigned_url")])
   await parts.put(id, new TextEncoder().encode("not an archive at all"))
   const error = await refusal(parts.confirm(id))
   expect(error.type).toBe("BadRequestError")
@@ -184,6 +187,7 @@ test("a failure of manifest code reaches its author with the traceback", async (
   await using parts = testPlugins({ readManifest: async () => ({ ok: false, error }) })
   expect(await refusal(parts.publish("my_extractor"))).toMatchObject({
     type: "BadRequestError",
+    message: "manifest.py could not be read: ZeroDivisionError: division by zero",
     beside: { detail: "manifest.py could not be read", validation_errors: ["ZeroDivisionError: division by zero"] },
     details: { traceback: 'File "manifest.py", line 3' },
   })
