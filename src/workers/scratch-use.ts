@@ -3,12 +3,13 @@
  * no path that was just listed leads anywhere: a look at which something vanished is repeated with the worker stopped.
  */
 import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs"
-import { opendir, readdir } from "node:fs/promises"
-import { join } from "node:path"
+import { open, readdir } from "node:fs/promises"
 
 export interface ScratchUse {
   files: number
   bytes: number
+  /** Descriptors that its epolls watch and places in files that it has locked: memory of the kernel's, and places of all of our user. */
+  watched: number
   /** Why there is more than was counted, in words; null when all was seen. */
   hidden: string | null
 }
@@ -17,8 +18,11 @@ export interface ScratchUse {
 const BLOCK = 512
 /** Of /proc/<pid>/maps, a file that has been removed: addresses, inode, the path it had (proc(5)). */
 const MAPPED = /^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ (\d+) +(\/.*) \(deleted\)$/
+const SLASH = Buffer.from("/")
 /** Deeper folders are made to have paths too long to be opened. */
 const MAX_DEPTH = 64
+/** Of a descriptor's fdinfo: some 15,000 lines. */
+const FDINFO_BYTES = 1024 * 1024
 /** Threads that are in a call finish it first. */
 const STOP_MS = 5
 
@@ -59,21 +63,20 @@ async function look(
   directories: readonly string[],
   limits: { readonly bytes: number; readonly files: number },
 ): Promise<Look> {
-  const use: Look = { files: 0, bytes: 0, hidden: null, vanished: false }
+  const use: Look = { files: 0, bytes: 0, watched: 0, hidden: null, vanished: false }
   const enough = () => use.files > limits.files || use.bytes > limits.bytes || use.hidden !== null
-  const pending = directories.map((path) => ({ path, depth: 0 }))
+  // As bytes: a name that is no UTF-8 would lead nowhere as a string.
+  const pending = directories.map((path) => ({ path: Buffer.from(path), depth: 0 }))
   for (let at = pending.pop(); at !== undefined && !enough(); at = pending.pop()) {
     const { path: directory, depth } = at
     try {
-      for await (const entry of await opendir(directory)) {
-        const path = join(directory, entry.name)
+      for (const name of await readdir(directory, { encoding: "buffer" })) {
+        const path = Buffer.concat([directory, SLASH, name])
         use.files++
-        if (entry.isDirectory()) pending.push({ path, depth: depth + 1 })
-        else {
-          const facts = lstatSync(path, { throwIfNoEntry: false })
-          if (facts === undefined) use.vanished = true
-          use.bytes += (facts?.blocks ?? 0) * BLOCK
-        }
+        const facts = lstatSync(path, { throwIfNoEntry: false })
+        if (facts === undefined) use.vanished = true
+        else if (facts.isDirectory()) pending.push({ path, depth: depth + 1 })
+        else use.bytes += facts.blocks * BLOCK
         if (enough()) break
       }
     } catch (error) {
@@ -96,9 +99,8 @@ async function addHeld(pid: number, use: Look): Promise<Set<string>> {
     const link = `${process}/fd/${descriptor}`
     try {
       const target = readlinkSync(link)
-      if (target.startsWith("socket:") && sendsDescriptors(process, descriptor)) {
-        use.hidden = "sent open files through a socket"
-      }
+      // Of a pipe, a timer and the like it tells of nothing that is looked for.
+      if (/^(\/|socket:|anon_inode:\[eventpoll\])/.test(target)) await addTold(`${process}/fdinfo/${descriptor}`, use)
       if (!target.endsWith(" (deleted)")) continue
       const { ino, blocks } = statSync(link)
       counted.add(String(ino))
@@ -133,9 +135,14 @@ function addMapped(pid: number, directories: readonly string[], counted: Set<str
   }
 }
 
-/** Told by kernels from 5.11 on. */
-function sendsDescriptors(process: string, descriptor: string): boolean {
-  return /^scm_fds:\s*[1-9]/m.test(readFileSync(`${process}/fdinfo/${descriptor}`, "latin1"))
+/** In another thread, and no more than bounds it: the kernel writes a line for each, of millions too. */
+async function addTold(path: string, use: Look): Promise<void> {
+  await using info = await open(path)
+  const { bytesRead, buffer } = await info.read(Buffer.allocUnsafe(FDINFO_BYTES), 0, FDINFO_BYTES, 0)
+  const text = buffer.toString("latin1", 0, bytesRead)
+  use.watched += text.match(/^(tfd|lock):/gm)?.length ?? 0
+  // Told by kernels from 5.11 on.
+  if (/^scm_fds:\s*[1-9]/m.test(text)) use.hidden = "sent open files through a socket"
 }
 
 /** All threads have one table (system_call_rules.py), but the one that the process began with has none once it has ended. */

@@ -35,6 +35,8 @@ const MS_PER_TICK = 10
 /** A worker that fills memory as fast as it can takes some 100 MiB in that time (design/sandbox.md, "Memory"). */
 const MEMORY_POLL_MS = 50
 const SCRATCH_POLL_MS = 1_000
+/** More than anybody needs, and a small part of what a user may watch (fs.epoll.max_user_watches, 4 % of memory): the appliance is the same one. */
+const MOST_WATCHED = 10_000
 const KIBIBYTE = 1024
 const MEBIBYTE = 1024 * KIBIBYTE
 
@@ -149,12 +151,18 @@ async function scratchFlaw(
   directories: readonly string[],
   { scratchBytes, scratchFiles }: WorkerLimits,
 ): Promise<string | null> {
-  const { files, bytes, hidden } = await scratchUse(pid, directories, { bytes: scratchBytes, files: scratchFiles })
+  const { files, bytes, watched, hidden } = await scratchUse(pid, directories, {
+    bytes: scratchBytes,
+    files: scratchFiles,
+  })
   if (files > scratchFiles) {
     return `it made more than ${scratchFiles} files in its scratch directory (MIXPEEK_WORKER_SCRATCH_FILES)`
   }
   if (bytes > scratchBytes) {
     return `it wrote ${inMebibytes(bytes)} into its scratch directory, more than its ${inMebibytes(scratchBytes)} (MIXPEEK_WORKER_SCRATCH_MB)`
+  }
+  if (watched > MOST_WATCHED) {
+    return `it watched descriptors by epoll or locked places in files, more than ${MOST_WATCHED} of both together`
   }
   return hidden === null ? null : `it ${hidden}, so that what it writes cannot be counted`
 }

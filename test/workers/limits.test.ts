@@ -37,6 +37,33 @@ test.each<[string, Partial<WorkerLimits>, string, string]>([
     "into its scratch directory, more than its 20 MiB (MIXPEEK_WORKER_SCRATCH_MB)",
   ],
   [
+    "bytes in files and folders whose names are no UTF-8",
+    { scratchBytes: 20 * MEBIBYTE },
+    `import os
+os.makedirs(b'\\xff'); [open(name, 'wb').write(b'x' * (15 << 20)) for name in (b'\\xfe', b'\\xff/\\xfe')]`,
+    "into its scratch directory, more than its 20 MiB (MIXPEEK_WORKER_SCRATCH_MB)",
+  ],
+  [
+    "descriptors that it watches, under many numbers",
+    {},
+    `import os, select
+ends = [end for _ in range(100) for end in os.pipe()]; kept = [select.epoll() for _ in range(10)]
+for epoll in kept:
+    for number in range(900, 910):
+        for end in ends: os.dup2(end, number); epoll.register(number, select.EPOLLIN)
+        os.close(number)`,
+    "it watched descriptors by epoll or locked places in files, more than 10000 of both together",
+  ],
+  [
+    "places in files that it locks",
+    {},
+    `import fcntl
+kept = [open(f'locked{n}', 'wb') for n in range(11)]
+for file in kept:
+    for place in range(1000, 0, -1): fcntl.lockf(file, fcntl.LOCK_EX, 1, 2 * place)`,
+    "it watched descriptors by epoll or locked places in files, more than 10000 of both together",
+  ],
+  [
     "bytes on their way through a socket",
     { scratchBytes: 20 * MEBIBYTE },
     `import os, socket; kept = socket.socketpair(); big = open('big', 'wb'); big.write(b'x' * (40 << 20)); big.flush()
