@@ -70,6 +70,17 @@ def attributes(path):
         # The same again: who may set these may set others.
         fcntl.ioctl(file, 0x40086602, bytes(flags))
 
+def subvolume(path):
+    import fcntl
+    folder = os.open(path, os.O_RDONLY)
+    # BTRFS_IOC_SUBVOL_CREATE
+    fcntl.ioctl(folder, 0x5000940E, bytearray(8) + b"volume".ljust(4088, b"\\0"))
+
+def lock_of_a_description(path):
+    import fcntl, struct
+    with open(path, "wb") as file:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 1, 0))
+
 def attempts(outside, server, socket_path, inside):
     kept = inside + "/kept"
     open(kept, "w").write("x")
@@ -130,6 +141,8 @@ def attempts(outside, server, socket_path, inside):
         "clone3": lambda: raw(435, ctypes.create_string_buffer(88), 88),
         "owner_of_signals": lambda: __import__("fcntl").fcntl(3, __import__("fcntl").F_SETOWN, server),
         "attributes_of_a_library": lambda: attributes(os.__file__),
+        "lock_of_a_description": lambda: lock_of_a_description(inside + "/locked"),
+        "subvolume_among_the_libraries": lambda: subvolume(os.path.dirname(os.__file__)),
         "stat_outside": lambda: os.stat(outside + "/secret"),
     }
 
@@ -252,6 +265,8 @@ class LockedDown(unittest.TestCase):
                 self.assertEqual(set(through), set() if policy["level"] == "full" else {_STAT})
                 self.assertGreater(len(happened), 40)
                 self.assertEqual(happened["thread_with_descriptors_of_its_own"], "EPERM")
+                # ENOTTY would be the file system's own answer, which is not btrfs.
+                self.assertEqual(happened["subvolume_among_the_libraries"], "ENOTSUP")
                 with open(secret, encoding="utf-8") as file:
                     self.assertEqual(file.read(), "a secret")
                 self.assertEqual(sorted(os.listdir(outside)), ["secret", "socket"])

@@ -107,8 +107,15 @@ _HARMFUL_IOCTL: Final = (
     *(0x5412, 0x541C, 0x540E, 0x8901, 0x8902),
     *(0x4008_6602, 0x4004_6602, 0x4008_7602, 0x4004_7602, 0x401C_5820, 0x4080_6685, 0x800C_6613),
 )
-# F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
-_HARMFUL_FCNTL: Final = (8, 10, 15, 1024, 1026)
+# All of btrfs' and bcachefs' own, by the letter that they have in common: whoever may write to a folder as the file system sees it
+# makes a subvolume there, or a snapshot of one, by a descriptor that was opened to read. Landlock is not asked.
+_IOCTL_LETTER: Final = 0xFF00
+_SUBVOLUME_IOCTL: Final = (0x9400, 0xBC00)
+# F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY; F_OFD_SETLK and F_OFD_SETLKW, locks that stay, in memory of the kernel's,
+# when all descriptors of a mapped file are closed: nobody could count them.
+_HARMFUL_FCNTL: Final = (8, 10, 15, 1024, 1026, 37, 38)
+# MAP_SHARED and MAP_ANONYMOUS: it keeps its pages when they are unmapped but for one, and only root sees how many.
+_SHARED_ANONYMOUS: Final = 0x21
 
 
 def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -> dict[str, ByArgument]:
@@ -143,7 +150,14 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
         "sched_setparam": scheduling,
         "sched_setattr": scheduling,
         "sched_getattr": own_or_zero,
-        "ioctl": ByArgument((When(1, _HARMFUL_IOCTL, denied),), None),
+        "ioctl": ByArgument(
+            (
+                When(1, _HARMFUL_IOCTL, denied),
+                # What copies by clones of blocks goes on without, as on another file system.
+                When(1, _SUBVOLUME_IOCTL, errno.EOPNOTSUPP, _IOCTL_LETTER),
+            ),
+            None,
+        ),
         "fcntl": ByArgument((When(1, _HARMFUL_FCNTL, denied),), None),
         # A folder that its owner may not enter is one that an appliance without root can neither look into nor remove.
         "mkdir": ByArgument((When(1, (_OWNER,), None, _OWNER),), denied),
