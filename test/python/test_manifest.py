@@ -90,6 +90,20 @@ class Forms(unittest.TestCase):
             ],
         )
 
+    def test_a_misspelt_name_is_warned_of_where_what_it_is_nearly_is_lacking(self) -> None:
+        base = 'feature_extractor_name = "x_one"\nversion = "1"\n'
+        misspelt = 'dependancies = ["polars"]\nmetadata = {"output_shema": {}, "author": "somebody"}\n'
+        self.assertEqual(
+            manifest_of(base + misspelt)["warnings"],
+            [
+                "output_shema is not read; did you mean output_schema?",
+                "dependancies is not read; did you mean dependencies?",
+            ],
+        )
+        right = "import json as features_\nclass Dependencies: pass\ndef output_schemas(): pass\n"
+        there = 'tiers = [1]\ntier = 1\ndependencies = []\ndependency_notes = ""\n'
+        self.assertEqual(manifest_of(base + right + there)["warnings"], [])
+
     def test_what_cannot_be_is_a_validation_failure_that_says_why(self) -> None:
         base = 'feature_extractor_name = "x_one"\nversion = "1"\n'
         cases = {

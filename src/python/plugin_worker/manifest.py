@@ -1,8 +1,11 @@
 """`manifest.py` of a plugin as one value, from either form or a mixture: `metadata["x"]` first, then the variable `x`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from itertools import chain, islice
+from types import FunctionType, ModuleType
+from typing import Any, Final
 
 from plugin_worker.compute_profile import checked_profile
 from plugin_worker.failures import InvalidPlugin
@@ -11,6 +14,9 @@ from plugin_worker.json_values import NotJson, to_json_value
 from plugin_worker.limits import WARNINGS
 from plugin_worker.plugin_loader import Plugin
 from plugin_worker.schemas import json_schema
+
+#: A module that imports everything of another may have thousands.
+_NAMES_LOOKED_AT: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ def read_manifest(plugin: Plugin) -> Manifest:
         "tier_label": declared.text("tier_label"),
         "requires_python": declared.text("requires_python"),
     }
-    return Manifest(
+    manifest = Manifest(
         feature_extractor_name=name,
         version=version,
         features=read_features(declared.get("features"), warnings),
@@ -75,8 +81,10 @@ def read_manifest(plugin: Plugin) -> Manifest:
         declared_parameter_schema=declared.get("parameter_schema"),
         compute_profile=checked_profile(declared.mapping("compute_profile"), warnings),
         other=other,
-        warnings=tuple(warnings[:WARNINGS]),
+        warnings=(),
     )
+    warnings += declared.misspelt()
+    return replace(manifest, warnings=tuple(warnings[:WARNINGS]))
 
 
 class _Declared:
@@ -88,8 +96,24 @@ class _Declared:
         if metadata is not None and not isinstance(metadata, Mapping):
             raise InvalidPlugin(f"metadata must be a dict, not a {type(metadata).__name__}.")
         self._metadata: Mapping[str, Any] = metadata or {}
+        self._asked: set[str] = {"metadata"}
+
+    def misspelt(self) -> list[str]:
+        """Names that nobody asked for, each nearly one that was asked for and is not there."""
+        lacking = [name for name in sorted(self._asked) if self.get(name) is None]
+        found = []
+        for key, value in islice(chain(self._metadata.items(), self._variables.items()), _NAMES_LOOKED_AT):
+            # A module, and a class or function where it is made, declare nothing.
+            made_here = isinstance(value, (type, FunctionType)) and value.__name__ == key
+            if key in self._asked or made_here or isinstance(value, ModuleType):
+                continue
+            near = get_close_matches(str(key)[:100].lower(), lacking, n=1, cutoff=0.8)
+            if near:
+                found.append(f"{str(key)[:100]} is not read; did you mean {near[0]}?")
+        return found
 
     def get(self, name: str) -> Any:
+        self._asked.add(name)
         value = self._metadata.get(name)
         return self._variables.get(name) if value is None else value
 
