@@ -106,11 +106,13 @@ export function residentBytes(pid: number): number {
   return usedBytes(memoryStatus(pid) ?? "")
 }
 
-function usedBytes(status: string): number {
+/** Of /proc/<pid>/status. */
+export function usedBytes(status: string): number {
   const value = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0)
   // Not RssFile: libraries and input that are mapped belong to everybody. Reading a page here and there of what is mapped and
-  // empty takes tables only, 1 GiB of them for 512 GiB.
-  return (value("RssAnon") + value("RssShmem") + value("VmPTE")) * KIBIBYTE
+  // empty takes tables only, 1 GiB of them for 512 GiB. What was written and made read-only is past the kernel's own limit, and a
+  // process may ask for it to be swapped out.
+  return (value("RssAnon") + value("RssShmem") + value("VmSwap") + value("VmPTE")) * KIBIBYTE
 }
 
 function memoryFlaw(pid: number, { memoryBytes, memorySetBy = MEMORY_SETTING, threads }: WorkerLimits): Flaw | null {

@@ -19,11 +19,11 @@ batch["${name}_embedding"] = [[1.0] * 4] * len(batch)
 batch["together"] = [len(batch)] * len(batch)
 return batch`
 
-/** Takes 400 MiB of the kind that no limit of the kernel refuses, and holds them until that is seen. */
+/** Takes 400 MiB of the kind that no limit of the kernel refuses, tables of what is mapped and empty, and holds them until that is seen. */
 const holding = `import mmap
 import numpy
-held = numpy.frombuffer(mmap.mmap(-1, 400 << 20), dtype=numpy.uint8)
-held[::4096] = 1
+held = numpy.frombuffer(mmap.mmap(-1, 200 << 30, flags=0x4022, prot=mmap.PROT_READ), dtype=numpy.uint8)
+held[:: 2 << 20].sum()
 time.sleep(60)`
 
 const indented = (code: string) => code.replaceAll("\n", "\n    ")

@@ -116,6 +116,17 @@ export const HOSTILE_PLUGINS: readonly HostilePlugin[] = [
   call("limits the server", "import resource; resource.prlimit(place['server'], 0, (1, 1))"),
   call("slows the server", "os.setpriority(os.PRIO_PROCESS, place['server'], 19)"),
   call("slows all of its user", "os.setpriority(os.PRIO_USER, 0, 19)"),
+  call(
+    "makes shared memory",
+    "import ctypes; raw(9, *[ctypes.c_long(number) for number in (0, 1 << 20, 3, 0x21, -1, 0)])",
+  ),
+  call(
+    "makes a subvolume among the libraries",
+    `import fcntl
+folder = os.open(os.path.dirname(os.__file__), os.O_RDONLY)
+try: fcntl.ioctl(folder, 0x5000940E, bytearray(4096))
+except OSError as error: raise OSError(f'EPERM, or as good as that: {error}') if error.errno == 95 else KeyError(error)`,
+  ),
   call("makes a file in memory", "os.memfd_create('x')"),
   call("uses io_uring", "raw(425, 1, ctypes.create_string_buffer(120))"),
   call("leaves for a namespace", "raw(272, 0x10000000)"),
@@ -132,12 +143,47 @@ export const HOSTILE_PLUGINS: readonly HostilePlugin[] = [
     scanned: false,
   },
   {
-    name: "fills shared memory",
+    name: "fills memory that would be shared",
     attempt:
       "import mmap\nkept = []\nwhile True:\n    kept.append(mmap.mmap(-1, 64 << 20)); kept[-1].write(b'x' * (64 << 20))",
+    outcome: "refused",
+    says: /MemoryError|Cannot allocate memory/,
+    scanned: false,
+  },
+  {
+    name: "fills tables of memory that is empty",
+    attempt: `import mmap
+kept = mmap.mmap(-1, 512 << 30, flags=0x4022, prot=mmap.PROT_READ)
+for at in range(0, 512 << 30, 2 << 20): kept[at]
+time.sleep(60)`,
     outcome: "ended",
     says: /MIXPEEK_WORKER_MEMORY_MB/,
     scanned: false,
+  },
+  {
+    name: "watches descriptors without end",
+    attempt: `import select
+ends = [end for _ in range(100) for end in os.pipe()]; kept = [select.epoll() for _ in range(10)]
+for epoll in kept:
+    for number in range(900, 910):
+        for end in ends:
+            os.dup2(end, number); epoll.register(number, 1)
+        os.close(number)
+time.sleep(60)`,
+    outcome: "ended",
+    says: /it watched descriptors by epoll/,
+    scanned: false,
+    slow: true,
+  },
+  {
+    name: "hides what it writes behind names that are no text",
+    attempt: `for n in range(20):
+    with open(b'\\xff%d' % n, 'wb') as big: big.write(b'x' * (16 << 20))
+time.sleep(60)`,
+    outcome: "ended",
+    says: /MIXPEEK_WORKER_SCRATCH_MB/,
+    scanned: false,
+    slow: true,
   },
   {
     name: "fills the disk",

@@ -141,6 +141,9 @@ def attempts(outside, server, socket_path, inside):
         "clone3": lambda: raw(435, ctypes.create_string_buffer(88), 88),
         "owner_of_signals": lambda: __import__("fcntl").fcntl(3, __import__("fcntl").F_SETOWN, server),
         "attributes_of_a_library": lambda: attributes(os.__file__),
+        # Whoever unmaps all of it but a page keeps the rest, and only root sees it.
+        "shared_memory": lambda: raw(9, 0, 1 << 20, 3, 0x21, -1, 0) and None,
+        "shared_memory_of_a_device": lambda: opened("/dev/zero", os.O_RDWR),
         "lock_of_a_description": lambda: lock_of_a_description(inside + "/locked"),
         "subvolume_among_the_libraries": lambda: subvolume(os.path.dirname(os.__file__)),
         "stat_outside": lambda: os.stat(outside + "/secret"),
@@ -162,7 +165,7 @@ steps = [Hostile()]
 '''
 
 HONEST = '''
-import mimetypes, os, pathlib, shutil, sqlite3, tarfile, tempfile, threading, asyncio, zoneinfo, platform
+import mimetypes, mmap, os, pathlib, shutil, sqlite3, tarfile, tempfile, threading, asyncio, zoneinfo, platform
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
 
@@ -195,6 +198,11 @@ class Honest:
         platform.platform()
         with open(os.devnull, "w") as null:
             null.write("x")
+        for named in ({}, {"access": mmap.ACCESS_WRITE}, {"flags": mmap.MAP_SHARED, "prot": mmap.PROT_READ | mmap.PROT_WRITE}):
+            with mmap.mmap(-1, 1 << 20, **named) as memory:
+                memory.write(b"x" * (1 << 20))
+        with mmap.mmap(fileno=-1, length=4096, access=mmap.ACCESS_READ) as memory:
+            assert memory[:2] == bytes(2) and isinstance(memory, mmap.mmap)
         frame["result"] = [f"{sum(sums)} {total} {int(grouped.sum())} {slept} {mimetypes.guess_type('a.txt')[0]}"] * len(frame)
         return frame
 

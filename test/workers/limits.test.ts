@@ -1,6 +1,6 @@
 /** A worker that uses more than it may is ended, with a reason that names the limit and its setting; others go on. */
 import { expect, test } from "bun:test"
-import type { WorkerLimits } from "../../src/workers/watchdog.ts"
+import { usedBytes, type WorkerLimits } from "../../src/workers/watchdog.ts"
 import { ask, errorOf, startFake, UNCONFINED } from "./support.ts"
 
 const MEBIBYTE = 1024 * 1024
@@ -152,6 +152,12 @@ os.remove('big'); big.close()`,
   expect(error).toMatchObject({ name: "WorkerDied", reason: "limit" })
   expect(String(error)).toContain(expected)
   expect(await ask(other.worker, { still: "here" })).toEqual({ still: "here" })
+})
+
+test("memory that is swapped out counts", () => {
+  const status =
+    "VmPTE:\t     100 kB\nVmSwap:\t    2000 kB\nRssAnon:\t   30000 kB\nRssFile:\t  400000 kB\nRssShmem:\t       0 kB\n"
+  expect(usedBytes(status)).toBe(32_100 * 1024)
 })
 
 test("a worker within its limits is left alone", async () => {

@@ -54,7 +54,9 @@ GPU_PATHS: Final = (
 # CUDA names its threads there, and gives up where it may not. All of them are this process's own; one that is no root's may make itself
 # less of a candidate when memory is short, and is still bounded.
 THREADS: Final = "/proc/self/task"
-DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# Mapped, it is shared memory, which is for who has a GPU (system_call_rules.py).
+ZERO: Final = "/dev/zero"
+DEVICES: Final = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 
 
 def interpreter_paths() -> tuple[str, ...]:

@@ -36,6 +36,7 @@ _PRELOADED: Final = (
     "plugin_worker.batch",
     "plugin_worker.realtime",
     "plugin_worker.parameters",
+    "plugin_worker.anonymous_memory",
     "plugin_worker.interpreter_paths",
     "plugin_worker.landlock",
     "plugin_worker.namespaces",

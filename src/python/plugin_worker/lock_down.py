@@ -131,6 +131,10 @@ class _Steps:
         self._step("limits", lambda: privileges.limit_resources(policy.memory_bytes, policy.open_files))
         self._step("system call filter", lambda: self._load_filter(abi), kernel.UnknownMachine)
         self._step("self-test", lambda: _expect_refusals(files=policy.level != "reduced", sockets=self._sockets()))
+        if not policy.devices:
+            from plugin_worker.anonymous_memory import map_privately
+
+            map_privately()
         if self._proxy is not None:
             self._proxy.announce()
         return {
@@ -191,7 +195,7 @@ class _Steps:
         return [name for name in NAMES if name != "net" or self._policy.network != "open"]
 
     def _restrict_files(self, own: tuple[str, ...]) -> tuple[int, list[str]]:
-        from plugin_worker.interpreter_paths import DEVICES, GPU_PATHS, NETWORK_PATHS, SYSTEM_PATHS, THREADS
+        from plugin_worker.interpreter_paths import DEVICES, GPU_PATHS, NETWORK_PATHS, SYSTEM_PATHS, THREADS, ZERO
         from plugin_worker.landlock import Ruleset, landlock_abi
 
         policy = self._policy
@@ -211,7 +215,7 @@ class _Steps:
             ruleset.grant_write(policy.write)
             ruleset.grant_devices(DEVICES)
             if policy.devices:
-                ruleset.grant_devices((*policy.devices, THREADS))
+                ruleset.grant_devices((*policy.devices, THREADS, ZERO))
                 ruleset.grant_read(GPU_PATHS, required=False)
             ruleset.restrict()
             missing.extend(ruleset.missing)
@@ -224,7 +228,12 @@ class _Steps:
         from plugin_worker.seccomp_filter import load_filter
 
         # Without Landlock nothing confines truncation anyway: a file that can be opened for writing can be emptied.
-        load_filter(truncation_is_confined=abi == 0 or abi >= TRUNCATE_ABI, sockets=self._sockets())
+        load_filter(
+            truncation_is_confined=abi == 0 or abi >= TRUNCATE_ABI,
+            sockets=self._sockets(),
+            # A GPU's driver shares memory with its device.
+            shared_memory=bool(self._policy.devices),
+        )
 
 
 def _expect_one_thread() -> None:

@@ -56,13 +56,15 @@ class _Instruction:
     if_false: int = 0
 
 
-def load_filter(*, truncation_is_confined: bool, sockets: str) -> None:
+def load_filter(*, truncation_is_confined: bool, sockets: str, shared_memory: bool = False) -> None:
     """Binds all threads of this process, for good; `sockets` is one of SOCKETS. Needs no_new_privs.
 
     Raises OSError or UnknownMachine.
     """
     numbers = syscall_numbers()
-    rules = rules_by_argument(os.getpid(), truncation_is_confined=truncation_is_confined, sockets=sockets)
+    rules = rules_by_argument(
+        os.getpid(), truncation_is_confined=truncation_is_confined, sockets=sockets, shared_memory=shared_memory
+    )
     program = build_filter(numbers, os.uname().machine, rules)
     code = ctypes.create_string_buffer(program, len(program))
     head = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))

@@ -118,7 +118,9 @@ _HARMFUL_FCNTL: Final = (8, 10, 15, 1024, 1026, 37, 38)
 _SHARED_ANONYMOUS: Final = 0x21
 
 
-def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -> dict[str, ByArgument]:
+def rules_by_argument(
+    pid: int, *, truncation_is_confined: bool, sockets: str, shared_memory: bool
+) -> dict[str, ByArgument]:
     """`truncation_is_confined`: Landlock refuses to truncate (ABI 3 and later); else the filter stands in."""
     denied = errno.EPERM
     own = ByArgument((When(0, (pid,), None),), denied)
@@ -190,6 +192,8 @@ def rules_by_argument(pid: int, *, truncation_is_confined: bool, sockets: str) -
     rules.update(_socket_rules(sockets))
     rules["openat"] = _opening(2, truncation_is_confined)
     rules["open"] = _opening(1, truncation_is_confined)
+    if not shared_memory:
+        rules["mmap"] = ByArgument((When(3, (_SHARED_ANONYMOUS,), denied, _SHARED_ANONYMOUS),), None)
     if not truncation_is_confined:
         rules["truncate"] = ByArgument((), errno.EACCES)
     return rules
