@@ -23,21 +23,27 @@ const SLASH = Buffer.from("/")
 const MAX_DEPTH = 64
 /** Of a descriptor's fdinfo: some 15,000 lines. */
 const FDINFO_BYTES = 1024 * 1024
+/** Files of which only root could see how large they are: each may have grown for as long as lies between two looks. */
+const MOST_UNSEEN = 16
 /** Threads that are in a call finish it first. */
 const STOP_MS = 5
+
+/** Bytes of files by inode, as the last look saw them; kept by the caller from one look to the next. */
+export type SeenSizes = Map<string, number>
 
 /** Counting ends at the limits: a worker that makes files without end must not hold the server up. */
 export async function scratchUse(
   pid: number,
   directories: readonly string[],
   limits: { readonly bytes: number; readonly files: number },
+  sizes: SeenSizes = new Map(),
 ): Promise<ScratchUse> {
-  const seen = await look(pid, directories, limits)
+  const seen = await look(pid, directories, limits, sizes)
   if (!seen.vanished || seen.hidden !== null) return seen
   try {
     process.kill(pid, "SIGSTOP")
     await Bun.sleep(STOP_MS)
-    const again = await look(pid, directories, limits)
+    const again = await look(pid, directories, limits, sizes)
     // A timer of its own may have sent it SIGCONT.
     if (again.vanished && isRunning(pid)) again.hidden ??= "moved its folders while they were looked at"
     return again
@@ -62,7 +68,9 @@ async function look(
   pid: number,
   directories: readonly string[],
   limits: { readonly bytes: number; readonly files: number },
+  sizes: SeenSizes,
 ): Promise<Look> {
+  const now: SeenSizes = new Map()
   const use: Look = { files: 0, bytes: 0, watched: 0, hidden: null, vanished: false }
   const enough = () => use.files > limits.files || use.bytes > limits.bytes || use.hidden !== null
   // As bytes: a name that is no UTF-8 would lead nowhere as a string.
@@ -76,7 +84,10 @@ async function look(
         const facts = lstatSync(path, { throwIfNoEntry: false })
         if (facts === undefined) use.vanished = true
         else if (facts.isDirectory()) pending.push({ path, depth: depth + 1 })
-        else use.bytes += facts.blocks * BLOCK
+        else {
+          use.bytes += facts.blocks * BLOCK
+          now.set(String(facts.ino), facts.blocks * BLOCK)
+        }
         if (enough()) break
       }
     } catch (error) {
@@ -86,14 +97,17 @@ async function look(
     }
     if (depth > MAX_DEPTH) use.hidden = `nested folders more than ${MAX_DEPTH} deep`
   }
-  const counted = await addHeld(pid, use)
-  addMapped(pid, directories, counted, use)
+  const held = await addHeld(pid, use)
+  for (const [inode, bytes] of held) now.set(inode, bytes)
+  addMapped(pid, directories, { held, before: sizes, now }, use)
+  sizes.clear()
+  for (const [inode, bytes] of now) sizes.set(inode, bytes)
   return use
 }
 
 /** Files without a name that are open still take their room, and those on their way through a socket are not even open. */
-async function addHeld(pid: number, use: Look): Promise<Set<string>> {
-  const counted = new Set<string>()
+async function addHeld(pid: number, use: Look): Promise<SeenSizes> {
+  const counted: SeenSizes = new Map()
   const { process, descriptors } = await openDescriptors(pid)
   for (const descriptor of descriptors) {
     const link = `${process}/fd/${descriptor}`
@@ -103,7 +117,7 @@ async function addHeld(pid: number, use: Look): Promise<Set<string>> {
       if (/^(\/|socket:|anon_inode:\[eventpoll\])/.test(target)) await addTold(`${process}/fdinfo/${descriptor}`, use)
       if (!target.endsWith(" (deleted)")) continue
       const { ino, blocks } = statSync(link)
-      counted.add(String(ino))
+      counted.set(String(ino), blocks * BLOCK)
       use.files++
       use.bytes += blocks * BLOCK
     } catch {
@@ -113,26 +127,40 @@ async function addHeld(pid: number, use: Look): Promise<Set<string>> {
   return counted
 }
 
-/** Removed and closed, but mapped: still there. Only root sees how large they are; to others they are as large as is mapped. */
-function addMapped(pid: number, directories: readonly string[], counted: Set<string>, use: Look): void {
+/** Removed and closed, but mapped: still there. Only root sees how large they are; to others they are as large as they were, or as is mapped. */
+function addMapped(
+  pid: number,
+  directories: readonly string[],
+  { held, before, now }: Record<"held" | "before" | "now", SeenSizes>,
+  use: Look,
+): void {
   let maps: string
   try {
     maps = readFileSync(`/proc/${pid}/maps`, "latin1")
   } catch {
     return
   }
+  const mapped = new Map<string, { range: string; bytes: number }>()
   for (const line of maps.split("\n")) {
     const [, start, end, inode, path] = MAPPED.exec(line) ?? []
     if (start === undefined || end === undefined || inode === undefined || path === undefined) continue
-    if (counted.has(inode) || !directories.some((directory) => path.startsWith(`${directory}/`))) continue
-    counted.add(inode)
+    if (held.has(inode) || !directories.some((directory) => path.startsWith(`${directory}/`))) continue
+    const bytes = Number.parseInt(end, 16) - Number.parseInt(start, 16) + (mapped.get(inode)?.bytes ?? 0)
+    mapped.set(inode, { range: `${start}-${end}`, bytes })
+  }
+  let unseen = 0
+  for (const [inode, { range, bytes }] of mapped) {
     use.files++
     try {
-      use.bytes += statSync(`/proc/${pid}/map_files/${start}-${end}`).blocks * BLOCK
+      use.bytes += statSync(`/proc/${pid}/map_files/${range}`).blocks * BLOCK
     } catch {
-      use.bytes += Number.parseInt(end, 16) - Number.parseInt(start, 16)
+      const known = Math.max(bytes, before.get(inode) ?? 0)
+      use.bytes += known
+      now.set(inode, known)
+      unseen++
     }
   }
+  if (unseen > MOST_UNSEEN) use.hidden = `removed and closed more than ${MOST_UNSEEN} files that it has mapped`
 }
 
 /** In another thread, and no more than bounds it: the kernel writes a line for each, of millions too. */

@@ -3,7 +3,7 @@
  * that it has removed and still holds open among them. Looked at from outside; the worker that goes past a limit is ended.
  */
 import { readdirSync, readFileSync } from "node:fs"
-import { scratchUse } from "./scratch-use.ts"
+import { type SeenSizes, scratchUse } from "./scratch-use.ts"
 
 export interface WorkerLimits {
   /** Anonymous and shared memory that is resident; of private memory the kernel refuses what is past it. */
@@ -56,6 +56,7 @@ export function watchWorker(
   let watching = true
   /** Null from the beginning of a request until the next look: a look is dear beside a realtime call. */
   let cpuBefore: number | null = 0
+  const sizes: SeenSizes = new Map()
   const stop = () => {
     watching = false
     clearInterval(memory)
@@ -69,7 +70,7 @@ export function watchWorker(
   const memory = setInterval(() => end(memoryFlaw(pid, limits)), MEMORY_POLL_MS)
   const lookAtScratch = async () => {
     cpuBefore ??= cpuMs(pid) ?? 0
-    const what = cpuFlaw(pid, cpuBefore, limits) ?? (await scratchFlaw(pid, directories, limits))
+    const what = cpuFlaw(pid, cpuBefore, limits) ?? (await scratchFlaw(pid, directories, limits, sizes))
     end(what === null ? null : { what, memory: false })
     if (watching) scratch = setTimeout(lookAtScratch, SCRATCH_POLL_MS)
   }
@@ -152,11 +153,14 @@ async function scratchFlaw(
   pid: number,
   directories: readonly string[],
   { scratchBytes, scratchFiles }: WorkerLimits,
+  sizes: SeenSizes,
 ): Promise<string | null> {
-  const { files, bytes, watched, hidden } = await scratchUse(pid, directories, {
-    bytes: scratchBytes,
-    files: scratchFiles,
-  })
+  const { files, bytes, watched, hidden } = await scratchUse(
+    pid,
+    directories,
+    { bytes: scratchBytes, files: scratchFiles },
+    sizes,
+  )
   if (files > scratchFiles) {
     return `it made more than ${scratchFiles} files in its scratch directory (MIXPEEK_WORKER_SCRATCH_FILES)`
   }

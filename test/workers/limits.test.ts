@@ -1,7 +1,8 @@
 /** A worker that uses more than it may is ended, with a reason that names the limit and its setting; others go on. */
 import { expect, test } from "bun:test"
+import { join } from "node:path"
 import { usedBytes, type WorkerLimits } from "../../src/workers/watchdog.ts"
-import { ask, errorOf, startFake, UNCONFINED } from "./support.ts"
+import { ask, errorOf, interpreter, startFake, temporaryDirectory, UNCONFINED } from "./support.ts"
 
 const MEBIBYTE = 1024 * 1024
 
@@ -152,6 +153,31 @@ os.remove('big'); big.close()`,
   expect(error).toMatchObject({ name: "WorkerDied", reason: "limit" })
   expect(String(error)).toContain(expected)
   expect(await ask(other.worker, { still: "here" })).toEqual({ still: "here" })
+})
+
+test("what only root could see of removed files is taken from the looks before, and no more than sixteen are believed", async () => {
+  await using directory = await temporaryDirectory()
+  const looks = [
+    process.execPath,
+    join(import.meta.dir, "fixtures", "scratch-looks.ts"),
+    directory.path,
+    interpreter.path,
+  ]
+  // An appliance of an ordinary user's has no capabilities, and neither has this one.
+  const ordinary = process.getuid?.() === 0 ? ["setpriv", "--bounding-set", "-all", ...looks] : looks
+  const { stdout, exitCode } = Bun.spawnSync(ordinary, { stderr: "inherit" })
+  expect(exitCode).toBe(0)
+  expect(
+    stdout
+      .toString()
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line)),
+  ).toEqual([
+    { mebibytes: 30, files: 1, hidden: null },
+    { mebibytes: 30, files: 1, hidden: null },
+    { mebibytes: 30, files: 21, hidden: "removed and closed more than 16 files that it has mapped" },
+  ])
 })
 
 test("memory that is swapped out counts", () => {
