@@ -79,6 +79,8 @@ PROGRESS_STEPS: Final = 32
 
 # Of a locked-down worker. The appliance takes results of 2 GiB of scalars, and vectors by their declared size.
 WRITTEN_FILE: Final = 8 * 1024 * MIB
+# Timers and signals that wait. The kernel counts them for the user, who is the appliance too: one worker could leave none to anybody.
+PENDING_SIGNALS: Final = 1024
 # Libraries map their files and close them; a worker with all of the base packages holds fewer than twenty.
 LEAST_OPEN_FILES: Final = 32
 # As many as calls of an API step. The egress proxy has two threads for each of them, with a buffer of 64 KiB and, on many cores, an

@@ -14,7 +14,7 @@ from plugin_worker.kernel import (
     failure,
     prctl,
 )
-from plugin_worker.limits import WRITTEN_FILE
+from plugin_worker.limits import PENDING_SIGNALS, WRITTEN_FILE
 
 # linux/capability.h
 _CAPABILITY_VERSION_3: Final = 0x2008_0522
@@ -64,6 +64,10 @@ def limit_resources(memory_bytes: int, open_files: int) -> None:
         (resource.RLIMIT_NOFILE, open_files),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_SIGPENDING, PENDING_SIGNALS),
+        # Where the user may be more urgent than others, a worker may not: it would keep the appliance from running.
+        (resource.RLIMIT_RTPRIO, 0),
+        (resource.RLIMIT_NICE, 0),
     ):
         _, hard = resource.getrlimit(kind)
         limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
