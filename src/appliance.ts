@@ -144,13 +144,11 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       log,
     }),
   )
-  const firstFacts = await starter.current()
-  refuseOpenHost(config, firstFacts.isolation.level)
-  warnOfLoosening(config, firstFacts, log)
   failLandings(config.landingFault)
-
-  const documents = starting.use(
-    await startDocuments({
+  // Beside each other: both wait for processes of theirs.
+  const [looked, opened] = await Promise.allSettled([
+    starter.current(),
+    startDocuments({
       command: [
         ...ownCommand(),
         "documents-process",
@@ -166,7 +164,13 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
       onSpawn: processes.spawned("documents"),
       log,
     }),
-  )
+  ])
+  if (opened.status === "rejected") throw opened.reason
+  const documents = starting.use(opened.value)
+  if (looked.status === "rejected") throw looked.reason
+  const firstFacts = looked.value
+  refuseOpenHost(config, firstFacts.isolation.level)
+  warnOfLoosening(config, firstFacts, log)
 
   const archives = pluginArchives(dataDir)
   const limits = quotas(config.quotas)
@@ -388,11 +392,8 @@ export async function startAppliance(config: Config, log: Log): Promise<Applianc
 
   /** Files that no row names: whatever a kill left between a rename and its transaction. Nothing else runs yet. */
   async function putFilesInOrder(): Promise<void> {
-    const removed = {
-      documents: await sweepDocuments(0),
-      archives: await uploads.sweepArchives(),
-      blobs: await files.sweepBlobs(now()),
-    }
+    const [documents, archives] = [await sweepDocuments(0), await uploads.sweepArchives()]
+    const removed = { documents, archives, blobs: await files.sweepBlobs(now()) }
     log.debug({ event: "swept", ...removed }, "files that nothing names are gone")
   }
 }

@@ -1,4 +1,4 @@
-import { realpathSync } from "node:fs"
+import { existsSync, realpathSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { z } from "zod"
 import { runProgram } from "./run-program.ts"
@@ -86,13 +86,10 @@ function realExecutable(facts: z.infer<typeof Facts>): string {
   return realpathSync(join(facts.base_prefix, "bin", `python${major}.${minor}`))
 }
 
-function isVirtual(executable: string): boolean {
-  try {
-    realpathSync(join(dirname(dirname(executable)), "pyvenv.cfg"))
-    return true
-  } catch {
-    return false
-  }
+/** As Python looks for it (getpath): beside the executable, links not followed, or above. */
+export function isVirtual(executable: string): boolean {
+  const folder = dirname(executable)
+  return [folder, dirname(folder)].some((place) => existsSync(join(place, "pyvenv.cfg")))
 }
 
 function firstLine(text: string): string {

@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, realpathSync, statSync } from "node:fs"
 import { isAbsolute, join, resolve } from "node:path"
-import { type InterpreterFacts, type Probe, probeInterpreter } from "./interpreter-probe.ts"
+import { type InterpreterFacts, isVirtual, type Probe, probeInterpreter } from "./interpreter-probe.ts"
 
 export interface Interpreter {
   /** Real, absolute path of the base executable. */
@@ -86,12 +86,17 @@ async function look(path: string, probe: (path: string) => Promise<Probe>): Prom
   const first = await probe(path)
   if (!first.ok) return { interpreter: null, reason: first.reason }
   // What counts is what the real executable says of itself: a shim or a virtual environment may set it up differently.
-  const real = await probe(first.facts.realExecutable)
+  const real = isItself(path, first.facts) ? first : await probe(first.facts.realExecutable)
   if (!real.ok) return { interpreter: null, reason: `${first.facts.realExecutable} ${real.reason}` }
   const refusal = whyUnsupported(real.facts)
   return refusal === null
     ? { interpreter: toInterpreter(real.facts), reason: null }
     : { interpreter: null, reason: refusal }
+}
+
+/** The real executable, or a link to it that is no virtual environment's. */
+function isItself(path: string, { realExecutable }: InterpreterFacts): boolean {
+  return realpathSync(path) === realExecutable && !isVirtual(path)
 }
 
 function whyUnsupported(facts: InterpreterFacts): string | null {
