@@ -9,6 +9,9 @@ import { schemaFields } from "./schemas.ts"
 
 const ENTRY = ["feature_extractor"] as const
 
+/** Of one kind: who sends a million keys is not answered with as many sentences. */
+const MOST = 20
+
 /** Keys of an answer's extractor that come back when it is sent again. */
 const ANSWERED = ["feature_extractor_id"]
 
@@ -36,6 +39,7 @@ export function unreadKeys(request: CreateCollection, extractor: FeatureExtracto
   const unread = (place: readonly string[], given: object, known: readonly string[]) =>
     Object.entries(given)
       .filter(([key, value]) => value !== null && !known.includes(key))
+      .slice(0, MOST)
       .map(([key]) => warning([...place, key], `'${shown(key)}' is not read; there are ${known.join(", ")}`))
   return [
     ...unread([], request, Object.keys(CreateCollection.shape)),
@@ -60,28 +64,31 @@ export function extractorWarnings(
   return [
     ...config.input_mappings
       .filter(({ path }) => missing(path))
+      .slice(0, MOST)
       .map(({ input_key: key, path }) =>
         warning([...ENTRY, "input_mappings", key], `${said(path ?? "")}: where it is missing, the input is empty`),
       ),
-    ...config.field_passthrough.flatMap(({ source_path: path, target_path: target, default: fallback }, index) => {
-      const place = [...ENTRY, "field_passthrough", index]
-      const by = OF_DOCUMENTS.has(target)
-        ? "the document's own field"
-        : outputs.includes(target)
-          ? "the plugin's output"
-          : null
-      return [
-        ...(missing(path) && fallback === null ? [warning([...place, "source_path"], said(path))] : []),
-        ...(by === null
-          ? []
-          : [
-              warning(
-                [...place, "target_path"],
-                `'${shown(target)}' is ${by}, which stands over it; name another target_path`,
-              ),
-            ]),
-      ]
-    }),
+    ...config.field_passthrough
+      .slice(0, MOST)
+      .flatMap(({ source_path: path, target_path: target, default: fallback }, index) => {
+        const place = [...ENTRY, "field_passthrough", index]
+        const by = OF_DOCUMENTS.has(target)
+          ? "the document's own field"
+          : outputs.includes(target)
+            ? "the plugin's output"
+            : null
+        return [
+          ...(missing(path) && fallback === null ? [warning([...place, "source_path"], said(path))] : []),
+          ...(by === null
+            ? []
+            : [
+                warning(
+                  [...place, "target_path"],
+                  `'${shown(target)}' is ${by}, which stands over it; name another target_path`,
+                ),
+              ]),
+        ]
+      }),
     ...unknownParameters(config.parameters, plugin),
   ]
 }
@@ -94,6 +101,7 @@ function unknownParameters(given: Readonly<Record<string, unknown>>, { name, man
   const known = Object.keys(properties)
   return Object.keys(given)
     .filter((key) => !known.includes(key))
+    .slice(0, MOST)
     .map((key) =>
       warning(
         [...ENTRY, "parameters", key],

@@ -59,6 +59,11 @@ test("keys that nothing reads are told at each level of the request, but not wha
   expect(at).toEqual(["descripton", "source.bucket_idss", "feature_extractor.paramters"])
 })
 
+test("however many keys are not read, twenty are told", async () => {
+  const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`key_${index}`, index]))
+  expect((await warned(many, undefined, many)).at).toHaveLength(40)
+})
+
 test("a parameter that the plugin's class passes over is told with those that it has", async () => {
   const { at, said } = await warned({ parameters: { treshold: 0.1 } })
   expect(at).toEqual(["feature_extractor.parameters.treshold"])
