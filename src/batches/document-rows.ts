@@ -6,6 +6,7 @@ import { createReadStream } from "node:fs"
 import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
+import { namedFields } from "../collections/extractor.ts"
 import { partRef } from "../collections/part-ref.ts"
 import { readDead } from "../documents/part-files.ts"
 import type { Documents, RowPlan } from "../documents/process.ts"
@@ -187,6 +188,7 @@ function rowPlan(plan: InputPlan): RowPlan {
     mime_patterns: plan.inputTypes.flatMap((type) => filePattern(type) ?? []),
     passthrough: [...passthrough.values()],
     include_all_source_fields: plan.config.include_all_source_fields,
+    named: namedFields([...passthrough.values()]),
   }
 }
 

@@ -3,7 +3,7 @@
  * it, and what its documents take over. Pure: no I/O.
  */
 import type { ExtractorConfig, InputMapping } from "../collections/extractor.ts"
-import { payloadPath } from "../collections/extractor.ts"
+import { namedFields, payloadPath } from "../collections/extractor.ts"
 import { type Filter, matches, valueAt } from "../filtering.ts"
 import type { StoredBlob } from "../metadata/stored-blobs.ts"
 import type { Manifest, ObjectPlan } from "../workers/protocol.ts"
@@ -105,13 +105,15 @@ export function takesAll({ config, sourceFilter }: InputPlan): boolean {
 export function passedThrough(plan: InputPlan, object: SourceObject): Passed {
   const record = objectRecord(object)
   if (plan.sourceFilter !== null && !matches(plan.sourceFilter, record)) return { kind: "skipped" }
-  const passthrough: Record<string, unknown> = plan.config.include_all_source_fields ? { ...record } : {}
-  for (const { source_path, target_path, default: fallback, required } of plan.config.field_passthrough) {
+  const { include_all_source_fields: all, field_passthrough: entries } = plan.config
+  const passthrough: Record<string, unknown> = all ? { ...record } : {}
+  if (all) for (const name of namedFields(entries)) delete passthrough[name]
+  for (const { source_path, target_path, default: fallback, required } of entries) {
     const value = valueAt(record, source_path) ?? fallback
     if (required && (value === null || value === undefined)) {
       return { kind: "failed", message: `The object has no '${source_path}', which field_passthrough requires.` }
     }
-    passthrough[target_path] = value ?? null
+    if (value !== null && value !== undefined) passthrough[target_path] = value
   }
   return { kind: "row", passthrough }
 }

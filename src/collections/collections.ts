@@ -13,6 +13,7 @@ import {
   extractorConfig,
   type KnownPlugins,
   movedConfig,
+  namedFields,
   type VectorIndex,
   vectorIndexes,
 } from "./extractor.ts"
@@ -234,15 +235,13 @@ function outputFields(
   plugin: RegisteredPlugin,
   source: Record<string, Field>,
 ): Record<string, Field> {
-  const passed = config.include_all_source_fields
-    ? source
-    : Object.fromEntries(
-        config.field_passthrough.map(({ source_path, target_path }) => [
-          target_path,
-          source[source_path] ?? { type: "object" },
-        ]),
-      )
-  return { ...passed, ...schemaFields(plugin.manifest.output_schema) }
+  const named = namedFields(config.field_passthrough)
+  const others = Object.entries(source).filter(([name]) => config.include_all_source_fields && !named.includes(name))
+  const passed = config.field_passthrough.map(({ source_path, target_path }): [string, Field] => [
+    target_path,
+    source[source_path] ?? { type: "object" },
+  ])
+  return { ...Object.fromEntries([...others, ...passed]), ...schemaFields(plugin.manifest.output_schema) }
 }
 
 /** A collection keeps its extractor and parameters; only the version moves (api.md §4.1). */

@@ -38,7 +38,7 @@ export interface VectorIndex {
   readonly distance: string
 }
 
-/** Built-in extractors whose parameter class the generated SDK puts into requests by mistake (api.md §4.1). */
+/** The hosted service's own extractors. The generated SDK puts their parameter classes into requests by mistake (api.md §4.1). */
 const BUILTIN_NAMES = new Set([
   "passthrough_extractor",
   "text_extractor",
@@ -171,6 +171,14 @@ export function payloadPath(path: string): string {
   return path.replace(/^\$\./, "").replace(/^payload\./, "")
 }
 
+/** Fields that stand for themselves no more among all of a source: what is passed under a name, and what is renamed by it. */
+export function namedFields(entries: readonly Pick<Passthrough, "source_path" | "target_path">[]): string[] {
+  return entries.flatMap(({ source_path: path, target_path: target }) => [
+    target,
+    ...(path.includes(".") ? [] : [path]),
+  ])
+}
+
 export function vectorIndexes(plugin: RegisteredPlugin): VectorIndex[] {
   return plugin.manifest.features
     .filter((feature) => feature.feature_type === "embedding")
@@ -217,7 +225,12 @@ function registeredPlugin(name: string, wanted: string, { find, versions }: Know
   if (plugin !== null) return plugin
   const id = `${name}@${version}`
   const others = versions(name)
-  const there = others.length === 0 ? "Publish it first ('mixpeek plugin publish')" : `There are ${others.join(", ")}`
+  const there =
+    others.length > 0
+      ? `There are ${others.join(", ")}`
+      : BUILTIN_NAMES.has(name)
+        ? "It is one of the hosted service's own, of which this appliance has none; publish a plugin that does the same ('mixpeek plugin init')"
+        : "Publish it first ('mixpeek plugin publish')"
   throw new ApplianceError("NotFoundError", `feature_extractor '${id}' was not found in this namespace. ${there}.`, {
     details: { resource: "feature_extractor", id, versions: others },
   })

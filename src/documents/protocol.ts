@@ -149,6 +149,8 @@ const RowPlan = z.object({
     .array(z.object({ source_path: Name, target_path: Name, default: z.unknown().optional(), required: z.boolean() }))
     .max(MAX_NAMES),
   include_all_source_fields: z.boolean(),
+  /** Fields that are not among all of them: targets, and what is renamed. */
+  named: z.array(Name).max(MAX_NAMES),
 })
 export type RowPlan = z.input<typeof RowPlan>
 

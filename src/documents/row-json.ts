@@ -157,21 +157,20 @@ function lineageText(
   passed: readonly (RowPlan["passthrough"][number] & { value: string })[],
   text: (value: string) => string,
 ): string {
-  const members = passed
-    .map(({ target_path: target, value }) => `${key(target)} || coalesce(${value}, 'null')`)
-    .join(" || ',' || ")
+  // With a comma behind each, also behind those of `others`; what is missing is left out.
+  const members = passed.map(({ target_path: target, value }) => `coalesce(${key(target)} || ${value} || ',', '')`)
   // Bound only where it is used: a statement has no parameter too many.
   const others = () => `array_to_string(list_transform(
-    list_filter(json_keys(plain), lambda name: NOT list_contains([${passed.map((entry) => text(entry.target_path)).join(", ")}], name)),
+    list_filter(json_keys(plain), lambda name: NOT list_contains([${plan.named.map(text).join(", ")}], name)),
     lambda name: to_json(name)::VARCHAR || ':'
       || json_extract(plain, '/' || replace(replace(name, '~', '~0'), '/', '~1'))::VARCHAR || ','), '')`
   const passthrough = !plan.include_all_source_fields
     ? passed.length === 0
       ? "'{}'"
-      : `'{' || ${members} || '}'`
+      : `'{' || rtrim(${members.join(" || ")}, ',') || '}'`
     : passed.length === 0
       ? "plain"
-      : `'{' || ${others()} || ${members} || '}'`
+      : `'{' || rtrim(${[others(), ...members].join(" || ")}, ',') || '}'`
   const member = (name: string, sql: string) => `'"${name}":' || ${sql}`
   const kept = (name: string, absent: string) =>
     member(name, `coalesce(json_extract(source, '/${name}')::VARCHAR, '${absent}')`)

@@ -125,10 +125,12 @@ export function httpApp(deps: HttpDeps) {
 
 /** A known path with another method is 405 with `Allow`; anything else is 404. */
 function noRoute(app: App, method: string, path: string): ApplianceError {
-  const allowed = new Set(
-    app.routes.filter((route) => route.method !== "ALL" && pattern(route.path).test(path)).map((route) => route.method),
-  )
-  if (allowed.size === 0) return new ApplianceError("NotFoundError", `There is no route ${method} ${path}.`)
+  const allowed = methodsOf(app, path)
+  if (allowed.size === 0) {
+    const meant = nearlyWritten(path).find((other) => methodsOf(app, other).has(method))
+    const hint = meant === undefined ? "" : ` Did you mean ${meant}? The base URL of a client may end otherwise.`
+    return new ApplianceError("NotFoundError", `There is no route ${method} ${path}.${hint}`)
+  }
   return new ApplianceError(
     "MethodNotAllowedError",
     `${path} takes ${[...allowed].sort().join(", ")}, not ${method}.`,
@@ -136,6 +138,17 @@ function noRoute(app: App, method: string, path: string): ApplianceError {
       headers: { Allow: [...allowed].sort().join(", ") },
     },
   )
+}
+
+function methodsOf(app: App, path: string): Set<string> {
+  const here = app.routes.filter((route) => route.method !== "ALL" && pattern(route.path).test(path))
+  return new Set(here.map((route) => route.method))
+}
+
+/** One client adds /v1 to its base URL and another does not; some end it with a slash. */
+function nearlyWritten(path: string): string[] {
+  const plain = path.replace(/\/{2,}/g, "/").replace(/(.)\/$/, "$1")
+  return [plain, plain.replace(/^\/v1\/v1\//, "/v1/"), `/v1${plain}`].filter((other) => other !== path)
 }
 
 function pattern(path: string): RegExp {

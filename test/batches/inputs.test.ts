@@ -142,6 +142,28 @@ describe("what becomes of an object", () => {
     expect(takesAll(planOf({}))).toBe(true)
   })
 
+  test("its documents take over all fields, a renamed one under its new name alone, and leave out what is missing", () => {
+    const entry = (source_path: string, target_path: string) => ({
+      source_path,
+      target_path,
+      default: null,
+      required: false,
+    })
+    const fields = { a: 1, b: 2, meta: { deep: 3 } }
+    const passed = (...entries: ReturnType<typeof entry>[]) =>
+      passedThrough(planOf({ field_passthrough: entries, include_all_source_fields: true }), objectOf(fields))
+    expect(passed(entry("a", "x"), entry("meta.deep", "deep"), entry("none", "other"))).toEqual({
+      kind: "row",
+      passthrough: { b: 2, meta: { deep: 3 }, x: 1, deep: 3 },
+    })
+    expect(passed(entry("a", "b"), entry("b", "a"))).toMatchObject({ passthrough: { a: 2, b: 1, meta: { deep: 3 } } })
+    expect(passed(entry("a", "a"), entry("a", "x"))).toMatchObject({ passthrough: { a: 1, b: 2, x: 1 } })
+    expect(passedThrough(planOf({ field_passthrough: [entry("none", "none")] }), objectOf(fields))).toEqual({
+      kind: "row",
+      passthrough: {},
+    })
+  })
+
   test("without a required field it fails, with the field's name", () => {
     const passthrough = { source_path: "note", target_path: "note", default: null, required: true }
     expect(passedThrough(planOf({ field_passthrough: [passthrough] }), objectOf({}))).toEqual({

@@ -135,7 +135,14 @@ test("documents become rows and their lineage, whatever stands between a plugin'
     filters: [],
     plan: {
       ...{ collection_id, plugin_id, plugin_version, code_hash },
-      ...{ inputs: [], mime_of_type: {}, mime_patterns: [], passthrough: [], include_all_source_fields: true },
+      ...{
+        inputs: [],
+        mime_of_type: {},
+        mime_patterns: [],
+        passthrough: [],
+        include_all_source_fields: true,
+        named: [],
+      },
     },
     input,
     lineage,

@@ -21,6 +21,7 @@ const PLAN: RowPlan = {
   mime_patterns: [],
   passthrough: [],
   include_all_source_fields: false,
+  named: [],
 }
 
 async function written(parts: readonly PartRef[], change: Partial<WriteRowsRequest> = {}, plan: Partial<RowPlan> = {}) {
@@ -97,7 +98,8 @@ describe("documents as rows", () => {
       { source_path: "file", target_path: "text", required: false },
       { source_path: "none", target_path: "none", default: { a: 1 }, required: false },
     ]
-    const { rows, lineage, file } = await written([part], {}, { passthrough, include_all_source_fields: true })
+    const named = ["n", "number", "file", "text", "none"]
+    const { rows, lineage, file } = await written([part], {}, { passthrough, include_all_source_fields: true, named })
     expect(rows[1]).toMatchObject({
       __row: 1,
       text: null,
@@ -106,13 +108,16 @@ describe("documents as rows", () => {
       blob_id: "blb",
     })
     expect(lineage[0]?.passthrough).toEqual({
-      n: "12345678901234567",
       'odd "k"': [1],
       keep: null,
       number: "12345678901234567",
       text: "s3://bkt_1/x",
       none: { a: 1 },
     })
+    // What the second document lacks is left out.
+    expect(lineage[1]?.passthrough).toEqual({ text: "s3://bkt_1/x", none: { a: 1 } })
+    const alone = await written([part], {}, { passthrough: passthrough.slice(0, 1), named: ["n", "number"] })
+    expect(alone.lineage.map((line) => line.passthrough)).toEqual([{ number: "12345678901234567" }, {}])
     const [first] = await ids(part)
     const source = { bucket_id: "bkt_1", key_prefix: "k", blobs: files }
     const step = { collection_id: IDENTITY.collection_id, document_id: first, feature_extractor_id: IDENTITY.plugin_id }

@@ -123,6 +123,7 @@ test("an extractor that is not there is answered with its versions, or with how 
     status: 404,
     message: expect.stringContaining("mixpeek plugin publish"),
   })
+  expect((await create("text_extractor")).message).toContain("hosted service's own")
   const moved = await refused("PATCH", `/v1/collections/${collection}`, { feature_extractor: { version: "1.1.0" } })
   expect(moved).toMatchObject({ status: 404, message: expect.stringContaining("There are 1.0.0.") })
 })

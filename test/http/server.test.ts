@@ -18,6 +18,19 @@ describe("the error envelope", () => {
     expectEnvelope(await appliance.call("GET", "/elsewhere", { key: null }), 404, "NotFoundError")
   })
 
+  test.each([
+    ["/v1//buckets", "/v1/buckets"],
+    ["/v1/buckets/", "/v1/buckets"],
+    ["/v1/v1/buckets", "/v1/buckets"],
+    ["/buckets", "/v1/buckets"],
+    ["/namespaces/default/plugins/", "/v1/namespaces/default/plugins"],
+  ])("a path of a client with another base URL, %s, is answered with what was meant", async (path, meant) => {
+    const answer = await appliance.call("GET", path)
+    expect(answer.status).toBe(404)
+    expect(answer.body.error.message).toContain(`Did you mean ${meant}?`)
+    expect((await appliance.call("GET", "/v1/nothing/here/")).body.error.message).not.toContain("mean")
+  })
+
   test("a known route with another method answers 405 and says which are allowed", async () => {
     const answer = await appliance.call("DELETE", "/v1/buckets")
     expectEnvelope(answer, 405, "MethodNotAllowedError")
