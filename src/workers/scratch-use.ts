@@ -108,13 +108,16 @@ async function look(
 /** Files without a name that are open still take their room, and those on their way through a socket are not even open. */
 async function addHeld(pid: number, use: Look): Promise<SeenSizes> {
   const counted: SeenSizes = new Map()
+  // One for all: a worker may hold a thousand.
+  const told = Buffer.allocUnsafe(FDINFO_BYTES)
   const { process, descriptors } = await openDescriptors(pid)
   for (const descriptor of descriptors) {
     const link = `${process}/fd/${descriptor}`
     try {
       const target = readlinkSync(link)
       // Of a pipe, a timer and the like it tells of nothing that is looked for.
-      if (/^(\/|socket:|anon_inode:\[eventpoll\])/.test(target)) await addTold(`${process}/fdinfo/${descriptor}`, use)
+      if (/^(\/|socket:|anon_inode:\[eventpoll\])/.test(target))
+        await addTold(`${process}/fdinfo/${descriptor}`, told, use)
       if (!target.endsWith(" (deleted)")) continue
       const { ino, blocks } = statSync(link)
       counted.set(String(ino), blocks * BLOCK)
@@ -164,9 +167,9 @@ function addMapped(
 }
 
 /** In another thread, and no more than bounds it: the kernel writes a line for each, of millions too. */
-async function addTold(path: string, use: Look): Promise<void> {
+async function addTold(path: string, buffer: Buffer, use: Look): Promise<void> {
   await using info = await open(path)
-  const { bytesRead, buffer } = await info.read(Buffer.allocUnsafe(FDINFO_BYTES), 0, FDINFO_BYTES, 0)
+  const { bytesRead } = await info.read(buffer, 0, FDINFO_BYTES, 0)
   const text = buffer.toString("latin1", 0, bytesRead)
   use.watched += text.match(/^(tfd|lock):/gm)?.length ?? 0
   // Told by kernels from 5.11 on.

@@ -41,6 +41,18 @@ def subvolume(path):
     # BTRFS_IOC_SUBVOL_CREATE
     fcntl.ioctl(folder, 0x5000940E, bytearray(8) + b"volume".ljust(4088, b"\\0"))
 
+def program_of_a_socket():
+    import struct
+    # BPF: return all of it
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0xFFFF))
+    # SO_ATTACH_FILTER
+    socket.socketpair()[0].setsockopt(socket.SOL_SOCKET, 26, struct.pack("@HP", 1, ctypes.addressof(program)))
+
+def whiteout(path):
+    open(path, "w").close()
+    # RENAME_WHITEOUT
+    return raw(316, -100, path.encode(), -100, (path + "_moved").encode(), 4)
+
 def lock_of_a_description(path):
     import fcntl, struct
     with open(path, "wb") as file:
@@ -109,6 +121,8 @@ def attempts(outside, server, socket_path, inside):
         # Whoever unmaps all of it but a page keeps the rest, and only root sees it.
         "shared_memory": lambda: raw(9, 0, 1 << 20, 3, 0x21, -1, 0) and None,
         "shared_memory_of_a_device": lambda: opened("/dev/zero", os.O_RDWR),
+        "program_of_a_socket": program_of_a_socket,
+        "device_left_by_a_rename": lambda: whiteout(inside + "/white"),
         "lock_of_a_description": lambda: lock_of_a_description(inside + "/locked"),
         "subvolume_among_the_libraries": lambda: subvolume(os.path.dirname(os.__file__)),
         "stat_outside": lambda: os.stat(outside + "/secret"),

@@ -98,6 +98,11 @@ _AF_INET6: Final = 10
 _IPPROTO_TCP: Final = 6
 _SOCK_STREAM: Final = 1
 _SOCK_DGRAM: Final = 2
+_SOL_SOCKET: Final = 1
+# SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF and _EBPF: programs for the kernel. All together have a few hundred MB on a
+# machine, which one worker's sockets can use up in part and four of them whole: nobody's own filter could be loaded then.
+_PROGRAM_OPTIONS: Final = (26, 50, 51, 52)
+_RENAME_WHITEOUT: Final = 4
 _PRIO_PROCESS: Final = 0
 # Names and slack of threads, transparent huge pages, names of mappings, and questions.
 _HARMLESS_PRCTL: Final = (2, 3, 7, 15, 16, 21, 23, 25, 27, 29, 30, 39, 41, 42, 0x53564D41)
@@ -185,6 +190,12 @@ def rules_by_argument(
             ),
             errno.EACCES,
         ),
+        "setsockopt": ByArgument(
+            (When(1, (_SOL_SOCKET,), None, differs=True), When(2, _PROGRAM_OPTIONS, denied)),
+            None,
+        ),
+        # It leaves a device node, which Landlock refuses under its own name only.
+        "renameat2": ByArgument((When(4, (_RENAME_WHITEOUT,), denied, _RENAME_WHITEOUT),), None),
         **{name: _set_times(argument) for name, argument in _TIMES.items()},
         "prctl": ByArgument((When(0, _HARMLESS_PRCTL, None),), denied),
         "personality": ByArgument((When(0, (0xFFFF_FFFF,), None),), denied),
