@@ -14,8 +14,8 @@ const MAX_PLACE = 200
 
 /**
  * Whole numbers past 53 bits are bigints. `what` begins the refusals: "The JSON body".
- * @throws BadRequestError for JSON that is too deep, a number that no double or 64 bits hold, and half a surrogate pair, which is
- * no text; SyntaxError for what is no JSON
+ * @throws BadRequestError for JSON that is too deep, a number that no double or 64 bits hold, half a surrogate pair, which is
+ * no text, and a key `__proto__`; SyntaxError for what is no JSON
  */
 export function parseSent(text: string, what: string): unknown {
   if (mayBeTooDeep(text) && jsonDepth(text) > MAX_JSON_DEPTH) {
@@ -23,8 +23,23 @@ export function parseSent(text: string, what: string): unknown {
   }
   const value = mayRound(text) ? parseNumbers(text, what) : (JSON.parse(text) as unknown)
   if (hasLoneSurrogate(text)) refuseLoneSurrogate(value, what)
+  if (mayNamePrototype(text)) refusePrototype(value, what)
   return value
 }
+
+/** The second spells a part of it by an escape. */
+function mayNamePrototype(text: string): boolean {
+  return text.includes("__proto__") || /\\u00[567]/.test(text)
+}
+
+/** As a key of an object it is lost by a copy, or makes a prototype. */
+function refusePrototype(value: unknown, what: string): void {
+  const place = placeOf(value, isNothing, (key) => key === "__proto__")
+  if (place !== null)
+    throw refused(what, "a key '__proto__'{}, which is no name for a field. Name it otherwise.", place)
+}
+
+const isNothing = () => false
 
 /** A number below 10^200 stays below 10^300 by an exponent of two digits. Strings may look like one. */
 function mayRound(text: string): boolean {
@@ -94,12 +109,16 @@ function refuseLoneSurrogate(value: unknown, what: string): void {
 }
 
 /** The way to the first value or key that is wrong; null where none is. As deep as JSON may be here. */
-function placeOf(value: unknown, wrong: (member: unknown) => boolean): string[] | null {
+function placeOf(
+  value: unknown,
+  wrong: (member: unknown) => boolean,
+  wrongKey: (key: string) => boolean = wrong,
+): string[] | null {
   if (wrong(value)) return []
   if (!Array.isArray(value) && !isRecord(value)) return null
   for (const [key, member] of Object.entries(value)) {
-    if (wrong(key)) return [key]
-    const place = placeOf(member, wrong)
+    if (wrongKey(key)) return [key]
+    const place = placeOf(member, wrong, wrongKey)
     if (place !== null) return [key, ...place]
   }
   return null

@@ -111,6 +111,17 @@ describe("the error envelope", () => {
     expect(answer.text).toContain(`half a surrogate pair at '${where}`)
   })
 
+  test.each([
+    ["a bucket's schema", `{"bucket_name":"p","bucket_schema":{"properties":{"__proto__":{"type":"text"}}}}`],
+    ["metadata, by an escape", `{"bucket_name":"p","metadata":{"a":[{"\\u005f_proto__":1}]}}`],
+  ])("a key '__proto__' in %s answers 400 and says where", async (_, raw) => {
+    const answer = await appliance.call("POST", "/v1/buckets", { raw })
+    expectEnvelope(answer, 400, "BadRequestError")
+    expect(answer.text).toMatch(/a key '__proto__' at '(bucket_schema\.properties|metadata\.a\.0)\.__proto__'/)
+    const value = await appliance.call("POST", "/v1/buckets", { body: { bucket_name: "__proto__" } })
+    expect(value.text).not.toContain("a key '__proto__'")
+  })
+
   test("whole pairs, and a backslash before the letter u, are what they were", async () => {
     const raw = `{"bucket_name":"pairs","bucket_schema":{"properties":{}},"metadata":{"a":"\\ud83d\\uDE00","b":"\\\\ud800","\\ud83d\\ude00":"\\u00e4\\\\\\ud83d\\ude00"}}`
     const { status, body } = await appliance.call("POST", "/v1/buckets", { raw })
