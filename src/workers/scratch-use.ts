@@ -21,8 +21,9 @@ const MAPPED = /^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ (\d+) +(\/.*) \(deleted\)$/
 const SLASH = Buffer.from("/")
 /** Deeper folders are made to have paths too long to be opened. */
 const MAX_DEPTH = 64
-/** Of a descriptor's fdinfo: some 15,000 lines. */
-const FDINFO_BYTES = 1024 * 1024
+/** Of a descriptor's fdinfo, which is mostly some lines; the most that is read of one are some 15,000. */
+const FDINFO_BYTES = 4096
+const MOST_FDINFO_BYTES = 1024 * 1024
 /** Files of which only root could see how large they are: each may have grown for as long as lies between two looks. */
 const MOST_UNSEEN = 16
 /** Threads that are in a call finish it first. */
@@ -108,16 +109,13 @@ async function look(
 /** Files without a name that are open still take their room, and those on their way through a socket are not even open. */
 async function addHeld(pid: number, use: Look): Promise<SeenSizes> {
   const counted: SeenSizes = new Map()
-  // One for all: a worker may hold a thousand.
-  const told = Buffer.allocUnsafe(FDINFO_BYTES)
   const { process, descriptors } = await openDescriptors(pid)
   for (const descriptor of descriptors) {
     const link = `${process}/fd/${descriptor}`
     try {
       const target = readlinkSync(link)
       // Of a pipe, a timer and the like it tells of nothing that is looked for.
-      if (/^(\/|socket:|anon_inode:\[eventpoll\])/.test(target))
-        await addTold(`${process}/fdinfo/${descriptor}`, told, use)
+      if (/^(\/|socket:|anon_inode:\[eventpoll\])/.test(target)) await addTold(`${process}/fdinfo/${descriptor}`, use)
       if (!target.endsWith(" (deleted)")) continue
       const { ino, blocks } = statSync(link)
       counted.set(String(ino), blocks * BLOCK)
@@ -167,10 +165,14 @@ function addMapped(
 }
 
 /** In another thread, and no more than bounds it: the kernel writes a line for each, of millions too. */
-async function addTold(path: string, buffer: Buffer, use: Look): Promise<void> {
+async function addTold(path: string, use: Look): Promise<void> {
   await using info = await open(path)
-  const { bytesRead } = await info.read(buffer, 0, FDINFO_BYTES, 0)
-  const text = buffer.toString("latin1", 0, bytesRead)
+  let text = ""
+  for (let size = FDINFO_BYTES; size <= MOST_FDINFO_BYTES; size *= MOST_FDINFO_BYTES / FDINFO_BYTES) {
+    const { bytesRead, buffer } = await info.read(Buffer.allocUnsafe(size), 0, size, 0)
+    text = buffer.toString("latin1", 0, bytesRead)
+    if (bytesRead < size) break
+  }
   use.watched += text.match(/^(tfd|lock):/gm)?.length ?? 0
   // Told by kernels from 5.11 on.
   if (/^scm_fds:\s*[1-9]/m.test(text)) use.hidden = "sent open files through a socket"
