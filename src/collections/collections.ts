@@ -20,7 +20,7 @@ import {
 import { codeFingerprint } from "./fingerprint.ts"
 import { type Field, schemaFields } from "./schemas.ts"
 import { readableFields, resolvedSource, rootBuckets, sourceLineage } from "./sources.ts"
-import { extractorWarnings, unreadKeys } from "./warnings.ts"
+import { extractorWarnings, unreadChanges, unreadKeys } from "./warnings.ts"
 
 export type ParameterCheck =
   | { readonly valid: true }
@@ -170,7 +170,10 @@ export function collections({ metadata, now, knownPlugins, checkParameters, onRe
           const fingerprint = codeFingerprint(plugin.pluginId, plugin.codeHash, config)
           tx.write.processedChanges.carry(id, row.plugin_id, plugin.pluginId, fingerprint, at)
         }
-        return answer(changed, tx.read.parts.documentCount(id), bucketSchemas(changed), sourceLineage(tx.read, changed))
+        return {
+          ...answer(changed, tx.read.parts.documentCount(id), bucketSchemas(changed), sourceLineage(tx.read, changed)),
+          warnings: unreadChanges(changes),
+        }
       })
     },
 

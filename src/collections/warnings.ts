@@ -2,7 +2,7 @@
  * What a request for a collection asks in vain. The contract takes it: objects may have fields that no schema names, and keys
  * that nobody knows are passed over. Whoever misspelt one is told here, and not by empty documents.
  */
-import { CreateCollection, FeatureExtractor } from "../contract/collections.ts"
+import { CreateCollection, FeatureExtractor, UpdateCollection } from "../contract/collections.ts"
 import type { RegisteredPlugin } from "../plugins/registry.ts"
 import type { ExtractorConfig } from "./extractor.ts"
 import { schemaFields } from "./schemas.ts"
@@ -34,13 +34,19 @@ const OF_DOCUMENTS = new Set([
   "_internal",
 ])
 
+function unread(place: readonly string[], given: object, known: readonly string[]): string[] {
+  return Object.entries(given)
+    .filter(([key, value]) => value !== null && !known.includes(key))
+    .slice(0, MOST)
+    .map(([key]) => warning([...place, key], `'${shown(key)}' is not read; there are ${known.join(", ")}`))
+}
+
+/** Of a collection's change; whatever of its extractor cannot change is refused. */
+export const unreadChanges = (changes: UpdateCollection): string[] =>
+  unread([], changes, Object.keys(UpdateCollection.shape))
+
 /** Keys of the request that nothing reads. */
 export function unreadKeys(request: CreateCollection, extractor: FeatureExtractor): string[] {
-  const unread = (place: readonly string[], given: object, known: readonly string[]) =>
-    Object.entries(given)
-      .filter(([key, value]) => value !== null && !known.includes(key))
-      .slice(0, MOST)
-      .map(([key]) => warning([...place, key], `'${shown(key)}' is not read; there are ${known.join(", ")}`))
   return [
     ...unread([], request, Object.keys(CreateCollection.shape)),
     ...unread(["source"], request.source, Object.keys(CreateCollection.shape.source.shape)),

@@ -80,7 +80,7 @@ export const CreateCollection = z
 export type CreateCollection = z.output<typeof CreateCollection>
 
 export const UpdateCollection = z
-  .object({
+  .looseObject({
     collection_name: CollectionName.nullish(),
     description: z.string().max(2000).nullish(),
     enabled: z.boolean().nullish(),
@@ -143,7 +143,7 @@ export const CollectionModel = z
     warnings: z
       .array(z.string())
       .optional()
-      .openapi({ description: "What of the request was taken and does nothing; told once, when it is created" }),
+      .openapi({ description: "What of the request was taken and does nothing; told once, in the answer to it" }),
   })
   .openapi("CollectionResponse")
 export type CollectionModel = z.output<typeof CollectionModel>

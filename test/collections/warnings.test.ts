@@ -59,6 +59,15 @@ test("keys that nothing reads are told at each level of the request, but not wha
   expect(at).toEqual(["descripton", "source.bucket_idss", "feature_extractor.paramters"])
 })
 
+test("a key of a collection's change that nothing reads is told", async () => {
+  const collection = await collectionOf(appliance, bucket, "plain_text")
+  const { status, body } = await appliance.call("PATCH", `/v1/collections/${collection}`, {
+    body: { descripton: "a", enabled: true },
+  })
+  expect([status, body.warnings.length]).toEqual([200, 1])
+  expect(body.warnings[0]).toStartWith("descripton: 'descripton' is not read; there are collection_name, ")
+})
+
 test("however many keys are not read, twenty are told", async () => {
   const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`key_${index}`, index]))
   expect((await warned(many, undefined, many)).at).toHaveLength(40)
