@@ -98,7 +98,7 @@ function parse(
   const sensitive = typeof record.case_sensitive === "boolean" ? record.case_sensitive : caseSensitive
   const and = Object.entries(record)
     .filter(([field]) => field !== "case_sensitive")
-    .map(([field, value]) => condition({ field, operator: "eq", value }, [...at, field], budget))
+    .map(([field, value]) => condition({ field, operator: "eq", value }, [...at, field], budget, [...at, field]))
   return { kind: "tree", and, or: [], not: [], caseSensitive: sensitive }
 }
 
@@ -107,7 +107,13 @@ function spend(parts: number, at: Location, budget: { conditions: number }): voi
   if (budget.conditions < 0) throw problem(at, `more than ${MAX_CONDITIONS} conditions, words and trees together`)
 }
 
-function condition(record: Record<string, unknown>, at: Location, budget: { conditions: number }): Condition {
+/** `valueAt`: where the sender has its value. */
+function condition(
+  record: Record<string, unknown>,
+  at: Location,
+  budget: { conditions: number },
+  valueAt: Location = [...at, "value"],
+): Condition {
   const words = record.operator === "words" ? String(record.value).split(/\s+/).length : 1
   spend(words, at, budget)
   const field = String(record.field)
@@ -120,7 +126,7 @@ function condition(record: Record<string, unknown>, at: Location, budget: { cond
   const operator = OPERATORS.find((known) => known === (record.operator ?? "eq"))
   if (operator === undefined) throw problem([...at, "operator"], `must be one of ${OPERATORS.join(", ")}`)
   const value = Array.isArray(record.value) ? record.value.map(asCarried) : asCarried(record.value)
-  checkValue(operator, value, [...at, "value"])
+  checkValue(operator, value, valueAt)
   return { kind: "condition", field, operator, value }
 }
 
@@ -153,7 +159,10 @@ function checkValue(operator: Operator, value: unknown, at: Location): void {
       return
     default:
       if (typeof value === "object" && value !== null)
-        throw problem(at, "takes a plain value; another comparison is {field, operator, value}")
+        throw problem(
+          at,
+          'takes a plain value; another comparison is {field, operator, value}, as in {"AND": [{"field": "pages", "operator": "gte", "value": 10}]}',
+        )
       if (value === undefined) throw problem(at, "is required")
   }
 }

@@ -29,7 +29,13 @@ const Collection = z.object({
   }),
 })
 const Blobs = z.object({
-  blobs: z.array(z.object({ properties: z.looseObject({ url: z.unknown() }), presigned_url: z.string().optional() })),
+  blobs: z.array(
+    z.object({
+      // An inline blob has none.
+      properties: z.looseObject({ url: z.unknown().optional() }),
+      presigned_url: z.string().optional(),
+    }),
+  ),
 })
 
 const ASSET_URL = /s3:\/\/([A-Za-z0-9_-]{1,128})\/([0-9a-f]{64})/g

@@ -43,7 +43,8 @@ export type CallEnd = (error: Error | null, body: Uint8Array) => void
 const EMPTY: Uint8Array = new Uint8Array(0)
 
 /** Of a call that is late while it is executed. */
-export const TOO_LONG = "'predict' did not finish within the request's deadline"
+export const tooLong = (deadlineMs: number): string =>
+  `'predict' did not finish within the request's deadline of ${deadlineMs / 1000} s (MIXPEEK_REQUEST_DEADLINE_SECONDS)`
 
 export class Call {
   /** Who has it: the revision where it waits, or the replica that it was given to. */
@@ -129,7 +130,7 @@ export class Call {
   late(): void {
     const found = this.holder.forget(this)
     if (found === "waiting") this.tooLate()
-    if (found === "canceled") this.#settle("raised", new ApplianceError("TimeoutError", TOO_LONG))
+    if (found === "canceled") this.#settle("raised", new ApplianceError("TimeoutError", tooLong(this.deadlineMs)))
   }
 
   /** Nobody was free before its deadline. */

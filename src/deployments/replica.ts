@@ -8,7 +8,7 @@ import { ProtocolBreach, WorkerFailure } from "../workers/protocol.ts"
 import type { Worker } from "../workers/worker.ts"
 import type { WorkerExit } from "../workers/worker-died.ts"
 import { Alarm } from "./alarm.ts"
-import { type Call, type CallHolder, TOO_LONG } from "./call.ts"
+import { type Call, type CallHolder, tooLong } from "./call.ts"
 import { GivenCalls } from "./given-calls.ts"
 import { NewestRequests } from "./newest-requests.ts"
 
@@ -200,7 +200,7 @@ export class Replica implements CallHolder {
     }
     const limit = this.#overlaps ? givenUp(oldest) : this.#executedUntil(oldest)
     if (limit > at) this.#alarm.setFor(limit)
-    else this.#worker?.fail("deadline", TOO_LONG)
+    else this.#worker?.fail("deadline", tooLong(oldest.deadlineMs))
   }
 
   #executedUntil(call: Call): number {

@@ -16,7 +16,7 @@ function plugin(raises: string): PluginFiles {
   const files = textPlugin({
     name: NAME,
     call: `from shared.plugins.assets import open_asset
-for url in batch["data"].tolist():
+for url in batch["file"].tolist():
     with open_asset(url) as path:
         size = os.path.getsize(path)
         if ${raises}:
@@ -38,11 +38,19 @@ beforeAll(async () => {
   const published = await upload(appliance, plugin("self.config.threshold == 0.25"), { name: NAME })
   expect(published.text).toContain("plugin_id")
   const bucket = await appliance.call("POST", "/v1/buckets", {
-    body: { bucket_name: "files", bucket_schema: { properties: { file: { type: "image" } } } },
+    body: {
+      bucket_name: "files",
+      bucket_schema: { properties: { file: { type: "image" }, note: { type: "text" } } },
+    },
   })
   const bucketId: string = bucket.body.bucket_id
   await appliance.call("POST", `/v1/buckets/${bucketId}/objects`, {
-    body: { blobs: [{ property: "file", type: "image", data: { base64: PIXEL, mime_type: "image/png" } }] },
+    body: {
+      blobs: [
+        { property: "note", type: "text", data: "a text beside the file" },
+        { property: "file", type: "image", data: { base64: PIXEL, mime_type: "image/png" } },
+      ],
+    },
   })
   const collection = await appliance.call("POST", "/v1/collections", {
     body: {
