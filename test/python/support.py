@@ -12,12 +12,11 @@ from functools import cache
 from types import TracebackType
 from typing import Any
 
-from warm_launcher import Fork, Launcher, read
+from warm_launcher import THREADS, Fork, Launcher, read
 
 PYTHON_TREE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "src", "python"))
 SITE_PACKAGES = [entry for entry in os.environ.get("MIXPEEK_TEST_SITE_PACKAGES", "").split(":") if entry]
 REPLY_SECONDS = 60
-THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 if not SITE_PACKAGES:
     raise RuntimeError(
         "Set MIXPEEK_TEST_SITE_PACKAGES to directories holding numpy, pandas, pyarrow, pydantic and orjson."

@@ -12,12 +12,9 @@ import time
 from typing import Any
 
 WARM_SECONDS = 60
-# As the appliance sets them: a fork has but one thread.
-ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-}
+THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# As the appliance sets it: a fork has but one thread.
+ENVIRONMENT = {**THREADS, "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 
 def read(channel: socket.socket, size: int) -> bytes:
